@@ -1,0 +1,35 @@
+import { type Channel, channel } from 'node:diagnostics_channel';
+import type { CloseReport, ListenerReport } from './close/report.ts';
+import type { CutConnection } from './connection/connection.ts';
+
+/**
+ * All diagnostics channels of lastcall. The library never logs: a logger is a subscriber.
+ *
+ * @example
+ * ```ts
+ * import { subscribe } from 'node:diagnostics_channel';
+ * subscribe('lastcall:closed', (report) => console.log(report));
+ * ```
+ */
+export const channels: Readonly<Record<'gate' | 'listener' | 'connection' | 'closed', Channel>> = {
+  /** A gate was shut: `GateMessage`. */
+  gate: channel('lastcall:gate'),
+  /** A listener was closed: `ListenerReport`. */
+  listener: channel('lastcall:listener'),
+  /** A connection came to its end during a close: `ConnectionMessage`. */
+  connection: channel('lastcall:connection'),
+  /** A close is over: `CloseReport`. */
+  closed: channel('lastcall:closed'),
+};
+
+/** What `lastcall:gate` carries. */
+export type GateMessage = Pick<ListenerReport, 'address' | 'gate' | 'reason' | 'queued' | 'halfOpen' | 'cookies'>;
+
+/** What `lastcall:connection` carries: `cut` is there if it was. */
+export interface ConnectionMessage {
+  readonly remote: string;
+  readonly cut?: CutConnection;
+}
+
+/** What `lastcall:closed` carries. */
+export type ClosedMessage = CloseReport;

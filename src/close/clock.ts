@@ -1,0 +1,57 @@
+import { setMaxListeners } from 'node:events';
+import type { CompleteCloseOptions } from './options.ts';
+
+/** The time of one close: when it began, when it must be over, and whether it is. Holds its only long timer. */
+export class CloseClock {
+  readonly #began = performance.now();
+  readonly #deadline = new AbortController();
+  readonly #over = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  #reason = 'deadline';
+
+  constructor({ deadline, signal }: Pick<CompleteCloseOptions, 'deadline' | 'signal'>) {
+    setMaxListeners(0, this.#deadline.signal, this.#over.signal);
+    this.#timer = setTimeout(() => this.#deadline.abort(), deadline);
+    if (signal?.aborted) this.#abort();
+    else signal?.addEventListener('abort', () => this.#abort(), { signal: this.#over.signal, once: true });
+  }
+
+  /** Aborted when the time is up: at the deadline, or when the caller aborts. */
+  get deadline(): AbortSignal {
+    return this.#deadline.signal;
+  }
+
+  /** Aborted when the close is over, so that everything it has set up goes. */
+  get over(): AbortSignal {
+    return this.#over.signal;
+  }
+
+  /** Why what is left is cut. */
+  get reason(): string {
+    return this.#reason;
+  }
+
+  /** Milliseconds since the close began. */
+  elapsed(): number {
+    return performance.now() - this.#began;
+  }
+
+  /** Resolves when the time is up. */
+  async timeIsUp(): Promise<void> {
+    if (this.#deadline.signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      this.#deadline.signal.addEventListener('abort', () => resolve(), { once: true });
+    });
+  }
+
+  /** The close is over. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#over.abort();
+  }
+
+  #abort(): void {
+    this.#reason = 'aborted';
+    this.#deadline.abort();
+  }
+}

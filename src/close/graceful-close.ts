@@ -1,0 +1,151 @@
+import net from 'node:net';
+import { channels } from '../channels.ts';
+import { ConnectionEnder, releaseServers } from '../connection/end-connections.ts';
+import { LastCallError } from '../errors.ts';
+import { endListener, type GateState } from '../listener/end-listener.ts';
+import { type Listener, listenerOf } from '../listener/listener.ts';
+import { listeningServers } from '../listener/watch.ts';
+import { CloseClock } from './clock.ts';
+import { type CloseOptions, type CompleteCloseOptions, completeOptions } from './options.ts';
+import { ProgressTeller } from './progress.ts';
+import { type CloseReport, type ListenerReport, mergeReports } from './report.ts';
+
+/** A close that was begun for a server, kept so that a second call gets the same promise. */
+interface BegunClose {
+  readonly promise: Promise<CloseReport>;
+  isOver: boolean;
+}
+
+const begun = new WeakMap<net.Server, BegunClose>();
+
+/**
+ * Closes servers without resetting anyone: new clients are turned away, everyone in the kernel's queues and in the
+ * program is served to the end, and what could not be saved is counted and named. It always ends, at the deadline at
+ * the latest. Idempotent: a second call for a server returns the first promise, and its options are ignored.
+ *
+ * @param servers - net, tls, http, https or http2 servers, or `'all'` for every server seen to begin to listen since the
+ *   import. One that is closed or never listened resolves with no listeners.
+ * @throws `LastCallError` at once, `ERR_OPTION` for a wrong option and `ERR_SERVER` for what is no server.
+ *
+ * @example
+ * ```ts
+ * import http from 'node:http';
+ * import { gracefulClose } from 'lastcall';
+ *
+ * const server = http.createServer((request, response) => response.end('hello\n')).listen(8080);
+ * process.once('SIGTERM', async () => {
+ *   const report = await gracefulClose(server, { deadline: 20_000 });
+ *   console.log(report.outcome);
+ * });
+ * ```
+ */
+export function gracefulClose(
+  servers: net.Server | readonly net.Server[] | 'all',
+  options?: CloseOptions,
+): Promise<CloseReport> {
+  const complete = completeOptions(options);
+  const all = checkServers(servers);
+  const running = new Set(all.map(closeUnderWay).filter((close) => close !== undefined));
+  const fresh = all.filter((server) => closeUnderWay(server) === undefined);
+  const [only] = running;
+  if (fresh.length === 0 && only !== undefined && running.size === 1) return only.promise;
+  const close = remember(fresh, closeServers(fresh, complete));
+  if (running.size === 0) return close.promise;
+  return Promise.all([close, ...running].map(({ promise }) => promise)).then(mergeReports);
+}
+
+/** The story of a close, in the order of docs/how-it-works.md. */
+async function closeServers(servers: readonly net.Server[], options: CompleteCloseOptions): Promise<CloseReport> {
+  const clock = new CloseClock(options);
+  const listeners = servers.map(listenerOf).filter((listener) => listener !== undefined);
+  const gates = new Map<net.Server, GateState>();
+  const errors: LastCallError[] = [];
+
+  // The gates first, and in this turn of the loop: everything else may wait.
+  const ended = listeners.map((listener) => closeListener(listener, options, clock, gates));
+  const connections = new ConnectionEnder(servers, {
+    idleWait: options.idleWait,
+    lingerWait: options.lingerWait,
+    isFiltered: (server) => gates.get(server)?.filtered ?? false,
+    onEnd: (remote, cut) => channels.connection.publish(cut === undefined ? { remote } : { remote, cut }),
+    over: clock.over,
+  });
+  const progress = new ProgressTeller(options.onProgress, clock, connections, listeners, (error) => errors.push(error));
+
+  const reports = await Promise.all(ended);
+  for (const { unaccepted } of reports) connections.countUnaccepted(unaccepted);
+  progress.enter('ending connections');
+  await Promise.race([connections.allEnded(), clock.timeIsUp()]);
+  connections.cutAll(clock.reason);
+  releaseServers(servers);
+  progress.tell();
+  clock.end();
+
+  return publishReport({
+    outcome: connections.report().cut.length > 0 ? 'forced' : 'complete',
+    duration: clock.elapsed(),
+    listeners: reports.map(({ report }) => report),
+    connections: { ...connections.report(), farewells: { said: 0, answered: 0 } },
+    errors,
+  });
+}
+
+async function closeListener(
+  listener: Listener,
+  options: CompleteCloseOptions,
+  clock: CloseClock,
+  gates: Map<net.Server, GateState>,
+): Promise<{ report: ListenerReport; unaccepted: number }> {
+  const { name } = listener;
+  const ended = await endListener(listener, {
+    newConnections: options.newConnections,
+    ownGate: options.ownGate,
+    handshakeWait: options.handshakeWait,
+    signal: clock.deadline,
+    onGate: (state) => {
+      gates.set(listener.server, state);
+      channels.gate.publish({ address: name, ...gateFacts(state) });
+    },
+  });
+  const report = { address: name, ...gateFacts(ended), abandoned: ended.abandoned, closedAfter: clock.elapsed() };
+  channels.listener.publish(report);
+  return { report, unaccepted: ended.unaccepted };
+}
+
+function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | 'queued' | 'halfOpen' | 'cookies'> {
+  const { gate, reason, queued, halfOpen, cookies } = state;
+  return { gate, ...(reason === undefined ? {} : { reason }), queued, halfOpen, cookies };
+}
+
+function checkServers(servers: unknown): readonly net.Server[] {
+  if (servers === 'all') return listeningServers();
+  const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
+  const checked = list.filter((server) => server instanceof net.Server);
+  if (checked.length < list.length) {
+    throw new LastCallError(
+      'ERR_SERVER',
+      "Expected a net, tls, http, https or http2 server, an array of them, or `'all'`",
+    );
+  }
+  return [...new Set(checked)];
+}
+
+function closeUnderWay(server: net.Server): BegunClose | undefined {
+  const close = begun.get(server);
+  // A server that listens again after its close is a new one for us.
+  return close !== undefined && close.isOver && server.listening ? undefined : close;
+}
+
+function remember(servers: readonly net.Server[], promise: Promise<CloseReport>): BegunClose {
+  const close: BegunClose = { promise, isOver: false };
+  for (const server of servers) begun.set(server, close);
+  void promise.finally(() => {
+    close.isOver = true;
+  });
+  return close;
+}
+
+function publishReport(report: CloseReport): CloseReport {
+  channels.closed.publish(report);
+  return report;
+}

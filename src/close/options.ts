@@ -1,0 +1,100 @@
+import { optionError } from '../errors.ts';
+import type { CloseProgress } from './report.ts';
+
+/** How to close. All times are in milliseconds; 0 means not to wait. */
+export interface CloseOptions {
+  /** When to cut what is left. Default 30,000. */
+  readonly deadline?: number;
+  /**
+   * What new clients meet: `refuse` (ECONNREFUSED at once) or `hold` (no answer: they try again after 1 s and find
+   * whoever listens then; needs CAP_NET_ADMIN on current kernels). Default `refuse`; where `hold` is not allowed the
+   * gate is `refuse`, and the report says so.
+   */
+  readonly newConnections?: 'refuse' | 'hold';
+  /** `own`: this process alone holds the listeners, whatever it looks like. Default: found out. */
+  readonly gate?: 'own';
+  /** How long handshakes that are under way may take. Default 3,500: two retransmissions of a SYN-ACK. */
+  readonly handshakeWait?: number;
+  /** How long a connection must have been quiet to be ended. Default 2,000. */
+  readonly idleWait?: number;
+  /** How long to wait for the peer's EOF after our own. Default 2,000. */
+  readonly lingerWait?: number;
+  /** Abort: the deadline is now. */
+  readonly signal?: AbortSignal;
+  /** Told where the close is, at most 10 times a second. What it throws is in the report's `errors`. */
+  readonly onProgress?: (progress: CloseProgress) => void;
+}
+
+/** Options as a close uses them: checked and complete. */
+export interface CompleteCloseOptions {
+  readonly deadline: number;
+  readonly newConnections: 'refuse' | 'hold';
+  readonly ownGate: boolean;
+  readonly handshakeWait: number;
+  readonly idleWait: number;
+  readonly lingerWait: number;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: ((progress: CloseProgress) => void) | undefined;
+}
+
+// setTimeout's own limit (2^31 - 1 ms, nearly 25 days); a longer one would fire at once.
+const LONGEST_WAIT = 2_147_483_647;
+
+const NAMES: ReadonlySet<string> = new Set<keyof CloseOptions>([
+  'deadline',
+  'newConnections',
+  'gate',
+  'handshakeWait',
+  'idleWait',
+  'lingerWait',
+  'signal',
+  'onProgress',
+]);
+
+/** Checks the options once, at the edge. Throws a `LastCallError` with code `ERR_OPTION` that says what was expected and what came. */
+export function completeOptions(options: CloseOptions = {}): CompleteCloseOptions {
+  if (typeof options !== 'object' || options === null) throw optionError('options', 'an object', options);
+  for (const name of Object.keys(options)) {
+    if (!NAMES.has(name)) throw optionError('options', `made of ${[...NAMES].join(', ')}`, name);
+  }
+  return {
+    deadline: milliseconds('deadline', options.deadline, 30_000),
+    newConnections: checkNewConnections(options.newConnections),
+    ownGate: checkGate(options.gate),
+    handshakeWait: milliseconds('handshakeWait', options.handshakeWait, 3_500),
+    idleWait: milliseconds('idleWait', options.idleWait, 2_000),
+    lingerWait: milliseconds('lingerWait', options.lingerWait, 2_000),
+    signal: checkSignal(options.signal),
+    onProgress: checkFunction('onProgress', options.onProgress),
+  };
+}
+
+function milliseconds(name: string, value: unknown, fallback: number): number {
+  if (value === undefined) return fallback;
+  if (typeof value !== 'number' || !(value >= 0 && value <= LONGEST_WAIT)) {
+    throw optionError(name, `a number of milliseconds from 0 to ${LONGEST_WAIT}`, value);
+  }
+  return value;
+}
+
+function checkNewConnections(value: unknown): 'refuse' | 'hold' {
+  if (value === undefined || value === 'refuse') return 'refuse';
+  if (value === 'hold') return 'hold';
+  throw optionError('newConnections', '`refuse` or `hold`', value);
+}
+
+function checkGate(value: unknown): boolean {
+  if (value === undefined) return false;
+  if (value === 'own') return true;
+  throw optionError('gate', '`own` or left out', value);
+}
+
+function checkSignal(value: unknown): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw optionError('signal', 'an AbortSignal', value);
+}
+
+function checkFunction<F extends (...args: never[]) => void>(name: string, value: F | undefined): F | undefined {
+  if (value === undefined || typeof value === 'function') return value;
+  throw optionError(name, 'a function', value);
+}

@@ -1,0 +1,69 @@
+import type { ConnectionEnder } from '../connection/end-connections.ts';
+import { LastCallError } from '../errors.ts';
+import { countHalfOpen, countQueued } from '../listener/count-queues.ts';
+import type { Listener } from '../listener/listener.ts';
+import type { CloseClock } from './clock.ts';
+import type { CloseProgress } from './report.ts';
+
+// At most 10 times a second.
+const TELL_EVERY = 100;
+
+/** Tells the caller where a close is. What the callback throws goes to `onError`, and it is called on. */
+export class ProgressTeller {
+  readonly #onProgress: ((progress: CloseProgress) => void) | undefined;
+  readonly #clock: CloseClock;
+  readonly #connections: ConnectionEnder;
+  readonly #listeners: readonly Listener[];
+  readonly #onError: (error: LastCallError) => void;
+  #phase: CloseProgress['phase'] = 'draining queues';
+  #toldAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    onProgress: ((progress: CloseProgress) => void) | undefined,
+    clock: CloseClock,
+    connections: ConnectionEnder,
+    listeners: readonly Listener[],
+    onError: (error: LastCallError) => void,
+  ) {
+    this.#onProgress = onProgress;
+    this.#clock = clock;
+    this.#connections = connections;
+    this.#listeners = listeners;
+    this.#onError = onError;
+    if (onProgress === undefined) return;
+    const timer = setInterval(() => this.tell(), TELL_EVERY);
+    clock.over.addEventListener('abort', () => clearInterval(timer));
+    this.tell();
+  }
+
+  enter(phase: CloseProgress['phase']): void {
+    this.#phase = phase;
+    this.tell();
+  }
+
+  /** Tells, unless it did less than a tenth of a second ago. */
+  tell(): void {
+    const elapsed = this.#clock.elapsed();
+    if (this.#onProgress === undefined || elapsed - this.#toldAt < TELL_EVERY) return;
+    this.#toldAt = elapsed;
+    try {
+      this.#onProgress(this.#state(elapsed));
+    } catch (cause) {
+      this.#onError(new LastCallError('ERR_CALLBACK', '`onProgress` threw', { cause }));
+    }
+  }
+
+  #state(elapsed: number): CloseProgress {
+    const open = this.#listeners.filter(({ server }) => server.listening);
+    const sum = (count: (listener: Listener) => number): number =>
+      open.reduce((total, listener) => total + count(listener), 0);
+    return {
+      phase: this.#phase,
+      elapsed,
+      queued: sum((listener) => countQueued(listener) ?? 0),
+      halfOpen: sum(countHalfOpen),
+      open: this.#connections.open,
+      ended: this.#connections.ended,
+    };
+  }
+}

@@ -1,0 +1,35 @@
+import type net from 'node:net';
+import { unacknowledgedBytes } from '../linux/sockets.ts';
+import { loadLibc } from '../linux/libc.ts';
+import { descriptorOf } from '../node-fields.ts';
+
+/** What a connection speaks. */
+export type Protocol = 'http/1.1' | 'h2' | 'websocket' | 'channel' | 'raw';
+
+/** A connection that was not brought to its end. */
+export interface CutConnection {
+  /** `address:port`, `unix`, or `unknown` for one that was never accepted. */
+  readonly remote: string;
+  readonly protocol: Protocol;
+  readonly reason: string;
+  /** Bytes that the peer had not acknowledged. */
+  readonly unacknowledged: number;
+}
+
+/** The peer's address as reports show it. */
+export function remoteName(socket: net.Socket): string {
+  if (socket.remoteAddress === undefined) return socket.remoteFamily === undefined ? 'unix' : 'unknown';
+  const address = socket.remoteFamily === 'IPv6' ? `[${socket.remoteAddress}]` : socket.remoteAddress;
+  return `${address}:${socket.remotePort ?? 0}`;
+}
+
+/** Bytes sent that the peer has not acknowledged, those still in the program included; 0 where nobody can tell. */
+export function unacknowledged(socket: net.Socket): number {
+  const fd = descriptorOf(socket);
+  if (fd === undefined || !loadLibc().available) return socket.writableLength;
+  try {
+    return socket.writableLength + unacknowledgedBytes(fd);
+  } catch {
+    return socket.writableLength;
+  }
+}

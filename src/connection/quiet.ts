@@ -1,0 +1,35 @@
+import type net from 'node:net';
+import { loadLibc } from '../linux/libc.ts';
+import { unreadBytes } from '../linux/sockets.ts';
+import { millisecondsQuiet } from '../linux/tcp-info.ts';
+import { descriptorOf } from '../node-fields.ts';
+import { unacknowledged } from './connection.ts';
+
+/** How much had moved on a connection at some time, for where the kernel keeps no clock (Unix sockets, no FFI). */
+export interface Movement {
+  readonly bytes: number;
+  readonly at: number;
+}
+
+/** What has moved on the connection until now; `at` stays as long as nothing more has. */
+export function observe(socket: net.Socket, before: Movement | undefined): Movement {
+  const bytes = socket.bytesRead + socket.bytesWritten;
+  return before?.bytes === bytes ? before : { bytes, at: performance.now() };
+}
+
+/**
+ * Milliseconds for which nothing has moved on the connection either way; 0 while something waits to be written, to be
+ * acknowledged or to be read.
+ */
+export function quietFor(socket: net.Socket, seen: Movement): number {
+  if (unacknowledged(socket) > 0) return 0;
+  const observed = performance.now() - seen.at;
+  const fd = descriptorOf(socket);
+  if (fd === undefined || !loadLibc().available) return observed;
+  try {
+    if (unreadBytes(fd) > 0) return 0;
+    return socket.remoteAddress === undefined ? observed : millisecondsQuiet(fd);
+  } catch {
+    return observed;
+  }
+}

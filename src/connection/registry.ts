@@ -1,0 +1,114 @@
+import { subscribe } from 'node:diagnostics_channel';
+import net from 'node:net';
+import type { ServerHttp2Session } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import { activeHandles, connectionCount, serverOf, socketBelow } from '../node-fields.ts';
+
+/** The open connections of one server. */
+interface ServerRecord {
+  readonly sockets: Set<net.Socket>;
+  readonly sessions: Set<ServerHttp2Session>;
+  /** Set while a close wants to hear of new ones. */
+  arrivals: Arrivals | undefined;
+}
+
+/** Who is told of what comes in during a close. */
+export interface Arrivals {
+  readonly onConnection: (socket: net.Socket) => void;
+  readonly onSession: (session: ServerHttp2Session) => void;
+}
+
+const records = new WeakMap<net.Server, ServerRecord>();
+const secureSockets = new WeakMap<net.Socket, net.Socket>();
+
+/**
+ * Keeps a set of each server's open connections, from now on. Per connection that is one entry and one shared
+ * listener; per request it is nothing.
+ */
+export function watchConnections(): void {
+  subscribe('net.server.socket', (message) => {
+    const socket: unknown =
+      typeof message === 'object' && message !== null && 'socket' in message ? message.socket : undefined;
+    if (socket instanceof net.Socket) remember(socket);
+  });
+}
+
+/** The TCP or Unix connections of a server that are open now, also those accepted before the import. */
+export function connectionsOf(server: net.Server): ReadonlySet<net.Socket> {
+  const { sockets } = recordOf(server);
+  if (connectionCount(server) > sockets.size) adoptUnseen(server);
+  return sockets;
+}
+
+/** The HTTP/2 sessions of a server that are open now. */
+export function sessionsOf(server: net.Server): ReadonlySet<ServerHttp2Session> {
+  return recordOf(server).sessions;
+}
+
+/** Tells of connections and sessions that come in, until `signal` aborts. */
+export function watchArrivals(server: net.Server, arrivals: Arrivals, signal: AbortSignal): void {
+  const record = recordOf(server);
+  record.arrivals = arrivals;
+  signal.addEventListener('abort', () => {
+    if (record.arrivals === arrivals) record.arrivals = undefined;
+  });
+}
+
+/** The socket that the program sees: the TLS socket over this TCP connection once its handshake is done, else itself. */
+export function programSocket(socket: net.Socket): net.Socket {
+  return secureSockets.get(socket) ?? socket;
+}
+
+function remember(socket: net.Socket): void {
+  const server = serverOf(socket);
+  if (!(server instanceof net.Server)) return;
+  const record = recordOf(server);
+  record.sockets.add(socket);
+  socket.on('close', forget);
+  record.arrivals?.onConnection(socket);
+}
+
+function forget(this: net.Socket): void {
+  const server = serverOf(this);
+  if (server instanceof net.Server) records.get(server)?.sockets.delete(this);
+}
+
+function recordOf(server: net.Server): ServerRecord {
+  const known = records.get(server);
+  if (known !== undefined) return known;
+  const record: ServerRecord = { sockets: new Set(), sessions: new Set(), arrivals: undefined };
+  records.set(server, record);
+  if (isTlsServer(server)) server.prependListener('secureConnection', rememberSecure);
+  if (isHttp2Server(server)) server.prependListener('session', (session) => rememberSession(record, session));
+  return record;
+}
+
+function rememberSecure(socket: TLSSocket): void {
+  const below = socketBelow(socket);
+  if (below instanceof net.Socket) secureSockets.set(below, socket);
+}
+
+function rememberSession(record: ServerRecord, session: ServerHttp2Session): void {
+  record.sessions.add(session);
+  session.once('close', () => record.sessions.delete(session));
+  record.arrivals?.onSession(session);
+}
+
+function adoptUnseen(server: net.Server): void {
+  for (const handle of activeHandles()) {
+    if (!(handle instanceof net.Socket) || serverOf(handle) !== server || recordOf(server).sockets.has(handle))
+      continue;
+    const below = socketBelow(handle);
+    if (below instanceof net.Socket) secureSockets.set(below, handle);
+    else remember(handle);
+  }
+}
+
+function isTlsServer(server: net.Server): boolean {
+  return 'setSecureContext' in server;
+}
+
+/** Whether the server speaks HTTP/2; node:http2 does not export its classes. */
+export function isHttp2Server(server: net.Server): boolean {
+  return 'updateSettings' in server;
+}

@@ -1,0 +1,28 @@
+/** Every code that a `LastCallError` can have; docs/errors.md has a heading for each. */
+export const ERROR_CODES = ['ERR_OPTION', 'ERR_SERVER', 'ERR_CALLBACK'] as const;
+
+/** A code of the closed list that docs/errors.md explains. */
+export type LastCallErrorCode = (typeof ERROR_CODES)[number];
+
+/** The one class of errors that lastcall throws or reports; `code` is stable, `cause` is kept. */
+export class LastCallError extends Error {
+  override readonly name = 'LastCallError';
+  readonly code: LastCallErrorCode;
+
+  constructor(code: LastCallErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** An `ERR_OPTION` in the one form that all of them have: what was expected, and what came. */
+export function optionError(name: string, expected: string, got: unknown): LastCallError {
+  return new LastCallError('ERR_OPTION', `Expected \`${name}\` to be ${expected}, got ${show(got)}`);
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return `\`${value}\``;
+  if (typeof value === 'function') return 'a function';
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object';
+  return `\`${String(value)}\``;
+}

@@ -1,0 +1,18 @@
+import { watchConnections } from './connection/registry.ts';
+import { watchListeners } from './listener/watch.ts';
+
+// Closing
+export { gracefulClose } from './close/graceful-close.ts';
+export type { CloseOptions } from './close/options.ts';
+export type { CloseProgress, CloseReport, ConnectionsReport, ListenerReport } from './close/report.ts';
+export type { CutConnection, Protocol } from './connection/connection.ts';
+export type { Gate } from './listener/gate.ts';
+
+// Errors
+export { LastCallError, type LastCallErrorCode } from './errors.ts';
+
+// Diagnostics channels
+export type { ClosedMessage, ConnectionMessage, GateMessage } from './channels.ts';
+
+watchListeners();
+watchConnections();

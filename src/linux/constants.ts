@@ -1,0 +1,69 @@
+/**
+ * Numbers of the Linux system call interface, each with the header that defines it. Those that differ between
+ * architectures (SOL_SOCKET's options on mips, parisc and sparc) are given as on every architecture that Node ships for.
+ */
+
+// sys/socket.h, bits/socket.h
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
+export const SOCK_STREAM = 1;
+export const SOCK_RAW = 3;
+export const SOCK_CLOEXEC = 0x80000;
+export const SHUT_RD = 0;
+export const MSG_DONTWAIT = 0x40;
+
+// asm-generic/socket.h
+export const SOL_SOCKET = 1;
+export const SO_TYPE = 3;
+export const SO_BINDTODEVICE = 25;
+export const SO_ATTACH_FILTER = 26;
+export const SO_DETACH_FILTER = 27;
+export const SO_ACCEPTCONN = 30;
+export const SO_PROTOCOL = 38;
+export const SO_BINDTOIFINDEX = 62;
+
+// netinet/in.h, linux/in.h, linux/in6.h
+export const IPPROTO_TCP = 6;
+export const IPPROTO_IPV6 = 41;
+export const IPPROTO_MPTCP = 262;
+export const IPV6_V6ONLY = 26;
+
+// netinet/tcp.h, linux/tcp.h
+export const TCP_DEFER_ACCEPT = 9;
+export const TCP_INFO = 11;
+
+// asm-generic/ioctls.h, linux/sockios.h
+export const FIONREAD = 0x541b;
+export const SIOCOUTQ = 0x5411;
+
+// linux/netlink.h
+export const NETLINK_SOCK_DIAG = 4;
+export const NLM_F_REQUEST = 0x1;
+export const NLM_F_MULTI = 0x2;
+export const NLM_F_DUMP_INTR = 0x10;
+export const NLM_F_DUMP = 0x300;
+export const NLMSG_NOOP = 1;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+export const NLMSG_OVERRUN = 4;
+
+// linux/sock_diag.h
+export const SOCK_DIAG_BY_FAMILY = 20;
+
+// linux/unix_diag.h
+export const UDIAG_SHOW_RQLEN = 0x10;
+export const UNIX_DIAG_RQLEN = 4;
+
+// net/tcp_states.h
+export const TCP_SYN_RECV = 3;
+
+// sys/wait.h, bits/waitflags.h
+export const P_ALL = 0;
+export const WNOHANG = 0x1;
+export const WEXITED = 0x4;
+export const WNOWAIT = 0x01000000;
+
+// asm-generic/errno-base.h
+export const ECHILD = 10;

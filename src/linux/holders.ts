@@ -1,0 +1,98 @@
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { ECHILD, P_ALL, WEXITED, WNOHANG, WNOWAIT } from './constants.ts';
+import { loadLibc } from './libc.ts';
+
+// siginfo_t, asm-generic/siginfo.h
+const SIGINFO_SIZE = 128;
+
+/** What a search through /proc for the holders of a socket came to. */
+export interface HolderSearch {
+  /** Processes other than this one that hold a descriptor of the socket. */
+  readonly holders: readonly number[];
+  /** Processes whose descriptors may not be read: of another user, or not dumpable. */
+  readonly unreadable: readonly number[];
+  /** False when the time was over before every process was looked at. */
+  readonly finished: boolean;
+}
+
+/**
+ * Looks through /proc/PID/fd of every other process for the socket with this inode, for at most `limit` milliseconds;
+ * processes in `except` are passed over.
+ */
+export function findHolders(inode: number, limit: number, except: ReadonlySet<number> = new Set()): HolderSearch {
+  const end = performance.now() + limit;
+  const wanted = `socket:[${inode}]`;
+  const holders: number[] = [];
+  const unreadable: number[] = [];
+  for (const pid of otherProcesses()) {
+    if (performance.now() > end) return { holders, unreadable, finished: false };
+    if (except.has(pid)) continue;
+    const held = holds(pid, wanted, end);
+    if (held === 'yes') holders.push(pid);
+    if (held === 'unreadable') unreadable.push(pid);
+    if (held === 'out of time') return { holders, unreadable, finished: false };
+  }
+  return { holders, unreadable, finished: true };
+}
+
+/**
+ * Whether this process has children, living or not yet waited for: waitid(2) with WNOWAIT takes nothing away from Node,
+ * and fails with ECHILD if there are none. True where nobody can tell.
+ */
+export function hasChildren(): boolean {
+  const loaded = loadLibc();
+  if (!loaded.available) return true;
+  const info = Buffer.alloc(SIGINFO_SIZE);
+  const result = loaded.libc.waitid(P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT);
+  return result === 0 || loaded.libc.errno() !== ECHILD;
+}
+
+/** Whether `pid` descends from `ancestor`, by the parents that /proc/PID/stat names to everyone. */
+export function descendsFrom(pid: number, ancestor: number): boolean {
+  let current: number | undefined = pid;
+  // The chain is short; the bound holds against processes that end and are replaced while we read.
+  for (let steps = 0; steps < 64 && current !== undefined && current > 1; steps++) {
+    if (current === ancestor) return true;
+    current = parentOf(current);
+  }
+  return false;
+}
+
+function holds(pid: number, wanted: string, end: number): 'yes' | 'no' | 'unreadable' | 'out of time' {
+  let descriptors: readonly string[];
+  try {
+    descriptors = readdirSync(`/proc/${pid}/fd`);
+  } catch (error) {
+    return isGone(error) ? 'no' : 'unreadable';
+  }
+  for (const fd of descriptors) {
+    if (performance.now() > end) return 'out of time';
+    try {
+      if (readlinkSync(`/proc/${pid}/fd/${fd}`) === wanted) return 'yes';
+    } catch (error) {
+      if (!isGone(error)) return 'unreadable';
+    }
+  }
+  return 'no';
+}
+
+function otherProcesses(): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => pid !== process.pid);
+}
+
+function parentOf(pid: number): number | undefined {
+  try {
+    // The second field, the program's name, is in parentheses and may hold anything, parentheses too.
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return undefined;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH');
+}

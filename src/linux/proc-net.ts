@@ -1,0 +1,78 @@
+import { readFileSync } from 'node:fs';
+
+/** SYN cookies of this network namespace since it was made: how many were sent, how many came back valid. */
+export interface CookieCounters {
+  readonly sent: number;
+  readonly received: number;
+}
+
+/** One row of /proc/net/tcp or tcp6, as far as a close needs it (proc_net_tcp documentation of the kernel). */
+export interface TcpRow {
+  readonly localPort: number;
+  /** The state as the kernel numbers it: 3 is SYN_RECV, 10 is LISTEN (net/tcp_states.h). */
+  readonly state: number;
+  /** For a listener: connections waiting in the accept queue. */
+  readonly receiveQueue: number;
+  readonly inode: number;
+}
+
+/** SyncookiesSent and SyncookiesRecv from /proc/net/netstat; undefined where the file or the counters are missing. */
+export function readCookieCounters(): CookieCounters | undefined {
+  try {
+    return parseCookieCounters(readFileSync('/proc/net/netstat', 'latin1'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Parses /proc/net/netstat: pairs of lines, names and then numbers, each after the group's name. */
+export function parseCookieCounters(text: string): CookieCounters | undefined {
+  const [names, numbers] = text.split('\n').filter((line) => line.startsWith('TcpExt:'));
+  if (names === undefined || numbers === undefined) return undefined;
+  const columns = names.split(' ');
+  const values = numbers.split(' ');
+  const read = (name: string): number => {
+    const column = columns.indexOf(name);
+    return column === -1 ? Number.NaN : Number(values[column]);
+  };
+  const counters = { sent: read('SyncookiesSent'), received: read('SyncookiesRecv') };
+  return Number.isSafeInteger(counters.sent) && Number.isSafeInteger(counters.received) ? counters : undefined;
+}
+
+/** net.ipv4.tcp_syncookies: 0 never, 1 when the SYN queue is full, 2 always. Undefined where it cannot be read. */
+export function readSyncookiesSetting(): number | undefined {
+  try {
+    const setting = Number(readFileSync('/proc/sys/net/ipv4/tcp_syncookies', 'latin1'));
+    return Number.isInteger(setting) ? setting : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The rows of /proc/net/tcp or /proc/net/tcp6; 22 to 43 ms with 16,000 sockets, so only where netlink fails. */
+export function readTcpTable(family: 'IPv4' | 'IPv6'): readonly TcpRow[] {
+  return parseTcpTable(readFileSync(family === 'IPv4' ? '/proc/net/tcp' : '/proc/net/tcp6', 'latin1'));
+}
+
+/** Parses a table of the form of /proc/net/tcp; rows that do not read as such are passed over. */
+export function parseTcpTable(text: string): readonly TcpRow[] {
+  return text
+    .split('\n')
+    .slice(1)
+    .map(parseTcpRow)
+    .filter((row) => row !== undefined);
+}
+
+function parseTcpRow(line: string): TcpRow | undefined {
+  // sl local rem st tx_queue:rx_queue tr:when retrnsmt uid timeout inode …
+  const fields = line.trim().split(/\s+/);
+  const port = fields[1]?.split(':')[1];
+  const receiveQueue = fields[4]?.split(':')[1];
+  if (port === undefined || receiveQueue === undefined) return undefined;
+  return {
+    localPort: Number.parseInt(port, 16),
+    state: Number.parseInt(fields[3] ?? '', 16),
+    receiveQueue: Number.parseInt(receiveQueue, 16),
+    inode: Number(fields[9]),
+  };
+}

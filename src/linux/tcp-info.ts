@@ -1,0 +1,43 @@
+import { IPPROTO_TCP, TCP_INFO } from './constants.ts';
+import { readOption } from './sockets.ts';
+
+/** struct tcp_info, linux/tcp.h: the fields that a close asks for, at their offsets. All are 32-bit. */
+const OFFSET = {
+  tcpi_unacked: 24,
+  tcpi_sacked: 28,
+  tcpi_last_data_sent: 44,
+  tcpi_last_data_recv: 52,
+} as const;
+
+// All that the fields above need; the kernel copies no more than it is asked for.
+const SIZE = 56;
+
+/** How full a listener's accept queue is. */
+export interface AcceptQueue {
+  /** Connections whose handshake is complete and that nobody has accepted (tcpi_unacked of a listener). */
+  readonly queued: number;
+  /** What listen(2) and net.core.somaxconn allow (tcpi_sacked of a listener). */
+  readonly limit: number;
+}
+
+/** The accept queue of a TCP listener, from TCP_INFO; about 1 µs. Throws a `SystemCallError`. */
+export function readAcceptQueue(fd: number): AcceptQueue {
+  const info = readTcpInfo(fd);
+  return { queued: info.readUInt32LE(OFFSET.tcpi_unacked), limit: info.readUInt32LE(OFFSET.tcpi_sacked) };
+}
+
+/**
+ * Milliseconds since data last moved on a connection, either way, as the kernel counts them; for one that
+ * never spoke, since its handshake (tcp_create_openreq_child, net/ipv4/tcp_minisocks.c, starts both clocks).
+ */
+export function millisecondsQuiet(fd: number): number {
+  const info = readTcpInfo(fd);
+  return Math.min(info.readUInt32LE(OFFSET.tcpi_last_data_sent), info.readUInt32LE(OFFSET.tcpi_last_data_recv));
+}
+
+function readTcpInfo(fd: number): Buffer {
+  const info = Buffer.alloc(SIZE);
+  const written = readOption(fd, IPPROTO_TCP, TCP_INFO, info);
+  if (written < SIZE) throw new Error(`TCP_INFO is ${written} bytes long, expected at least ${SIZE}`);
+  return info;
+}

@@ -1,0 +1,97 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type CookieCounters, readCookieCounters, readSyncookiesSetting } from '../linux/proc-net.ts';
+import { endHold, holdNewConnections } from './gate/hold.ts';
+import { makeRoom } from './gate.ts';
+import type { Listener } from './listener.ts';
+import { sightingOf } from './watch.ts';
+
+/** Without a sample from when the server began to listen: how long to look whether cookies are being sent, in ms. */
+const SECOND_LOOK = 100;
+
+/** How long no cookie must have come back, in ms: a little over one round trip of a distant client. */
+const STILL_FOR = 200;
+
+const LOOK_EVERY = 10;
+
+/**
+ * Whether SYN cookies may be out: clients that have their SYN-ACK and of whom the kernel keeps no state. Refused, their
+ * final ACK would find no listener and be reset. Cheap, and false on a host that never sent one since we listen.
+ */
+export function mayHaveCookiesOut(listener: Listener): boolean {
+  if (listener.address === undefined || listener.address.family === 'Unix' || listener.descriptor() === undefined)
+    return false;
+  const now = readCookieCounters();
+  return now !== undefined && now.sent > (sightingOf(listener.server)?.cookies?.sent ?? 0);
+}
+
+/** What a wait for SYN cookies came to. */
+export interface CookieWait {
+  /** Cookies that were out when the wait began: the growth of those sent less that of those that came back. */
+  readonly out: number;
+  /** New SYNs were held back meanwhile; `release` ends that, once the gate is shut. */
+  readonly held: boolean;
+  readonly release: () => void;
+}
+
+/**
+ * Waits until the cookies that are out have come back, at most `bound` milliseconds. A larger backlog stops the
+ * kernel from making new ones (tcp_conn_request, net/ipv4/tcp_input.c); where tcp_syncookies=2 makes them always, new
+ * SYNs are held back meanwhile, if the process may.
+ */
+export async function awaitCookies(listener: Listener, bound: number, signal: AbortSignal): Promise<CookieWait> {
+  const before = await sampleBefore(listener, signal);
+  const now = readCookieCounters();
+  if (before === undefined || now === undefined || now.sent <= before.sent)
+    return { out: 0, held: false, release: () => {} };
+  const held = stopNewCookies(listener);
+  await untilStill(bound, signal);
+  return {
+    out: Math.max(0, now.sent - before.sent - (now.received - before.received)),
+    held,
+    release: () => {
+      const fd = listener.descriptor();
+      if (held && fd !== undefined) endHold(fd);
+    },
+  };
+}
+
+async function sampleBefore(listener: Listener, signal: AbortSignal): Promise<CookieCounters | undefined> {
+  const sample = sightingOf(listener.server)?.cookies;
+  if (sample !== undefined) return sample;
+  const first = readCookieCounters();
+  await pause(SECOND_LOOK, signal);
+  return first;
+}
+
+function stopNewCookies(listener: Listener): boolean {
+  const fd = listener.descriptor();
+  if (fd === undefined) return false;
+  makeRoom(fd);
+  return readSyncookiesSetting() === 2 && tryHold(fd);
+}
+
+function tryHold(fd: number): boolean {
+  try {
+    holdNewConnections(fd);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function untilStill(bound: number, signal: AbortSignal): Promise<void> {
+  const began = performance.now();
+  let received = readCookieCounters()?.received;
+  let since = began;
+  while (!signal.aborted && performance.now() - since < STILL_FOR && performance.now() - began < bound) {
+    await pause(LOOK_EVERY, signal);
+    const now = readCookieCounters()?.received;
+    if (now === received) continue;
+    received = now;
+    since = performance.now();
+  }
+}
+
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  await sleep(milliseconds, undefined, { signal }).catch(() => {});
+}

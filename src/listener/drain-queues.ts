@@ -1,0 +1,116 @@
+import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import { countHalfOpen, countQueued } from './count-queues.ts';
+import type { Gate } from './gate.ts';
+import type { Listener } from './listener.ts';
+
+/** What waits in the kernel. */
+export interface Queues {
+  readonly queued: number;
+  readonly halfOpen: number;
+}
+
+/** How a drain goes on and when it stops. */
+export interface DrainLimits {
+  /** How long handshakes may take, in milliseconds. */
+  readonly handshakeWait: number;
+  /** Aborted at the deadline: the listener is closed whatever waits. */
+  readonly signal: AbortSignal;
+  readonly onLook?: (queues: Queues) => void;
+}
+
+/** Nothing polls faster, in milliseconds. */
+const LOOK_EVERY = 1;
+
+// A dump walks all sockets of the host: it may take a tenth of the time, no more.
+const DUMP_SHARE = 10;
+
+/** Who was still in the kernel when the listener was closed. */
+export interface LeftInQueues {
+  /** Handshakes that did not complete in time. */
+  readonly abandoned: number;
+  /** Connections that the program never accepted, because the deadline came first. */
+  readonly unaccepted: number;
+}
+
+const NOBODY: LeftInQueues = { abandoned: 0, unaccepted: 0 };
+
+/**
+ * Lets the program go on accepting until nothing waits in the kernel, or until `handshakeWait` is over and only
+ * handshakes that did not complete are left.
+ */
+export async function drainQueues(listener: Listener, gate: Gate, limits: DrainLimits): Promise<LeftInQueues> {
+  if (gate === 'none') return drainOpenGate(listener, limits);
+  const began = performance.now();
+  let seenEmpty = false;
+  let nextDump = 0;
+  let halfOpen = 0;
+  while (listener.server.listening) {
+    const queued = await queuedNow(listener);
+    const waited = performance.now() - began;
+    if (queued > 0) seenEmpty = false;
+    // A dump walks all sockets of the host: it is asked for only when the queue is empty, and for a tenth of the time.
+    else if (waited >= nextDump) {
+      halfOpen = countHalfOpen(listener);
+      nextDump = waited + DUMP_SHARE * (performance.now() - began - waited);
+      // Whoever left the half-open ones before the dump is in the queue by now.
+      const isEmpty = halfOpen === 0 && (await queuedNow(listener)) === 0;
+      // A SYN or an ACK that another processor had in hand when we looked is seen at the second look.
+      if (isEmpty && seenEmpty) return NOBODY;
+      seenEmpty = isEmpty;
+    }
+    limits.onLook?.({ queued, halfOpen });
+    if (queued === 0 && halfOpen > 0 && waited >= limits.handshakeWait) return { abandoned: halfOpen, unaccepted: 0 };
+    if (limits.signal.aborted) return leaveAtDeadline(listener);
+    await pause(limits.signal);
+  }
+  return NOBODY;
+}
+
+/**
+ * Where no gate can be shut new clients keep coming: at the first moment at which the queue was seen empty the listener
+ * is closed, before anybody else comes. Bounded, for under load that moment may never come.
+ */
+async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<LeftInQueues> {
+  const began = performance.now();
+  while (listener.server.listening && !limits.signal.aborted && performance.now() - began < limits.handshakeWait) {
+    const queued = countQueued(listener);
+    if (queued === undefined) {
+      await turn();
+      return NOBODY;
+    }
+    limits.onLook?.({ queued, halfOpen: 0 });
+    if (queued === 0) return NOBODY;
+    await pause(limits.signal);
+  }
+  return leaveAtDeadline(listener);
+}
+
+/** A close whose time is up serves what is queued for one turn of the loop. */
+async function leaveAtDeadline(listener: Listener): Promise<LeftInQueues> {
+  await turn();
+  return { abandoned: countHalfOpen(listener), unaccepted: countQueued(listener) ?? 0 };
+}
+
+async function queuedNow(listener: Listener): Promise<number> {
+  return countQueued(listener) ?? (await countByTurns(listener));
+}
+
+async function pause(signal: AbortSignal): Promise<void> {
+  await sleep(LOOK_EVERY, undefined, { signal }).catch(() => {});
+}
+
+/**
+ * Where the kernel does not tell a queue's length (a Unix listener without unix_diag): the loop accepts at every turn as
+ * long as somebody waits, and nobody new comes. Two turns without an arrival mean that nobody waits.
+ */
+async function countByTurns(listener: Listener): Promise<number> {
+  let arrivals = 0;
+  const count = (): void => {
+    arrivals += 1;
+  };
+  listener.server.on('connection', count);
+  await turn();
+  await turn();
+  listener.server.off('connection', count);
+  return arrivals;
+}

@@ -1,0 +1,57 @@
+import type net from 'node:net';
+
+/**
+ * What Node keeps to itself and a close must know. No other file reads a field that Node does not document; each is
+ * checked for being there and of the right type, and its absence has an answer.
+ */
+
+/** How a server came to listen: by its own bind(2), or with a socket that somebody else had made. */
+export type ListeningOrigin = 'port' | 'path' | 'descriptor' | 'unknown';
+
+/** The descriptor of a server or socket while it is open; undefined when closed, or where Node has no handle for it. */
+export function descriptorOf(owner: net.Server | net.Socket): number | undefined {
+  const handle = field(owner, '_handle');
+  const fd = field(handle, 'fd');
+  return typeof fd === 'number' && fd >= 0 ? fd : undefined;
+}
+
+/** How the server came to listen: `_connectionKey` is `type:address:port`, with `null` where a descriptor came instead. */
+export function originOf(server: net.Server): ListeningOrigin {
+  const key = field(server, '_connectionKey');
+  if (typeof key !== 'string') return 'unknown';
+  if (key.startsWith('4:') || key.startsWith('6:')) return 'port';
+  if (key.startsWith('-1:')) return 'path';
+  return 'descriptor';
+}
+
+/** The server that accepted a socket; http sets it on the TLS socket too. */
+export function serverOf(socket: net.Socket): unknown {
+  return field(socket, 'server');
+}
+
+/** The TCP socket under a TLS socket. */
+export function socketBelow(socket: net.Socket): unknown {
+  return field(socket, '_parent');
+}
+
+/** The response that an HTTP/1.1 connection has not finished: http keeps it in `_httpMessage`. */
+export function responseOn(socket: net.Socket): unknown {
+  return field(socket, '_httpMessage') ?? undefined;
+}
+
+/** How many connections the server has open, those accepted before this module was imported included. */
+export function connectionCount(server: net.Server): number {
+  const count = field(server, '_connections');
+  return typeof count === 'number' ? count : 0;
+}
+
+/** The handles of this process that keep it alive; the way to connections that were accepted before the import. */
+export function activeHandles(): readonly unknown[] {
+  const list = field(process, '_getActiveHandles');
+  const handles: unknown = typeof list === 'function' ? list.call(process) : [];
+  return Array.isArray(handles) ? handles : [];
+}
+
+function field(owner: unknown, name: string): unknown {
+  return owner !== null && typeof owner === 'object' ? Reflect.get(owner, name) : undefined;
+}

@@ -1,0 +1,118 @@
+import net from 'node:net';
+import type { Target } from './connection.ts';
+import type { StormCounts } from './outcome.ts';
+
+export interface StormOptions {
+  /** Whom to ask. The host is an IP address: to look names up is not the storm's business. */
+  readonly target: Target;
+  /** How many clients ask at the same time, each one request at a time. */
+  readonly clients: number;
+  /** Keep the connection for the next request; default false: a new connection for each. */
+  readonly keepAlive?: boolean;
+  /** A client's pause between two requests, least and most, in ms; default [0, 0]. */
+  readonly thinkTime?: readonly [min: number, max: number];
+  /** Time for a request to be answered in whole, its connection's handshake included, in ms; default 10,000. */
+  readonly timeout?: number;
+  /** After this long no request is begun any more, in ms; default 10,000. */
+  readonly duration?: number;
+  /** How many requests are begun in all; default 1,000,000. */
+  readonly requests?: number;
+  /** What a refused client does: leave for good, or try again after so many ms; default 'stop'. */
+  readonly afterRefusal?: 'stop' | number;
+  /** The bytes of one request; default a GET of / that asks for the connection that `keepAlive` says. */
+  readonly request?: Uint8Array;
+  /** IP addresses to connect from, given to the clients in turn; default whatever the kernel chooses. */
+  readonly localAddresses?: readonly string[];
+  /** Called every 100 ms with the live counts and the ms since the start. */
+  readonly onProgress?: (counts: Readonly<StormCounts>, elapsed: number) => void;
+  /** Ends the storm at once; requests under way count as `aborted`. */
+  readonly signal?: AbortSignal;
+  /** For the think times; default 1. */
+  readonly seed?: number;
+}
+
+/** The options as the storm uses them: checked, and complete but for what has no default. */
+export type CheckedStormOptions = Required<Omit<StormOptions, 'onProgress' | 'signal'>> &
+  Pick<StormOptions, 'onProgress' | 'signal'>;
+
+const MAX_CLIENTS = 60_000;
+const MAX_REQUESTS = 100_000_000;
+/** An hour: a storm is bounded, whatever it is asked for. */
+const MAX_MILLISECONDS = 3_600_000;
+
+/** Throws `TypeError` with what was expected and what came. */
+export function checkStormOptions(options: StormOptions): CheckedStormOptions {
+  const keepAlive = options.keepAlive ?? false;
+  if (typeof keepAlive !== 'boolean') throw wrongOption('keepAlive', 'a boolean', keepAlive);
+  return {
+    ...options,
+    target: checkTarget(options.target),
+    clients: checkInteger('clients', options.clients, 1, MAX_CLIENTS),
+    keepAlive,
+    thinkTime: checkThinkTime(options.thinkTime ?? [0, 0]),
+    timeout: checkInteger('timeout', options.timeout ?? 10_000, 1, MAX_MILLISECONDS),
+    duration: checkInteger('duration', options.duration ?? 10_000, 1, MAX_MILLISECONDS),
+    requests: checkInteger('requests', options.requests ?? 1_000_000, 1, MAX_REQUESTS),
+    afterRefusal: checkAfterRefusal(options.afterRefusal ?? 'stop'),
+    request: checkRequest(options.request ?? plainRequest(options.target, keepAlive)),
+    localAddresses: checkAddresses(options.localAddresses ?? []),
+    seed: checkInteger('seed', options.seed ?? 1, 0, 2 ** 32 - 1),
+  };
+}
+
+function plainRequest(target: Target, keepAlive: boolean): Uint8Array {
+  const connection = keepAlive ? '' : 'Connection: close\r\n';
+  return Buffer.from(`GET / HTTP/1.1\r\nHost: ${authorityOf(target)}\r\n${connection}\r\n`);
+}
+
+function authorityOf(target: Target): string {
+  if ('path' in target) return 'localhost';
+  return net.isIPv6(target.host) ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`;
+}
+
+function checkTarget(target: Target): Target {
+  if (typeof target !== 'object' || target === null) throw wrongOption('target', 'a host and port, or a path', target);
+  if ('path' in target) {
+    if (typeof target.path !== 'string' || target.path === '') throw wrongOption('target.path', 'a path', target.path);
+    return { path: target.path };
+  }
+  if (net.isIP(target.host) === 0) throw wrongOption('target.host', 'an IP address', target.host);
+  return { host: target.host, port: checkInteger('target.port', target.port, 1, 65_535) };
+}
+
+function checkThinkTime(range: readonly [number, number]): readonly [number, number] {
+  const valid = Array.isArray(range) && range.length === 2 && range.every((end) => Number.isFinite(end) && end >= 0);
+  if (!valid || range[0] > range[1] || range[1] > MAX_MILLISECONDS) {
+    throw wrongOption('thinkTime', 'two ascending numbers of ms', range);
+  }
+  return range;
+}
+
+function checkAfterRefusal(value: 'stop' | number): 'stop' | number {
+  if (value === 'stop') return value;
+  if (typeof value !== 'number') throw wrongOption('afterRefusal', "'stop' or a number of ms", value);
+  return checkInteger('afterRefusal', value, 0, MAX_MILLISECONDS);
+}
+
+function checkRequest(bytes: Uint8Array): Uint8Array {
+  if (bytes instanceof Uint8Array && bytes.length > 0) return bytes;
+  throw wrongOption('request', 'a Uint8Array with bytes', bytes);
+}
+
+function checkAddresses(addresses: readonly string[]): readonly string[] {
+  const valid = Array.isArray(addresses) && addresses.every((address) => net.isIP(address) !== 0);
+  if (!valid) throw wrongOption('localAddresses', 'an array of IP addresses', addresses);
+  return addresses;
+}
+
+function checkInteger(name: string, value: number, least: number, most: number): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  const kind = least === 0 ? 'a non-negative integer' : 'a positive integer';
+  const bound = typeof value === 'number' && value > most ? ` of at most ${most}` : '';
+  throw wrongOption(name, `${kind}${bound}`, value);
+}
+
+function wrongOption(name: string, expected: string, got: unknown): TypeError {
+  const shown = typeof got === 'object' && got !== null ? JSON.stringify(got) : String(got);
+  return new TypeError(`Expected \`${name}\` to be ${expected}, got \`${shown}\``);
+}
