@@ -101,6 +101,7 @@ async function closeListener(
     newConnections: options.newConnections,
     ownGate: options.ownGate,
     handshakeWait: options.handshakeWait,
+    cookieBounds: { usual: options.handshakeWait, overflowed: Math.max(options.handshakeWait, options.deadline / 3) },
     signal: clock.deadline,
     onGate: (state) => {
       gates.set(listener.server, state);

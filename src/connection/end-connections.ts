@@ -10,7 +10,7 @@ import {
   unhookParser,
 } from './http1.ts';
 import { endSession } from './http2.ts';
-import { type Movement, observe, quietFor } from './quiet.ts';
+import { isSilentAfterLoss, type Movement, observe, quietFor } from './quiet.ts';
 import { connectionsOf, isHttp2Server, programSocket, sessionsOf, watchArrivals } from './registry.ts';
 
 /** How connections are ended. Times are in milliseconds. */
@@ -40,6 +40,9 @@ interface Ending {
 // How often to look for connections that have become quiet, at the least and at the most, in milliseconds.
 const LOOK_AT_LEAST = 100;
 const LOOK_AT_MOST = 10;
+
+// A first segment that is lost, and lost again, comes after 3 + 6 s (RFC 6298 5.5 and 5.7), and a round trip.
+const LOSSY_SILENCE = 10_000;
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class ConnectionEnder {
@@ -179,6 +182,7 @@ export class ConnectionEnder {
     const quiet = quietFor(socket, ending.seen);
     const waited = ending.fromQueue ? Math.min(quiet, now - ending.since) : quiet;
     if (waited < idleWait) return idleWait - waited;
+    if (waited < LOSSY_SILENCE && isSilentAfterLoss(socket)) return LOSSY_SILENCE - waited;
     ending.step = 'lingering';
     ending.since = now;
     if (ending.protocol === 'http/1.1') unhookParser(program, () => this.#countLate());

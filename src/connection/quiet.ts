@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { unreadBytes } from '../linux/sockets.ts';
-import { millisecondsQuiet } from '../linux/tcp-info.ts';
+import { countRetransmissions, millisecondsQuiet } from '../linux/tcp-info.ts';
 import { descriptorOf } from '../node-fields.ts';
 import { unacknowledged } from './connection.ts';
 
@@ -31,5 +31,19 @@ export function quietFor(socket: net.Socket, seen: Movement): number {
     return socket.remoteAddress === undefined ? observed : millisecondsQuiet(fd);
   } catch {
     return observed;
+  }
+}
+
+/**
+ * Whether the client has said nothing yet and its SYN-ACK had to be sent again. It starts with a retransmission time-out
+ * of 3 s then (RFC 6298 5.7): if its first segment is lost as well, it is silent for longer than others, and means to ask.
+ */
+export function isSilentAfterLoss(socket: net.Socket): boolean {
+  const fd = descriptorOf(socket);
+  if (socket.bytesRead > 0 || fd === undefined || !loadLibc().available) return false;
+  try {
+    return countRetransmissions(fd) > 0;
+  } catch {
+    return false;
   }
 }

@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 export interface CookieCounters {
   readonly sent: number;
   readonly received: number;
+  /** ListenOverflows: final ACKs, of cookies and others, that met a full accept queue and were dropped. */
+  readonly overflows: number;
 }
 
 /** One row of /proc/net/tcp or tcp6, as far as a close needs it (proc_net_tcp documentation of the kernel). */
@@ -35,8 +37,12 @@ export function parseCookieCounters(text: string): CookieCounters | undefined {
     const column = columns.indexOf(name);
     return column === -1 ? Number.NaN : Number(values[column]);
   };
-  const counters = { sent: read('SyncookiesSent'), received: read('SyncookiesRecv') };
-  return Number.isSafeInteger(counters.sent) && Number.isSafeInteger(counters.received) ? counters : undefined;
+  const counters = {
+    sent: read('SyncookiesSent'),
+    received: read('SyncookiesRecv'),
+    overflows: read('ListenOverflows'),
+  };
+  return Object.values(counters).every(Number.isSafeInteger) ? counters : undefined;
 }
 
 /** net.ipv4.tcp_syncookies: 0 never, 1 when the SYN queue is full, 2 always. Undefined where it cannot be read. */

@@ -7,10 +7,11 @@ const OFFSET = {
   tcpi_sacked: 28,
   tcpi_last_data_sent: 44,
   tcpi_last_data_recv: 52,
+  tcpi_total_retrans: 100,
 } as const;
 
 // All that the fields above need; the kernel copies no more than it is asked for.
-const SIZE = 56;
+const SIZE = 104;
 
 /** How full a listener's accept queue is. */
 export interface AcceptQueue {
@@ -33,6 +34,14 @@ export function readAcceptQueue(fd: number): AcceptQueue {
 export function millisecondsQuiet(fd: number): number {
   const info = readTcpInfo(fd);
   return Math.min(info.readUInt32LE(OFFSET.tcpi_last_data_sent), info.readUInt32LE(OFFSET.tcpi_last_data_recv));
+}
+
+/**
+ * How often something had to be sent again on a connection, its SYN-ACK included (tcp_create_openreq_child takes that
+ * over from the handshake).
+ */
+export function countRetransmissions(fd: number): number {
+  return readTcpInfo(fd).readUInt32LE(OFFSET.tcpi_total_retrans);
 }
 
 function readTcpInfo(fd: number): Buffer {

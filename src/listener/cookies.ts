@@ -11,7 +11,20 @@ const SECOND_LOOK = 100;
 /** How long no cookie must have come back, in ms: a little over one round trip of a distant client. */
 const STILL_FOR = 200;
 
+/**
+ * A cookie's ACK that meets a full accept queue is dropped without a trace, and the client sends it again with its data,
+ * after a time-out that doubles: 0.2, 0.4 … 6.4 s. Such clients are silent for longer. A flood leaves none: it sends no ACK.
+ */
+const STILL_FOR_AFTER_OVERFLOW = 7_000;
+
 const LOOK_EVERY = 10;
+
+/** How long to wait for cookies at the most, in milliseconds. */
+export interface CookieBounds {
+  readonly usual: number;
+  /** Where the accept queue has overflowed since the server began to listen. */
+  readonly overflowed: number;
+}
 
 /**
  * Whether SYN cookies may be out: clients that have their SYN-ACK and of whom the kernel keeps no state. Refused, their
@@ -34,17 +47,22 @@ export interface CookieWait {
 }
 
 /**
- * Waits until the cookies that are out have come back, at most `bound` milliseconds. A larger backlog stops the
+ * Waits until the cookies that are out have come back, as long as `bounds` allow. A larger backlog stops the
  * kernel from making new ones (tcp_conn_request, net/ipv4/tcp_input.c); where tcp_syncookies=2 makes them always, new
  * SYNs are held back meanwhile, if the process may.
  */
-export async function awaitCookies(listener: Listener, bound: number, signal: AbortSignal): Promise<CookieWait> {
+export async function awaitCookies(listener: Listener, bounds: CookieBounds, signal: AbortSignal): Promise<CookieWait> {
   const before = await sampleBefore(listener, signal);
   const now = readCookieCounters();
   if (before === undefined || now === undefined || now.sent <= before.sent)
     return { out: 0, held: false, release: () => {} };
   const held = stopNewCookies(listener);
-  await untilStill(bound, signal);
+  const overflowed = now.overflows > before.overflows;
+  await untilStill(
+    overflowed ? STILL_FOR_AFTER_OVERFLOW : STILL_FOR,
+    overflowed ? bounds.overflowed : bounds.usual,
+    signal,
+  );
   return {
     out: Math.max(0, now.sent - before.sent - (now.received - before.received)),
     held,
@@ -79,11 +97,11 @@ function tryHold(fd: number): boolean {
   }
 }
 
-async function untilStill(bound: number, signal: AbortSignal): Promise<void> {
+async function untilStill(stillFor: number, bound: number, signal: AbortSignal): Promise<void> {
   const began = performance.now();
   let received = readCookieCounters()?.received;
   let since = began;
-  while (!signal.aborted && performance.now() - since < STILL_FOR && performance.now() - began < bound) {
+  while (!signal.aborted && performance.now() - since < stillFor && performance.now() - began < bound) {
     await pause(LOOK_EVERY, signal);
     const now = readCookieCounters()?.received;
     if (now === received) continue;

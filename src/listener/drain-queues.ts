@@ -73,13 +73,11 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
 async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<LeftInQueues> {
   const began = performance.now();
   while (listener.server.listening && !limits.signal.aborted && performance.now() - began < limits.handshakeWait) {
-    const queued = countQueued(listener);
-    if (queued === undefined) {
-      await turn();
-      return NOBODY;
-    }
+    const queued = await queuedNow(listener);
     limits.onLook?.({ queued, halfOpen: 0 });
     if (queued === 0) return NOBODY;
+    // The loop accepts one client a turn, and a look at /proc may take as long as a hundred turns.
+    for (let client = 0; client < queued && !limits.signal.aborted; client++) await turn();
     await pause(limits.signal);
   }
   return leaveAtDeadline(listener);

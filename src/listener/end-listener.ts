@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
-import { awaitCookies, mayHaveCookiesOut } from './cookies.ts';
+import { awaitCookies, type CookieBounds, mayHaveCookiesOut } from './cookies.ts';
 import { countHalfOpen, countQueued } from './count-queues.ts';
 import { drainQueues, type LeftInQueues, type Queues } from './drain-queues.ts';
 import { type Gate, makeRoom, type ShutGate, shutGate } from './gate.ts';
@@ -13,6 +13,7 @@ export interface EndListenerOptions {
   /** The caller's word that nobody else holds the socket. */
   readonly ownGate: boolean;
   readonly handshakeWait: number;
+  readonly cookieBounds: CookieBounds;
   /** Aborted when the close must be over. */
   readonly signal: AbortSignal;
   readonly onGate?: (state: GateState) => void;
@@ -50,7 +51,7 @@ function shutGateAt(listener: Listener, options: EndListenerOptions): GateState 
 }
 
 async function shutAfterCookies(listener: Listener, options: EndListenerOptions): Promise<GateState> {
-  const wait = await awaitCookies(listener, options.handshakeWait, options.signal);
+  const wait = await awaitCookies(listener, options.cookieBounds, options.signal);
   const state = shutNow(listener, options, undefined, wait.out, wait.held);
   if (state.gate !== 'hold') wait.release();
   return state;

@@ -41,7 +41,7 @@ export function shutGate(fd: number | undefined, facts: GateFacts): ShutGate {
   const failures: string[] = [];
   for (const gate of chooseGates(facts)) {
     const failure = gate === 'shared' || gate === 'none' || fd === undefined ? undefined : tryGate(gate, fd);
-    if (failure === undefined) return withReason(gate, [facts.sharedBecause, facts.noSystemCalls, ...failures]);
+    if (failure === undefined) return withReason(gate, [facts.sharedBecause ?? facts.noSystemCalls, ...failures]);
     failures.push(failure);
   }
   return withReason('none', failures);

@@ -37,14 +37,11 @@ function searchForHolders(fd: number, anyoneMayHoldIt: boolean): string | undefi
     const search = findHolders(inodeOf(fd), SEARCH_LIMIT);
     if (search.holders.length > 0) return `process ${search.holders.join(', ')} holds it too`;
     if (!search.finished) return `the search for other holders took longer than ${SEARCH_LIMIT} ms`;
-    // A socket that was bound here can only have come to those whom we could reach: our descendants and, over our own message channel, our parent.
-    const suspects = search.unreadable.filter((pid) => anyoneMayHoldIt || isReachable(pid));
+    // A socket that was bound here can have come to descendants of ours only, where we cannot look. (A parent with a
+    // message channel would have been sent it by the program itself; a process manager's is of another user as a rule.)
+    const suspects = search.unreadable.filter((pid) => anyoneMayHoldIt || descendsFrom(pid, process.pid));
     return suspects.length === 0 ? undefined : `process ${suspects.join(', ')} may hold it and cannot be looked into`;
   } catch (error) {
     return `the search for other holders failed (${error instanceof Error ? error.message : String(error)})`;
   }
-}
-
-function isReachable(pid: number): boolean {
-  return descendsFrom(pid, process.pid) || (process.channel !== undefined && pid === process.ppid);
 }

@@ -22,7 +22,7 @@ export class Latencies {
   }
 
   summary(): LatencySummary {
-    const sorted = this.#values.slice(0, this.#count).sort();
+    const sorted = this.#values.subarray(0, this.#count).toSorted();
     return {
       p50: nearestRank(sorted, 0.5),
       p90: nearestRank(sorted, 0.9),

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { optionError } from '../errors.ts';
 import type { Target } from './connection.ts';
 import type { StormCounts } from './outcome.ts';
 
@@ -40,10 +41,10 @@ const MAX_REQUESTS = 100_000_000;
 /** An hour: a storm is bounded, whatever it is asked for. */
 const MAX_MILLISECONDS = 3_600_000;
 
-/** Throws `TypeError` with what was expected and what came. */
+/** Throws a `LastCallError` with code `ERR_OPTION`, with what was expected and what came. */
 export function checkStormOptions(options: StormOptions): CheckedStormOptions {
   const keepAlive = options.keepAlive ?? false;
-  if (typeof keepAlive !== 'boolean') throw wrongOption('keepAlive', 'a boolean', keepAlive);
+  if (typeof keepAlive !== 'boolean') throw optionError('keepAlive', 'a boolean', keepAlive);
   return {
     ...options,
     target: checkTarget(options.target),
@@ -71,37 +72,37 @@ function authorityOf(target: Target): string {
 }
 
 function checkTarget(target: Target): Target {
-  if (typeof target !== 'object' || target === null) throw wrongOption('target', 'a host and port, or a path', target);
+  if (typeof target !== 'object' || target === null) throw optionError('target', 'a host and port, or a path', target);
   if ('path' in target) {
-    if (typeof target.path !== 'string' || target.path === '') throw wrongOption('target.path', 'a path', target.path);
+    if (typeof target.path !== 'string' || target.path === '') throw optionError('target.path', 'a path', target.path);
     return { path: target.path };
   }
-  if (net.isIP(target.host) === 0) throw wrongOption('target.host', 'an IP address', target.host);
+  if (net.isIP(target.host) === 0) throw optionError('target.host', 'an IP address', target.host);
   return { host: target.host, port: checkInteger('target.port', target.port, 1, 65_535) };
 }
 
 function checkThinkTime(range: readonly [number, number]): readonly [number, number] {
   const valid = Array.isArray(range) && range.length === 2 && range.every((end) => Number.isFinite(end) && end >= 0);
   if (!valid || range[0] > range[1] || range[1] > MAX_MILLISECONDS) {
-    throw wrongOption('thinkTime', 'two ascending numbers of ms', range);
+    throw optionError('thinkTime', 'two ascending numbers of ms', range);
   }
   return range;
 }
 
 function checkAfterRefusal(value: 'stop' | number): 'stop' | number {
   if (value === 'stop') return value;
-  if (typeof value !== 'number') throw wrongOption('afterRefusal', "'stop' or a number of ms", value);
+  if (typeof value !== 'number') throw optionError('afterRefusal', "'stop' or a number of ms", value);
   return checkInteger('afterRefusal', value, 0, MAX_MILLISECONDS);
 }
 
 function checkRequest(bytes: Uint8Array): Uint8Array {
   if (bytes instanceof Uint8Array && bytes.length > 0) return bytes;
-  throw wrongOption('request', 'a Uint8Array with bytes', bytes);
+  throw optionError('request', 'a Uint8Array with bytes', bytes);
 }
 
 function checkAddresses(addresses: readonly string[]): readonly string[] {
   const valid = Array.isArray(addresses) && addresses.every((address) => net.isIP(address) !== 0);
-  if (!valid) throw wrongOption('localAddresses', 'an array of IP addresses', addresses);
+  if (!valid) throw optionError('localAddresses', 'an array of IP addresses', addresses);
   return addresses;
 }
 
@@ -109,10 +110,5 @@ function checkInteger(name: string, value: number, least: number, most: number):
   if (Number.isInteger(value) && value >= least && value <= most) return value;
   const kind = least === 0 ? 'a non-negative integer' : 'a positive integer';
   const bound = typeof value === 'number' && value > most ? ` of at most ${most}` : '';
-  throw wrongOption(name, `${kind}${bound}`, value);
-}
-
-function wrongOption(name: string, expected: string, got: unknown): TypeError {
-  const shown = typeof got === 'object' && got !== null ? JSON.stringify(got) : String(got);
-  return new TypeError(`Expected \`${name}\` to be ${expected}, got \`${shown}\``);
+  throw optionError(name, `${kind}${bound}`, value);
 }

@@ -4,6 +4,9 @@ import { type CheckedStormOptions, checkStormOptions, type StormOptions } from '
 import { countLost, noCounts, type Outcome, type StormCounts } from './outcome.ts';
 import { seededRandom } from './seeded-random.ts';
 
+export type { StormOptions } from './options.ts';
+export type { StormCounts } from './outcome.ts';
+
 /** A load of real connections that says what each client saw. */
 export interface Storm {
   /** Live. */
@@ -35,7 +38,7 @@ const EXAMPLES_PER_OUTCOME = 5;
 
 /**
  * Starts a storm at once. It ends by itself: no request is begun after `duration` ms, none is waited for longer than
- * `timeout` ms. Throws `TypeError` for a wrong option.
+ * `timeout` ms. Throws a `LastCallError` with code `ERR_OPTION` for a wrong option.
  *
  * @example
  * ```ts
@@ -56,7 +59,7 @@ class RunningStorm implements Storm, ClientHost {
   readonly counts: StormCounts = noCounts();
   readonly finished: Promise<StormResult>;
   readonly random: () => number;
-  readonly #finish: (result: StormResult) => void;
+  #finish: (result: StormResult) => void = () => {};
   readonly #clients: Client[] = [];
   readonly #latencies = new Latencies();
   readonly #examples = new Map<Outcome, Set<string>>();
@@ -73,11 +76,9 @@ class RunningStorm implements Storm, ClientHost {
   constructor(options: CheckedStormOptions) {
     this.options = options;
     this.random = seededRandom(options.seed);
-    let finish: (result: StormResult) => void = () => {};
     this.finished = new Promise((resolve) => {
-      finish = resolve;
+      this.#finish = resolve;
     });
-    this.#finish = finish;
   }
 
   start(): void {

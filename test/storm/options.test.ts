@@ -12,21 +12,21 @@ const WRONG: readonly (readonly [object, string])[] = [
   [{ clients: 'x' }, 'Expected `clients` to be a positive integer, got `x`'],
   [{ clients: 1e9 }, 'Expected `clients` to be a positive integer of at most 60000, got `1000000000`'],
   [{ keepAlive: 1 }, 'Expected `keepAlive` to be a boolean, got `1`'],
-  [{ thinkTime: [5, 1] }, 'Expected `thinkTime` to be two ascending numbers of ms, got `[5,1]`'],
+  [{ thinkTime: [5, 1] }, 'Expected `thinkTime` to be two ascending numbers of ms, got an array'],
   [{ timeout: 0 }, 'Expected `timeout` to be a positive integer, got `0`'],
   [{ duration: Number.NaN }, 'Expected `duration` to be a positive integer, got `NaN`'],
   [{ requests: 1.5 }, 'Expected `requests` to be a positive integer, got `1.5`'],
   [{ afterRefusal: 'wait' }, "Expected `afterRefusal` to be 'stop' or a number of ms, got `wait`"],
   [{ afterRefusal: -1 }, 'Expected `afterRefusal` to be a non-negative integer, got `-1`'],
   [{ request: 'GET /' }, 'Expected `request` to be a Uint8Array with bytes, got `GET /`'],
-  [{ localAddresses: ['here'] }, 'Expected `localAddresses` to be an array of IP addresses, got `["here"]`'],
+  [{ localAddresses: ['here'] }, 'Expected `localAddresses` to be an array of IP addresses, got an array'],
 ];
 
 describe('the options of a storm', () => {
   for (const [wrong, message] of WRONG) {
     it(message, () => {
       // Object.assign, since the wrong ones would not compile.
-      assert.throws(() => checkStormOptions(Object.assign({ ...GOOD }, wrong)), { name: 'TypeError', message });
+      assert.throws(() => checkStormOptions(Object.assign({ ...GOOD }, wrong)), { code: 'ERR_OPTION', message });
     });
   }
 

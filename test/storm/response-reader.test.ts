@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { ResponseReader } from '../../src/storm/response-reader.ts';
 
 function readAll(chunks: readonly Buffer[]): ResponseReader {
@@ -104,7 +104,7 @@ describe('the response reader', () => {
     );
     fc.assert(
       fc.property(sample, fc.array(fc.nat(), { maxLength: 12 }), (bytes, cuts) => {
-        const offsets = [...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
+        const offsets = [...cuts.map((cut) => cut % (bytes.length + 1)), bytes.length].toSorted((a, b) => a - b);
         const chunks = offsets.map((offset, index) => bytes.subarray(offsets[index - 1] ?? 0, offset));
         assert.deepEqual(describeResult(readAll(chunks)), describeResult(readAll([bytes])));
       }),
@@ -125,6 +125,5 @@ function describeResult(reader: ResponseReader): object {
   const before = reader.state;
   const after = reader.end();
   const { status, bodyBytes, reusable, surplus, problem } = reader;
-  // What was counted before a breach of the protocol depends on nothing, but what follows it does not count.
   return { before, after, status, bodyBytes, reusable, surplus, problem };
 }
