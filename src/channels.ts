@@ -22,8 +22,8 @@ export const channels: Readonly<Record<'gate' | 'listener' | 'connection' | 'clo
   closed: channel('lastcall:closed'),
 };
 
-/** What `lastcall:gate` carries. */
-export type GateMessage = Pick<ListenerReport, 'address' | 'gate' | 'reason' | 'queued' | 'halfOpen' | 'cookies'>;
+/** What `lastcall:gate` carries, right after the gate shut: half-open connections are counted afterwards. */
+export type GateMessage = Pick<ListenerReport, 'address' | 'gate' | 'reason' | 'queued' | 'cookies'>;
 
 /** What `lastcall:connection` carries: `cut` is there if it was. */
 export interface ConnectionMessage {

@@ -1,4 +1,5 @@
 import { watchConnections } from './connection/registry.ts';
+import { rehearseClose } from './close/rehearse.ts';
 import { watchListeners } from './listener/watch.ts';
 
 // Closing
@@ -14,5 +15,5 @@ export { LastCallError, type LastCallErrorCode } from './errors.ts';
 // Diagnostics channels
 export type { ClosedMessage, ConnectionMessage, GateMessage } from './channels.ts';
 
-watchListeners();
+watchListeners(rehearseClose);
 watchConnections();

@@ -66,7 +66,8 @@ async function closeServers(servers: readonly net.Server[], options: CompleteClo
   const connections = new ConnectionEnder(servers, {
     idleWait: options.idleWait,
     lingerWait: options.lingerWait,
-    isFiltered: (server) => gates.get(server)?.filtered ?? false,
+    // Not known before the gate is shut: new SYNs may be held back while cookies come in.
+    isFiltered: (server) => gates.get(server)?.filtered ?? true,
     onEnd: (remote, cut) => channels.connection.publish(cut === undefined ? { remote } : { remote, cut }),
     over: clock.over,
   });
@@ -108,14 +109,15 @@ async function closeListener(
       channels.gate.publish({ address: name, ...gateFacts(state) });
     },
   });
-  const report = { address: name, ...gateFacts(ended), abandoned: ended.abandoned, closedAfter: clock.elapsed() };
+  const { halfOpen, abandoned, unaccepted } = ended;
+  const report = { address: name, ...gateFacts(ended), halfOpen, abandoned, closedAfter: clock.elapsed() };
   channels.listener.publish(report);
-  return { report, unaccepted: ended.unaccepted };
+  return { report, unaccepted };
 }
 
-function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | 'queued' | 'halfOpen' | 'cookies'> {
-  const { gate, reason, queued, halfOpen, cookies } = state;
-  return { gate, ...(reason === undefined ? {} : { reason }), queued, halfOpen, cookies };
+function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | 'queued' | 'cookies'> {
+  const { gate, reason, queued, cookies } = state;
+  return { gate, ...(reason === undefined ? {} : { reason }), queued, cookies };
 }
 
 function checkServers(servers: unknown): readonly net.Server[] {

@@ -164,6 +164,7 @@ export class ConnectionEnder {
 
   /** Ends what has been quiet for long enough, and plans the next look. */
   #look(): void {
+    clearTimeout(this.#timer);
     this.#timer = undefined;
     let next = Number.POSITIVE_INFINITY;
     for (const [socket, ending] of this.#endings) next = Math.min(next, this.#lookAt(socket, ending));

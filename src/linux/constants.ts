@@ -16,18 +16,15 @@ export const MSG_DONTWAIT = 0x40;
 
 // asm-generic/socket.h
 export const SOL_SOCKET = 1;
-export const SO_TYPE = 3;
 export const SO_BINDTODEVICE = 25;
 export const SO_ATTACH_FILTER = 26;
 export const SO_DETACH_FILTER = 27;
 export const SO_ACCEPTCONN = 30;
-export const SO_PROTOCOL = 38;
 export const SO_BINDTOIFINDEX = 62;
 
 // netinet/in.h, linux/in.h, linux/in6.h
 export const IPPROTO_TCP = 6;
 export const IPPROTO_IPV6 = 41;
-export const IPPROTO_MPTCP = 262;
 export const IPV6_V6ONLY = 26;
 
 // netinet/tcp.h, linux/tcp.h

@@ -51,7 +51,7 @@ export function hasChildren(): boolean {
 export function descendsFrom(pid: number, ancestor: number): boolean {
   let current: number | undefined = pid;
   // The chain is short; the bound holds against processes that end and are replaced while we read.
-  for (let steps = 0; steps < 64 && current !== undefined && current > 1; steps++) {
+  for (let steps = 0; steps < 64 && current !== undefined && current > 0; steps++) {
     if (current === ancestor) return true;
     current = parentOf(current);
   }

@@ -75,10 +75,11 @@ function parseTcpRow(line: string): TcpRow | undefined {
   const port = fields[1]?.split(':')[1];
   const receiveQueue = fields[4]?.split(':')[1];
   if (port === undefined || receiveQueue === undefined) return undefined;
-  return {
+  const row = {
     localPort: Number.parseInt(port, 16),
     state: Number.parseInt(fields[3] ?? '', 16),
     receiveQueue: Number.parseInt(receiveQueue, 16),
     inode: Number(fields[9]),
   };
+  return Object.values(row).every(Number.isSafeInteger) ? row : undefined;
 }

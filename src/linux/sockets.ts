@@ -7,7 +7,6 @@ import {
   IPV6_V6ONLY,
   SIOCOUTQ,
   SO_ACCEPTCONN,
-  SO_PROTOCOL,
   SOL_SOCKET,
 } from './constants.ts';
 import { check, requireLibc } from './libc.ts';
@@ -64,11 +63,6 @@ export function isListening(fd: number): boolean {
   } catch {
     return false;
   }
-}
-
-/** The socket's protocol number (SO_PROTOCOL): IPPROTO_TCP, IPPROTO_MPTCP, 0 for a Unix socket. */
-export function protocolOf(fd: number): number {
-  return getIntOption(fd, SOL_SOCKET, SO_PROTOCOL);
 }
 
 /** Whether an IPv6 socket leaves IPv4 alone (IPV6_V6ONLY); one that does not is dual-stack. */

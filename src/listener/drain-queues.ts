@@ -49,7 +49,7 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
     const waited = performance.now() - began;
     if (queued > 0) seenEmpty = false;
     // A dump walks all sockets of the host: it is asked for only when the queue is empty, and for a tenth of the time.
-    else if (waited >= nextDump) {
+    else if (seenEmpty || waited >= nextDump) {
       halfOpen = countHalfOpen(listener);
       nextDump = waited + DUMP_SHARE * (performance.now() - began - waited);
       // Whoever left the half-open ones before the dump is in the queue by now.

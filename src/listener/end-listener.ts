@@ -16,19 +16,25 @@ export interface EndListenerOptions {
   readonly cookieBounds: CookieBounds;
   /** Aborted when the close must be over. */
   readonly signal: AbortSignal;
+  /** Called right after the gate shut; what is half-open is counted afterwards, which takes longer. */
   readonly onGate?: (state: GateState) => void;
   readonly onLook?: (queues: Queues) => void;
 }
 
 /** What was found when the gate shut. */
-export interface GateState extends ShutGate, Queues {
+export interface GateState extends ShutGate {
+  readonly queued: number;
   readonly cookies: number;
   /** Connections accepted from now on inherit the filter of a held gate. */
   readonly filtered: boolean;
 }
 
 /** What became of a listener. */
-export interface EndedListener extends GateState, LeftInQueues {}
+export interface EndedListener extends GateState, LeftInQueues {
+  readonly halfOpen: number;
+}
+
+type ShutListener = GateState & Pick<EndedListener, 'halfOpen'>;
 
 /** The queues of a shared listener live on with its other holders. */
 const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
@@ -44,13 +50,13 @@ export async function endListener(listener: Listener, options: EndListenerOption
   return { ...state, ...left };
 }
 
-function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
+function shutGateAt(listener: Listener, options: EndListenerOptions): ShutListener | Promise<ShutListener> {
   const sharedBecause = options.ownGate ? undefined : findSharing(listener);
   if (sharedBecause === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, options);
   return shutNow(listener, options, sharedBecause, 0, false);
 }
 
-async function shutAfterCookies(listener: Listener, options: EndListenerOptions): Promise<GateState> {
+async function shutAfterCookies(listener: Listener, options: EndListenerOptions): Promise<ShutListener> {
   const wait = await awaitCookies(listener, options.cookieBounds, options.signal);
   const state = shutNow(listener, options, undefined, wait.out, wait.held);
   if (state.gate !== 'hold') wait.release();
@@ -63,7 +69,7 @@ function shutNow(
   sharedBecause: string | undefined,
   cookies: number,
   filtered: boolean,
-): GateState {
+): ShutListener {
   const fd = listener.descriptor();
   const shut = shutGate(fd, {
     sharedBecause,
@@ -72,11 +78,11 @@ function shutNow(
     newConnections: options.newConnections,
   });
   // Counted before anything else happens: this is what a plain close would have reset.
-  const queues = { queued: countQueued(listener) ?? 0, halfOpen: countHalfOpen(listener) };
-  if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
-  const state = { ...shut, ...queues, cookies, filtered: filtered || shut.gate === 'hold' };
+  const state = { ...shut, queued: countQueued(listener) ?? 0, cookies, filtered: filtered || shut.gate === 'hold' };
   options.onGate?.(state);
-  return state;
+  const halfOpen = countHalfOpen(listener);
+  if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
+  return { ...state, halfOpen };
 }
 
 function isTcpGate(gate: Gate): boolean {

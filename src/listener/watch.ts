@@ -27,16 +27,18 @@ export function listeningServers(): readonly net.Server[] {
 
 /**
  * Watches servers begin to listen, from now on. What a close will need is made ready then: the C library is loaded,
- * for at SIGTERM a deploy may have replaced node_modules, and the sample of SYN cookies is taken.
+ * for at SIGTERM a deploy may have replaced node_modules, the sample of SYN cookies is taken, and `onFirstSight` is called.
  */
-export function watchListeners(): void {
+export function watchListeners(onFirstSight: (server: net.Server) => void): void {
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const server = serverIn(message);
     if (server !== undefined && asksForOwnSocket(message)) exclusiveServers.add(server);
   });
   subscribe('tracing:net.server.listen:asyncEnd', (message) => {
     const server = serverIn(message);
-    if (server !== undefined) prepare(server);
+    if (server === undefined) return;
+    prepare(server);
+    onFirstSight(server);
   });
 }
 
