@@ -1,4 +1,4 @@
-import { watchConnections } from './connection/registry.ts';
+import { watchConnections, watchServer } from './connection/registry.ts';
 import { rehearseClose } from './close/rehearse.ts';
 import { watchListeners } from './listener/watch.ts';
 
@@ -15,5 +15,8 @@ export { LastCallError, type LastCallErrorCode } from './errors.ts';
 // Diagnostics channels
 export type { ClosedMessage, ConnectionMessage, GateMessage } from './channels.ts';
 
-watchListeners(rehearseClose);
+watchListeners((server) => {
+  watchServer(server);
+  rehearseClose(server);
+});
 watchConnections();

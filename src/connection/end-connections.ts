@@ -117,7 +117,7 @@ export class ConnectionEnder {
   countUnaccepted(clients: number): void {
     this.#fromQueues += clients;
     for (let client = 0; client < clients; client++) {
-      this.#cut.push({ remote: 'unknown', protocol: 'raw', reason: 'still queued at the deadline', unacknowledged: 0 });
+      this.#cut.push({ remote: 'unknown', protocol: 'raw', reason: 'never accepted', unacknowledged: 0 });
     }
   }
 

@@ -31,6 +31,20 @@ export function watchConnections(): void {
       typeof message === 'object' && message !== null && 'socket' in message ? message.socket : undefined;
     if (socket instanceof net.Socket) remember(socket);
   });
+  // An HTTP/2 server without TLS emits 'session' before the channel above tells of the connection.
+  subscribe('tracing:net.server.listen:asyncEnd', (message) => {
+    const server: unknown =
+      typeof message === 'object' && message !== null && 'server' in message ? message.server : undefined;
+    if (server instanceof net.Server && isHttp2Server(server)) recordOf(server);
+  });
+}
+
+/**
+ * Makes ready for a server's connections when it begins to listen: node:net tells of a connection only after the
+ * program has seen it, which for cleartext HTTP/2 is after its session has begun.
+ */
+export function watchServer(server: net.Server): void {
+  recordOf(server);
 }
 
 /** The TCP or Unix connections of a server that are open now, also those accepted before the import. */

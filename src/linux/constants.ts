@@ -20,6 +20,7 @@ export const SO_BINDTODEVICE = 25;
 export const SO_ATTACH_FILTER = 26;
 export const SO_DETACH_FILTER = 27;
 export const SO_ACCEPTCONN = 30;
+export const SO_MEMINFO = 55;
 export const SO_BINDTOIFINDEX = 62;
 
 // netinet/in.h, linux/in.h, linux/in6.h
@@ -34,6 +35,9 @@ export const TCP_INFO = 11;
 // asm-generic/ioctls.h, linux/sockios.h
 export const FIONREAD = 0x541b;
 export const SIOCOUTQ = 0x5411;
+
+// linux/sock_diag.h: places in the array that SO_MEMINFO fills
+export const SK_MEMINFO_DROPS = 8;
 
 // linux/netlink.h
 export const NETLINK_SOCK_DIAG = 4;

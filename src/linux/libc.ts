@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import { getSystemErrorName } from 'node:util';
+import { getSystemErrorMap } from 'node:util';
 
 /**
  * The C library, as this process has it loaded already: `load(null)` looks names up in the running program,
@@ -116,9 +116,5 @@ function firstLine(cause: unknown): string {
 }
 
 function errorName(errno: number): string {
-  try {
-    return getSystemErrorName(-errno);
-  } catch {
-    return `errno ${errno}`;
-  }
+  return getSystemErrorMap().get(-errno)?.[0] ?? `errno ${errno}`;
 }

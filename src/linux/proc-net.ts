@@ -4,8 +4,6 @@ import { readFileSync } from 'node:fs';
 export interface CookieCounters {
   readonly sent: number;
   readonly received: number;
-  /** ListenOverflows: final ACKs, of cookies and others, that met a full accept queue and were dropped. */
-  readonly overflows: number;
 }
 
 /** One row of /proc/net/tcp or tcp6, as far as a close needs it (proc_net_tcp documentation of the kernel). */
@@ -37,11 +35,7 @@ export function parseCookieCounters(text: string): CookieCounters | undefined {
     const column = columns.indexOf(name);
     return column === -1 ? Number.NaN : Number(values[column]);
   };
-  const counters = {
-    sent: read('SyncookiesSent'),
-    received: read('SyncookiesRecv'),
-    overflows: read('ListenOverflows'),
-  };
+  const counters = { sent: read('SyncookiesSent'), received: read('SyncookiesRecv') };
   return Object.values(counters).every(Number.isSafeInteger) ? counters : undefined;
 }
 

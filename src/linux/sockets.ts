@@ -6,7 +6,9 @@ import {
   IPPROTO_IPV6,
   IPV6_V6ONLY,
   SIOCOUTQ,
+  SK_MEMINFO_DROPS,
   SO_ACCEPTCONN,
+  SO_MEMINFO,
   SOL_SOCKET,
 } from './constants.ts';
 import { check, requireLibc } from './libc.ts';
@@ -70,6 +72,18 @@ export function isIPv6Only(fd: number): boolean {
   return getIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY) === 1;
 }
 
+/**
+ * What a listener has turned away since it was made (SO_MEMINFO, SK_MEMINFO_DROPS): SYNs and final ACKs that met a full
+ * accept queue (tcp_listendrop, include/net/tcp.h). Cookies sent to a flood are not among them.
+ */
+export function countListenDrops(fd: number): number {
+  const values = Buffer.alloc((SK_MEMINFO_DROPS + 1) * 4);
+  const written = readOption(fd, SOL_SOCKET, SO_MEMINFO, values);
+  if (written < values.length)
+    throw new Error(`SO_MEMINFO is ${written} bytes long, expected at least ${values.length}`);
+  return values.readUInt32LE(SK_MEMINFO_DROPS * 4);
+}
+
 /** Bytes sent that the peer has not acknowledged (tcp(7), SIOCOUTQ). */
 export function unacknowledgedBytes(fd: number): number {
   return readIntByIoctl(fd, SIOCOUTQ);
@@ -122,7 +136,8 @@ function isMapped(bytes: Buffer): boolean {
 
 function unixPath(bytes: Buffer): string {
   // unix(7): an abstract name begins with a NUL and has no end mark; a path ends at its first NUL.
-  if (bytes[0] === 0) return bytes.toString();
+  // libuv 1.46 (Node 20) binds an abstract name with all of sun_path, so that NULs follow it.
+  if (bytes[0] === 0) return `\0${bytes.subarray(1).toString().replace(/\0+$/, '')}`;
   const end = bytes.indexOf(0);
   return bytes.subarray(0, end === -1 ? bytes.length : end).toString();
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { countListenDrops } from '../linux/sockets.ts';
 import { type CookieCounters, readCookieCounters, readSyncookiesSetting } from '../linux/proc-net.ts';
 import { endHold, holdNewConnections } from './gate/hold.ts';
 import { makeRoom } from './gate.ts';
@@ -22,7 +23,7 @@ const LOOK_EVERY = 10;
 /** How long to wait for cookies at the most, in milliseconds. */
 export interface CookieBounds {
   readonly usual: number;
-  /** Where the accept queue has overflowed since the server began to listen. */
+  /** Where this listener's accept queue has overflowed. */
   readonly overflowed: number;
 }
 
@@ -57,7 +58,7 @@ export async function awaitCookies(listener: Listener, bounds: CookieBounds, sig
   if (before === undefined || now === undefined || now.sent <= before.sent)
     return { out: 0, held: false, release: () => {} };
   const held = stopNewCookies(listener);
-  const overflowed = now.overflows > before.overflows;
+  const overflowed = hasOverflowed(listener);
   await untilStill(
     overflowed ? STILL_FOR_AFTER_OVERFLOW : STILL_FOR,
     overflowed ? bounds.overflowed : bounds.usual,
@@ -71,6 +72,15 @@ export async function awaitCookies(listener: Listener, bounds: CookieBounds, sig
       if (held && fd !== undefined) endHold(fd);
     },
   };
+}
+
+function hasOverflowed(listener: Listener): boolean {
+  const fd = listener.descriptor();
+  try {
+    return fd !== undefined && countListenDrops(fd) > 0;
+  } catch {
+    return false;
+  }
 }
 
 async function sampleBefore(listener: Listener, signal: AbortSignal): Promise<CookieCounters | undefined> {

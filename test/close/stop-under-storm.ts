@@ -30,7 +30,7 @@ export interface StoppedUnderStorm {
   readonly report: CloseReport | undefined;
 }
 
-/** Starts the storm, stops the server once every client has been served twice on average, and waits for the end of both. */
+/** Starts the storm, stops the server once the queue has settled, and waits for the end of both. */
 export async function stopUnderStorm(stop: StopUnderStorm): Promise<StoppedUnderStorm> {
   const server = messagesOf(stop.server);
   const client = messagesOf(stop.client);
@@ -39,9 +39,9 @@ export async function stopUnderStorm(stop: StopUnderStorm): Promise<StoppedUnder
     target: { host: stop.host, port },
     clients: stop.clients,
     timeout: 30_000,
-    duration: 20_000,
+    duration: 40_000,
   };
-  stop.client.send({ options, tellAfter: stop.clients * 2 });
+  stop.client.send({ options, tellAfter: Math.max(600, stop.clients) });
   const { enough } = await client.next<{ enough: boolean }>('enough');
   if (!enough) throw new Error('the storm ended before the stop');
   stop.server.send({ how: stop.how, options: stop.options });

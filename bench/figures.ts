@@ -1,0 +1,22 @@
+import type { ImportFigures } from './imports.ts';
+import type { Machine } from './machine.ts';
+import type { QueueFigures } from './queues.ts';
+import type { ServingFigures } from './serving.ts';
+import type { StopFigures } from './stops.ts';
+
+/** All that one run measured; `--json` prints it. */
+export interface Figures {
+  readonly machine: Machine;
+  readonly stops: readonly StopFigures[];
+  readonly queues: readonly QueueFigures[];
+  readonly serving: readonly ServingFigures[];
+  readonly imports: readonly ImportFigures[];
+  readonly goals: readonly Goal[];
+}
+
+export interface Goal {
+  readonly title: string;
+  readonly goal: string;
+  readonly measured: string;
+  readonly met: boolean;
+}

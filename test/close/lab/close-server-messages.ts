@@ -1,0 +1,45 @@
+import type { CloseOptions, CloseReport, GateMessage } from '../../../src/index.ts';
+
+/** How the fixture listens. */
+export interface CloseServerSetup {
+  readonly listen: ListenTarget;
+  /** `mptcp`: the socket is made by the fixture itself and comes to `listen` as a descriptor. */
+  readonly protocol?: 'tcp' | 'mptcp';
+  /** Integer options set on the listener once it listens: level, name, value. */
+  readonly socketOptions?: readonly (readonly [level: number, name: number, value: number])[];
+  /** A network device that the listener is bound to, once it listens. */
+  readonly device?: string;
+}
+
+export interface ListenTarget {
+  readonly host?: string;
+  readonly port?: number;
+  readonly path?: string;
+  readonly backlog?: number;
+  readonly ipv6Only?: boolean;
+}
+
+/** What can travel to the fixture of the options of a close. */
+export type SentOptions = Omit<CloseOptions, 'signal' | 'onProgress'>;
+
+/** How a server is closed: by lastcall, or by Node's own `server.close()`, the control. */
+export type How = 'graceful' | 'plain';
+
+export interface Shut {
+  readonly how: How;
+  readonly options?: SentOptions;
+  /** Whether the event loop stands still again right after the close has begun, until the next byte. */
+  readonly standStillAfter?: boolean;
+}
+
+/** What a test orders: at once the event loop stands still; when a byte comes on standard input the server is closed. */
+export type Order = { readonly order: 'shut' } & Shut;
+
+/** What the fixture tells, each as it happens. `closing`: the call that closes has returned. */
+export type Told =
+  | { readonly told: 'listening' }
+  | { readonly told: 'standing still' }
+  | { readonly told: 'accepted' }
+  | { readonly told: 'gate'; readonly gate: GateMessage }
+  | { readonly told: 'closing' }
+  | { readonly told: 'report'; readonly report: CloseReport };

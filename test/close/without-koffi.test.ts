@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { Program, startProgram, type Told } from '../fixtures/share-program.ts';
+
+const CLIENTS = 20;
+const FIXTURE = 'test/fixtures/koffi-close.js';
+const BUILT = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The built library and the fixture as somebody has them whose package manager left the FFI out. */
+function copyWithoutKoffi(t: TestContext): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'lastcall-without-koffi-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(path.join(BUILT, 'src'), path.join(folder, 'src'), { recursive: true });
+  cpSync(path.join(BUILT, FIXTURE), path.join(folder, FIXTURE));
+  writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }');
+  return path.join(folder, FIXTURE);
+}
+
+async function assertServedWithoutGate(program: Program, reason: RegExp, queued: number): Promise<void> {
+  const { report, facts }: Told = await program.next('closed');
+  assert.deepEqual(
+    facts?.answers,
+    Array.from({ length: CLIENTS }, () => 'served'),
+  );
+  const [listener] = report?.listeners ?? [];
+  assert.equal(listener?.gate, 'none');
+  assert.match(listener?.reason ?? '', reason);
+  assert.equal(listener?.queued, queued);
+  assert.equal(report?.outcome, 'complete');
+  assert.deepEqual(report?.connections.cut, []);
+  assert.equal(report?.connections.fromQueues, CLIENTS);
+  assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+}
+
+describe('a close without system calls', () => {
+  it('serves who is queued and says that koffi did not load', async (t) => {
+    const program = new Program(t, copyWithoutKoffi(t), { env: { NODE_PATH: '' } });
+    await assertServedWithoutGate(program, /^koffi did not load \(Cannot find module 'koffi'\)$/, CLIENTS);
+  });
+
+  for (const platform of ['darwin', 'freebsd']) {
+    it(`serves who is queued and says that ${platform} has no gate`, async (t) => {
+      // Nobody can tell there how many are queued.
+      const program = startProgram(t, 'koffi-close.js', { args: [platform] });
+      await assertServedWithoutGate(program, new RegExp(`^no gate on ${platform}, only on Linux$`), 0);
+    });
+  }
+
+  it('has its control: the same schedule with koffi shuts the gate', async (t) => {
+    const { report, facts } = await startProgram(t, 'koffi-close.js').next('closed');
+    assert.equal(report?.listeners[0]?.gate, 'refuse');
+    assert.equal(report?.listeners[0]?.queued, CLIENTS);
+    assert.deepEqual(
+      facts?.answers,
+      Array.from({ length: CLIENTS }, () => 'served'),
+    );
+  });
+});

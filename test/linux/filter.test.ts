@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test } from 'node:test';
+import { attachSynFilter, detachFilter } from '../../src/linux/filter.ts';
+import { SystemCallError } from '../../src/linux/libc.ts';
+import { dumpHalfOpen } from '../../src/linux/sock-diag.ts';
+import { countRetransmissions, readAcceptQueue } from '../../src/linux/tcp-info.ts';
+import { beginConnect, connectClient, fdOf, startDeferredListener, startListener } from './loopback.ts';
+import { NEEDS_ROOT, runChild } from './run-child.ts';
+
+const host = '127.0.0.1';
+const skip = await whyNoFilter();
+
+for (const family of ['127.0.0.1', '::1']) {
+  test(`a client at ${family} gets no answer while the filter is on, and is let in when it is off`, {
+    skip,
+  }, async (t) => {
+    const { server, fd, port } = await startListener(t, { host: family });
+    const open = await startListener(t, { host: family });
+    attachSynFilter(fd);
+    const client = beginConnect(t, { host: family, port });
+    const connected = once(client, 'connect');
+    // The control: a client that began later, at a listener without the filter.
+    await connectClient(t, { host: family, port: open.port });
+    assert.equal(client.connecting, true);
+    assert.equal(readAcceptQueue(fd).queued, 0);
+    assert.deepEqual(dumpHalfOpen(family === '::1' ? 'IPv6' : 'IPv4', port), []);
+
+    const accepted = once(server, 'connection');
+    detachFilter(fd);
+    await Promise.all([connected, accepted]);
+    assert(countRetransmissions(fdOf(client)) > 0, 'the first SYN was dropped and sent again');
+  });
+}
+
+test('without the filter a client is let in by its first SYN', async (t) => {
+  const { port } = await startListener(t);
+  const client = await connectClient(t, { host, port });
+  assert.equal(countRetransmissions(fdOf(client)), 0);
+});
+
+test('a client that was half-open when the filter came is let in while it is on', { skip }, async (t) => {
+  const { server, fd, port } = await startDeferredListener(t);
+  const client = await connectClient(t, { host, port });
+  assert.equal(dumpHalfOpen('IPv4', port).length, 1);
+  attachSynFilter(fd);
+  const accepted = once(server, 'connection');
+  client.write('hello');
+  const [socket]: net.Socket[] = await accepted;
+  const [text] = await once(socket!, 'data');
+  assert.equal(String(text), 'hello');
+  assert.equal(countRetransmissions(fdOf(client)), 0);
+});
+
+test('a connection that is open speaks on while the filter is on', { skip }, async (t) => {
+  const { server, fd, port } = await startListener(t);
+  const accepted = once(server, 'connection');
+  const client = await connectClient(t, { host, port });
+  const [socket]: net.Socket[] = await accepted;
+  attachSynFilter(fd);
+  socket!.on('data', (bytes) => socket!.end(bytes));
+  client.end('hello');
+  const [text] = await once(client, 'data');
+  assert.equal(String(text), 'hello');
+  await once(client, 'close');
+});
+
+test('a socket that was accepted under the filter inherits it, and loses it by itself', { skip }, async (t) => {
+  const { server, fd, port } = await startDeferredListener(t);
+  const client = await connectClient(t, { host, port });
+  attachSynFilter(fd);
+  const accepted = once(server, 'connection');
+  client.write('hello');
+  const [socket]: net.Socket[] = await accepted;
+  detachFilter(fdOf(socket!));
+  assert.throws(() => detachFilter(fdOf(socket!)), { syscall: 'setsockopt', code: 'ENOENT' });
+  detachFilter(fd);
+});
+
+test('there is no filter to take off twice', { skip }, async (t) => {
+  const { fd } = await startListener(t);
+  assert.throws(() => detachFilter(fd), { name: 'SystemCallError', syscall: 'setsockopt', code: 'ENOENT' });
+  attachSynFilter(fd);
+  attachSynFilter(fd);
+  detachFilter(fd);
+  assert.throws(() => detachFilter(fd), { code: 'ENOENT' });
+});
+
+test('nobody either attaches a filter or is told EPERM', { skip: NEEDS_ROOT }, () => {
+  const outcome = runChild('filter-as-nobody');
+  assert(outcome === 'EPERM' || outcome === 'attached', String(outcome));
+});
+
+test('a SYN that offers ECN is dropped too', { skip: skip || NEEDS_ROOT }, () => {
+  // A network namespace of its own, since net.ipv4.tcp_ecn holds for all connections of one.
+  const below = [
+    'unshare',
+    '--net',
+    'sh',
+    '-c',
+    'ip link set lo up && echo 1 >/proc/sys/net/ipv4/tcp_ecn && exec "$@"',
+    'sh',
+  ];
+  assert.deepEqual(runChild('connect-with-ecn', below), { pendingUnderFilter: true, retransmissions: true, ecn: true });
+});
+
+/** Why the tests are skipped: some kernels want CAP_NET_ADMIN for a filter. */
+async function whyNoFilter(): Promise<string | false> {
+  const server = net.createServer().listen(0, host);
+  await once(server, 'listening');
+  try {
+    attachSynFilter(fdOf(server));
+    return false;
+  } catch (error) {
+    if (error instanceof SystemCallError && error.code === 'EPERM')
+      return 'the kernel allows no filter without CAP_NET_ADMIN';
+    throw error;
+  } finally {
+    server.close();
+  }
+}

@@ -1,0 +1,95 @@
+/** Listeners and clients of this process, gone when their test is over. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { Worker } from 'node:worker_threads';
+import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from '../../src/linux/constants.ts';
+import { setIntOption } from '../../src/linux/sockets.ts';
+import { descriptorOf } from '../../src/node-fields.ts';
+
+export interface Listening {
+  readonly server: net.Server;
+  readonly fd: number;
+  /** 0 for a Unix socket. */
+  readonly port: number;
+}
+
+/** Listens, on a free port of 127.0.0.1 unless told otherwise. */
+export async function startListener(
+  t: TestContext,
+  where: net.ListenOptions = {},
+  options: net.ServerOpts = {},
+): Promise<Listening> {
+  const server = net.createServer(options);
+  server.on('connection', (socket) => {
+    socket.on('error', () => {});
+    t.after(() => socket.destroy());
+  });
+  server.listen('path' in where ? where : { host: '127.0.0.1', port: 0, ...where });
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const address = server.address();
+  return { server, fd: fdOf(server), port: typeof address === 'object' && address !== null ? address.port : 0 };
+}
+
+/** The same, with clients that say nothing kept half-open for a minute: their final ACK is dropped (tcp(7), TCP_DEFER_ACCEPT). */
+export async function startDeferredListener(t: TestContext, where: net.ListenOptions = {}): Promise<Listening> {
+  const listening = await startListener(t, where);
+  setIntOption(listening.fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 60);
+  return listening;
+}
+
+/** A client for whom the handshake is complete. */
+export async function connectClient(t: TestContext, target: net.NetConnectOpts): Promise<net.Socket> {
+  const client = beginConnect(t, target);
+  await once(client, 'connect');
+  return client;
+}
+
+/** A client that sends its SYN in the next tick; the loopback delivers it before connect(2) returns. */
+export function beginConnect(t: TestContext, target: net.NetConnectOpts): net.Socket {
+  const client = net.connect(target);
+  // The listener goes first when a test is over. Before that, whoever waits for an event of the client is told by `once`.
+  client.on('error', () => {});
+  t.after(() => client.destroy());
+  return client;
+}
+
+/** What the worker thread that connects clients is told. */
+export interface WorkerOrder {
+  readonly target: net.NetConnectOpts;
+  readonly count: number;
+  readonly connected: SharedArrayBuffer;
+}
+
+/** Connects `count` clients from another thread. This one is blocked meanwhile, so that its servers accept nobody. */
+export function connectWhileBlocked(t: TestContext, target: net.NetConnectOpts, count: number): void {
+  const connected = new SharedArrayBuffer(4);
+  const order: WorkerOrder = { target, count, connected };
+  const worker = new Worker(new URL('./connecting-worker.js', import.meta.url), { workerData: order });
+  t.after(() => worker.terminate());
+  const outcome = Atomics.wait(new Int32Array(connected), 0, 0, 20_000);
+  assert.notEqual(outcome, 'timed-out', 'the worker did not connect its clients');
+}
+
+/** Lets time pass, where time is what the kernel counts. This thread is blocked. */
+export function block(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+export function fdOf(owner: net.Server | net.Socket): number {
+  const fd = descriptorOf(owner);
+  assert(fd !== undefined);
+  return fd;
+}
+
+/** A path for a Unix socket in a directory of its own. */
+export function socketPath(t: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'lastcall-'));
+  t.after(() => rmSync(directory, { recursive: true }));
+  return join(directory, 'socket');
+}

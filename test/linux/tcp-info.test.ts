@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { countRetransmissions, millisecondsQuiet, readAcceptQueue } from '../../src/linux/tcp-info.ts';
+import { block, connectClient, connectWhileBlocked, fdOf, socketPath, startListener } from './loopback.ts';
+
+// The kernel counts in jiffies, of at most 10 ms (CONFIG_HZ of at least 100), and rounds the milliseconds down.
+const TICK = 11;
+
+test('the clients that nobody has accepted are counted, and no more once they are', async (t) => {
+  const { server, fd, port } = await startListener(t, { backlog: 40 });
+  assert.deepEqual(readAcceptQueue(fd), { queued: 0, limit: 40 });
+  connectWhileBlocked(t, { host: '127.0.0.1', port }, 7);
+  assert.deepEqual(readAcceptQueue(fd), { queued: 7, limit: 40 });
+  for (let accepted = 0; accepted < 7; accepted++) await once(server, 'connection');
+  assert.deepEqual(readAcceptQueue(fd), { queued: 0, limit: 40 });
+});
+
+test('a silent connection is quiet since its handshake, not since it was accepted', async (t) => {
+  const { server, port } = await startListener(t);
+  const before = performance.now();
+  connectWhileBlocked(t, { host: '127.0.0.1', port }, 1);
+  const connected = performance.now();
+  block(300);
+  const [socket]: net.Socket[] = await once(server, 'connection');
+  const atLeast = performance.now() - connected - TICK;
+  const quiet = millisecondsQuiet(fdOf(socket!));
+  const atMost = performance.now() - before + TICK;
+  assert(quiet >= atLeast && quiet <= atMost, `${quiet} ms, expected ${atLeast} to ${atMost}`);
+});
+
+for (const [what, speak] of [
+  ['data came', (client: net.Socket, _server: net.Socket) => client.write('x')],
+  ['it sent data', (_client: net.Socket, server: net.Socket) => server.write('x')],
+] as const) {
+  test(`a connection is quiet from when ${what}, and longer as time passes`, async (t) => {
+    const { client, socket } = await connectPair(t);
+    const fd = fdOf(socket);
+    block(300);
+    assert(millisecondsQuiet(fd) >= 300 - TICK);
+    const before = performance.now();
+    const heard = Promise.race([once(client, 'data'), once(socket, 'data')]);
+    speak(client, socket);
+    await heard;
+    const quiet = millisecondsQuiet(fd);
+    assert(quiet <= performance.now() - before + TICK, `${quiet} ms after data`);
+    const later = performance.now();
+    block(100);
+    const longer = millisecondsQuiet(fd);
+    assert(longer >= performance.now() - later - TICK && longer > quiet, `${quiet} ms, then ${longer} ms`);
+  });
+}
+
+test('nothing was sent again on a connection that lost nothing', async (t) => {
+  const { client, socket } = await connectPair(t);
+  assert.equal(countRetransmissions(fdOf(client)), 0);
+  assert.equal(countRetransmissions(fdOf(socket)), 0);
+});
+
+test('what is no TCP socket has no TCP_INFO', async (t) => {
+  const { fd } = await startListener(t, { path: socketPath(t) });
+  assert.throws(() => readAcceptQueue(fd), { name: 'SystemCallError', syscall: 'getsockopt', code: 'ENOTSUP' });
+  assert.throws(() => millisecondsQuiet(-1), { name: 'SystemCallError', code: 'EBADF' });
+});
+
+async function connectPair(t: TestContext): Promise<{ readonly client: net.Socket; readonly socket: net.Socket }> {
+  const { server, port } = await startListener(t);
+  const accepted = once(server, 'connection');
+  const client = await connectClient(t, { host: '127.0.0.1', port });
+  const [socket]: net.Socket[] = await accepted;
+  client.resume();
+  socket!.resume();
+  return { client, socket: socket! };
+}
