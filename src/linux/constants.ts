@@ -16,7 +16,6 @@ export const MSG_DONTWAIT = 0x40;
 
 // asm-generic/socket.h
 export const SOL_SOCKET = 1;
-export const SO_BINDTODEVICE = 25;
 export const SO_ATTACH_FILTER = 26;
 export const SO_DETACH_FILTER = 27;
 export const SO_ACCEPTCONN = 30;
