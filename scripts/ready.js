@@ -8,8 +8,9 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const at = (...parts) => join(root, ...parts);
 
+// Not `npm ci`: it refuses a lock file made where the binaries for other systems could not be seen.
 if (isOlder(at('node_modules', '.package-lock.json'), [at('package-lock.json')])) {
-  run('Installing what is missing', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  run('Installing what is missing', 'npm', ['install', '--no-audit', '--no-fund', '--loglevel=error']);
 }
 const stamp = at('dist', 'src', 'index.js');
 if (isOlder(stamp, [at('tsconfig.json'), ...['src', 'test', 'bench'].flatMap((folder) => filesUnder(at(folder)))])) {

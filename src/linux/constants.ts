@@ -1,6 +1,7 @@
 /**
  * Numbers of the Linux system call interface, each with the header that defines it. Those that differ between
- * architectures (SOL_SOCKET's options on mips, parisc and sparc) are given as on every architecture that Node ships for.
+ * architectures (SOL_SOCKET's options on mips, parisc and sparc) are given as on every little-endian
+ * architecture that Node ships for.
  */
 
 // sys/socket.h, bits/socket.h

@@ -9,7 +9,7 @@ export interface ListeningDescriptor {
   readonly address: SocketAddress;
 }
 
-// How far to look where /proc/self/fd cannot be read (a process that has dropped root is not dumpable).
+// How far to look where /proc/self/fd cannot be read: /proc is not mounted, or hidden.
 const HIGHEST_PROBED = 65_536;
 
 /** Every listening socket of this process: /proc/self/fd, SO_ACCEPTCONN, getsockname(2). Empty without the C library. */

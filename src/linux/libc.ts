@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
+import { endianness } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
 /**
@@ -80,6 +81,8 @@ export function bindFunction(
 function bindLibc(): LoadedLibc {
   if (process.platform !== 'linux')
     return { available: false, reason: `no gate on ${process.platform}, only on Linux` };
+  // Every layout in this folder is read and written as on the little-endian machines that it was tried on.
+  if (endianness() === 'BE') return { available: false, reason: 'no gate on a big-endian machine' };
   try {
     const koffi = loadKoffi();
     const program = koffi.load(null);

@@ -4,17 +4,7 @@ import { labMissing } from '../lab/lab.ts';
 import type { How } from './lab/close-server-messages.ts';
 import { queued } from './lab/place.ts';
 import { connectRaw, type RawConnection } from './lab/raw-client.ts';
-import {
-  arrived,
-  openScene,
-  openScenery,
-  type Placed,
-  REFUSED,
-  RESET,
-  ruleForNext,
-  type Scene,
-  SERVED,
-} from './lab/scene.ts';
+import { arrived, openScene, openScenery, type Placed, RESET, ruleForNext, type Scene, SERVED } from './lab/scene.ts';
 import { checkNobodyLost, closeAtTheCore } from './lab/turn-away.ts';
 
 const options = { skip: labMissing, timeout: 30_000 };
@@ -61,7 +51,7 @@ test('with TCP_DEFER_ACCEPT the others are served too', options, async () => {
 });
 
 test(
-  'a queued TCP Fast Open client is served, a new one is refused at its first read; a plain close resets the first',
+  'a queued TCP Fast Open client is served, a new one is refused at its first words; a plain close resets the first',
   options,
   async () => {
     await using scenery = await openScenery();
