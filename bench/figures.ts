@@ -18,5 +18,6 @@ export interface Goal {
   readonly title: string;
   readonly goal: string;
   readonly measured: string;
-  readonly met: boolean;
+  /** Undecided: the goal lies within what the measurement leaves open. */
+  readonly verdict: 'met' | 'missed' | 'undecided';
 }

@@ -11,14 +11,19 @@ export interface Machine {
   readonly kernel: string;
   readonly node: string;
   readonly versions: Readonly<Record<string, string>>;
-  /** The one-minute load before the first measurement: what else ran. */
-  readonly load: number;
+  /** The one-minute load before the first measurement and after the last: what else ran. The benchmark itself makes about 2. */
+  readonly load: { readonly before: number; readonly after: number };
   readonly date: string;
 }
 
 const PACKAGES = ['koffi', 'http-terminator', 'stoppable', 'http-graceful-shutdown'];
 
-export function describeMachine(): Machine {
+export function loadNow(): number {
+  return os.loadavg()[0] ?? 0;
+}
+
+/** Called after the last measurement, with the load from before the first. */
+export function describeMachine(loadBefore: number): Machine {
   return {
     processor: os.cpus()[0]?.model.trim() ?? 'unknown',
     processors: os.availableParallelism(),
@@ -29,7 +34,7 @@ export function describeMachine(): Machine {
       ['lastcall', versionIn(new URL('../../package.json', import.meta.url))],
       ...PACKAGES.map((name) => [name, installedVersion(name)]),
     ]),
-    load: os.loadavg()[0] ?? 0,
+    load: { before: loadBefore, after: loadNow() },
     date: new Date().toISOString().slice(0, 10),
   };
 }

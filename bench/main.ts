@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import type { Figures } from './figures.ts';
 import { judge } from './goals.ts';
 import { measureImports } from './imports.ts';
-import { describeMachine } from './machine.ts';
+import { describeMachine, loadNow } from './machine.ts';
 import { Progress } from './progress.ts';
 import { measureQueues } from './queues.ts';
 import { writeReport } from './report.ts';
@@ -46,12 +46,12 @@ async function main(): Promise<void> {
 }
 
 async function measure(run: Run): Promise<Figures> {
-  const machine = describeMachine();
+  const loadBefore = loadNow();
   const stops = await measureStops(run);
   const queues = await measureQueues(run);
   const serving = await measureServing(run);
   const imports = await measureImports(run);
-  const measured = { machine, stops, queues, serving, imports };
+  const measured = { machine: describeMachine(loadBefore), stops, queues, serving, imports };
   return { ...measured, goals: judge(measured) };
 }
 

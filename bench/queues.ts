@@ -4,7 +4,7 @@ import type { Run } from './run.ts';
 import { ServerProcess } from './server-process.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 
-const WARM_UP = 1_500;
+const WARM_UP = 1_000;
 
 /** What a queue of one size came to; times are microseconds for each queued connection. */
 export interface QueueFigures {

@@ -12,6 +12,7 @@ export function writeReport(figures: Figures): string {
     describe(figures.machine),
     '## Goals',
     goals(figures),
+    'In brackets where the true median lies, 95 times in 100; a goal within the brackets is undecided.',
     '## A stop under load',
     `${STORM_CLIENTS} clients open a new connection for each request while the server is stopped, ${countOf(figures.stops[0]?.lost)} stops each. A client is lost when its\nconnection was reset, ended or left without an answer; one that is refused is not. The gate is shut when no new\nconnection can get in any more.`,
     stops(figures),
@@ -31,7 +32,7 @@ export function writeReport(figures: Figures): string {
 function describe({ processor, processors, memory, kernel, node, versions, load, date }: Machine): string {
   const packages = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
-    `Machine: ${processor}, ${processors} processors, ${memory.toFixed(0)} GiB, ${kernel}, load ${load.toFixed(1)} at the start.`,
+    `Machine: ${processor}, ${processors} processors, ${memory.toFixed(0)} GiB, ${kernel}, load ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after.`,
     `Versions: Node ${node}, ${packages.join(', ')}. Measured on ${date}.`,
   ].join('\n');
 }
@@ -39,7 +40,7 @@ function describe({ processor, processors, memory, kernel, node, versions, load,
 function goals({ goals }: Figures): string {
   return formatTable(
     ['', 'goal', 'measured', ''],
-    goals.map(({ title, goal, measured, met }) => [title, goal, measured, met ? 'met' : 'missed']),
+    goals.map(({ title, goal, measured, verdict }) => [title, goal, measured, verdict]),
   );
 }
 

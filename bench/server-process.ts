@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { readTcpTable } from '../src/linux/proc-net.ts';
+import { parseTcpTable, type TcpRow } from '../src/linux/proc-net.ts';
 import type { Contender } from './contenders.ts';
 import { type Answer, GONG, type Order } from './messages.ts';
 
@@ -90,8 +91,19 @@ export class ServerProcess {
   }
 
   #queueLength(): number {
-    const row = readTcpTable('IPv4').find(({ state, localPort }) => state === LISTEN && localPort === this.port);
+    const row = firstTcpRows().find(({ state, localPort }) => state === LISTEN && localPort === this.port);
     return row?.receiveQueue ?? 0;
+  }
+}
+
+/** The listeners come first in /proc/net/tcp; to make the rows of 50,000 closed connections would take the kernel 0.1 s. */
+function firstTcpRows(): readonly TcpRow[] {
+  const table = openSync('/proc/net/tcp', 'r');
+  try {
+    const bytes = Buffer.alloc(16_384);
+    return parseTcpTable(bytes.toString('latin1', 0, readSync(table, bytes)));
+  } finally {
+    closeSync(table);
   }
 }
 

@@ -12,8 +12,22 @@ export interface Spread {
   readonly least: number;
   readonly most: number;
   readonly count: number;
+  /** Between these the true median lies, 95 times in 100. */
+  readonly low: number;
+  readonly high: number;
 }
 
 export function spreadOf(values: readonly number[]): Spread {
-  return { median: median(values), least: Math.min(...values), most: Math.max(...values), count: values.length };
+  const sorted = values.toSorted((left, right) => left - right);
+  // The ranks n/2 -+ 1.96 sqrt(n)/2 of the sign test; with few values that is the least and the greatest.
+  const rank = Math.max(0, Math.floor(sorted.length / 2 - 0.98 * Math.sqrt(sorted.length)));
+  const at = (index: number): number => sorted[index] ?? Number.NaN;
+  return {
+    median: median(values),
+    least: at(0),
+    most: at(sorted.length - 1),
+    count: sorted.length,
+    low: at(rank),
+    high: at(sorted.length - 1 - rank),
+  };
 }

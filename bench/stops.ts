@@ -11,6 +11,7 @@ const SERVED_BEFORE = 3_000;
 /** What stopping under a storm came to; times in milliseconds from the call on. */
 export interface StopFigures {
   readonly title: string;
+  readonly contender: Contender;
   readonly lost: Spread;
   /** Until no new connection could get in. */
   readonly gate: Spread;
@@ -44,8 +45,9 @@ export async function measureStops(run: Run): Promise<readonly StopFigures[]> {
       results.push(await stopOnce(one, run.signal));
     }
   }
-  return [...stops].map(([{ title }, results]) => ({
+  return [...stops].map(([{ title, contender }, results]) => ({
     title,
+    contender,
     lost: spreadOf(results.map(({ lost }) => lost)),
     gate: spreadOf(results.map(({ gate }) => gate)),
     exit: spreadOf(results.map(({ exit }) => exit)),

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite, test } from 'node:test';
+import { type CloseReport, gracefulClose } from '../../src/index.ts';
+
+const CLIENTS = 6;
+
+for (const kind of ['path', 'abstract name'] as const) {
+  suite(`a Unix listener with a ${kind}`, { skip: process.platform !== 'linux' && 'only on Linux' }, () => {
+    test('serves who is queued and refuses who comes later', async () => {
+      const { answers, newcomer, report, path } = await closeWithClients(kind, 'graceful');
+      assert.deepEqual(
+        answers,
+        answers.map(() => 'served'),
+      );
+      assert.equal(newcomer, 'ECONNREFUSED');
+      assert.equal(report?.outcome, 'complete');
+      assert.equal(report?.listeners[0]?.gate, 'unix');
+      assert.equal(report?.listeners[0]?.address, `unix:${path.replace('\0', '@')}`);
+      // All have connected, and the loop has accepted one at the most.
+      assert.ok((report?.listeners[0]?.queued ?? 0) >= CLIENTS - 1);
+      assert.equal((report?.connections.atStart ?? 0) + (report?.connections.fromQueues ?? 0), CLIENTS);
+    });
+
+    test('control: a plain close lets the queued down', async () => {
+      const { answers } = await closeWithClients(kind, 'plain');
+      assert.ok(answers.filter((answer) => answer !== 'served').length >= CLIENTS - 1, answers.join(', '));
+    });
+  });
+}
+
+interface Closed {
+  readonly path: string;
+  /** What each client that was queued got: `served`, an error's code, or nothing before the end. */
+  readonly answers: readonly string[];
+  readonly newcomer: string;
+  readonly report: CloseReport | undefined;
+}
+
+async function closeWithClients(kind: 'path' | 'abstract name', how: 'graceful' | 'plain'): Promise<Closed> {
+  const folder = await mkdtemp(join(tmpdir(), 'lastcall-unix-'));
+  try {
+    const path = kind === 'path' ? join(folder, 'app.sock') : `\0${folder}`;
+    const server = net.createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end('served')));
+    await once(server.listen(path), 'listening');
+    const clients = Array.from({ length: CLIENTS }, () => net.connect(path));
+    const answers = clients.map(askAndRead);
+    // A Unix client connects at once, without the server: all of them wait when the first of them knows.
+    await once(clients.at(0)!, 'connect');
+    const closing = how === 'graceful' ? gracefulClose(server) : undefined;
+    if (how === 'plain') server.close();
+    const newcomer = await askAndRead(net.connect(path));
+    return { path, answers: await Promise.all(answers), newcomer, report: await closing };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function askAndRead(socket: net.Socket): Promise<string> {
+  const received: Buffer[] = [];
+  let failure = '';
+  socket.on('data', (chunk) => received.push(chunk));
+  socket.on('error', (error) => {
+    failure = 'code' in error ? String(error.code) : error.message;
+  });
+  socket.write('request');
+  await new Promise((resolve) => {
+    socket.once('close', resolve);
+  });
+  return failure === '' ? Buffer.concat(received).toString() : failure;
+}
