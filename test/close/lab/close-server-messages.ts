@@ -35,7 +35,7 @@ export interface Shut {
 /** What a test orders: at once the event loop stands still; when a byte comes on standard input the server is closed. */
 export type Order = { readonly order: 'shut' } & Shut;
 
-/** What the fixture tells, each as it happens. `closing`: the call that closes has returned. */
+/** What the fixture tells, each as it happens. `closing`: the close has begun, and has done all that it does before it first waits. */
 export type Told =
   | { readonly told: 'listening' }
   | { readonly told: 'standing still' }

@@ -60,8 +60,8 @@ export class CloseServer {
   }
 
   /**
-   * Stops the event loop, lets `scene` happen, and closes the server in that very state. Resolves once the call that closes has
-   * returned. The gate is the server's own: its message channel alone would have /proc searched, and a busy host is not searched in time.
+   * Stops the event loop, lets `scene` happen, and closes the server in that very state. Resolves once the close has begun, and
+   * has done all that it does before it first waits. The gate is the server's own: its message channel alone would have /proc searched, and a busy host is not searched in time.
    */
   async shutAfter<T>(shut: Shut, scene: () => Promise<T>): Promise<T> {
     this.#child.send({ order: 'shut', ...shut, options: { gate: 'own', ...shut.options } });
