@@ -16,8 +16,8 @@ for (const { name, listen, address, clients } of families) {
   test(`a listener on ${name} loses nobody; a plain close resets all`, {
     skip: labMissing,
     timeout: 30_000,
-  }, async () => {
-    await using scenery = await openScenery();
+  }, async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     const hosts = clients.map((family) => scenery.lab.server[family]);
     const [graceful, plain] = await Promise.all([
       closeAtTheCore(scenery, 'graceful', { listen }, {}, hosts),

@@ -19,8 +19,8 @@ const NOBODY = { uid: 65_534, gid: 65_534 };
 test(
   'with `hold` a new client gets no answer, and is refused at its retransmission once nobody listens',
   options,
-  async () => {
-    await using scenery = await openScenery();
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     const { newcomer, flags, tryAgain } = await closeWithHold(scenery);
     assert.equal(flags, SYN);
     await tryAgain();
@@ -28,16 +28,20 @@ test(
   },
 );
 
-test('with `hold` a new client is served at its retransmission by whoever listens then', options, async () => {
-  await using scenery = await openScenery();
-  const { scene, newcomer, tryAgain } = await closeWithHold(scenery);
-  await CloseServer.start(scenery.lab.server, { listen: { host: '0.0.0.0', port: scene.port } });
-  await tryAgain();
-  assert.deepEqual(await newcomer.closed, SERVED);
-});
+test(
+  'with `hold` a new client is served at its retransmission by whoever listens then',
+  options,
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
+    const { scene, newcomer, tryAgain } = await closeWithHold(scenery);
+    await CloseServer.start(scenery.lab.server, { listen: { host: '0.0.0.0', port: scene.port } });
+    await tryAgain();
+    assert.deepEqual(await newcomer.closed, SERVED);
+  },
+);
 
-test('with `hold` a SYN that asks for ECN is held like any other', options, async () => {
-  await using scenery = await openScenery();
+test('with `hold` a SYN that asks for ECN is held like any other', options, async ({ signal }) => {
+  await using scenery = await openScenery(signal);
   await askForEcn(scenery.lab);
   const { newcomer, flags, tryAgain } = await closeWithHold(scenery);
   assert.equal(flags, ECN_SYN);
@@ -45,8 +49,8 @@ test('with `hold` a SYN that asks for ECN is held like any other', options, asyn
   assert.deepEqual(await newcomer.closed, REFUSED);
 });
 
-test('with `refuse` a SYN that asks for ECN is refused like any other', options, async () => {
-  await using scenery = await openScenery();
+test('with `refuse` a SYN that asks for ECN is refused like any other', options, async ({ signal }) => {
+  await using scenery = await openScenery(signal);
   await askForEcn(scenery.lab);
   const rule = { direction: 'to server', packet: 'SYN', action: 'report', count: Infinity } as const;
   const syns = await scenery.lab.wire.rule(rule);
@@ -57,8 +61,8 @@ test('with `refuse` a SYN that asks for ECN is refused like any other', options,
   for (let syn = 0; syn < 6; syn++) assert.equal((await syns.next()).flags, ECN_SYN);
 });
 
-test('who may not hold refuses, and the report says why', options, async () => {
-  await using scenery = await openScenery();
+test('who may not hold refuses, and the report says why', options, async ({ signal }) => {
+  await using scenery = await openScenery(signal);
   const core = await closeAtTheCore(scenery, 'graceful', {}, { newConnections: 'hold' }, [], NOBODY);
   const { listener } = await checkNobodyLost(core);
   assert.equal(listener.gate, 'refuse');

@@ -18,8 +18,8 @@ const TCP_FASTOPEN = 23;
 test(
   'with TCP_DEFER_ACCEPT a silent client comes in after the gate shuts; a plain close resets it',
   options,
-  async () => {
-    await using scenery = await openScenery();
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     const deferred = { socketOptions: [[IPPROTO_TCP, TCP_DEFER_ACCEPT, 30]] } as const;
     const close = async (how: How): Promise<{ scene: Scene; placed: Placed }> => {
       const scene = await openScene(scenery, how, deferred);
@@ -42,8 +42,8 @@ test(
   },
 );
 
-test('with TCP_DEFER_ACCEPT the others are served too', options, async () => {
-  await using scenery = await openScenery();
+test('with TCP_DEFER_ACCEPT the others are served too', options, async ({ signal }) => {
+  await using scenery = await openScenery(signal);
   const deferred = { socketOptions: [[IPPROTO_TCP, TCP_DEFER_ACCEPT, 30]] } as const;
   const graceful = await closeAtTheCore(scenery, 'graceful', deferred);
   const { listener } = await checkNobodyLost(graceful);
@@ -53,8 +53,8 @@ test('with TCP_DEFER_ACCEPT the others are served too', options, async () => {
 test(
   'a queued TCP Fast Open client is served, a new one is refused at its first words; a plain close resets the first',
   options,
-  async () => {
-    await using scenery = await openScenery();
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     for (const host of [scenery.lab.client, scenery.lab.server]) await host.sysctl('net.ipv4.tcp_fastopen', '3');
     const close = async (how: How): Promise<{ scene: Scene; waiting: RawConnection; newcomer: RawConnection }> => {
       const scene = await openScene(scenery, how, { socketOptions: [[IPPROTO_TCP, TCP_FASTOPEN, 16]] });
@@ -93,8 +93,8 @@ test(
 test(
   'a Multipath TCP listener that is said to be its own loses nobody; a plain close resets all',
   options,
-  async () => {
-    await using scenery = await openScenery();
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     const [graceful, plain] = [
       await closeAtTheCore(scenery, 'graceful', { protocol: 'mptcp' }),
       await closeAtTheCore(scenery, 'plain', { protocol: 'mptcp' }),
@@ -105,8 +105,8 @@ test(
   },
 );
 
-test('a Multipath TCP client is no worse off than another', options, async () => {
-  await using scenery = await openScenery();
+test('a Multipath TCP client is no worse off than another', options, async ({ signal }) => {
+  await using scenery = await openScenery(signal);
   const close = async (
     how: How,
   ): Promise<{ scene: Scene; halfOpen: RawConnection; queued: RawConnection; newcomer: RawConnection }> => {
@@ -144,8 +144,8 @@ test('a Multipath TCP client is no worse off than another', options, async () =>
   );
 });
 
-test('a listener bound to a device refuses where the process may rebind it', options, async () => {
-  await using scenery = await openScenery();
+test('a listener bound to a device refuses where the process may rebind it', options, async ({ signal }) => {
+  await using scenery = await openScenery(signal);
   const [graceful, plain] = [
     await closeAtTheCore(scenery, 'graceful', { device: 'wire0' }),
     await closeAtTheCore(scenery, 'plain', { device: 'wire0' }),
@@ -158,8 +158,8 @@ test('a listener bound to a device refuses where the process may rebind it', opt
 test(
   'a listener bound to a device has no gate without privilege: the queued are served, and the reason names the device',
   options,
-  async () => {
-    await using scenery = await openScenery();
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     const scene = await openScene(scenery, 'graceful', { device: 'wire0' }, NOBODY);
     const { connection, goOn } = await scene.server.shutAfter({ how: 'graceful' }, () => queued(scene));
     await goOn();

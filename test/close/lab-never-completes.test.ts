@@ -12,8 +12,8 @@ const SLACK = 2_000;
 test('200 handshakes that never complete hold a close up for handshakeWait and no longer, and whoever is real is served', {
   skip: labMissing,
   timeout: 60_000,
-}, async () => {
-  await using scenery = await openScenery();
+}, async ({ signal }) => {
+  await using scenery = await openScenery(signal);
   const { wire } = scenery.lab;
   const scene = await openScene(scenery, 'graceful', { listen: { backlog: 511 } });
   const shut = { how: 'graceful', options: { handshakeWait: HANDSHAKE_WAIT } } as const;

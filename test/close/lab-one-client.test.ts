@@ -92,8 +92,8 @@ const cases: readonly Case[] = [
 
 for (const { client, place: bringThere, gracefully, plainly, walked } of cases) {
   const title = `a client ${client} when the gate shuts is ${inWords(gracefully)}; with a plain close it is ${inWords(plainly)}`;
-  test(title, { skip: labMissing, timeout: 30_000 }, async () => {
-    await using scenery = await openScenery();
+  test(title, { skip: labMissing, timeout: 30_000 }, async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     const close = async (how: How): Promise<{ scene: Scene; ended: Ended }> => {
       const scene = await openScene(scenery, how);
       const { connection, goOn } = await scene.server.shutAfter({ how }, () => bringThere(scene));

@@ -21,8 +21,8 @@ for (const abort of [0, 1]) {
   test(
     `final ACKs that come to a full accept queue while the gate is shut find room, with tcp_abort_on_overflow=${abort}`,
     options,
-    async () => {
-      await using scenery = await openScenery();
+    async ({ signal }) => {
+      await using scenery = await openScenery(signal);
       await scenery.lab.server.sysctl('net.ipv4.tcp_abort_on_overflow', `${abort}`);
       const close = async (how: How): Promise<Crowd & { scene: Scene }> => {
         const scene = await openScene(scenery, how, SMALL);
@@ -53,8 +53,8 @@ for (const abort of [0, 1]) {
 test(
   'clients whose final ACKs were dropped by a full accept queue before the gate shut are served',
   options,
-  async () => {
-    await using scenery = await openScenery();
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     const close = async (how: How): Promise<Crowd & { scene: Scene }> => {
       const scene = await openScene(scenery, how, SMALL);
       const crowd = await scene.server.shutAfter({ how }, async () => {
@@ -92,8 +92,8 @@ for (const { when, setting } of floods) {
   test(
     `clients whose SYN cookies are out are served, with cookies ${when}; a plain close resets them`,
     options,
-    async () => {
-      await using scenery = await openScenery();
+    async ({ signal }) => {
+      await using scenery = await openScenery(signal);
       await scenery.lab.server.sysctl('net.ipv4.tcp_syncookies', setting);
       const close = async (how: How): Promise<Crowd & { scene: Scene }> => {
         const scene = await openScene(scenery, how, { listen: { backlog: BACKLOG } });
@@ -129,8 +129,8 @@ for (const { when, setting } of floods) {
 test(
   'clients whose SYN cookies came back to a full accept queue before the gate shut are served',
   options,
-  async () => {
-    await using scenery = await openScenery();
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
     const close = async (how: How): Promise<Crowd & { scene: Scene }> => {
       const scene = await openScene(scenery, how, { listen: { backlog: 2 } });
       const crowd = await scene.server.shutAfter({ how }, async () => {

@@ -36,9 +36,10 @@ export function nextServerPort(): number {
   return lastPort;
 }
 
-/** Opens a lab of 10 ms one way with a client in it. */
-export async function openScenery(): Promise<{ lab: Lab; client: LabClient } & AsyncDisposable> {
+/** Opens a lab of 10 ms one way with a client in it. The test's own signal closes it when the test's time is up, so that nothing waits for ever. */
+export async function openScenery(signal: AbortSignal): Promise<{ lab: Lab; client: LabClient } & AsyncDisposable> {
   const lab = await openLab({ delay: 10 });
+  signal.addEventListener('abort', () => void lab.close());
   const client = await LabClient.start(lab.client);
   return { lab, client, [Symbol.asyncDispose]: lab.close };
 }
