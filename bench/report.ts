@@ -16,7 +16,7 @@ export function writeReport(figures: Figures): string {
     '## A stop under load',
     `${STORM_CLIENTS} clients open a new connection for each request while the server is stopped, ${countOf(figures.stops[0]?.lost)} stops each. A client is lost when its\nconnection was reset, ended or left without an answer; one that is refused is not. The gate is shut when no new\nconnection can get in any more.`,
     stops(figures),
-    "In a child that has a message channel to its parent (fork, pm2) the listener may have been passed on, so lastcall first\nsearches /proc for other processes that hold it; `gate: 'own'` says that there are none.",
+    "A process that has children, or has passed a handle to its parent, first searches /proc for other holders of the listener,\nwhich takes about 10 ms here and 50 ms at most; `gate: 'own'` says that there are none.",
     '## A queue of connections',
     "The server's loop is blocked until so many clients have connected and asked; then it stops. Times are microseconds for\neach queued connection, from the call until the stop is done; the first row serves the same queue without any stop.",
     queues(figures),

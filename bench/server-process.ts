@@ -8,7 +8,10 @@ import { parseTcpTable, type TcpRow } from '../src/linux/proc-net.ts';
 import type { Contender } from './contenders.ts';
 import { type Answer, GONG, type Order } from './messages.ts';
 
-const program = fileURLToPath(new URL('./server.js', import.meta.url));
+const programs: Readonly<Record<StartedBy, string>> = {
+  spawn: fileURLToPath(new URL('./server.js', import.meta.url)),
+  fork: fileURLToPath(new URL('./launcher.js', import.meta.url)),
+};
 // net/tcp_states.h
 const LISTEN = 10;
 const QUEUE_LIMIT = 20_000;
@@ -33,8 +36,8 @@ export class ServerProcess {
     signal: AbortSignal,
     startedBy: StartedBy = 'spawn',
   ): Promise<ServerProcess> {
-    const child = spawn(process.execPath, [program, contender], {
-      stdio: ['pipe', 'pipe', 'inherit', 'pipe', ...(startedBy === 'fork' ? (['ipc'] as const) : [])],
+    const child = spawn(process.execPath, [programs[startedBy], contender], {
+      stdio: ['pipe', 'pipe', 'inherit', 'pipe'],
       signal,
     });
     // An aborted child reports its end as an error, too; whoever waits for an answer hears of it there.

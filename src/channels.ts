@@ -2,6 +2,9 @@ import { type Channel, channel } from 'node:diagnostics_channel';
 import type { CloseReport, ListenerReport } from './close/report.ts';
 import type { CutConnection } from './connection/connection.ts';
 
+/** Who hears of a close, by what it hears of. */
+export type Channels = Readonly<Record<'gate' | 'listener' | 'connection' | 'closed', Channel>>;
+
 /**
  * All diagnostics channels of lastcall. The library never logs: a logger is a subscriber.
  *
@@ -11,7 +14,7 @@ import type { CutConnection } from './connection/connection.ts';
  * subscribe('lastcall:closed', (report) => console.log(report));
  * ```
  */
-export const channels: Readonly<Record<'gate' | 'listener' | 'connection' | 'closed', Channel>> = {
+export const channels: Channels = {
   /** A gate was shut: `GateMessage`. */
   gate: channel('lastcall:gate'),
   /** A listener was closed: `ListenerReport`. */

@@ -15,13 +15,35 @@ export function descriptorOf(owner: net.Server | net.Socket): number | undefined
   return typeof fd === 'number' && fd >= 0 ? fd : undefined;
 }
 
-/** How the server came to listen: `_connectionKey` is `type:address:port`, with `null` where a descriptor came instead. */
+/** How the server came to listen: `_connectionKey` is `type:address:port`, with `null` where a descriptor or handle came instead. */
 export function originOf(server: net.Server): ListeningOrigin {
   const key = field(server, '_connectionKey');
   if (typeof key !== 'string') return 'unknown';
+  // A handle has the type of a path, -1, and no address.
+  if (key === '-1:null:-1') return 'descriptor';
   if (key.startsWith('4:') || key.startsWith('6:')) return 'port';
   if (key.startsWith('-1:')) return 'path';
   return 'descriptor';
+}
+
+/**
+ * Calls back whenever the parent has taken a handle that this process sent it over its message channel: the receiver
+ * acknowledges each (`NODE_HANDLE_ACK`), which Node tells of as an `internalMessage`. Does nothing without a channel.
+ */
+export function onHandlePassedUp(callback: () => void): void {
+  if (process.channel === undefined) return;
+  // The typed `on` does not know the event. Listening for it does not keep the channel open, as 'message' would.
+  Reflect.apply(process.on, process, [
+    'internalMessage',
+    (message: unknown) => {
+      if (field(message, 'cmd') === 'NODE_HANDLE_ACK') callback();
+    },
+  ]);
+}
+
+/** Whether a handle is on its way to the parent: Node queues what comes after it until the parent has it. */
+export function isPassingHandleUp(): boolean {
+  return Array.isArray(field(process, '_handleQueue'));
 }
 
 /** The server that accepted a socket; http sets it on the TLS socket too. */

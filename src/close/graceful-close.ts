@@ -1,10 +1,10 @@
 import net from 'node:net';
-import { channels } from '../channels.ts';
+import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder, releaseServers } from '../connection/end-connections.ts';
 import { LastCallError } from '../errors.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
-import { type Listener, listenerOf } from '../listener/listener.ts';
-import { listeningServers } from '../listener/watch.ts';
+import type { Listener } from '../listener/listener.ts';
+import { listeningServers, listenersOf } from '../listener/watch.ts';
 import { CloseClock } from './clock.ts';
 import { type CloseOptions, type CompleteCloseOptions, completeOptions } from './options.ts';
 import { ProgressTeller } from './progress.ts';
@@ -49,26 +49,30 @@ export function gracefulClose(
   const fresh = all.filter((server) => closeUnderWay(server) === undefined);
   const [only] = running;
   if (fresh.length === 0 && only !== undefined && running.size === 1) return only.promise;
-  const close = remember(fresh, closeServers(fresh, complete));
+  const close = remember(fresh, closeServers(fresh, listenersOf(fresh), complete, channels));
   if (running.size === 0) return close.promise;
   return Promise.all([close, ...running].map(({ promise }) => promise)).then(mergeReports);
 }
 
-/** The story of a close, in the order of docs/how-it-works.md. */
-async function closeServers(servers: readonly net.Server[], options: CompleteCloseOptions): Promise<CloseReport> {
+/** The story of a close, in the order of docs/how-it-works.md. `tell` are the channels that hear of it. */
+export async function closeServers(
+  servers: readonly net.Server[],
+  listeners: readonly Listener[],
+  options: CompleteCloseOptions,
+  tell: Channels,
+): Promise<CloseReport> {
   const clock = new CloseClock(options);
-  const listeners = servers.map(listenerOf).filter((listener) => listener !== undefined);
   const gates = new Map<net.Server, GateState>();
   const errors: LastCallError[] = [];
 
   // The gates first, and in this turn of the loop: everything else may wait.
-  const ended = listeners.map((listener) => closeListener(listener, options, clock, gates));
+  const ended = listeners.map((listener) => closeListener(listener, options, clock, tell, gates));
   const connections = new ConnectionEnder(servers, {
     idleWait: options.idleWait,
     lingerWait: options.lingerWait,
     // Not known before the gate is shut: new SYNs may be held back while cookies come in.
     isFiltered: (server) => gates.get(server)?.filtered ?? true,
-    onEnd: (remote, cut) => channels.connection.publish(cut === undefined ? { remote } : { remote, cut }),
+    onEnd: (remote, cut) => tell.connection.publish(cut === undefined ? { remote } : { remote, cut }),
     over: clock.over,
   });
   const progress = new ProgressTeller(options.onProgress, clock, connections, listeners, (error) => errors.push(error));
@@ -82,19 +86,22 @@ async function closeServers(servers: readonly net.Server[], options: CompleteClo
   progress.tell();
   clock.end();
 
-  return publishReport({
+  const report: CloseReport = {
     outcome: connections.report().cut.length > 0 ? 'forced' : 'complete',
     duration: clock.elapsed(),
     listeners: reports.map(({ report }) => report),
     connections: { ...connections.report(), farewells: { said: 0, answered: 0 } },
     errors,
-  });
+  };
+  tell.closed.publish(report);
+  return report;
 }
 
 async function closeListener(
   listener: Listener,
   options: CompleteCloseOptions,
   clock: CloseClock,
+  tell: Channels,
   gates: Map<net.Server, GateState>,
 ): Promise<{ report: ListenerReport; unaccepted: number }> {
   const { name } = listener;
@@ -106,12 +113,12 @@ async function closeListener(
     signal: clock.deadline,
     onGate: (state) => {
       gates.set(listener.server, state);
-      channels.gate.publish({ address: name, ...gateFacts(state) });
+      tell.gate.publish({ address: name, ...gateFacts(state) });
     },
   });
   const { halfOpen, abandoned, unaccepted } = ended;
   const report = { address: name, ...gateFacts(ended), halfOpen, abandoned, closedAfter: clock.elapsed() };
-  channels.listener.publish(report);
+  tell.listener.publish(report);
   return { report, unaccepted };
 }
 
@@ -146,9 +153,4 @@ function remember(servers: readonly net.Server[], promise: Promise<CloseReport>)
     close.isOver = true;
   });
   return close;
-}
-
-function publishReport(report: CloseReport): CloseReport {
-  channels.closed.publish(report);
-  return report;
 }

@@ -1,37 +1,49 @@
-import type net from 'node:net';
+import { channel } from 'node:diagnostics_channel';
+import net from 'node:net';
 import { AF_INET, SOCK_CLOEXEC, SOCK_STREAM } from '../linux/constants.ts';
 import { hasChildren } from '../linux/holders.ts';
-import { check, loadLibc } from '../linux/libc.ts';
+import { check, type Libc, loadLibc } from '../linux/libc.ts';
 import { mayHaveCookiesOut } from '../listener/cookies.ts';
 import { countHalfOpen, countQueued } from '../listener/count-queues.ts';
-import { shutGate } from '../listener/gate.ts';
-import { listenerOf } from '../listener/listener.ts';
 import { findSharing } from '../listener/sharing.ts';
-
-import { CloseClock } from './clock.ts';
+import { listenerOf } from '../listener/watch.ts';
+import { closeServers } from './graceful-close.ts';
 import { completeOptions } from './options.ts';
 
+const nobody = channel('lastcall:rehearsal');
 let isDone = false;
 
 /**
- * Goes through a close once when the first server listens, on a socket that nobody knows: code that has never run takes
- * milliseconds the first time, and the gate has to shut in less than one.
+ * Goes through a close once when the first server listens, with a server and a socket that nobody knows: code that has
+ * never run takes milliseconds the first time, and the gate has to shut in less than one.
  */
 export function rehearseClose(server: net.Server): void {
   const loaded = loadLibc();
   const listener = listenerOf(server);
   if (isDone || !loaded.available || listener === undefined) return;
   isDone = true;
-  new CloseClock(completeOptions()).end();
   // With children it might search all of /proc; without, it is the path that a close takes.
   if (!hasChildren()) findSharing(listener);
   mayHaveCookiesOut(listener);
   countQueued(listener);
   countHalfOpen(listener);
-  const scratch = check('socket', loaded.libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  void closeScratch(loaded.libc);
+}
+
+async function closeScratch(libc: Libc): Promise<void> {
+  const server = new net.Server();
+  const socket = check('socket', libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const address = { family: 'IPv4', address: '127.0.0.1', port: 0 } as const;
+  const listener = { server, address, name: 'rehearsal', descriptor: () => socket };
+  const options = completeOptions({ gate: 'own', deadline: 0 });
   try {
-    shutGate(scratch, { sharedBecause: undefined, noSystemCalls: undefined, family: 'IPv4', newConnections: 'refuse' });
+    await closeServers([server], [listener], options, {
+      gate: nobody,
+      listener: nobody,
+      connection: nobody,
+      closed: nobody,
+    });
   } finally {
-    loaded.libc.close(scratch);
+    libc.close(socket);
   }
 }

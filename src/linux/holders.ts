@@ -15,18 +15,14 @@ export interface HolderSearch {
   readonly finished: boolean;
 }
 
-/**
- * Looks through /proc/PID/fd of every other process for the socket with this inode, for at most `limit` milliseconds;
- * processes in `except` are passed over.
- */
-export function findHolders(inode: number, limit: number, except: ReadonlySet<number> = new Set()): HolderSearch {
+/** Looks through /proc/PID/fd of every other process for the socket with this inode, for at most `limit` milliseconds. */
+export function findHolders(inode: number, limit: number): HolderSearch {
   const end = performance.now() + limit;
   const wanted = `socket:[${inode}]`;
   const holders: number[] = [];
   const unreadable: number[] = [];
   for (const pid of otherProcesses()) {
     if (performance.now() > end) return { holders, unreadable, finished: false };
-    if (except.has(pid)) continue;
     const held = holds(pid, wanted, end);
     if (held === 'yes') holders.push(pid);
     if (held === 'unreadable') unreadable.push(pid);

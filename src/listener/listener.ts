@@ -17,9 +17,8 @@ export interface Listener {
   readonly descriptor: () => number | undefined;
 }
 
-/** The listening socket of a server; undefined if it does not listen. */
-export function listenerOf(server: net.Server): Listener | undefined {
-  if (!server.listening) return undefined;
+/** Finds the socket of a server that listens. */
+export function findListener(server: net.Server): Listener {
   const address = addressOf(server);
   return { server, address, name: nameOf(address), descriptor: findDescriptor(server, address) };
 }
@@ -40,7 +39,10 @@ function nameOf(address: SocketAddress | undefined): string {
 function findDescriptor(server: net.Server, address: SocketAddress | undefined): () => number | undefined {
   if (!loadLibc().available || address === undefined) return () => undefined;
   const own = descriptorOf(server);
-  if (own !== undefined) return () => (isOurs(own, address) && descriptorOf(server) === own ? own : undefined);
+  if (own !== undefined) {
+    // Looked at once: as long as the server has the same handle open, the number is the same socket's.
+    return isOurs(own, address) ? () => (descriptorOf(server) === own ? own : undefined) : () => undefined;
+  }
   const matches = listeningDescriptors().filter((found) => isSame(found.address, address));
   const [only] = matches;
   if (only === undefined || matches.length > 1) return () => undefined;

@@ -1,23 +1,46 @@
 import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
-import { type CookieCounters, readCookieCounters } from '../linux/proc-net.ts';
+import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/proc-net.ts';
 import { loadLibc } from '../linux/libc.ts';
+import { isPassingHandleUp, onHandlePassedUp } from '../node-fields.ts';
+import { findListener, type Listener } from './listener.ts';
+import { findOrigin, type Origin } from './origin.ts';
 
 /** What was learned of a server when it began to listen. */
 export interface Sighting {
-  /** The host's SYN cookies by then: only what is sent later can be out at the close. */
-  readonly cookies: CookieCounters | undefined;
+  readonly listener: Listener;
+  /** Found out in the same turn of the loop: Node's own mark of it comes after the channel has told us. */
+  origin: Origin | undefined;
   /** It asked for a socket of its own, also in a cluster worker. */
   readonly exclusive: boolean;
+  /** The host's SYN cookies by then: only what is sent later can be out at the close. */
+  readonly cookies: CookieCounters | undefined;
 }
 
 const sightings = new WeakMap<net.Server, Sighting>();
 const exclusiveServers = new WeakSet<net.Server>();
 const listening = new Set<net.Server>();
+let hasPassedUp = false;
 
 /** What is known of a server since it began to listen; undefined if that was before lastcall was imported. */
 export function sightingOf(server: net.Server): Sighting | undefined {
   return sightings.get(server);
+}
+
+/** The listening socket of a server; undefined if it does not listen. */
+export function listenerOf(server: net.Server): Listener | undefined {
+  if (!server.listening) return undefined;
+  return sightingOf(server)?.listener ?? findListener(server);
+}
+
+/** The listening sockets of those servers that have one. */
+export function listenersOf(servers: readonly net.Server[]): readonly Listener[] {
+  return servers.map(listenerOf).filter((listener) => listener !== undefined);
+}
+
+/** Whether any handle may have gone to the parent, by a message, since lastcall was imported. */
+export function mayHavePassedUp(): boolean {
+  return hasPassedUp || isPassingHandleUp();
 }
 
 /** Every server seen to begin to listen that has not closed since. */
@@ -30,6 +53,9 @@ export function listeningServers(): readonly net.Server[] {
  * for at SIGTERM a deploy may have replaced node_modules, the sample of SYN cookies is taken, and `onFirstSight` is called.
  */
 export function watchListeners(onFirstSight: (server: net.Server) => void): void {
+  onHandlePassedUp(() => {
+    hasPassedUp = true;
+  });
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const server = serverIn(message);
     if (server !== undefined && asksForOwnSocket(message)) exclusiveServers.add(server);
@@ -44,10 +70,21 @@ export function watchListeners(onFirstSight: (server: net.Server) => void): void
 
 function prepare(server: net.Server): void {
   loadLibc();
-  sightings.set(server, { cookies: readCookieCounters(), exclusive: exclusiveServers.has(server) });
+  const listener = findListener(server);
+  const exclusive = exclusiveServers.has(server);
+  const sighting: Sighting = { listener, origin: undefined, exclusive, cookies: readCookieCounters() };
+  sightings.set(server, sighting);
+  process.nextTick(() => {
+    sighting.origin = findOrigin(listener, exclusive);
+  });
   if (listening.has(server)) return;
   listening.add(server);
-  server.once('close', () => listening.delete(server));
+  server.once('close', () => forget(server));
+}
+
+function forget(server: net.Server): void {
+  listening.delete(server);
+  if (listening.size === 0) releaseCookieCounters();
 }
 
 function serverIn(message: unknown): net.Server | undefined {

@@ -77,6 +77,16 @@ const WAYS: readonly Way[] = [
     start: (t) => startPair(t, 'share-by-message.js', { aloneInProc }),
     reason: FOUND,
   },
+  {
+    name: 'a parent from which it was received over the message channel',
+    start: (t) => startPair(t, 'share-received.js'),
+    reason: /^it came to listen as a descriptor or handle$/,
+  },
+  {
+    name: 'a parent to which it was sent over the message channel',
+    start: (t) => startPair(t, 'share-by-message-up.js', { aloneInProc }),
+    reason: FOUND,
+  },
 ];
 
 for (const way of WAYS) {
@@ -120,6 +130,18 @@ describe('a listener made by port', () => {
   // Alone in /proc: on a busy host the search is not over in time, and then the listener rightly counts as shared.
   it('is not shared with a child that does not hold it', { skip: needsRoot }, async (t) => {
     const { closing, port } = await startPair(t, 'share-by-message.js', { args: ['keep'], aloneInProc: true });
+    const report = await closing.close({ idleWait: 100, lingerWait: 100 });
+    assert.deepEqual(
+      report.listeners.map(({ gate, reason }) => ({ gate, reason })),
+      [{ gate: 'refuse', reason: undefined }],
+    );
+    assert.deepEqual(await askTenTimes(port), ['ECONNREFUSED']);
+  });
+});
+
+describe('a listener made by port in a child that has a message channel', () => {
+  it('is not shared with the parent to which nothing was sent', async (t) => {
+    const { closing, port } = await startPair(t, 'share-by-message-up.js', { args: ['keep'] });
     const report = await closing.close({ idleWait: 100, lingerWait: 100 });
     assert.deepEqual(
       report.listeners.map(({ gate, reason }) => ({ gate, reason })),

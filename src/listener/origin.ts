@@ -1,0 +1,31 @@
+import cluster from 'node:cluster';
+import { originOf } from '../node-fields.ts';
+import type { Listener } from './listener.ts';
+
+/** Where a listening socket came from, as far as that decides on who may share it. It does not change any more. */
+export interface Origin {
+  /** Why it came from somebody else, who may listen on it too; undefined if it did not. */
+  readonly sharedBecause: string | undefined;
+  /** This process bound it, so that others can have it from here only. False where nobody can tell. */
+  readonly isBoundHere: boolean;
+}
+
+/** Finds out where a listener came from; `exclusive`: it asked for a socket of its own, also in a cluster worker. */
+export function findOrigin(listener: Listener, exclusive: boolean): Origin {
+  const how = originOf(listener.server);
+  return { sharedBecause: whyNotOurs(listener, how, exclusive), isBoundHere: how === 'port' || how === 'path' };
+}
+
+function whyNotOurs(listener: Listener, how: ReturnType<typeof originOf>, exclusive: boolean): string | undefined {
+  if (cluster.isWorker && !exclusive) return "a cluster worker's listener";
+  if (how === 'descriptor') return 'it came to listen as a descriptor or handle';
+  const fd = listener.descriptor();
+  return fd !== undefined && isPassedBySupervisor(fd) ? 'LISTEN_FDS names it' : undefined;
+}
+
+/** LISTEN_FDS of sd_listen_fds(3): descriptors from 3 on. */
+function isPassedBySupervisor(fd: number): boolean {
+  const text = process.env.LISTEN_FDS ?? '';
+  const count = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  return fd >= 3 && fd < 3 + count;
+}
