@@ -1,6 +1,6 @@
 import { TCP_DEFER_ACCEPT, IPPROTO_TCP } from '../linux/constants.ts';
 import { SystemCallError } from '../linux/libc.ts';
-import { listen, setIntOption } from '../linux/sockets.ts';
+import { isListening, listen, setIntOption } from '../linux/sockets.ts';
 import { holdNewConnections } from './gate/hold.ts';
 import { isBoundToDevice, refuseNewConnections } from './gate/refuse.ts';
 import { shutUnixListener } from './gate/unix.ts';
@@ -52,6 +52,8 @@ export function shutGate(fd: number | undefined, facts: GateFacts): ShutGate {
  * final ACK that meets a full queue would be dropped, or answered with RST where tcp_abort_on_overflow is set.
  */
 export function makeRoom(fd: number): void {
+  // listen(2) would make a listener of a socket that is none, such as the one of a rehearsal.
+  if (!isListening(fd)) return;
   for (const step of [() => setIntOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 0), () => listen(fd, LARGE_BACKLOG)]) {
     try {
       step();

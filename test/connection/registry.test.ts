@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { connectionsOf, watchConnections } from '../../src/connection/registry.ts';
+
+watchConnections();
+
+test('of many connections those that are open are kept, and those that have closed are not', async (t) => {
+  const server = await startServer(t);
+  const open = await connectMany(t, server, 3);
+  for (let round = 0; round < 5; round++) {
+    const closing = await connectMany(t, server, 40);
+    const accepted = connectionsOf(server);
+    assert.equal(accepted.length, 43);
+    const ports = new Set(closing.map(({ localPort }) => localPort));
+    const ended = accepted.filter(({ remotePort }) => ports.has(remotePort)).map((socket) => once(socket, 'close'));
+    for (const client of closing) client.destroy();
+    await Promise.all(ended);
+    assert.equal(connectionsOf(server).length, 3);
+  }
+  assert.deepEqual(portsOf(connectionsOf(server)), open.map((client) => client.localPort ?? 0).sort(byNumber));
+});
+
+test('a connection that is destroyed counts as gone at once', async (t) => {
+  const server = await startServer(t);
+  await connectMany(t, server, 2);
+  const [first] = connectionsOf(server);
+  first?.destroy();
+  assert.equal(connectionsOf(server).length, 1);
+  assert.ok(!connectionsOf(server).includes(first!));
+});
+
+async function startServer(t: TestContext): Promise<net.Server> {
+  const server = net.createServer((socket) => socket.on('error', () => {})).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  return server;
+}
+
+async function connectMany(t: TestContext, server: net.Server, count: number): Promise<readonly net.Socket[]> {
+  const { port } = server.address() as net.AddressInfo;
+  const clients: net.Socket[] = [];
+  for (let client = 0; client < count; client++) {
+    const socket = net.connect(port, '127.0.0.1').on('error', () => {});
+    t.after(() => socket.destroy());
+    await Promise.all([once(socket, 'connect'), once(server, 'connection')]);
+    clients.push(socket);
+  }
+  return clients;
+}
+
+function portsOf(sockets: Iterable<net.Socket>): readonly number[] {
+  return [...sockets].map((socket) => socket.remotePort ?? 0).sort(byNumber);
+}
+
+function byNumber(left: number, right: number): number {
+  return left - right;
+}
