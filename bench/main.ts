@@ -16,7 +16,7 @@ const page = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url))
 
 const HELP = `Usage: npm run bench -- [options]
 
-Measures lastcall against plain server.close() and other libraries, side by side, in about five minutes,
+Measures lastcall against plain server.close() and other libraries, side by side, in about ten minutes,
 prints the tables and writes them into docs/benchmarks.md.
 
   --quick   a trial run of some seconds; writes no page

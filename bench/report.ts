@@ -21,7 +21,7 @@ export function writeReport(figures: Figures): string {
     "The server's loop is blocked until so many clients have connected and asked; then it stops. Times are microseconds for\neach queued connection, from the call until the stop is done; the first row serves the same queue without any stop.",
     queues(figures),
     '## Serving',
-    'CPU time of the server per request with lastcall imported and the server seen by it, against a plain server, in rounds one\nright after the other; the noise is a second plain server against the first in the same rounds.',
+    'CPU time of the server per request with lastcall imported and the server seen by it, against a plain server, in rounds one\nright after the other, on a processor of their own where there are two; the noise is a second plain server against the\nfirst in the same rounds. In brackets where the true median lies, 95 times in 100.',
     serving(figures),
     '## Import',
     'In a fresh process with node:http loaded. The first row is a process that imports nothing; the others are what comes on\ntop of it. lastcall loads its FFI when the first server listens.',
@@ -71,8 +71,8 @@ function serving({ serving }: Figures): string {
       one.title,
       one.without.toFixed(1),
       one.with.toFixed(1),
-      show(one.ratio, 3),
-      show(one.noise, 3),
+      showInterval(one.ratio, 3),
+      showInterval(one.noise, 3),
     ]),
   );
 }
@@ -92,6 +92,10 @@ function imports({ imports }: Figures): string {
 
 function show({ median, least, most }: Spread, digits: number): string {
   return `${median.toFixed(digits)} (${least.toFixed(digits)} – ${most.toFixed(digits)})`;
+}
+
+function showInterval({ median, low, high }: Spread, digits: number): string {
+  return `${median.toFixed(digits)} (${low.toFixed(digits)} – ${high.toFixed(digits)})`;
 }
 
 function countOf(spread: Spread | undefined): number {

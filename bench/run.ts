@@ -21,9 +21,9 @@ export const FULL: Size = {
   stops: 7,
   queues: 5,
   queueSizes: [100, 1_000, 4_000],
-  servingSets: 5,
-  servingRounds: 5,
-  requestsPerRound: 5_000,
+  servingSets: 10,
+  servingRounds: 12,
+  requestsPerRound: 4_000,
   imports: 15,
 };
 

@@ -1,3 +1,4 @@
+import { runAnywhere, startOnFirstProcessor } from './affinity.ts';
 import { runStorm } from '../src/storm/storm.ts';
 import type { Contender } from './contenders.ts';
 import type { Run } from './run.ts';
@@ -24,12 +25,19 @@ interface Round {
   readonly control: number;
 }
 
-/** Fresh servers for each set, for two processes of the same program differ by themselves. */
+/**
+ * Fresh servers for each set, for two processes of the same program differ by themselves. They have a processor of their
+ * own: sharing it with the clients costs each some caches, by chance, and that is more than what is to be measured.
+ */
 export async function measureServing(run: Run): Promise<readonly ServingFigures[]> {
-  return [
-    await measureKind('requests on kept connections', true, run),
-    await measureKind('a new connection for each request', false, run),
-  ];
+  try {
+    return [
+      await measureKind('requests on kept connections', true, run),
+      await measureKind('a new connection for each request', false, run),
+    ];
+  } finally {
+    runAnywhere();
+  }
 }
 
 async function measureKind(title: string, keepAlive: boolean, run: Run): Promise<ServingFigures> {
@@ -48,10 +56,9 @@ async function measureKind(title: string, keepAlive: boolean, run: Run): Promise
 }
 
 async function measureSet(keepAlive: boolean, set: number, run: Run): Promise<readonly Round[]> {
-  const servers = await Promise.all(
-    (['close', 'lastcall', 'close'] satisfies Contender[]).map((contender) =>
-      ServerProcess.start(contender, run.signal),
-    ),
+  const contenders: readonly Contender[] = ['close', 'lastcall', 'close'];
+  const servers = await startOnFirstProcessor(() =>
+    Promise.all(contenders.map((contender) => ServerProcess.start(contender, run.signal))),
   );
   const [plain, lastcall, control] = servers;
   if (plain === undefined || lastcall === undefined || control === undefined) throw new Error('A server is missing');

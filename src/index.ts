@@ -1,4 +1,4 @@
-import { watchConnections, watchServer } from './connection/registry.ts';
+import { watchServer } from './connection/registry.ts';
 import { rehearseClose } from './close/rehearse.ts';
 import { watchListeners } from './listener/watch.ts';
 
@@ -19,4 +19,3 @@ watchListeners((server) => {
   watchServer(server);
   rehearseClose(server);
 });
-watchConnections();

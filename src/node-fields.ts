@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type net from 'node:net';
 
 /**
@@ -32,13 +33,11 @@ export function originOf(server: net.Server): ListeningOrigin {
  */
 export function onHandlePassedUp(callback: () => void): void {
   if (process.channel === undefined) return;
-  // The typed `on` does not know the event. Listening for it does not keep the channel open, as 'message' would.
-  Reflect.apply(process.on, process, [
-    'internalMessage',
-    (message: unknown) => {
-      if (field(message, 'cmd') === 'NODE_HANDLE_ACK') callback();
-    },
-  ]);
+  // Listening for it does not keep the channel open, as 'message' would.
+  const parent: EventEmitter = process;
+  parent.on('internalMessage', (message) => {
+    if (field(message, 'cmd') === 'NODE_HANDLE_ACK') callback();
+  });
 }
 
 /** Whether a handle is on its way to the parent: Node queues what comes after it until the parent has it. */
@@ -61,13 +60,7 @@ export function responseOn(socket: net.Socket): unknown {
   return field(socket, '_httpMessage') ?? undefined;
 }
 
-/** How many connections the server has open, those accepted before this module was imported included. */
-export function connectionCount(server: net.Server): number {
-  const count = field(server, '_connections');
-  return typeof count === 'number' ? count : 0;
-}
-
-/** The handles of this process that keep it alive; the way to connections that were accepted before the import. */
+/** The handles of this thread that keep it alive, accepted connections among them; those that were unref'd are not. */
 export function activeHandles(): readonly unknown[] {
   const list = field(process, '_getActiveHandles');
   const handles: unknown = typeof list === 'function' ? list.call(process) : [];

@@ -2,11 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { connectionsOf, watchConnections } from '../../src/connection/registry.ts';
+import { connectionsOf } from '../../src/connection/registry.ts';
 
-watchConnections();
-
-test('of many connections those that are open are kept, and those that have closed are not', async (t) => {
+test('of many connections those that are open are found, and those that have closed are not', async (t) => {
   const server = await startServer(t);
   const open = await connectMany(t, server, 3);
   for (let round = 0; round < 5; round++) {
