@@ -24,6 +24,11 @@ const LOOK_EVERY = 1;
 // A dump walks all sockets of the host: it may take a tenth of the time, no more.
 const DUMP_SHARE = 10;
 
+const LAST_TURNS = 100;
+
+// To be read and answered, to send the end, to see it sent, and to close.
+const TURNS_TO_SERVE = 4;
+
 /** Who was still in the kernel when the listener was closed. */
 export interface LeftInQueues {
   /** Handshakes that did not complete in time. */
@@ -83,9 +88,14 @@ async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<L
   return leaveAtDeadline(listener);
 }
 
-/** A close whose time is up serves what is queued for one turn of the loop. */
+/**
+ * A close whose time is up still serves who is queued: a turn of the loop for each, in which one is accepted, and some for
+ * the last one to be read, answered and ended; at most `LAST_TURNS` milliseconds of them.
+ */
 async function leaveAtDeadline(listener: Listener): Promise<LeftInQueues> {
-  await turn();
+  const end = performance.now() + LAST_TURNS;
+  const turns = (await queuedNow(listener)) + TURNS_TO_SERVE;
+  for (let turnsTaken = 0; turnsTaken < turns && performance.now() < end; turnsTaken++) await turn();
   return { abandoned: countHalfOpen(listener), unaccepted: countQueued(listener) ?? 0 };
 }
 

@@ -190,7 +190,7 @@ function thrownBy(call: () => unknown): LastCallError {
 }
 
 describe('a close that must be over', () => {
-  it('at once, its signal aborted before: shuts the gate, ends, and accounts for everyone', async (t) => {
+  it('at once, its signal aborted before: shuts the gate, and serves who is queued', async (t) => {
     const server = await startHttp(t);
     const port = portOf(server);
     const answers = blockUntilQueued(t, port, 3, 0);
@@ -199,9 +199,31 @@ describe('a close that must be over', () => {
     assert.equal(report.listeners[0]?.queued, 3);
     assert(report.duration < 500, `${report.duration} ms`);
     assert.equal(server.listening, false);
+    assert.deepEqual(
+      await answers,
+      Array.from({ length: 3 }, () => 'HTTP/1.1 200 OK'),
+    );
+    assert.equal(report.connections.fromQueues, 3);
+    assert.equal(report.connections.ended + report.connections.cut.length, 3);
+  });
+
+  it('at once, with more queued than it has time for: names everyone that it did not serve', async (t) => {
+    const server = await startServer(
+      t,
+      http.createServer((_, response) => {
+        const until = performance.now() + 20;
+        while (performance.now() < until);
+        response.end('served');
+      }),
+    );
+    const answers = blockUntilQueued(t, portOf(server), CLIENTS, 0);
+    const report = await gracefulClose(server, { signal: AbortSignal.abort() });
+    assert(report.duration < 1_000, `${report.duration} ms`);
     const served = (await answers).filter((answer) => answer === 'HTTP/1.1 200 OK').length;
     t.diagnostic(`served ${served}, cut ${report.connections.cut.length}`);
-    assert.equal(served + report.connections.cut.length, 3);
+    assert(served < CLIENTS, 'all were served: nothing was left to name');
+    assert(report.connections.cut.length >= CLIENTS - served, `${report.connections.cut.length} were named`);
+    assert.equal(report.connections.ended + report.connections.cut.length, CLIENTS);
     assert.equal(report.outcome, 'forced');
   });
 

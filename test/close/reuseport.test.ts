@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { localAddress } from '../../src/linux/sockets.ts';
 import { runStorm, type Storm, type StormResult } from '../../src/storm/storm.ts';
 import { closeSocket, listenTogether } from '../fixtures/reuse-sockets.ts';
+import { otherNodes } from '../other-nodes.ts';
 import { askTenTimes, type Program, startProgram } from '../fixtures/share-program.ts';
 
 const CLIENTS = 120;
@@ -33,10 +34,10 @@ async function startByDescriptor(t: TestContext): Promise<Group> {
   return { closing, port: address.port, other: String(pid) };
 }
 
-async function startByPort(t: TestContext): Promise<Group> {
-  const closing = startProgram(t, 'reuse-by-port.js', { args: ['0'] });
+async function startByPort(t: TestContext, node: string): Promise<Group> {
+  const closing = startProgram(t, 'reuse-by-port.js', { args: ['0'], node });
   const { port = 0 } = await closing.next('listening');
-  const { pid } = await startProgram(t, 'reuse-by-port.js', { args: [String(port)] }).next('listening');
+  const { pid } = await startProgram(t, 'reuse-by-port.js', { args: [String(port)], node }).next('listening');
   return { closing, port, other: String(pid) };
 }
 
@@ -53,19 +54,22 @@ async function endStorm(storm: Storm): Promise<StormResult> {
   return storm.finished;
 }
 
-const hasReusePort = (([major = 0, minor = 0]) =>
-  major === 23 ? minor >= 1 : major > 22 || (major === 22 && minor >= 12))(
-  process.versions.node.split('.').map(Number),
-);
+interface Case {
+  readonly name: string;
+  readonly start: (t: TestContext) => Promise<Group>;
+  readonly options: object;
+  readonly skip: string | false;
+}
 
-const GROUPS = [
+// Node 20 has no reusePort: 22.12 and 23.1 have.
+const GROUPS: readonly Case[] = [
   { name: 'passed by descriptor', start: startByDescriptor, options: { gate: 'own' }, skip: false },
-  {
-    name: 'made by Node with reusePort',
-    start: startByPort,
+  ...otherNodes.map(({ title, path, missing }) => ({
+    name: `made by ${title} with reusePort`,
+    start: (t: TestContext) => startByPort(t, path),
     options: {},
-    skip: hasReusePort ? false : `Node ${process.versions.node} has no reusePort (22.12 and 23.1 have)`,
-  },
+    skip: missing,
+  })),
 ];
 
 for (const { name, start, options, skip } of GROUPS) {

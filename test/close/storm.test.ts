@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { type ChildProcess, fork, type ForkOptions } from 'node:child_process';
+import { chmodSync, cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { chmodSync } from 'node:fs';
 import { labMissing, openLab } from '../lab/lab.ts';
+import { otherNodes } from '../other-nodes.ts';
 import { type StoppedUnderStorm, stopUnderStorm, stormRunner, stormServer, stops } from './stop-under-storm.ts';
 
 const started = new Set<ChildProcess>();
@@ -34,6 +34,21 @@ suite('a server under a storm, on loopback', () => {
   }
 });
 
+for (const { title, path, missing } of otherNodes) {
+  suite(`a server under a storm, on ${title}`, { skip: missing }, () => {
+    test('300 clients with a new connection per request: nobody is lost in any stop', async () => {
+      for (let stop = 1; stop <= stops(20); stop++) {
+        assertNobodyLost(await stopHere('graceful', 300, { execPath: path }), 'refuse');
+      }
+    });
+
+    test('control: a plain close resets them', async () => {
+      const { result } = await stopHere('plain', 300, { execPath: path });
+      assert.ok(result.counts.reset >= 100, `${result.counts.reset} were reset`);
+    });
+  });
+}
+
 suite('a server without privileges', { skip: process.getuid?.() === 0 ? false : 'needs root to give it up' }, () => {
   const copy = process.getuid?.() === 0 ? copyForEverybody() : undefined;
   after(() => copy?.remove());
@@ -41,12 +56,12 @@ suite('a server without privileges', { skip: process.getuid?.() === 0 ? false : 
 
   test('as uid 65534 with no capabilities nobody is lost, by gate refuse', async () => {
     for (let stop = 1; stop <= stops(20); stop++) {
-      assertNobodyLost(await stopHere('graceful', 300, copy?.server, asNobody), 'refuse');
+      assertNobodyLost(await stopHere('graceful', 300, asNobody, copy?.server), 'refuse');
     }
   });
 
   test('control: as uid 65534 a plain close resets clients', async () => {
-    const { result } = await stopHere('plain', 300, copy?.server, asNobody);
+    const { result } = await stopHere('plain', 300, asNobody, copy?.server);
     assert.ok(result.counts.reset >= 100, `${result.counts.reset} were reset`);
   });
 });
@@ -83,10 +98,10 @@ function assertNobodyLost({ result, report }: StoppedUnderStorm, gate: string): 
 async function stopHere(
   how: 'graceful' | 'plain',
   clients: number,
+  options: ForkOptions = {},
   program = stormServer,
-  user = {},
 ): Promise<StoppedUnderStorm> {
-  const server = keep(fork(program, ['127.0.0.1'], user));
+  const server = keep(fork(program, ['127.0.0.1'], options));
   const client = keep(fork(stormRunner));
   return stopUnderStorm({ how, server, client, host: '127.0.0.1', clients });
 }

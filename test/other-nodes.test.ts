@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { otherNodes } from './other-nodes.ts';
+
+/** What depends on fields and events that Node does not document, and might differ from one version to the next. */
+const FILES = ['close/calls', 'close/sharing', 'close/unix', 'close/without-koffi', 'connection/registry'];
+
+for (const { title, path, missing } of otherNodes) {
+  suite(`on ${title}`, { skip: missing }, () => {
+    for (const file of FILES) {
+      test(`every test of ${file} passes, and none is skipped`, { timeout: 120_000 }, async (t) => {
+        const { code, output } = await runTests(path, file, t.signal);
+        assert.equal(code, 0, output);
+        assert.match(output, /^# pass [1-9]/m);
+        assert.match(output, /^# skipped 0$/m, output);
+      });
+    }
+  });
+}
+
+async function runTests(node: string, file: string, signal: AbortSignal): Promise<{ code: number; output: string }> {
+  // A test runner of its own, not a part of this one.
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const program = fileURLToPath(new URL(`${file}.test.js`, import.meta.url));
+  const child = spawn(node, ['--test', '--test-reporter=tap', program], {
+    env,
+    signal,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const [code] = await once(child, 'close');
+  return { code, output };
+}
