@@ -4,7 +4,7 @@ import { ConnectionEnder, releaseServers } from '../connection/end-connections.t
 import { LastCallError } from '../errors.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
 import type { Listener } from '../listener/listener.ts';
-import { listeningServers, listenersOf } from '../listener/watch.ts';
+import { listeningServers, listenersOf, releaseIfNobodyListens } from '../listener/watch.ts';
 import { CloseClock } from './clock.ts';
 import { type CloseOptions, type CompleteCloseOptions, completeOptions } from './options.ts';
 import { ProgressTeller } from './progress.ts';
@@ -83,6 +83,7 @@ export async function closeServers(
   await Promise.race([connections.allEnded(), clock.timeIsUp()]);
   connections.cutAll(clock.reason);
   releaseServers(servers);
+  releaseIfNobodyListens();
   progress.tell();
   clock.end();
 

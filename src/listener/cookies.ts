@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { countListenDrops } from '../linux/sockets.ts';
 import { type CookieCounters, readCookieCounters, readSyncookiesSetting } from '../linux/proc-net.ts';
 import { endHold, holdNewConnections } from './gate/hold.ts';
 import { makeRoom } from './gate.ts';
 import type { Listener } from './listener.ts';
-import { sightingOf } from './watch.ts';
+import type { CookieSample } from './cookie-samples.ts';
+import { countDrops, sightingOf } from './watch.ts';
 
 /** Without a sample from when the server began to listen: how long to look whether cookies are being sent, in ms. */
 const SECOND_LOOK = 100;
@@ -29,13 +29,13 @@ export interface CookieBounds {
 
 /**
  * Whether SYN cookies may be out: clients that have their SYN-ACK and of whom the kernel keeps no state. Refused, their
- * final ACK would find no listener and be reset. Cheap, and false on a host that never sent one since we listen.
+ * final ACK would find no listener and be reset. Cheap, and false on a host that has sent none since we listen, or for long.
  */
 export function mayHaveCookiesOut(listener: Listener): boolean {
   if (listener.address === undefined || listener.address.family === 'Unix' || listener.descriptor() === undefined)
     return false;
   const now = readCookieCounters();
-  return now !== undefined && now.sent > (sightingOf(listener.server)?.cookies?.sent ?? 0);
+  return now !== undefined && now.sent > (sampleBefore(listener)?.cookies?.sent ?? 0);
 }
 
 /** What a wait for SYN cookies came to. */
@@ -53,12 +53,13 @@ export interface CookieWait {
  * SYNs are held back meanwhile, if the process may.
  */
 export async function awaitCookies(listener: Listener, bounds: CookieBounds, signal: AbortSignal): Promise<CookieWait> {
-  const before = await sampleBefore(listener, signal);
+  const sample = sampleBefore(listener);
+  const before = sample?.cookies ?? (await lookTwice(signal));
   const now = readCookieCounters();
   if (before === undefined || now === undefined || now.sent <= before.sent)
     return { out: 0, held: false, release: () => {} };
   const held = stopNewCookies(listener);
-  const overflowed = hasOverflowed(listener);
+  const overflowed = countDrops(listener) > (sample?.drops ?? 0);
   await untilStill(
     overflowed ? STILL_FOR_AFTER_OVERFLOW : STILL_FOR,
     overflowed ? bounds.overflowed : bounds.usual,
@@ -74,18 +75,11 @@ export async function awaitCookies(listener: Listener, bounds: CookieBounds, sig
   };
 }
 
-function hasOverflowed(listener: Listener): boolean {
-  const fd = listener.descriptor();
-  try {
-    return fd !== undefined && countListenDrops(fd) > 0;
-  } catch {
-    return false;
-  }
+function sampleBefore(listener: Listener): CookieSample | undefined {
+  return sightingOf(listener.server)?.cookies.before(performance.now());
 }
 
-async function sampleBefore(listener: Listener, signal: AbortSignal): Promise<CookieCounters | undefined> {
-  const sample = sightingOf(listener.server)?.cookies;
-  if (sample !== undefined) return sample;
+async function lookTwice(signal: AbortSignal): Promise<CookieCounters | undefined> {
   const first = readCookieCounters();
   await pause(SECOND_LOOK, signal);
   return first;

@@ -1,8 +1,10 @@
 import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
-import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/proc-net.ts';
 import { loadLibc } from '../linux/libc.ts';
+import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/proc-net.ts';
+import { countListenDrops } from '../linux/sockets.ts';
 import { isPassingHandleUp, onHandlePassedUp } from '../node-fields.ts';
+import { CookieSamples } from './cookie-samples.ts';
 import { findListener, type Listener } from './listener.ts';
 import { findOrigin, type Origin } from './origin.ts';
 
@@ -13,13 +15,17 @@ export interface Sighting {
   origin: Origin | undefined;
   /** It asked for a socket of its own, also in a cluster worker. */
   readonly exclusive: boolean;
-  /** The host's SYN cookies by then: only what is sent later can be out at the close. */
-  readonly cookies: CookieCounters | undefined;
+  /** Taken then, and once a minute from then on. */
+  readonly cookies: CookieSamples;
 }
+
+/** How often SYN cookies are counted while a server listens, in milliseconds; about 0.1 ms of work each time. */
+const SAMPLE_EVERY = 60_000;
 
 const sightings = new WeakMap<net.Server, Sighting>();
 const exclusiveServers = new WeakSet<net.Server>();
 const listening = new Set<net.Server>();
+let sampling: NodeJS.Timeout | undefined;
 let hasPassedUp = false;
 
 /** What is known of a server since it began to listen; undefined if that was before lastcall was imported. */
@@ -50,7 +56,7 @@ export function listeningServers(): readonly net.Server[] {
 
 /**
  * Watches servers begin to listen, from now on. What a close will need is made ready then: the C library is loaded,
- * for at SIGTERM a deploy may have replaced node_modules, the sample of SYN cookies is taken, and `onFirstSight` is called.
+ * for at SIGTERM a deploy may have replaced node_modules, SYN cookies are counted, and `onFirstSight` is called.
  */
 export function watchListeners(onFirstSight: (server: net.Server) => void): void {
   onHandlePassedUp(() => {
@@ -72,19 +78,49 @@ function prepare(server: net.Server): void {
   loadLibc();
   const listener = findListener(server);
   const exclusive = exclusiveServers.has(server);
-  const sighting: Sighting = { listener, origin: undefined, exclusive, cookies: readCookieCounters() };
+  const sighting: Sighting = { listener, origin: undefined, exclusive, cookies: new CookieSamples() };
   sightings.set(server, sighting);
+  sample(sighting, readCookieCounters());
   process.nextTick(() => {
     sighting.origin = findOrigin(listener, exclusive);
   });
   if (listening.has(server)) return;
   listening.add(server);
-  server.once('close', () => forget(server));
+  server.once('close', () => {
+    listening.delete(server);
+    releaseIfNobodyListens();
+  });
+  sampling ??= setInterval(sampleAll, SAMPLE_EVERY).unref();
 }
 
-function forget(server: net.Server): void {
-  listening.delete(server);
-  if (listening.size === 0) releaseCookieCounters();
+/** Lets go of what is kept at hand for a close, unless a server still listens. */
+export function releaseIfNobodyListens(): void {
+  if (listening.size > 0) return;
+  clearInterval(sampling);
+  sampling = undefined;
+  releaseCookieCounters();
+}
+
+function sampleAll(): void {
+  const counters = readCookieCounters();
+  for (const server of listening) {
+    const sighting = sightingOf(server);
+    if (sighting !== undefined) sample(sighting, counters);
+  }
+}
+
+function sample({ listener, cookies }: Sighting, counters: CookieCounters | undefined): void {
+  cookies.add({ at: performance.now(), cookies: counters, drops: countDrops(listener) });
+}
+
+/** What the listener's full accept queue has turned away; 0 where nobody can tell. */
+export function countDrops(listener: Listener): number {
+  const fd = listener.descriptor();
+  try {
+    return fd === undefined ? 0 : countListenDrops(fd);
+  } catch {
+    return 0;
+  }
 }
 
 function serverIn(message: unknown): net.Server | undefined {
