@@ -6,7 +6,15 @@ import { fileURLToPath } from 'node:url';
 import { otherNodes } from './other-nodes.ts';
 
 /** What depends on fields and events that Node does not document, and might differ from one version to the next. */
-const FILES = ['close/calls', 'close/sharing', 'close/unix', 'close/without-koffi', 'connection/registry'];
+const FILES = [
+  'close/calls',
+  'close/kinds-of-server',
+  'close/time-is-up',
+  'close/sharing',
+  'close/unix',
+  'close/without-koffi',
+  'connection/registry',
+];
 
 for (const { title, path, missing } of otherNodes) {
   suite(`on ${title}`, { skip: missing }, () => {

@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { gracefulClose } from '../../src/index.ts';
+import { makeCertificate } from '../fixtures/call-certificate.ts';
+import { Answers, KINDS } from '../fixtures/call-kinds.ts';
+import { portOf, startServer } from './calls-servers.ts';
+
+describe('a server with a client that is being served and one that is idle', () => {
+  const certificate = makeCertificate();
+
+  for (const kind of KINDS) {
+    it(`ends both well as ${kind.name}`, async (t) => {
+      const answers = new Answers();
+      const server = await startServer(t, kind.create(answers, certificate));
+      const port = portOf(server);
+      const idle = kind.connect(port, '/idle');
+      t.after(idle.destroy);
+      assert.equal(await idle.answered, 'idle served');
+      const busy = kind.connect(port, '/busy');
+      t.after(busy.destroy);
+      await answers.busy;
+      const close = gracefulClose(server, { idleWait: 400, lingerWait: 200 });
+      // The answer comes after the idle one has gone, where the protocol shows that one is due.
+      if (kind.waitsForAnswer) await idle.ended;
+      answers.release();
+      assert.equal(await busy.answered, 'busy served');
+      await Promise.all([busy.ended, idle.ended]);
+      const report = await close;
+      assert.equal(report.outcome, 'complete');
+      assert.equal(report.listeners[0]?.gate, 'refuse');
+      assert.equal(report.connections.atStart, 2);
+      assert.equal(report.connections.ended, 2);
+      assert.deepEqual(report.errors, []);
+      assert.equal(server.listening, false);
+    });
+  }
+});

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import type net from 'node:net';
+import { describe, it } from 'node:test';
+import { type CloseOptions, gracefulClose, LastCallError } from '../../src/index.ts';
+import { startHttp } from './calls-servers.ts';
+
+describe('a wrong call throws at once', () => {
+  const MILLISECONDS = 'a number of milliseconds from 0 to 2147483647';
+  const NAMES = 'deadline, newConnections, gate, handshakeWait, idleWait, lingerWait, signal, onProgress';
+  const times = ['deadline', 'handshakeWait', 'idleWait', 'lingerWait'].flatMap((name) =>
+    [
+      { value: -1, shown: '`-1`' },
+      { value: Number.NaN, shown: '`NaN`' },
+      { value: Number.POSITIVE_INFINITY, shown: '`Infinity`' },
+      { value: 2 ** 31, shown: '`2147483648`' },
+      { value: '5', shown: '`5`' },
+      { value: null, shown: '`null`' },
+    ].map(({ value, shown }) => ({ options: { [name]: value }, name, expected: MILLISECONDS, shown })),
+  );
+  const wrong: readonly { options: unknown; name: string; expected: string; shown: string }[] = [
+    ...times,
+    { options: { newConnections: 'drop' }, name: 'newConnections', expected: '`refuse` or `hold`', shown: '`drop`' },
+    { options: { gate: 'mine' }, name: 'gate', expected: '`own` or left out', shown: '`mine`' },
+    { options: { signal: {} }, name: 'signal', expected: 'an AbortSignal', shown: 'an object' },
+    { options: { onProgress: [] }, name: 'onProgress', expected: 'a function', shown: 'an array' },
+    { options: { dedline: 5 }, name: 'options', expected: `made of ${NAMES}`, shown: '`dedline`' },
+    { options: 5, name: 'options', expected: 'an object', shown: '`5`' },
+    { options: null, name: 'options', expected: 'an object', shown: '`null`' },
+  ];
+
+  for (const { options, name, expected, shown } of wrong) {
+    it(`for \`${name}\` as ${shown}`, async (t) => {
+      const server = await startHttp(t);
+      const error = thrownBy(() => gracefulClose(server, options as CloseOptions));
+      assert.equal(error.code, 'ERR_OPTION');
+      assert.equal(error.message, `Expected \`${name}\` to be ${expected}, got ${shown}`);
+      assert.equal(server.listening, true);
+    });
+  }
+
+  const noServers: readonly { name: string; servers: unknown }[] = [
+    { name: 'undefined', servers: undefined },
+    { name: 'null', servers: null },
+    { name: 'an object', servers: {} },
+    { name: 'a wrong word', servers: 'each' },
+    { name: 'a port', servers: 8080 },
+    { name: 'an array with something else', servers: [http.createServer(), {}] },
+  ];
+  for (const { name, servers } of noServers) {
+    it(`for ${name} as a server`, () => {
+      const error = thrownBy(() => gracefulClose(servers as net.Server));
+      assert.equal(error.code, 'ERR_SERVER');
+      assert.match(error.message, /^Expected a net, tls, http, https or http2 server/);
+    });
+  }
+});
+
+function thrownBy(call: () => unknown): LastCallError {
+  try {
+    call();
+  } catch (error) {
+    assert(error instanceof LastCallError);
+    return error;
+  }
+  return assert.fail('nothing was thrown');
+}
