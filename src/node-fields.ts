@@ -9,6 +9,11 @@ import type net from 'node:net';
 /** How a server came to listen: by its own bind(2), or with a socket that somebody else had made. */
 export type ListeningOrigin = 'port' | 'path' | 'descriptor' | 'unknown';
 
+/** What stands for the socket in the kernel, as long as it is open; another one after the server has listened anew. */
+export function handleOf(server: net.Server): unknown {
+  return field(server, '_handle') ?? undefined;
+}
+
 /** The descriptor of a server or socket while it is open; undefined when closed, or where Node has no handle for it. */
 export function descriptorOf(owner: net.Server | net.Socket): number | undefined {
   const handle = field(owner, '_handle');
@@ -20,8 +25,8 @@ export function descriptorOf(owner: net.Server | net.Socket): number | undefined
 export function originOf(server: net.Server): ListeningOrigin {
   const key = field(server, '_connectionKey');
   if (typeof key !== 'string') return 'unknown';
-  // A handle has the type of a path, -1, and no address.
-  if (key === '-1:null:-1') return 'descriptor';
+  // A handle has the type of a path, -1, and no address. (There is no way to tell it from a path that is called null but this.)
+  if (key === '-1:null:-1' && server.address() !== 'null') return 'descriptor';
   if (key.startsWith('4:') || key.startsWith('6:')) return 'port';
   if (key.startsWith('-1:')) return 'path';
   return 'descriptor';
@@ -45,9 +50,25 @@ export function isPassingHandleUp(): boolean {
   return Array.isArray(field(process, '_handleQueue'));
 }
 
-/** The server that accepted a socket; http sets it on the TLS socket too. */
+/** The server whose protocol the socket speaks: http sets it, on the TLS socket too, also where another server accepted it. */
 export function serverOf(socket: net.Socket): unknown {
   return field(socket, 'server');
+}
+
+/** The server that accepted a socket. */
+export function acceptorOf(socket: net.Socket): unknown {
+  return field(socket, '_server') ?? serverOf(socket);
+}
+
+/** The sockets of an http or https server's connections: http keeps its parsers in a list, under a symbol. Empty for others. */
+export function httpSockets(server: net.Server): readonly unknown[] {
+  const symbol = Object.getOwnPropertySymbols(server).find(
+    ({ description }) => description === 'http.server.connections',
+  );
+  const list: unknown = symbol === undefined ? undefined : Reflect.get(server, symbol);
+  const all = field(list, 'all');
+  const parsers: unknown = typeof all === 'function' ? all.call(list) : [];
+  return Array.isArray(parsers) ? parsers.map((parser) => field(parser, 'socket')) : [];
 }
 
 /** The TCP socket under a TLS socket. */

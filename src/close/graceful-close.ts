@@ -2,6 +2,7 @@ import net from 'node:net';
 import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder, releaseServers } from '../connection/end-connections.ts';
 import { LastCallError } from '../errors.ts';
+import { handleOf } from '../node-fields.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
 import type { Listener } from '../listener/listener.ts';
 import { listeningServers, listenersOf, releaseIfNobodyListens } from '../listener/watch.ts';
@@ -10,13 +11,16 @@ import { type CloseOptions, type CompleteCloseOptions, completeOptions } from '.
 import { ProgressTeller } from './progress.ts';
 import { type CloseReport, type ListenerReport, mergeReports } from './report.ts';
 
-/** A close that was begun for a server, kept so that a second call gets the same promise. */
+/** A close that was begun, kept so that a second call gets the same promise. */
 interface BegunClose {
   readonly promise: Promise<CloseReport>;
+  /** Of each server its handle at that time: with another one it has listened anew, and is a new one for us. */
+  readonly handles: ReadonlyMap<net.Server, unknown>;
   isOver: boolean;
 }
 
 const begun = new WeakMap<net.Server, BegunClose>();
+const underWay = new Set<BegunClose>();
 
 /**
  * Closes servers without resetting anyone: new clients are turned away, everyone in the kernel's queues and in the
@@ -49,7 +53,7 @@ export function gracefulClose(
   const fresh = all.filter((server) => closeUnderWay(server) === undefined);
   const [only] = running;
   if (fresh.length === 0 && only !== undefined && running.size === 1) return only.promise;
-  const close = remember(fresh, closeServers(fresh, listenersOf(fresh), complete, channels));
+  const close = begin(fresh, () => closeServers(fresh, listenersOf(fresh), complete, channels));
   if (running.size === 0) return close.promise;
   return Promise.all([close, ...running].map(({ promise }) => promise)).then(mergeReports);
 }
@@ -67,6 +71,8 @@ export async function closeServers(
 
   // The gates first, and in this turn of the loop: everything else may wait.
   const ended = listeners.map((listener) => closeListener(listener, options, clock, tell, gates));
+  // What each listener has to do right after its gate goes before what may take long with many connections.
+  await Promise.resolve();
   const connections = new ConnectionEnder(servers, {
     idleWait: options.idleWait,
     lingerWait: options.lingerWait,
@@ -77,8 +83,14 @@ export async function closeServers(
   });
   const progress = new ProgressTeller(options.onProgress, clock, connections, listeners, (error) => errors.push(error));
 
-  const reports = await Promise.all(ended);
-  for (const { unaccepted } of reports) connections.countUnaccepted(unaccepted);
+  const reports = await Promise.all(
+    ended.map(async (end) => {
+      const { server, unaccepted, report } = await end;
+      connections.endArrivals(server);
+      connections.countUnaccepted(unaccepted);
+      return report;
+    }),
+  );
   progress.enter('ending connections');
   await Promise.race([connections.allEnded(), clock.timeIsUp()]);
   connections.cutAll(clock.reason);
@@ -90,7 +102,7 @@ export async function closeServers(
   const report: CloseReport = {
     outcome: connections.report().cut.length > 0 ? 'forced' : 'complete',
     duration: clock.elapsed(),
-    listeners: reports.map(({ report }) => report),
+    listeners: reports,
     connections: { ...connections.report(), farewells: { said: 0, answered: 0 } },
     errors,
   };
@@ -104,23 +116,24 @@ async function closeListener(
   clock: CloseClock,
   tell: Channels,
   gates: Map<net.Server, GateState>,
-): Promise<{ report: ListenerReport; unaccepted: number }> {
-  const { name } = listener;
+): Promise<{ server: net.Server; report: ListenerReport; unaccepted: number }> {
+  const { server, name } = listener;
   const ended = await endListener(listener, {
+    over: clock.over,
     newConnections: options.newConnections,
     ownGate: options.ownGate,
     handshakeWait: options.handshakeWait,
     cookieBounds: { usual: options.handshakeWait, overflowed: Math.max(options.handshakeWait, options.deadline / 3) },
     signal: clock.deadline,
     onGate: (state) => {
-      gates.set(listener.server, state);
+      gates.set(server, state);
       tell.gate.publish({ address: name, ...gateFacts(state) });
     },
   });
   const { halfOpen, abandoned, unaccepted } = ended;
   const report = { address: name, ...gateFacts(ended), halfOpen, abandoned, closedAfter: clock.elapsed() };
   tell.listener.publish(report);
-  return { report, unaccepted };
+  return { server, report, unaccepted };
 }
 
 function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | 'queued' | 'cookies'> {
@@ -129,7 +142,7 @@ function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | '
 }
 
 function checkServers(servers: unknown): readonly net.Server[] {
-  if (servers === 'all') return listeningServers();
+  if (servers === 'all') return [...new Set([...listeningServers(), ...serversUnderWay()])];
   const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
   const checked = list.filter((server) => server instanceof net.Server);
   if (checked.length < list.length) {
@@ -143,15 +156,31 @@ function checkServers(servers: unknown): readonly net.Server[] {
 
 function closeUnderWay(server: net.Server): BegunClose | undefined {
   const close = begun.get(server);
-  // A server that listens again after its close is a new one for us.
-  return close !== undefined && close.isOver && server.listening ? undefined : close;
+  const listensAnew = server.listening && handleOf(server) !== close?.handles.get(server);
+  return listensAnew || (close?.isOver && server.listening) ? undefined : close;
 }
 
-function remember(servers: readonly net.Server[], promise: Promise<CloseReport>): BegunClose {
-  const close: BegunClose = { promise, isOver: false };
+function serversUnderWay(): readonly net.Server[] {
+  return [...underWay].flatMap(({ handles }) => [...handles.keys()]);
+}
+
+/** Known before it runs: whoever hears of it while it begins may call again. */
+function begin(servers: readonly net.Server[], run: () => Promise<CloseReport>): BegunClose {
+  let start = (_report: Promise<CloseReport>): void => {};
+  const promise = new Promise<CloseReport>((resolve) => {
+    start = resolve;
+  });
+  const close: BegunClose = {
+    promise,
+    handles: new Map(servers.map((server) => [server, handleOf(server)])),
+    isOver: false,
+  };
   for (const server of servers) begun.set(server, close);
+  underWay.add(close);
   void promise.finally(() => {
     close.isOver = true;
+    underWay.delete(close);
   });
+  start(run());
   return close;
 }

@@ -52,8 +52,10 @@ const NAMES: ReadonlySet<string> = new Set<keyof CloseOptions>([
 ]);
 
 /** Checks the options once, at the edge. Throws a `LastCallError` with code `ERR_OPTION` that says what was expected and what came. */
-export function completeOptions(options: CloseOptions = {}): CompleteCloseOptions {
-  if (typeof options !== 'object' || options === null) throw optionError('options', 'an object', options);
+export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions {
+  if (typeof given !== 'object' || given === null) throw optionError('options', 'an object', given);
+  // Its own properties alone, each read once: nothing that somebody has put on Object.prototype is an option.
+  const options: CloseOptions = Object.assign(Object.create(null), given);
   for (const name of Object.keys(options)) {
     if (!NAMES.has(name)) throw optionError('options', `made of ${[...NAMES].join(', ')}`, name);
   }

@@ -5,6 +5,7 @@ import { hasChildren } from '../linux/holders.ts';
 import { check, type Libc, loadLibc } from '../linux/libc.ts';
 import { mayHaveCookiesOut } from '../listener/cookies.ts';
 import { countHalfOpen, countQueued } from '../listener/count-queues.ts';
+import type { Listener } from '../listener/listener.ts';
 import { findSharing } from '../listener/sharing.ts';
 import { listenerOf } from '../listener/watch.ts';
 import { closeServers } from './graceful-close.ts';
@@ -22,19 +23,27 @@ export function rehearseClose(server: net.Server): void {
   const listener = listenerOf(server);
   if (isDone || !loaded.available || listener === undefined) return;
   isDone = true;
+  try {
+    walkThrough(listener);
+    closeScratch(loaded.libc).catch(() => {});
+  } catch {
+    // Whatever is not possible here will be tried again at the close, and reported then.
+  }
+}
+
+function walkThrough(listener: Listener): void {
   // With children it might search all of /proc; without, it is the path that a close takes.
   if (!hasChildren()) findSharing(listener);
   mayHaveCookiesOut(listener);
   countQueued(listener);
   countHalfOpen(listener);
-  void closeScratch(loaded.libc);
 }
 
 async function closeScratch(libc: Libc): Promise<void> {
   const server = new net.Server();
   const socket = check('socket', libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const address = { family: 'IPv4', address: '127.0.0.1', port: 0 } as const;
-  const listener = { server, address, name: 'rehearsal', descriptor: () => socket };
+  const listener = { server, address, name: 'rehearsal', descriptor: () => socket, isOpen: () => false };
   const options = completeOptions({ gate: 'own', deadline: 0 });
   try {
     await closeServers([server], [listener], options, {

@@ -4,7 +4,7 @@ import type { Gate } from '../listener/gate.ts';
 
 /** What became of one listener. Times are in milliseconds since the close began. */
 export interface ListenerReport {
-  /** `127.0.0.1:8080`, `[::]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
+  /** `127.0.0.1:8080`, `[::]:8080`, `[fe80::1%eth0]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
   readonly address: string;
   readonly gate: Gate;
   /** Why no better gate; absent where the asked-for one was shut. */

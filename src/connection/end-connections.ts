@@ -1,6 +1,6 @@
-import type net from 'node:net';
+import net from 'node:net';
 import { detachFilter } from '../linux/filter.ts';
-import { descriptorOf, responseOn } from '../node-fields.ts';
+import { descriptorOf, responseOn, serverOf } from '../node-fields.ts';
 import { type CutConnection, type Protocol, remoteName, unacknowledged } from './connection.ts';
 import {
   isHttp1Server,
@@ -11,7 +11,14 @@ import {
 } from './http1.ts';
 import { endSession } from './http2.ts';
 import { isSilentAfterLoss, type Movement, observe, quietFor } from './quiet.ts';
-import { connectionsOf, isHttp2Server, programSocket, sessionsOf, watchArrivals } from './registry.ts';
+import {
+  connectionsOf,
+  isHttp2Server,
+  programSocket,
+  sessionsOf,
+  watchConnections,
+  watchSessions,
+} from './registry.ts';
 
 /** How connections are ended. Times are in milliseconds. */
 export interface EndConnectionsOptions {
@@ -49,6 +56,7 @@ export class ConnectionEnder {
   readonly #options: EndConnectionsOptions;
   readonly #endings = new Map<net.Socket, Ending>();
   readonly #cut: CutConnection[] = [];
+  readonly #noMoreArrivals = new Map<net.Server, AbortController>();
   #atStart = 0;
   #fromQueues = 0;
   #ended = 0;
@@ -88,6 +96,11 @@ export class ConnectionEnder {
     };
   }
 
+  /** The listener has closed: whoever comes now has come to one that is not this close's. */
+  endArrivals(server: net.Server): void {
+    this.#noMoreArrivals.get(server)?.abort();
+  }
+
   /** Resolves when no connection is open. Call it once nobody new can come. */
   async allEnded(): Promise<void> {
     if (this.#endings.size === 0) return;
@@ -124,15 +137,17 @@ export class ConnectionEnder {
   #begin(server: net.Server): void {
     const { over } = this.#options;
     if (isHttp1Server(server)) sayCloseOnResponses(server, over);
-    watchArrivals(
+    const noMore = new AbortController();
+    this.#noMoreArrivals.set(server, noMore);
+    over.addEventListener('abort', () => noMore.abort());
+    const arrive = (socket: net.Socket): void => {
+      this.#fromQueues += 1;
+      this.#adopt(server, socket, true);
+    };
+    watchConnections(server, arrive, noMore.signal);
+    watchSessions(
       server,
-      {
-        onConnection: (socket) => {
-          this.#fromQueues += 1;
-          this.#adopt(server, socket, true);
-        },
-        onSession: (session) => endSession(session, 'after its first stream', this.#options.idleWait, over),
-      },
+      (session) => endSession(session, 'after its first stream', this.#options.idleWait, over),
       over,
     );
     for (const socket of connectionsOf(server)) {
@@ -146,7 +161,9 @@ export class ConnectionEnder {
     const now = performance.now();
     // What the connection moved before is the kernel's to tell; where it cannot, it counts as having moved just now.
     const seen = { bytes: socket.bytesRead + socket.bytesWritten, at: now };
-    const ending: Ending = { server, protocol: protocolOf(server), fromQueue, step: 'open', since: now, seen };
+    const speaks = serverOf(programSocket(socket));
+    const protocol = protocolOf(speaks instanceof net.Server ? speaks : server);
+    const ending: Ending = { server, protocol, fromQueue, step: 'open', since: now, seen };
     this.#endings.set(socket, ending);
     if (ending.protocol === 'http/1.1' && !fromQueue) sayCloseOnRunningResponse(programSocket(socket));
     if (fromQueue && this.#options.isFiltered(server)) freeOfFilter(socket);
@@ -181,12 +198,14 @@ export class ConnectionEnder {
     if (responseOn(program) !== undefined || program.writableLength > 0) return LOOK_AT_LEAST;
     if (ending.protocol === 'h2') return LOOK_AT_LEAST;
     const quiet = quietFor(socket, ending.seen);
+    if (quiet === undefined) return LOOK_AT_LEAST;
     const waited = ending.fromQueue ? Math.min(quiet, now - ending.since) : quiet;
     if (waited < idleWait) return idleWait - waited;
     if (waited < LOSSY_SILENCE && isSilentAfterLoss(socket)) return LOSSY_SILENCE - waited;
     ending.step = 'lingering';
     ending.since = now;
     if (ending.protocol === 'http/1.1') unhookParser(program, () => this.#countLate());
+    this.#surviveLateWrites(program);
     program.end();
     return lingerWait;
   }
@@ -198,6 +217,13 @@ export class ConnectionEnder {
     programSocket(socket).destroy();
     socket.destroy();
     return LOOK_AT_LEAST;
+  }
+
+  /** A program that answers after our FIN must not die of it: its answer is late, and that is all. */
+  #surviveLateWrites(socket: net.Socket): void {
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ERR_STREAM_WRITE_AFTER_END') this.#countLate();
+    });
   }
 
   #countLate(): void {
@@ -216,7 +242,8 @@ export class ConnectionEnder {
 
 /** After the last connection has gone: what http keeps running for its connections. */
 export function releaseServers(servers: readonly net.Server[]): void {
-  for (const server of servers) stopConnectionsChecker(server);
+  // One that listens anew needs its own.
+  for (const server of servers) if (!server.listening) stopConnectionsChecker(server);
 }
 
 function protocolOf(server: net.Server): Protocol {

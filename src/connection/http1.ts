@@ -1,22 +1,23 @@
 import http from 'node:http';
 import net from 'node:net';
-import { responseOn, serverOf } from '../node-fields.ts';
+import { acceptorOf, responseOn, serverOf } from '../node-fields.ts';
+
+type WriteHead = typeof http.ServerResponse.prototype.writeHead;
 
 const closingServers = new Set<net.Server>();
-const originalWriteHead = http.ServerResponse.prototype.writeHead;
+/** The wrapper of `writeHead`, while it is in place, and what it wraps. */
+let wrapping: { readonly original: WriteHead; readonly wrapper: WriteHead } | undefined;
 
 /**
  * Lets every HTTP/1.1 response of the server whose head is not yet sent carry `Connection: close`, whatever wrote it
- * (RFC 9112 9.6), until `signal` aborts. Node's own `writeHead` is wrapped only while a close is under way.
+ * (RFC 9112 9.6), until `signal` aborts. `writeHead` is wrapped only while a close is under way.
  */
 export function sayCloseOnResponses(server: net.Server, signal: AbortSignal): void {
   closingServers.add(server);
-  http.ServerResponse.prototype.writeHead = writeHeadAndClose;
+  wrapWriteHead();
   signal.addEventListener('abort', () => {
     closingServers.delete(server);
-    // Where somebody else has wrapped ours meanwhile it stays, and passes everything through.
-    const isOurs = http.ServerResponse.prototype.writeHead === writeHeadAndClose;
-    if (closingServers.size === 0 && isOurs) http.ServerResponse.prototype.writeHead = originalWriteHead;
+    if (closingServers.size === 0) unwrapWriteHead();
   });
 }
 
@@ -24,8 +25,7 @@ export function sayCloseOnResponses(server: net.Server, signal: AbortSignal): vo
 export function sayCloseOnRunningResponse(socket: net.Socket): void {
   const response = responseOn(socket);
   if (!(response instanceof http.ServerResponse) || response.headersSent) return;
-  response.shouldKeepAlive = false;
-  response.setHeader('Connection', 'close');
+  sayClose(response, []);
 }
 
 /**
@@ -59,19 +59,46 @@ export function stopConnectionsChecker(server: net.Server): void {
     _emitCloseIfDrained: { value: () => {} },
     closeIdleConnections: { value: () => {} },
   });
-  if (standIn instanceof net.Server) standIn.close();
+  // Not the server's own close, which may be the program's.
+  if (standIn instanceof net.Server) Reflect.apply(http.Server.prototype.close, standIn, []);
 }
 
-function writeHeadAndClose(this: http.ServerResponse, ...args: unknown[]): http.ServerResponse {
-  const [status] = args;
-  const server = this.socket === null ? undefined : serverOf(this.socket);
+/** Wraps what is there when the first close begins: others may have wrapped Node's own since the import. */
+function wrapWriteHead(): void {
+  if (wrapping !== undefined) return;
+  const { prototype } = http.ServerResponse;
+  const original = prototype.writeHead;
+  const wrapper = function writeHeadAndClose(this: http.ServerResponse, ...args: unknown[]): http.ServerResponse {
+    return Reflect.apply(original, this, shouldSayClose(this, args[0]) ? sayClose(this, args) : args);
+  };
+  prototype.writeHead = wrapper;
+  wrapping = { original, wrapper };
+}
+
+/** Where somebody else has wrapped ours meanwhile it stays, and passes everything through. */
+function unwrapWriteHead(): void {
+  const { prototype } = http.ServerResponse;
+  if (wrapping === undefined || prototype.writeHead !== wrapping.wrapper) return;
+  prototype.writeHead = wrapping.original;
+  wrapping = undefined;
+}
+
+function shouldSayClose(response: http.ServerResponse, status: unknown): boolean {
   const isInterim = typeof status === 'number' && status < 200;
-  if (!isInterim && server instanceof net.Server && closingServers.has(server) && !this.headersSent) {
-    this.shouldKeepAlive = false;
-    this.setHeader('Connection', 'close');
-    return Reflect.apply(originalWriteHead, this, args.map(withoutConnection));
-  }
-  return Reflect.apply(originalWriteHead, this, args);
+  if (isInterim || response.headersSent || response.socket === null) return false;
+  return [serverOf(response.socket), acceptorOf(response.socket)].some(
+    (server) => server instanceof net.Server && closingServers.has(server),
+  );
+}
+
+/**
+ * Lets Node add `Connection: close`, which it does to a response that has no such header: what the program said of it
+ * goes. (A header that is set, instead, would change how Node treats the others that are given to writeHead.)
+ */
+function sayClose(response: http.ServerResponse, args: readonly unknown[]): readonly unknown[] {
+  response.shouldKeepAlive = false;
+  if (response.hasHeader('connection')) response.setHeader('Connection', 'close');
+  return args.map(withoutConnection);
 }
 
 /** Headers given to writeHead win over those set before: theirs about the connection must go. */

@@ -18,16 +18,16 @@ export function observe(socket: net.Socket, before: Movement | undefined): Movem
 }
 
 /**
- * Milliseconds for which nothing has moved on the connection either way; 0 while something waits to be written, to be
- * acknowledged or to be read.
+ * Milliseconds for which nothing has moved on the connection either way; undefined while something waits to be written,
+ * to be acknowledged or to be read.
  */
-export function quietFor(socket: net.Socket, seen: Movement): number {
-  if (unacknowledged(socket) > 0) return 0;
+export function quietFor(socket: net.Socket, seen: Movement): number | undefined {
+  if (unacknowledged(socket) > 0) return undefined;
   const observed = performance.now() - seen.at;
   const fd = descriptorOf(socket);
   if (fd === undefined || !loadLibc().available) return observed;
   try {
-    if (unreadBytes(fd) > 0) return 0;
+    if (unreadBytes(fd) > 0) return undefined;
     return socket.remoteAddress === undefined ? observed : millisecondsQuiet(fd);
   } catch {
     return observed;

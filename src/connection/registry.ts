@@ -1,20 +1,12 @@
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import type { ServerHttp2Session } from 'node:http2';
-import type { TLSSocket } from 'node:tls';
-import { activeHandles, serverOf, socketBelow } from '../node-fields.ts';
+import { acceptorOf, activeHandles, httpSockets, serverOf, socketBelow } from '../node-fields.ts';
 
 /** What is known of one server's connections before a close begins. */
 interface ServerRecord {
   readonly sessions: Set<ServerHttp2Session>;
   /** Set while a close wants to hear of new ones. */
-  arrivals: Arrivals | undefined;
-}
-
-/** Who is told of what comes in during a close. */
-export interface Arrivals {
-  readonly onConnection: (socket: net.Socket) => void;
-  readonly onSession: (session: ServerHttp2Session) => void;
+  onSession: ((session: ServerHttp2Session) => void) | undefined;
 }
 
 const records = new WeakMap<net.Server, ServerRecord>();
@@ -35,8 +27,13 @@ export function watchServer(server: net.Server): void {
  */
 export function connectionsOf(server: net.Server): readonly net.Socket[] {
   return activeHandles().filter(
-    (handle): handle is net.Socket => handle instanceof net.Socket && serverOf(handle) === server && !handle.destroyed,
+    (handle): handle is net.Socket => handle instanceof net.Socket && isOf(server, handle) && !handle.destroyed,
   );
+}
+
+/** Accepted by the server, or handed to it by whoever accepted it (`server.emit('connection', socket)`). */
+function isOf(server: net.Server, socket: net.Socket): boolean {
+  return acceptorOf(socket) === server || serverOf(socket) === server;
 }
 
 /** The HTTP/2 sessions of a server that are open now. */
@@ -44,19 +41,30 @@ export function sessionsOf(server: net.Server): ReadonlySet<ServerHttp2Session> 
   return recordOf(server).sessions;
 }
 
-/** Tells of connections and sessions that come in, until `signal` aborts. */
-export function watchArrivals(server: net.Server, arrivals: Arrivals, signal: AbortSignal): void {
-  const record = recordOf(server);
-  const tell = (message: unknown): void => {
-    const socket: unknown =
-      typeof message === 'object' && message !== null && 'socket' in message ? message.socket : undefined;
-    if (socket instanceof net.Socket && serverOf(socket) === server) arrivals.onConnection(socket);
+/** Tells of connections that come in, until `signal` aborts. */
+export function watchConnections(
+  server: net.Server,
+  onConnection: (socket: net.Socket) => void,
+  signal: AbortSignal,
+): void {
+  const tell = (socket: unknown): void => {
+    if (socket instanceof net.Socket) onConnection(socket);
   };
-  record.arrivals = arrivals;
-  subscribe('net.server.socket', tell);
+  // Before the program's own listeners, one of which may throw. (`net.server.socket` tells after them.)
+  server.prependListener('connection', tell);
+  signal.addEventListener('abort', () => server.off('connection', tell));
+}
+
+/** Tells of HTTP/2 sessions that begin, until `signal` aborts. */
+export function watchSessions(
+  server: net.Server,
+  onSession: (session: ServerHttp2Session) => void,
+  signal: AbortSignal,
+): void {
+  const record = recordOf(server);
+  record.onSession = onSession;
   signal.addEventListener('abort', () => {
-    unsubscribe('net.server.socket', tell);
-    if (record.arrivals === arrivals) record.arrivals = undefined;
+    if (record.onSession === onSession) record.onSession = undefined;
   });
 }
 
@@ -68,14 +76,17 @@ export function programSocket(socket: net.Socket): net.Socket {
 function recordOf(server: net.Server): ServerRecord {
   const known = records.get(server);
   if (known !== undefined) return known;
-  const record: ServerRecord = { sessions: new Set(), arrivals: undefined };
+  const record: ServerRecord = { sessions: new Set(), onSession: undefined };
   records.set(server, record);
-  if (isTlsServer(server)) server.prependListener('secureConnection', rememberSecure);
+  if (isTlsServer(server)) {
+    server.prependListener('secureConnection', rememberSecure);
+    for (const socket of httpSockets(server)) if (socket instanceof net.Socket) rememberSecure(socket);
+  }
   if (isHttp2Server(server)) server.prependListener('session', (session) => rememberSession(record, session));
   return record;
 }
 
-function rememberSecure(socket: TLSSocket): void {
+function rememberSecure(socket: net.Socket): void {
   const below = socketBelow(socket);
   if (below instanceof net.Socket) secureSockets.set(below, socket);
 }
@@ -83,7 +94,7 @@ function rememberSecure(socket: TLSSocket): void {
 function rememberSession(record: ServerRecord, session: ServerHttp2Session): void {
   record.sessions.add(session);
   session.once('close', () => record.sessions.delete(session));
-  record.arrivals?.onSession(session);
+  record.onSession?.(session);
 }
 
 function isTlsServer(server: net.Server): boolean {

@@ -32,9 +32,10 @@ export const IPV6_V6ONLY = 26;
 export const TCP_DEFER_ACCEPT = 9;
 export const TCP_INFO = 11;
 
-// asm-generic/ioctls.h, linux/sockios.h
-export const FIONREAD = 0x541b;
-export const SIOCOUTQ = 0x5411;
+// asm-generic/ioctls.h and asm/ioctls.h of powerpc, linux/sockios.h
+const isPowerPC = process.arch === 'ppc64';
+export const FIONREAD: number = isPowerPC ? 0x4004667f : 0x541b;
+export const SIOCOUTQ: number = isPowerPC ? 0x40047473 : 0x5411;
 
 // linux/sock_diag.h: places in the array that SO_MEMINFO fills
 export const SK_MEMINFO_DROPS = 8;

@@ -36,6 +36,8 @@ export function attachSynFilter(fd: number): void {
   if (libc.pointerSize === 8) program.writeBigUInt64LE(address, 8);
   else program.writeUInt32LE(Number(address), 4);
   writeOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, program);
+  // The kernel has copied it. Used once more here, it cannot have been collected before.
+  filter.fill(0);
 }
 
 /** Takes the filter off again (SO_DETACH_FILTER); an accepted socket inherits it from its listener. Throws ENOENT if there is none. */

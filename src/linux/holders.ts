@@ -2,6 +2,9 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { ECHILD, P_ALL, WEXITED, WNOHANG, WNOWAIT } from './constants.ts';
 import { loadLibc } from './libc.ts';
 
+// Fields of /proc/PID/stat as proc_pid_stat(5) numbers them; the start time is in clock ticks since boot.
+const STAT = { parent: 4, startTime: 22 } as const;
+
 // siginfo_t, asm-generic/siginfo.h
 const SIGINFO_SIZE = 128;
 
@@ -15,14 +18,23 @@ export interface HolderSearch {
   readonly finished: boolean;
 }
 
-/** Looks through /proc/PID/fd of every other process for the socket with this inode, for at most `limit` milliseconds. */
-export function findHolders(inode: number, limit: number): HolderSearch {
+/** Where to look for holders. */
+export interface SearchScope {
+  /** Milliseconds, at most. */
+  readonly limit: number;
+  /** Pass over what was started before this process: it cannot have inherited anything from it. */
+  readonly onlyYounger: boolean;
+}
+
+/** Looks through /proc/PID/fd of other processes for the socket with this inode. */
+export function findHolders(inode: number, { limit, onlyYounger }: SearchScope): HolderSearch {
   const end = performance.now() + limit;
   const wanted = `socket:[${inode}]`;
   const holders: number[] = [];
   const unreadable: number[] = [];
   for (const pid of otherProcesses()) {
     if (performance.now() > end) return { holders, unreadable, finished: false };
+    if (onlyYounger && isOlderThanWe(pid)) continue;
     const held = holds(pid, wanted, end);
     if (held === 'yes') holders.push(pid);
     if (held === 'unreadable') unreadable.push(pid);
@@ -79,11 +91,23 @@ function otherProcesses(): readonly number[] {
     .filter((pid) => pid !== process.pid);
 }
 
+function isOlderThanWe(pid: number): boolean {
+  const started = readStat(pid, STAT.startTime);
+  const ours = readStat(process.pid, STAT.startTime);
+  return started !== undefined && ours !== undefined && started < ours;
+}
+
 function parentOf(pid: number): number | undefined {
+  return readStat(pid, STAT.parent);
+}
+
+/** A number of /proc/PID/stat, which everyone may read; undefined once the process has gone. */
+function readStat(pid: number, field: number): number | undefined {
   try {
     // The second field, the program's name, is in parentheses and may hold anything, parentheses too.
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    const value = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[field - 3]);
+    return Number.isSafeInteger(value) ? value : undefined;
   } catch {
     return undefined;
   }

@@ -4,7 +4,7 @@ import { readTcpTable } from '../linux/proc-net.ts';
 import { isIPv6Only } from '../linux/sockets.ts';
 import { readAcceptQueue } from '../linux/tcp-info.ts';
 import { descriptorOf } from '../node-fields.ts';
-import type { Listener } from './listener.ts';
+import { type Listener, withoutZone } from './listener.ts';
 
 // net/tcp_states.h
 const SYN_RECV = 3;
@@ -47,7 +47,7 @@ function countFamily(listener: Listener, family: 'IPv4' | 'IPv6', port: number):
 function isFor(listener: Listener, halfOpen: HalfOpen): boolean {
   const { address } = listener;
   if (address === undefined || address.family === 'Unix') return false;
-  return isWildcard(address.address) || halfOpen.localAddress === address.address;
+  return isWildcard(address.address) || halfOpen.localAddress === withoutZone(address.address);
 }
 
 function familiesOf(listener: Listener): readonly ('IPv4' | 'IPv6')[] {

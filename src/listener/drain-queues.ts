@@ -3,19 +3,16 @@ import { countHalfOpen, countQueued } from './count-queues.ts';
 import type { Gate } from './gate.ts';
 import type { Listener } from './listener.ts';
 
-/** What waits in the kernel. */
-export interface Queues {
-  readonly queued: number;
-  readonly halfOpen: number;
-}
-
 /** How a drain goes on and when it stops. */
 export interface DrainLimits {
+  /** Who was queued when the gate shut. */
+  readonly queued: number;
   /** How long handshakes may take, in milliseconds. */
   readonly handshakeWait: number;
   /** Aborted at the deadline: the listener is closed whatever waits. */
   readonly signal: AbortSignal;
-  readonly onLook?: (queues: Queues) => void;
+  /** Aborted when the close is over. */
+  readonly over: AbortSignal;
 }
 
 /** Nothing polls faster, in milliseconds. */
@@ -33,7 +30,7 @@ const TURNS_TO_SERVE = 4;
 export interface LeftInQueues {
   /** Handshakes that did not complete in time. */
   readonly abandoned: number;
-  /** Connections that the program never accepted, because the deadline came first. */
+  /** Connections that the program never accepted: the deadline came first, or it closed the listener itself. */
   readonly unaccepted: number;
 }
 
@@ -49,8 +46,9 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
   let seenEmpty = false;
   let nextDump = 0;
   let halfOpen = 0;
-  while (listener.server.listening) {
-    const queued = await queuedNow(listener);
+  const queue = watchQueue(listener, limits);
+  while (listener.isOpen()) {
+    const queued = await queue.length();
     const waited = performance.now() - began;
     if (queued > 0) seenEmpty = false;
     // A dump walks all sockets of the host: it is asked for only when the queue is empty, and for a tenth of the time.
@@ -58,17 +56,16 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
       halfOpen = countHalfOpen(listener);
       nextDump = waited + DUMP_SHARE * (performance.now() - began - waited);
       // Whoever left the half-open ones before the dump is in the queue by now.
-      const isEmpty = halfOpen === 0 && (await queuedNow(listener)) === 0;
+      const isEmpty = halfOpen === 0 && (await queue.length()) === 0;
       // A SYN or an ACK that another processor had in hand when we looked is seen at the second look.
       if (isEmpty && seenEmpty) return NOBODY;
       seenEmpty = isEmpty;
     }
-    limits.onLook?.({ queued, halfOpen });
     if (queued === 0 && halfOpen > 0 && waited >= limits.handshakeWait) return { abandoned: halfOpen, unaccepted: 0 };
     if (limits.signal.aborted) return leaveAtDeadline(listener);
     await pause(limits.signal);
   }
-  return NOBODY;
+  return queue.lost(halfOpen);
 }
 
 /**
@@ -77,15 +74,38 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
  */
 async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<LeftInQueues> {
   const began = performance.now();
-  while (listener.server.listening && !limits.signal.aborted && performance.now() - began < limits.handshakeWait) {
-    const queued = await queuedNow(listener);
-    limits.onLook?.({ queued, halfOpen: 0 });
+  const queue = watchQueue(listener, limits);
+  while (listener.isOpen() && !limits.signal.aborted && performance.now() - began < limits.handshakeWait) {
+    const queued = await queue.length();
     if (queued === 0) return NOBODY;
     // The loop accepts one client a turn, and a look at /proc may take as long as a hundred turns.
     for (let client = 0; client < queued && !limits.signal.aborted; client++) await turn();
     await pause(limits.signal);
   }
-  return leaveAtDeadline(listener);
+  return listener.isOpen() ? leaveAtDeadline(listener) : queue.lost(0);
+}
+
+/** A queue that is looked at again and again, and what was lost of it when the program closed the listener meanwhile. */
+interface WatchedQueue {
+  readonly length: () => Promise<number>;
+  readonly lost: (halfOpen: number) => LeftInQueues;
+}
+
+function watchQueue(listener: Listener, { queued: queuedAtGate, over }: DrainLimits): WatchedQueue {
+  let remaining = queuedAtGate;
+  const countAccepted = (): void => {
+    remaining -= 1;
+  };
+  listener.server.prependListener('connection', countAccepted);
+  over.addEventListener('abort', () => listener.server.off('connection', countAccepted));
+  return {
+    length: async () => {
+      const queued = await queuedNow(listener);
+      if (listener.isOpen()) remaining = queued;
+      return queued;
+    },
+    lost: (halfOpen) => ({ abandoned: halfOpen, unaccepted: Math.max(0, remaining) }),
+  };
 }
 
 /**

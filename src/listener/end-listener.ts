@@ -2,10 +2,10 @@ import net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { awaitCookies, type CookieBounds, mayHaveCookiesOut } from './cookies.ts';
 import { countHalfOpen, countQueued } from './count-queues.ts';
-import { drainQueues, type LeftInQueues, type Queues } from './drain-queues.ts';
+import { drainQueues, type LeftInQueues } from './drain-queues.ts';
 import { type Gate, makeRoom, type ShutGate, shutGate } from './gate.ts';
 import type { Listener } from './listener.ts';
-import { findSharing } from './sharing.ts';
+import { findSharing, type Sharing } from './sharing.ts';
 
 /** How to end a listener. Times are in milliseconds. */
 export interface EndListenerOptions {
@@ -16,9 +16,10 @@ export interface EndListenerOptions {
   readonly cookieBounds: CookieBounds;
   /** Aborted when the close must be over. */
   readonly signal: AbortSignal;
+  /** Aborted when it is. */
+  readonly over: AbortSignal;
   /** Called right after the gate shut; what is half-open is counted afterwards, which takes longer. */
   readonly onGate?: (state: GateState) => void;
-  readonly onLook?: (queues: Queues) => void;
 }
 
 /** What was found when the gate shut. */
@@ -27,6 +28,8 @@ export interface GateState extends ShutGate {
   readonly cookies: number;
   /** Connections accepted from now on inherit the filter of a held gate. */
   readonly filtered: boolean;
+  /** It counts as shared, and nobody was found to share it with. */
+  readonly isDoubt: boolean;
 }
 
 /** What became of a listener. */
@@ -34,31 +37,45 @@ export interface EndedListener extends GateState, LeftInQueues {
   readonly halfOpen: number;
 }
 
-type ShutListener = GateState & Pick<EndedListener, 'halfOpen'>;
-
 /** The queues of a shared listener live on with its other holders. */
 const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
 
 /**
  * Shuts the gate, lets the program empty the queues, closes the listener. The gate is shut before this function first
- * waits, unless SYN cookies may be out.
+ * waits, unless SYN cookies may be out; what takes longer comes after that, when other listeners' gates are shut, too.
  */
 export async function endListener(listener: Listener, options: EndListenerOptions): Promise<EndedListener> {
   const state = await shutGateAt(listener, options);
-  const left = state.gate === 'shared' ? LEFT_TO_THE_OTHERS : await drainQueues(listener, state.gate, options);
-  closeListener(listener.server);
-  return { ...state, ...left };
+  const halfOpen = countHalfOpen(listener);
+  const fd = listener.descriptor();
+  if (fd !== undefined && isTcpGate(state.gate)) makeRoom(fd);
+  const left = await leaveQueues(listener, state, options);
+  if (listener.isOpen()) closeListener(listener.server);
+  return { ...state, halfOpen, ...left };
 }
 
-function shutGateAt(listener: Listener, options: EndListenerOptions): ShutListener | Promise<ShutListener> {
-  const sharedBecause = options.ownGate ? undefined : findSharing(listener);
-  if (sharedBecause === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, options);
-  return shutNow(listener, options, sharedBecause, 0, false);
+async function leaveQueues(listener: Listener, state: GateState, options: EndListenerOptions): Promise<LeftInQueues> {
+  // Shared with nobody that was found, the queue may be ours alone: it is served as well as one can without a gate.
+  if (state.gate === 'shared' && !state.isDoubt) return LEFT_TO_THE_OTHERS;
+  const { handshakeWait, signal, over } = options;
+  const gate = state.gate === 'shared' ? 'none' : state.gate;
+  return drainQueues(listener, gate, { queued: state.queued, handshakeWait, signal, over });
 }
 
-async function shutAfterCookies(listener: Listener, options: EndListenerOptions): Promise<ShutListener> {
+function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
+  const sharing = findSharingUnlessOwn(listener, options);
+  if (sharing === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, options);
+  return shutNow(listener, options, sharing, 0, false);
+}
+
+function findSharingUnlessOwn(listener: Listener, { ownGate }: EndListenerOptions): Sharing | undefined {
+  return ownGate ? undefined : findSharing(listener);
+}
+
+async function shutAfterCookies(listener: Listener, options: EndListenerOptions): Promise<GateState> {
   const wait = await awaitCookies(listener, options.cookieBounds, options.signal);
-  const state = shutNow(listener, options, undefined, wait.out, wait.held);
+  // It may have been passed on meanwhile.
+  const state = shutNow(listener, options, findSharingUnlessOwn(listener, options), wait.out, wait.held);
   if (state.gate !== 'hold') wait.release();
   return state;
 }
@@ -66,23 +83,27 @@ async function shutAfterCookies(listener: Listener, options: EndListenerOptions)
 function shutNow(
   listener: Listener,
   options: EndListenerOptions,
-  sharedBecause: string | undefined,
+  sharing: Sharing | undefined,
   cookies: number,
   filtered: boolean,
-): ShutListener {
+): GateState {
   const fd = listener.descriptor();
   const shut = shutGate(fd, {
-    sharedBecause,
+    sharedBecause: sharing?.reason,
     noSystemCalls: whyNoSystemCalls(fd),
     family: listener.address?.family,
     newConnections: options.newConnections,
   });
   // Counted before anything else happens: this is what a plain close would have reset.
-  const state = { ...shut, queued: countQueued(listener) ?? 0, cookies, filtered: filtered || shut.gate === 'hold' };
+  const state = {
+    ...shut,
+    queued: countQueued(listener) ?? 0,
+    cookies,
+    filtered: filtered || shut.gate === 'hold',
+    isDoubt: sharing?.isDoubt === true,
+  };
   options.onGate?.(state);
-  const halfOpen = countHalfOpen(listener);
-  if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
-  return { ...state, halfOpen };
+  return state;
 }
 
 function isTcpGate(gate: Gate): boolean {
@@ -97,5 +118,5 @@ function whyNoSystemCalls(fd: number | undefined): string | undefined {
 
 /** Closes the listener alone: http's own close would first destroy the idle connections, next requests and all. */
 function closeListener(server: net.Server): void {
-  if (server.listening) net.Server.prototype.close.call(server);
+  net.Server.prototype.close.call(server);
 }

@@ -2,25 +2,32 @@ import type net from 'node:net';
 import { listeningDescriptors } from '../linux/descriptors.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { isListening, localAddress, type SocketAddress } from '../linux/sockets.ts';
-import { descriptorOf } from '../node-fields.ts';
+import { descriptorOf, handleOf } from '../node-fields.ts';
+
+// sun_path of struct sockaddr_un, sys/un.h: 108 bytes, the last one for the end mark.
+const LONGEST_PATH = 107;
 
 /** One listening socket, as a close meets it. */
 export interface Listener {
   readonly server: net.Server;
   readonly address: SocketAddress | undefined;
-  /** For reports: `127.0.0.1:8080`, `[::]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
+  /** For reports: `127.0.0.1:8080`, `[::]:8080`, `[fe80::1%eth0]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
   readonly name: string;
   /**
    * The socket's descriptor, asked anew before each use: the program may close its server at any time, and the number
    * would be another's then. Undefined once closed, or where no system call can be made.
    */
   readonly descriptor: () => number | undefined;
+  /** Whether this very socket still listens: the server may have closed it, and have listened anew. */
+  readonly isOpen: () => boolean;
 }
 
 /** Finds the socket of a server that listens. */
 export function findListener(server: net.Server): Listener {
   const address = addressOf(server);
-  return { server, address, name: nameOf(address), descriptor: findDescriptor(server, address) };
+  const handle = handleOf(server);
+  const isOpen = (): boolean => server.listening && handleOf(server) === handle;
+  return { server, address, name: nameOf(address), descriptor: findDescriptor(server, address, isOpen), isOpen };
 }
 
 function addressOf(server: net.Server): SocketAddress | undefined {
@@ -36,17 +43,21 @@ function nameOf(address: SocketAddress | undefined): string {
   return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }
 
-function findDescriptor(server: net.Server, address: SocketAddress | undefined): () => number | undefined {
+function findDescriptor(
+  server: net.Server,
+  address: SocketAddress | undefined,
+  isOpen: () => boolean,
+): () => number | undefined {
   if (!loadLibc().available || address === undefined) return () => undefined;
   const own = descriptorOf(server);
   if (own !== undefined) {
     // Looked at once: as long as the server has the same handle open, the number is the same socket's.
-    return isOurs(own, address) ? () => (descriptorOf(server) === own ? own : undefined) : () => undefined;
+    return isOurs(own, address) ? () => (isOpen() ? own : undefined) : () => undefined;
   }
   const matches = listeningDescriptors().filter((found) => isSame(found.address, address));
   const [only] = matches;
   if (only === undefined || matches.length > 1) return () => undefined;
-  return () => (server.listening && isOurs(only.fd, address) ? only.fd : undefined);
+  return () => (isOpen() && isOurs(only.fd, address) ? only.fd : undefined);
 }
 
 function isOurs(fd: number, address: SocketAddress): boolean {
@@ -57,14 +68,19 @@ function isOurs(fd: number, address: SocketAddress): boolean {
 
 function isSame(left: SocketAddress, right: SocketAddress): boolean {
   if (left.family === 'Unix' || right.family === 'Unix') {
-    return left.family === 'Unix' && right.family === 'Unix' && left.path === right.path;
+    return left.family === 'Unix' && right.family === 'Unix' && isSamePath(left.path, right.path);
   }
   return (
     left.family === right.family && left.port === right.port && withoutZone(left.address) === withoutZone(right.address)
   );
 }
 
-function withoutZone(address: string): string {
-  // server.address() gives a link-local address with its interface (fe80::1%eth0), getsockname(2) has that apart.
+/** libuv 1.46 (Node 20) cuts a path that is longer than sun_path and listens on what is left. */
+function isSamePath(bound: string, asked: string): boolean {
+  return bound === asked || (Buffer.byteLength(bound) >= LONGEST_PATH && asked.startsWith(bound));
+}
+
+/** An address as the kernel's tables have it: server.address() gives a link-local one with its interface, fe80::1%eth0. */
+export function withoutZone(address: string): string {
   return address.split('%', 1)[0] ?? address;
 }

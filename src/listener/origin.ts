@@ -13,14 +13,20 @@ export interface Origin {
 /** Finds out where a listener came from; `exclusive`: it asked for a socket of its own, also in a cluster worker. */
 export function findOrigin(listener: Listener, exclusive: boolean): Origin {
   const how = originOf(listener.server);
-  return { sharedBecause: whyNotOurs(listener, how, exclusive), isBoundHere: how === 'port' || how === 'path' };
+  const isBoundHere = how === 'port' || how === 'path';
+  return { sharedBecause: whyNotOurs(listener, how, exclusive, isBoundHere), isBoundHere };
 }
 
-function whyNotOurs(listener: Listener, how: ReturnType<typeof originOf>, exclusive: boolean): string | undefined {
+function whyNotOurs(
+  listener: Listener,
+  how: ReturnType<typeof originOf>,
+  exclusive: boolean,
+  isBoundHere: boolean,
+): string | undefined {
   if (cluster.isWorker && !exclusive) return "a cluster worker's listener";
   if (how === 'descriptor') return 'it came to listen as a descriptor or handle';
   const fd = listener.descriptor();
-  return fd !== undefined && isPassedBySupervisor(fd) ? 'LISTEN_FDS names it' : undefined;
+  return !isBoundHere && fd !== undefined && isPassedBySupervisor(fd) ? 'LISTEN_FDS names it' : undefined;
 }
 
 /** LISTEN_FDS of sd_listen_fds(3): descriptors from 3 on. */

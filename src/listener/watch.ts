@@ -1,5 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
+import { hasChildren } from '../linux/holders.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/proc-net.ts';
 import { countListenDrops } from '../linux/sockets.ts';
@@ -27,6 +28,7 @@ const exclusiveServers = new WeakSet<net.Server>();
 const listening = new Set<net.Server>();
 let sampling: NodeJS.Timeout | undefined;
 let hasPassedUp = false;
+let hasStartedChild = false;
 
 /** What is known of a server since it began to listen; undefined if that was before lastcall was imported. */
 export function sightingOf(server: net.Server): Sighting | undefined {
@@ -44,9 +46,14 @@ export function listenersOf(servers: readonly net.Server[]): readonly Listener[]
   return servers.map(listenerOf).filter((listener) => listener !== undefined);
 }
 
-/** Whether any handle may have gone to the parent, by a message, since lastcall was imported. */
-export function mayHavePassedUp(): boolean {
-  return hasPassedUp || isPassingHandleUp();
+/** Whether the server's handle may have gone to the parent, by a message. Before the import nobody has seen what went. */
+export function mayHavePassedUp(server: net.Server): boolean {
+  return hasPassedUp || isPassingHandleUp() || (process.send !== undefined && sightingOf(server) === undefined);
+}
+
+/** Whether this process has or had children that may have inherited a handle, or been sent it, and may have passed it on. */
+export function mayHavePassedDown(): boolean {
+  return hasStartedChild || hasChildren();
 }
 
 /** Every server seen to begin to listen that has not closed since. */
@@ -62,9 +69,14 @@ export function watchListeners(onFirstSight: (server: net.Server) => void): void
   onHandlePassedUp(() => {
     hasPassedUp = true;
   });
+  subscribe('child_process', () => {
+    hasStartedChild = true;
+  });
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const server = serverIn(message);
-    if (server !== undefined && asksForOwnSocket(message)) exclusiveServers.add(server);
+    if (server === undefined) return;
+    if (asksForOwnSocket(message)) exclusiveServers.add(server);
+    else exclusiveServers.delete(server);
   });
   subscribe('tracing:net.server.listen:asyncEnd', (message) => {
     const server = serverIn(message);
@@ -95,6 +107,8 @@ function prepare(server: net.Server): void {
 
 /** Lets go of what is kept at hand for a close, unless a server still listens. */
 export function releaseIfNobodyListens(): void {
+  // The server of a cluster primary has its handle taken away, and is never heard of again.
+  for (const server of listening) if (!server.listening) listening.delete(server);
   if (listening.size > 0) return;
   clearInterval(sampling);
   sampling = undefined;
@@ -102,6 +116,8 @@ export function releaseIfNobodyListens(): void {
 }
 
 function sampleAll(): void {
+  releaseIfNobodyListens();
+  if (listening.size === 0) return;
   const counters = readCookieCounters();
   for (const server of listening) {
     const sighting = sightingOf(server);

@@ -33,7 +33,7 @@ const programs: Readonly<Record<string, () => Promise<unknown>>> = {
   'listeners-as-nobody': async () => seeListeners(becomeNobody),
   'holders-as-nobody': async () => {
     becomeNobody();
-    return findHolders(1, 60_000);
+    return findHolders(1, { limit: 60_000, onlyYounger: false });
   },
   'filter-as-nobody': attachAsNobody,
   'connect-with-ecn': connectWithEcn,

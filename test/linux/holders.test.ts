@@ -9,7 +9,7 @@ import { descendsFrom, findHolders, hasChildren, type HolderSearch } from '../..
 import { socketPath, startListener } from './loopback.ts';
 import { NEEDS_ROOT, runChild } from './run-child.ts';
 
-const ENOUGH = 60_000;
+const ENOUGH = { limit: 60_000, onlyYounger: false };
 
 test('a child that inherited the socket holds it; others do not', async (t) => {
   const { fd } = await startListener(t);
@@ -25,7 +25,7 @@ test('a child that inherited the socket holds it; others do not', async (t) => {
 
 test('a search without time is not finished', async (t) => {
   const { fd } = await startListener(t);
-  assert.deepEqual(findHolders(inodeOf(fd), 0), { holders: [], unreadable: [], finished: false });
+  assert.deepEqual(findHolders(inodeOf(fd), { ...ENOUGH, limit: 0 }), { holders: [], unreadable: [], finished: false });
 });
 
 test('the processes of another user are unreadable to nobody', { skip: NEEDS_ROOT }, () => {
