@@ -47,8 +47,6 @@ const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
 export async function endListener(listener: Listener, options: EndListenerOptions): Promise<EndedListener> {
   const state = await shutGateAt(listener, options);
   const halfOpen = countHalfOpen(listener);
-  const fd = listener.descriptor();
-  if (fd !== undefined && isTcpGate(state.gate)) makeRoom(fd);
   const left = await leaveQueues(listener, state, options);
   if (listener.isOpen()) closeListener(listener.server);
   return { ...state, halfOpen, ...left };
@@ -102,6 +100,7 @@ function shutNow(
     filtered: filtered || shut.gate === 'hold',
     isDoubt: sharing?.isDoubt === true,
   };
+  if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
   options.onGate?.(state);
   return state;
 }
