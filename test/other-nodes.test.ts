@@ -9,10 +9,12 @@ import { otherNodes } from './other-nodes.ts';
 const FILES = [
   'close/calls',
   'close/kinds-of-server',
+  'close/odd-connections',
   'close/time-is-up',
   'close/sharing',
   'close/unix',
   'close/without-koffi',
+  'connection/http1',
   'connection/registry',
 ];
 

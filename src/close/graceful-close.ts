@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder, releaseServers } from '../connection/end-connections.ts';
+import { sayCloseOnResponses } from '../connection/http1.ts';
 import { LastCallError } from '../errors.ts';
 import { handleOf } from '../node-fields.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
@@ -71,6 +72,8 @@ export async function closeServers(
 
   // The gates first, and in this turn of the loop: everything else may wait.
   const ended = listeners.map((listener) => closeListener(listener, options, clock, tell, gates));
+  // A request that called for this close may be answered in the same turn.
+  sayCloseOnResponses(servers, clock.over);
   // What each listener has to do right after its gate goes before what may take long with many connections.
   await Promise.resolve();
   const connections = new ConnectionEnder(servers, {

@@ -2,13 +2,7 @@ import net from 'node:net';
 import { detachFilter } from '../linux/filter.ts';
 import { descriptorOf, responseOn, serverOf } from '../node-fields.ts';
 import { type CutConnection, type Protocol, remoteName, unacknowledged } from './connection.ts';
-import {
-  isHttp1Server,
-  sayCloseOnResponses,
-  sayCloseOnRunningResponse,
-  stopConnectionsChecker,
-  unhookParser,
-} from './http1.ts';
+import { isHttp1Server, sayCloseOnRunningResponse, stopConnectionsChecker, unhookParser } from './http1.ts';
 import { endSession } from './http2.ts';
 import { isSilentAfterLoss, type Movement, observe, quietFor } from './quiet.ts';
 import {
@@ -136,7 +130,6 @@ export class ConnectionEnder {
 
   #begin(server: net.Server): void {
     const { over } = this.#options;
-    if (isHttp1Server(server)) sayCloseOnResponses(server, over);
     const noMore = new AbortController();
     this.#noMoreArrivals.set(server, noMore);
     over.addEventListener('abort', () => noMore.abort());

@@ -4,20 +4,23 @@ import { acceptorOf, responseOn, serverOf } from '../node-fields.ts';
 
 type WriteHead = typeof http.ServerResponse.prototype.writeHead;
 
-const closingServers = new Set<net.Server>();
+/** The servers of each close that is under way; one that listens anew may be in two of them. */
+const underWay = new Set<ReadonlySet<unknown>>();
 /** The wrapper of `writeHead`, while it is in place, and what it wraps. */
 let wrapping: { readonly original: WriteHead; readonly wrapper: WriteHead } | undefined;
 
 /**
- * Lets every HTTP/1.1 response of the server whose head is not yet sent carry `Connection: close`, whatever wrote it
- * (RFC 9112 9.6), until `signal` aborts. `writeHead` is wrapped only while a close is under way.
+ * Lets every HTTP/1.1 response whose head is not yet sent carry `Connection: close`, whatever wrote it (RFC 9112 9.6), on
+ * connections that these servers have accepted or serve, until `signal` aborts. `writeHead` is wrapped only while a close
+ * is under way.
  */
-export function sayCloseOnResponses(server: net.Server, signal: AbortSignal): void {
-  closingServers.add(server);
+export function sayCloseOnResponses(servers: readonly net.Server[], signal: AbortSignal): void {
+  const closing = new Set(servers);
+  underWay.add(closing);
   wrapWriteHead();
   signal.addEventListener('abort', () => {
-    closingServers.delete(server);
-    if (closingServers.size === 0) unwrapWriteHead();
+    underWay.delete(closing);
+    if (underWay.size === 0) unwrapWriteHead();
   });
 }
 
@@ -86,9 +89,8 @@ function unwrapWriteHead(): void {
 function shouldSayClose(response: http.ServerResponse, status: unknown): boolean {
   const isInterim = typeof status === 'number' && status < 200;
   if (isInterim || response.headersSent || response.socket === null) return false;
-  return [serverOf(response.socket), acceptorOf(response.socket)].some(
-    (server) => server instanceof net.Server && closingServers.has(server),
-  );
+  const servers = [serverOf(response.socket), acceptorOf(response.socket)];
+  return [...underWay].some((closing) => servers.some((server) => closing.has(server)));
 }
 
 /**

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
@@ -21,6 +22,26 @@ describe('a second call', () => {
     assert.equal(await client.answer, 'HTTP/1.1 200 OK');
     assert.equal((await first).outcome, 'complete');
     assert.equal(gracefulClose(server), first);
+  });
+
+  it("of 'all' is of the closes under way, too", async (t) => {
+    const { client, answer } = await startBusy(t);
+    const first = gracefulClose('all', SOON);
+    assert.equal(gracefulClose('all', SOON), first);
+    answer();
+    assert.equal(await client.answer, 'HTTP/1.1 200 OK');
+    assert.equal((await first).connections.ended, 1);
+  });
+
+  it('by one who hears of the first before it has returned gets the same promise', async (t) => {
+    const server = await startHttp(t);
+    const inside: unknown[] = [];
+    const callAgain = (): void => void inside.push(gracefulClose(server));
+    subscribe('lastcall:gate', callAgain);
+    t.after(() => unsubscribe('lastcall:gate', callAgain));
+    const close = gracefulClose(server, SOON);
+    assert.deepEqual([inside.length, inside[0] === close], [1, true]);
+    assert.equal((await close).listeners.length, 1);
   });
 
   it('with one server more joins the running close and closes the other', async (t) => {
@@ -117,6 +138,14 @@ describe('a close', () => {
     assert.equal(await client.answer, 'HTTP/1.1 200 OK');
   });
 
+  it('does not call the close that the program has put in the place of its own', async (t) => {
+    const server = await startHttp(t);
+    server.close = () => assert.fail('it was called');
+    const closed = once(server, 'close');
+    assert.equal((await gracefulClose(server, SOON)).outcome, 'complete');
+    await closed;
+  });
+
   it("of 'all' closes every server that listens, and none that has closed", async (t) => {
     const servers = [await startHttp(t), await startServer(t, net.createServer())];
     const addresses = servers.map((server) => `127.0.0.1:${portOf(server)}`);
@@ -161,6 +190,14 @@ describe('a close', () => {
     assert(Array.isArray(facts?.resources));
     const kept = facts.resources.filter((resource) => !/^PipeWrap|^TTYWrap/.test(resource));
     assert.deepEqual(kept, []);
+  });
+
+  it('finishes what https serves, though lastcall was imported only then', async (t) => {
+    const program = startProgram(t, 'call-late-import.js');
+    const { report, facts } = await program.next('closed');
+    assert.deepEqual(facts, { busy: 'busy served', idle: 'ended before the answer' });
+    assert.deepEqual([report?.outcome, report?.connections.atStart, report?.connections.ended], ['complete', 2, 2]);
+    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
   });
 
   for (const withoutProc of [false, true]) {

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { test } from 'node:test';
-import { labMissing } from '../lab/lab.ts';
+import { type Host, type Lab, labMissing } from '../lab/lab.ts';
+import type { LabClient } from '../lab/lab-client.ts';
+import type { ListenTarget } from './lab/close-server-messages.ts';
 import { openScenery, RESET } from './lab/scene.ts';
 import { checkNobodyLost, closeAtTheCore } from './lab/turn-away.ts';
+
+/** The interface at each end of the wire. */
+const DEVICE = 'wire0';
+const options = { skip: labMissing, timeout: 30_000 };
 
 const families = [
   { name: 'IPv4', listen: { host: '0.0.0.0' }, address: '0.0.0.0', clients: ['ipv4'] },
@@ -13,22 +20,43 @@ const families = [
 ] as const;
 
 for (const { name, listen, address, clients } of families) {
-  test(`a listener on ${name} loses nobody; a plain close resets all`, {
-    skip: labMissing,
-    timeout: 30_000,
-  }, async ({ signal }) => {
+  test(`a listener on ${name} loses nobody; a plain close resets all`, options, async ({ signal }) => {
     await using scenery = await openScenery(signal);
     const hosts = clients.map((family) => scenery.lab.server[family]);
-    const [graceful, plain] = await Promise.all([
-      closeAtTheCore(scenery, 'graceful', { listen }, {}, hosts),
-      closeAtTheCore(scenery, 'plain', { listen }, {}, hosts),
-    ]);
-    const { listener } = await checkNobodyLost(graceful, clients.length);
-    assert.equal(listener.gate, 'refuse');
-    assert.equal(listener.address, `${address}:${graceful.scene.port}`);
-    assert.deepEqual(
-      [...plain.halfOpen, ...plain.queued],
-      [...clients, ...clients].map(() => RESET),
-    );
+    await loseNobody(scenery, listen, address, hosts);
   });
+}
+
+test('a listener on a link-local IPv6 address loses nobody; a plain close resets all', options, async ({ signal }) => {
+  await using scenery = await openScenery(signal);
+  const { client, server } = scenery.lab;
+  await Promise.all([addAddress(client, 'fe80::1'), addAddress(server, 'fe80::2')]);
+  const address = `fe80::2%${DEVICE}`;
+  await loseNobody(scenery, { host: address }, `[${address}]`, [address]);
+});
+
+/** Of each host a half-open client and a queued one. */
+async function loseNobody(
+  scenery: { readonly lab: Lab; readonly client: LabClient },
+  listen: ListenTarget,
+  address: string,
+  hosts: readonly string[],
+): Promise<void> {
+  const [graceful, plain] = await Promise.all([
+    closeAtTheCore(scenery, 'graceful', { listen }, {}, hosts),
+    closeAtTheCore(scenery, 'plain', { listen }, {}, hosts),
+  ]);
+  const { listener } = await checkNobodyLost(graceful, hosts.length);
+  assert.equal(listener.gate, 'refuse');
+  assert.equal(listener.address, `${address}:${graceful.scene.port}`);
+  assert.deepEqual(
+    [...plain.halfOpen, ...plain.queued],
+    [...hosts, ...hosts].map(() => RESET),
+  );
+}
+
+async function addAddress(host: Host, address: string): Promise<void> {
+  const ip = host.spawn('ip', ['-6', 'address', 'add', `${address}/64`, 'dev', DEVICE, 'nodad'], { stdio: 'inherit' });
+  const [code] = await once(ip, 'exit');
+  assert.equal(code, 0);
 }

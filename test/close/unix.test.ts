@@ -4,10 +4,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite, test } from 'node:test';
+import { afterEach, beforeEach, suite, test } from 'node:test';
 import { type CloseReport, gracefulClose } from '../../src/index.ts';
 
 const CLIENTS = 6;
+
+/** What sun_path of unix(7) holds, less its end mark. */
+const LONGEST = 107;
 
 for (const kind of ['path', 'abstract name'] as const) {
   suite(`a Unix listener with a ${kind}`, { skip: process.platform !== 'linux' && 'only on Linux' }, () => {
@@ -32,6 +35,42 @@ for (const kind of ['path', 'abstract name'] as const) {
     });
   });
 }
+
+suite('a Unix listener whose path is', { skip: process.platform !== 'linux' && 'only on Linux' }, () => {
+  const before = process.cwd();
+  let folder = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'lastcall-unix-'));
+    process.chdir(folder);
+  });
+  afterEach(async () => {
+    process.chdir(before);
+    await rm(folder, { recursive: true });
+  });
+
+  test('called null is not taken for a handle of unknown origin', async () => {
+    const server = net.createServer().listen('null');
+    await once(server, 'listening');
+    const [listener] = (await gracefulClose(server)).listeners;
+    assert.deepEqual([listener?.gate, listener?.address], ['unix', 'unix:null']);
+  });
+
+  test('as long as can be is found', async () => {
+    const server = net.createServer().listen('x'.repeat(LONGEST));
+    await once(server, 'listening');
+    assert.equal((await gracefulClose(server)).listeners[0]?.gate, 'unix');
+  });
+
+  test('longer than can be is found where Node listens on what it has cut off', async (t) => {
+    const server = net.createServer().listen('x'.repeat(LONGEST + 10));
+    const error = await once(server, 'listening').then(
+      () => undefined,
+      (refused: NodeJS.ErrnoException) => refused,
+    );
+    if (error !== undefined) return t.diagnostic(`Node refuses it: ${error.code}`);
+    assert.equal((await gracefulClose(server)).listeners[0]?.gate, 'unix');
+  });
+});
 
 interface Closed {
   readonly path: string;

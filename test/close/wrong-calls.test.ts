@@ -39,6 +39,17 @@ describe('a wrong call throws at once', () => {
     });
   }
 
+  it('but not for what somebody has put on Object.prototype, which is no option', async (t) => {
+    const server = await startHttp(t);
+    Object.assign(Object.prototype, { deadline: 'a word', someWord: true });
+    try {
+      const close = gracefulClose(server, {});
+      assert.equal((await close).outcome, 'complete');
+    } finally {
+      for (const name of ['deadline', 'someWord']) Reflect.deleteProperty(Object.prototype, name);
+    }
+  });
+
   const noServers: readonly { name: string; servers: unknown }[] = [
     { name: 'undefined', servers: undefined },
     { name: 'null', servers: null },

@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { gracefulClose } from '../../src/index.ts';
+import { startProgram } from '../fixtures/share-program.ts';
+import { ask, blockUntilQueued, portOf, SOON, startBusy, startHttp, startServer } from './calls-servers.ts';
+
+const CLIENTS = 30;
+const OK = 'HTTP/1.1 200 OK';
+
+describe('a connection that was accepted by one server and handed to another', () => {
+  const start = async (
+    t: TestContext,
+    handler?: http.RequestListener,
+  ): Promise<{ web: http.Server; front: net.Server }> => {
+    const web = http.createServer(handler ?? (() => {}));
+    const front = net.createServer((socket) => web.emit('connection', socket));
+    return { web, front: await startServer(t, front) };
+  };
+
+  for (const which of ['front', 'web'] as const) {
+    it(`is brought to its end by a close of the one that ${which === 'web' ? 'serves' : 'accepted'} it`, async (t) => {
+      const servers = await start(t);
+      const asked = once(servers.web, 'request');
+      const client = ask(portOf(servers.front), 'keep-alive');
+      const [, response] = await asked;
+      const close = gracefulClose(servers[which], SOON);
+      response.end('served');
+      assert.equal(await client.answer, OK);
+      const { outcome, connections } = await close;
+      assert.deepEqual([outcome, connections.atStart, connections.ended], ['complete', 1, 1]);
+    });
+  }
+
+  it('is told that it is the last one, though it comes from the queue', async (t) => {
+    const { front } = await start(t, (_, response) => void response.end('served'));
+    const { port } = front.address() as net.AddressInfo;
+    const client = net.connect(port, '127.0.0.1');
+    client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    const closed = once(client, 'close');
+    const text = once(client, 'data').then(([bytes]) => String(bytes));
+    await new Promise<void>((resolve) => process.nextTick(resolve));
+    const close = gracefulClose(front);
+    assert.match(await text, /^Connection: close\r$/m);
+    await closed;
+    assert.equal((await close).connections.fromQueues, 1);
+  });
+});
+
+describe('a queued client', () => {
+  it('whose arrival the program meets with an exception is counted and brought to its end', async (t) => {
+    const program = startProgram(t, 'call-throwing.js');
+    const { report, facts } = await program.next('closed');
+    assert.equal(facts?.thrown, 5);
+    assert.deepEqual([report?.outcome, report?.connections.fromQueues, report?.connections.ended], ['complete', 5, 5]);
+    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+  });
+
+  it('is served though quiet connections are given no time at all', async (t) => {
+    const server = await startHttp(t);
+    const answers = blockUntilQueued(t, portOf(server), CLIENTS, 0);
+    const report = await gracefulClose(server, { idleWait: 0 });
+    assert.deepEqual(
+      await answers,
+      Array.from({ length: CLIENTS }, () => OK),
+    );
+    assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', CLIENTS]);
+  });
+
+  it('that is reset because the program closed the server itself is named as cut', async (t) => {
+    const server = await startHttp(t);
+    const answers = blockUntilQueued(t, portOf(server), CLIENTS, 0);
+    const close = gracefulClose(server, SOON);
+    server.close();
+    const { outcome, connections, listeners } = await close;
+    const reset = (await answers).filter((answer) => answer === 'ECONNRESET').length;
+    assert(reset >= CLIENTS - 1, `${reset} were reset`);
+    assert.equal(outcome, 'forced');
+    assert.equal(listeners[0]?.queued, CLIENTS);
+    assert.deepEqual(
+      connections.cut.map(({ reason }) => reason),
+      Array.from({ length: reset }, () => 'never accepted'),
+    );
+    assert.equal(connections.ended, CLIENTS - reset);
+  });
+});
+
+describe('a server that listens anew while its close still has a busy connection', () => {
+  it('is a new one: its clients are not of that close, and it can be closed, too', async (t) => {
+    const { server, client, answer } = await startBusy(t);
+    const listenerClosed = nextMessage(t, 'lastcall:listener');
+    const first = gracefulClose(server, SOON);
+    await listenerClosed;
+    await startServer(t, server);
+    const asked = once(server, 'request');
+    const newcomer = ask(portOf(server), 'keep-alive');
+    const [, response] = await asked;
+    answer();
+    assert.equal(await client.answer, OK);
+    const { connections } = await first;
+    assert.deepEqual([connections.atStart, connections.fromQueues, connections.ended], [1, 0, 1]);
+    assert.equal(server.listening, true);
+
+    const second = gracefulClose(server, SOON);
+    assert.notEqual(second, first);
+    response.end('served');
+    assert.equal(await newcomer.answer, OK);
+    const report = await second;
+    assert.deepEqual([report.outcome, report.connections.atStart, report.listeners.length], ['complete', 1, 1]);
+  });
+});
+
+describe('what a program writes after the FIN of its quiet connection', () => {
+  it('is counted as late, and does not end the program', async (t) => {
+    const server = await startServer(
+      t,
+      net.createServer({ allowHalfOpen: true }, (socket) => socket.on('data', () => socket.write('too late'))),
+    );
+    const client = net.connect({ host: '127.0.0.1', port: portOf(server), allowHalfOpen: true });
+    t.after(() => client.destroy());
+    await Promise.all([once(client, 'connect'), once(server, 'connection')]);
+    const close = gracefulClose(server, { idleWait: 0, lingerWait: 10_000 });
+    await once(client.resume(), 'end');
+    client.end('a question');
+    const { outcome, connections } = await close;
+    assert.deepEqual([outcome, connections.ended], ['complete', 1]);
+    assert(connections.lateRequests >= 1, 'nothing was counted');
+  });
+});
+
+function nextMessage(t: TestContext, channel: string): Promise<unknown> {
+  return new Promise((resolve) => {
+    subscribe(channel, resolve);
+    t.after(() => unsubscribe(channel, resolve));
+  });
+}
