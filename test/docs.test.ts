@@ -150,7 +150,7 @@ describe('the documentation', () => {
 
   it('lists the options that a close accepts, with their defaults', () => {
     assert.deepEqual(
-      tableOf('README.md', ['option', 'default', 'meaning']),
+      tableOf('docs/options.md', ['option', 'default', 'meaning']),
       acceptedOptions().map((option) => [`\`${option}\``, defaultOf(option)]),
     );
     // `gate` has another name in the complete options: left out, the listeners are not taken for the process's own.
