@@ -13,14 +13,14 @@ describe('a server with a client that is being served and one that is idle', () 
       const answers = new Answers();
       const server = await startServer(t, kind.create(answers, certificate));
       const port = portOf(server);
-      const idle = kind.connect(port, '/idle');
-      t.after(idle.destroy);
-      assert.equal(await idle.answered, 'idle served');
       const busy = kind.connect(port, '/busy');
       t.after(busy.destroy);
       await answers.busy;
+      const idle = kind.connect(port, '/idle');
+      t.after(idle.destroy);
+      assert.equal(await idle.answered, 'idle served');
       const close = gracefulClose(server, { idleWait: 400, lingerWait: 200 });
-      // The answer comes after the idle one has gone, where the protocol shows that one is due.
+      // Where the protocol shows that an answer is due, it comes only after the idle one has gone, which came later.
       if (kind.waitsForAnswer) await idle.ended;
       answers.release();
       assert.equal(await busy.answered, 'busy served');
