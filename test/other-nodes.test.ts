@@ -12,6 +12,7 @@ const FILES = [
   'close/odd-connections',
   'close/time-is-up',
   'close/sharing',
+  'close/sharing-in-doubt',
   'close/unix',
   'close/without-koffi',
   'connection/http1',

@@ -5,6 +5,9 @@ import { loadLibc } from './libc.ts';
 // Fields of /proc/PID/stat as proc_pid_stat(5) numbers them; the start time is in clock ticks since boot.
 const STAT = { parent: 4, startTime: 22 } as const;
 
+// linux/capability.h
+const CAP_SYS_PTRACE = 19n;
+
 // siginfo_t, asm-generic/siginfo.h
 const SIGINFO_SIZE = 128;
 
@@ -16,6 +19,8 @@ export interface HolderSearch {
   readonly unreadable: readonly number[];
   /** False when the time was over before every process was looked at. */
   readonly finished: boolean;
+  /** Whether there may be processes that /proc does not show to this one. */
+  readonly hidden: boolean;
 }
 
 /** Where to look for holders. */
@@ -26,21 +31,22 @@ export interface SearchScope {
   readonly onlyYounger: boolean;
 }
 
-/** Looks through /proc/PID/fd of other processes for the socket with this inode. */
+/** Looks through /proc/PID/fd of other processes for the socket with this inode. Throws where there is no /proc. */
 export function findHolders(inode: number, { limit, onlyYounger }: SearchScope): HolderSearch {
   const end = performance.now() + limit;
   const wanted = `socket:[${inode}]`;
   const holders: number[] = [];
   const unreadable: number[] = [];
+  const search = { holders, unreadable, hidden: hidesProcesses() };
   for (const pid of otherProcesses()) {
-    if (performance.now() > end) return { holders, unreadable, finished: false };
+    if (performance.now() > end) return { ...search, finished: false };
     if (onlyYounger && isOlderThanWe(pid)) continue;
     const held = holds(pid, wanted, end);
     if (held === 'yes') holders.push(pid);
     if (held === 'unreadable') unreadable.push(pid);
-    if (held === 'out of time') return { holders, unreadable, finished: false };
+    if (held === 'out of time') return { ...search, finished: false };
   }
-  return { holders, unreadable, finished: true };
+  return { ...search, finished: true };
 }
 
 /**
@@ -85,10 +91,24 @@ function holds(pid: number, wanted: string, end: number): 'yes' | 'no' | 'unread
 }
 
 function otherProcesses(): readonly number[] {
+  // Where nothing is mounted there is no such link.
+  const self = readlinkSync('/proc/self');
   return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => pid !== process.pid);
+    .filter((name) => /^\d+$/.test(name) && name !== self)
+    .map(Number);
+}
+
+/** Whether /proc shows to this process only those of its own user: hidepid of proc(5), without the right to trace others. */
+function hidesProcesses(): boolean {
+  const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  // The fifth field is the mount point; whatever was mounted there last is what is seen.
+  const options = mounts.findLast((line) => line.split(' ')[4] === '/proc') ?? '';
+  return /[ ,]hidepid=(?!0|off)/.test(options) && !mayTraceOthers();
+}
+
+function mayTraceOthers(): boolean {
+  const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
+  return ((BigInt(`0x${effective}`) >> CAP_SYS_PTRACE) & 1n) === 1n;
 }
 
 function isOlderThanWe(pid: number): boolean {

@@ -36,6 +36,7 @@ function searchForHolders(fd: number, mayBeAnywhere: boolean): Sharing | undefin
     const { holders, unreadable } = search;
     if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, isDoubt: false };
     if (!search.finished) return doubt(`the search for other holders took longer than ${SEARCH_LIMIT} ms`);
+    if (search.hidden) return doubt('/proc hides the processes of other users (hidepid)');
     const suspects = unreadable.filter((pid) => mayBeAnywhere || descendsFrom(pid, process.pid));
     if (suspects.length === 0) return undefined;
     return doubt(`process ${suspects.join(', ')} may hold it and cannot be looked into`);

@@ -136,3 +136,20 @@ describe('a listener where /proc is empty', { skip: needsRoot }, () => {
     await assertGated(await start(t, 'share-by-message-up.js', { args: ['keep'], withoutProc: true }));
   });
 });
+
+for (const hidepid of [1, 2, 4]) {
+  describe(`a listener where /proc is mounted with hidepid=${hidepid}`, { skip: needsRoot }, () => {
+    const options = { aloneInProc: true, hidepid };
+
+    it('is not gated where a child, of whatever user, may hold it', async (t) => {
+      const { closing } = await start(t, 'share-dropping-root.js', options);
+      const [listener] = (await closing.close(SOON)).listeners;
+      assert.equal(listener?.gate, 'shared');
+      assert.equal(listener?.reason, '/proc hides the processes of other users (hidepid)');
+    });
+
+    it('has its control: to root it hides nothing, and a child that holds nothing is none', async (t) => {
+      await assertGated(await start(t, 'share-by-message.js', { ...options, args: ['keep'] }));
+    });
+  });
+}
