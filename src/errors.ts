@@ -20,6 +20,13 @@ export function optionError(name: string, expected: string, got: unknown): LastC
   return new LastCallError('ERR_OPTION', `Expected \`${name}\` to be ${expected}, got ${show(got)}`);
 }
 
+/** An `ERR_SERVER`: what came is most often a framework's application. */
+export function serverError(got: unknown): LastCallError {
+  const servers = "a net, tls, http, https or http2 server, an array of them, or `'all'`";
+  const hint = typeof got === 'function' ? '; of an Express application, pass what `app.listen()` returns' : '';
+  return new LastCallError('ERR_SERVER', `Expected ${servers}, got ${show(got)}${hint}`);
+}
+
 function show(value: unknown): string {
   if (typeof value === 'string') return `\`${value}\``;
   if (typeof value === 'function') return 'a function';

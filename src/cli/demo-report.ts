@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import type { CloseReport, ListenerReport } from '../index.ts';
 import type { StormCounts } from '../storm/outcome.ts';
 import { alignTable } from './align-table.ts';
+import { counted } from './counted.ts';
 import type { DemoResult, WayResult } from './demo-result.ts';
 
 type Column = readonly [heading: string, count: (way: WayResult) => number, isLoss: boolean];
@@ -22,10 +23,13 @@ export function describeDemo(result: DemoResult, colour: boolean): string {
   const stops = result.ways[0]?.stops.length ?? 0;
   return [
     '',
-    `${number(result.clients)} clients, a new connection for each request, on 127.0.0.1:${result.port};`,
-    `an http server stopped ${stops === 1 ? 'once' : `${stops} times`} each way. What the clients saw:`,
+    `${counted(result.clients, 'client')}, a new connection for each request, on 127.0.0.1:${result.port}; an http server`,
+    `stopped ${stops === 1 ? 'once' : `${stops} times`} each way. What the clients saw${stops === 1 ? '' : ', all stops added up'}:`,
     '',
     ...describeCounts(result.ways, colour).map((line) => `  ${line}`),
+    '',
+    '  refused: not connected, and told so at once. lost: connected, and then reset, cut in the',
+    '  middle of the answer, ended without one (EOF), or left waiting.',
     '',
     'How lastcall closed:',
     ...describeReports(result.ways).map((line) => `  ${line}`),
@@ -55,23 +59,21 @@ function describeReports(ways: readonly WayResult[]): string[] {
 
 function describeReport(label: string, report: CloseReport): string[] {
   const { ended, cut } = report.connections;
+  const closed = report.listeners.map(({ closedAfter }) => milliseconds(closedAfter)).join(', ');
+  const outcome = `${counted(ended, 'connection')} ended, ${number(cut.length)} cut; ${milliseconds(report.duration)} in all.`;
   const lines = [
     ...report.listeners.flatMap(describeListener),
-    `${number(ended)} connections ended, ${number(cut.length)} cut; ${milliseconds(report.duration)} in all.`,
+    `listener closed after ${closed}; ${outcome}`,
     ...countReasons(cut).map(([reason, count]) => `cut: ${number(count)}, ${reason}`),
   ];
   return lines.map((line, index) => (index === 0 ? label : ' '.repeat(label.length)) + line);
 }
 
-function describeListener(listener: ListenerReport): string[] {
-  const { gate, reason, cookies, queued, halfOpen, abandoned, closedAfter } = listener;
-  const lines = [
-    `gate ${gate}, ${number(queued)} queued and ${number(halfOpen)} half-open when it shut; ` +
-      `listener closed after ${milliseconds(closedAfter)},`,
-  ];
+function describeListener({ gate, reason, cookies, queued, halfOpen, abandoned }: ListenerReport): string[] {
+  const lines = [`gate ${gate}; ${number(queued)} queued and ${number(halfOpen)} half-open when it shut;`];
   if (reason !== undefined) lines.push(`no better gate: ${reason};`);
-  if (cookies > 0) lines.push(`${number(cookies)} SYN cookies were out;`);
-  if (abandoned > 0) lines.push(`${number(abandoned)} handshakes never completed;`);
+  if (cookies > 0) lines.push(`${counted(cookies, 'SYN cookie')} out;`);
+  if (abandoned > 0) lines.push(`${counted(abandoned, 'handshake')} never completed;`);
   return lines;
 }
 

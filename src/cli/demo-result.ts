@@ -1,4 +1,5 @@
 import { countLost, noCounts, type StormCounts } from '../storm/outcome.ts';
+import { counted } from './counted.ts';
 import { WAYS, type Way } from './demo-messages.ts';
 import type { Stop } from './demo-stop.ts';
 
@@ -26,7 +27,7 @@ export interface DemoResult {
 
 export function resultOf(clients: number, port: number, stops: readonly Stop[]): DemoResult {
   const ways = WAYS.map((way) => addUp(way, stops));
-  return { clients, port, ways, verdict: judge(ways) };
+  return { clients, port, ways, verdict: judge(ways, stops.length / WAYS.length) };
 }
 
 function addUp(way: Way, stops: readonly Stop[]): WayResult {
@@ -46,21 +47,26 @@ function isCountName(name: string, counts: StormCounts): name is keyof StormCoun
   return name in counts;
 }
 
-function judge(ways: readonly WayResult[]): Verdict {
+/** `stops`: how many of each way. */
+function judge(ways: readonly WayResult[], stops: number): Verdict {
   const plainLost = lostBy(ways, 'server.close()');
   const gracefulLost = lostBy(ways, 'gracefulClose()');
   const failed = ways.reduce((sum, { counts }) => sum + counts.failed, 0);
   if (failed > 0) {
-    return { ok: false, text: `No verdict: the clients themselves failed ${times(failed)}, see \`failed\` in --json.` };
+    return {
+      ok: false,
+      text: `No verdict: the clients themselves had ${counted(failed, 'failure')}, see \`failed\` in --json.`,
+    };
   }
   if (gracefulLost > 0) {
     const why = hadNoGate(ways) ? 'it had no gate to shut here' : 'it should have lost none';
-    return { ok: false, text: `lastcall lost ${countClients(gracefulLost)}: ${why}.` };
+    return { ok: false, text: `lastcall lost ${counted(gracefulLost, 'client')}: ${why}.` };
   }
   if (plainLost === 0) {
     return { ok: false, text: 'No verdict: the plain close lost nobody either. More --clients fill the queue.' };
   }
-  return { ok: true, text: `The plain close lost ${countClients(plainLost)}; lastcall lost nobody.` };
+  const lost = counted(plainLost, 'client');
+  return { ok: true, text: `The plain close lost ${lost} in ${counted(stops, 'stop')}; lastcall lost nobody.` };
 }
 
 function lostBy(ways: readonly WayResult[], wanted: Way): number {
@@ -70,12 +76,4 @@ function lostBy(ways: readonly WayResult[], wanted: Way): number {
 function hadNoGate(ways: readonly WayResult[]): boolean {
   const reports = ways.flatMap(({ stops }) => stops.flatMap(({ report }) => report ?? []));
   return reports.some(({ listeners }) => listeners.some(({ gate }) => gate === 'none'));
-}
-
-function countClients(count: number): string {
-  return count === 1 ? '1 client' : `${count.toLocaleString('en')} clients`;
-}
-
-function times(count: number): string {
-  return count === 1 ? 'once' : `${count.toLocaleString('en')} times`;
 }

@@ -1,12 +1,26 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { addDemoCommand } from './demo.ts';
 
 /** For whoever called: the command could not do what it was asked to. */
 const EXIT_COULD_NOT_RUN = 2;
+/** What a shell says of a program that SIGPIPE has ended. */
+const EXIT_NOBODY_READS = 141;
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT_NOBODY_READS);
+  process.stderr.write(`lastcall: cannot write the result: ${error.message}\n`);
+  process.exit(EXIT_COULD_NOT_RUN);
+});
+
+const manifest: { version: string } = JSON.parse(
+  readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+);
 
 const program = new Command('lastcall')
   .description('Closes a listening socket without resetting anyone.')
+  .version(manifest.version)
   .exitOverride()
   .showHelpAfterError('Try --help.');
 addDemoCommand(program);

@@ -2,11 +2,12 @@ import net from 'node:net';
 import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder, releaseServers } from '../connection/end-connections.ts';
 import { sayCloseOnResponses } from '../connection/http1.ts';
-import { LastCallError } from '../errors.ts';
+import { type LastCallError, serverError } from '../errors.ts';
 import { handleOf } from '../node-fields.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
 import type { Listener } from '../listener/listener.ts';
 import { listeningServers, listenersOf, releaseIfNobodyListens } from '../listener/watch.ts';
+import { Barrier } from './barrier.ts';
 import { CloseClock } from './clock.ts';
 import { type CloseOptions, type CompleteCloseOptions, completeOptions } from './options.ts';
 import { ProgressTeller } from './progress.ts';
@@ -28,8 +29,7 @@ const underWay = new Set<BegunClose>();
  * program is served to the end, and what could not be saved is counted and named. It always ends, at the deadline at
  * the latest. Idempotent: a second call for a server returns the first promise, and its options are ignored.
  *
- * @param servers - net, tls, http, https or http2 servers, or `'all'` for every server seen to begin to listen since the
- *   import. One that is closed or never listened resolves with no listeners.
+ * @param servers - net, tls, http, https or http2 servers, or `'all'` for every server that listens. One that is closed or never listened resolves with no listeners.
  * @throws `LastCallError` at once, `ERR_OPTION` for a wrong option and `ERR_SERVER` for what is no server.
  *
  * @example
@@ -69,9 +69,10 @@ export async function closeServers(
   const clock = new CloseClock(options);
   const gates = new Map<net.Server, GateState>();
   const errors: LastCallError[] = [];
+  const allEmpty = new Barrier(listeners.length);
 
   // The gates first, and in this turn of the loop: everything else may wait.
-  const ended = listeners.map((listener) => closeListener(listener, options, clock, tell, gates));
+  const ended = listeners.map((listener) => closeListener(listener, options, clock, tell, gates, allEmpty));
   // A request that called for this close may be answered in the same turn.
   sayCloseOnResponses(servers, clock.over);
   // What each listener has to do right after its gate goes before what may take long with many connections.
@@ -119,6 +120,7 @@ async function closeListener(
   clock: CloseClock,
   tell: Channels,
   gates: Map<net.Server, GateState>,
+  allEmpty: Barrier,
 ): Promise<{ server: net.Server; report: ListenerReport; unaccepted: number }> {
   const { server, name } = listener;
   const ended = await endListener(listener, {
@@ -128,6 +130,7 @@ async function closeListener(
     handshakeWait: options.handshakeWait,
     cookieBounds: { usual: options.handshakeWait, overflowed: Math.max(options.handshakeWait, options.deadline / 3) },
     signal: clock.deadline,
+    onEmpty: () => allEmpty.arrive(),
     onGate: (state) => {
       gates.set(server, state);
       tell.gate.publish({ address: name, ...gateFacts(state) });
@@ -148,12 +151,7 @@ function checkServers(servers: unknown): readonly net.Server[] {
   if (servers === 'all') return [...new Set([...listeningServers(), ...serversUnderWay()])];
   const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
   const checked = list.filter((server) => server instanceof net.Server);
-  if (checked.length < list.length) {
-    throw new LastCallError(
-      'ERR_SERVER',
-      "Expected a net, tls, http, https or http2 server, an array of them, or `'all'`",
-    );
-  }
+  if (checked.length < list.length) throw serverError(list.find((server) => !(server instanceof net.Server)));
   return [...new Set(checked)];
 }
 

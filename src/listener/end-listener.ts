@@ -18,6 +18,8 @@ export interface EndListenerOptions {
   readonly signal: AbortSignal;
   /** Aborted when it is. */
   readonly over: AbortSignal;
+  /** Called when nobody waits in the queues any more; resolves when that is so of all listeners of the same close. */
+  readonly onEmpty: () => Promise<void>;
   /** Called right after the gate shut; what is half-open is counted afterwards, which takes longer. */
   readonly onGate?: (state: GateState) => void;
 }
@@ -41,13 +43,17 @@ export interface EndedListener extends GateState, LeftInQueues {
 const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
 
 /**
- * Shuts the gate, lets the program empty the queues, closes the listener. The gate is shut before this function first
+ * Shuts the gate, lets the program empty the queues, closes the listener: together with the others, for there are
+ * frameworks that close them all, queues or not, when they hear that the first has closed. The gate is shut before this function first
  * waits, unless SYN cookies may be out; what takes longer comes after that, when other listeners' gates are shut, too.
  */
 export async function endListener(listener: Listener, options: EndListenerOptions): Promise<EndedListener> {
   const state = await shutGateAt(listener, options);
   const halfOpen = countHalfOpen(listener);
   const left = await leaveQueues(listener, state, options);
+  const allEmpty = options.onEmpty();
+  // Where the gate is open somebody new would come meanwhile.
+  if (isShut(state.gate)) await allEmpty;
   if (listener.isOpen()) closeListener(listener.server);
   return { ...state, halfOpen, ...left };
 }
@@ -103,6 +109,10 @@ function shutNow(
   if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
   options.onGate?.(state);
   return state;
+}
+
+function isShut(gate: Gate): boolean {
+  return isTcpGate(gate) || gate === 'unix';
 }
 
 function isTcpGate(gate: Gate): boolean {

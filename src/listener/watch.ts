@@ -4,7 +4,7 @@ import { hasChildren } from '../linux/holders.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/proc-net.ts';
 import { countListenDrops } from '../linux/sockets.ts';
-import { isPassingHandleUp, onHandlePassedUp } from '../node-fields.ts';
+import { activeHandles, isPassingHandleUp, onHandlePassedUp } from '../node-fields.ts';
 import { CookieSamples } from './cookie-samples.ts';
 import { findListener, type Listener } from './listener.ts';
 import { findOrigin, type Origin } from './origin.ts';
@@ -56,9 +56,10 @@ export function mayHavePassedDown(): boolean {
   return hasStartedChild || hasChildren();
 }
 
-/** Every server seen to begin to listen that has not closed since. */
+/** Every server that listens: those seen to begin to, and those from before the import that keep the process alive. */
 export function listeningServers(): readonly net.Server[] {
-  return [...listening].filter((server) => server.listening);
+  const active = activeHandles().filter((handle) => handle instanceof net.Server);
+  return [...new Set([...listening, ...active])].filter((server) => server.listening);
 }
 
 /**

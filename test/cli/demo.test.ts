@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +29,32 @@ describe('lastcall', () => {
     assert.equal(code, 0);
     assert.match(stdout, /^Usage: lastcall/);
     assert.match(stdout, /\n {2}demo /);
+  });
+
+  it('shows its version', async () => {
+    const { code, stdout } = await lastcall('--version');
+    assert.equal(code, 0);
+    assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  it('ends without a word when nobody reads any more', async () => {
+    const child = spawn(process.execPath, [MAIN, '--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.destroy();
+    const output = collect(child);
+    const [code] = await once(child, 'close');
+    assert.deepEqual([code, output.stderr], [141, '']);
+  });
+
+  it('says that its result cannot be written', {
+    skip: existsSync('/dev/full') ? false : 'no /dev/full here',
+  }, async () => {
+    const full = openSync('/dev/full', 'w');
+    const child = spawn(process.execPath, [MAIN, '--help'], { stdio: ['ignore', full, 'pipe'] });
+    closeSync(full);
+    const output = collect(child);
+    const [code] = await once(child, 'close');
+    assert.equal(code, 2);
+    assert.match(output.stderr, /^lastcall: cannot write the result: .*ENOSPC/);
   });
 
   it('says what is wrong with a command that it does not know', async () => {
@@ -106,8 +132,9 @@ describe('lastcall demo', () => {
     assert.equal(code, 0, stdout);
     assert.match(stdout, /served +refused +RESET +cut +EOF +no answer +lost\n/);
     assert.match(stdout, /gracefulClose\(\) +[\d,]+ +100 +0 +0 +0 +0 +0\n/);
-    assert.match(stdout, /gate \w+,? .*\d+ queued and \d+ half-open when it shut; listener closed after [\d,]+ ms,\n/);
-    assert.match(stdout, /\nThe plain close lost \d+ clients?; lastcall lost nobody\.\n/);
+    assert.match(stdout, /gate \w+; \d+ queued and \d+ half-open when it shut;\n +listener closed after [\d,]+ ms; /);
+    assert.match(stdout, /\nThe plain close lost \d+ clients? in 1 stop; lastcall lost nobody\.\n/);
+    for (const line of stdout.split('\n')) assert(line.length <= 90, `too wide: ${line}`);
     assert(!stdout.includes('\x1b'), 'no colour where it is not a terminal');
   });
 

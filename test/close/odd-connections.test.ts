@@ -88,6 +88,33 @@ describe('a queued client', () => {
   });
 });
 
+describe('servers of which one closes the other when it has closed, as some frameworks do', () => {
+  const start = async (t: TestContext): Promise<{ first: http.Server; second: http.Server }> => {
+    const [first, second] = [await startHttp(t), await startHttp(t)];
+    first.on('close', () => second.close());
+    return { first, second };
+  };
+
+  it('are both empty before the first closes', async (t) => {
+    const { first, second } = await start(t);
+    const answers = blockUntilQueued(t, portOf(second), CLIENTS, 0);
+    const report = await gracefulClose([first, second], SOON);
+    assert.deepEqual(
+      await answers,
+      Array.from({ length: CLIENTS }, () => OK),
+    );
+    assert.deepEqual([report.outcome, report.listeners[1]?.queued], ['complete', CLIENTS]);
+  });
+
+  it('have their control: where the first is closed alone, the clients of the second are reset', async (t) => {
+    const { first, second } = await start(t);
+    const answers = blockUntilQueued(t, portOf(second), CLIENTS, 0);
+    await gracefulClose(first, SOON);
+    const reset = (await answers).filter((answer) => answer === 'ECONNRESET').length;
+    assert(reset > 0, 'nobody was reset');
+  });
+});
+
 describe('a server that listens anew while its close still has a busy connection', () => {
   it('is a new one: its clients are not of that close, and it can be closed, too', async (t) => {
     const { server, client, answer } = await startBusy(t);

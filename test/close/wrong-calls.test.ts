@@ -50,19 +50,25 @@ describe('a wrong call throws at once', () => {
     }
   });
 
-  const noServers: readonly { name: string; servers: unknown }[] = [
-    { name: 'undefined', servers: undefined },
-    { name: 'null', servers: null },
-    { name: 'an object', servers: {} },
-    { name: 'a wrong word', servers: 'each' },
-    { name: 'a port', servers: 8080 },
-    { name: 'an array with something else', servers: [http.createServer(), {}] },
+  const noServers: readonly { name: string; servers: unknown; shown: string }[] = [
+    { name: 'undefined', servers: undefined, shown: '`undefined`' },
+    { name: 'null', servers: null, shown: '`null`' },
+    { name: 'an object', servers: {}, shown: 'an object' },
+    { name: 'a wrong word', servers: 'each', shown: '`each`' },
+    { name: 'a port', servers: 8080, shown: '`8080`' },
+    { name: 'an array with something else', servers: [http.createServer(), {}], shown: 'an object' },
+    {
+      name: 'an Express application',
+      servers: () => {},
+      shown: 'a function; of an Express application, pass what `app.listen()` returns',
+    },
   ];
-  for (const { name, servers } of noServers) {
+  for (const { name, servers, shown } of noServers) {
     it(`for ${name} as a server`, () => {
       const error = thrownBy(() => gracefulClose(servers as net.Server));
       assert.equal(error.code, 'ERR_SERVER');
-      assert.match(error.message, /^Expected a net, tls, http, https or http2 server/);
+      const expected = "a net, tls, http, https or http2 server, an array of them, or `'all'`";
+      assert.equal(error.message, `Expected ${expected}, got ${shown}`);
     });
   }
 });
