@@ -6,6 +6,7 @@ import type { Gate } from '../listener/gate.ts';
 export interface ListenerReport {
   /** `127.0.0.1:8080`, `[::]:8080`, `[fe80::1%eth0]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
   readonly address: string;
+  /** How the gate was shut. */
   readonly gate: Gate;
   /** Why no better gate; absent where the asked-for one was shut. */
   readonly reason?: string;
@@ -15,8 +16,9 @@ export interface ListenerReport {
   readonly halfOpen: number;
   /** Handshakes that did not complete within `handshakeWait`. */
   readonly abandoned: number;
-  /** SYN cookies out when the close began. */
+  /** SYN cookies out when the wait for them began; 0 where there was no need to wait. */
   readonly cookies: number;
+  /** Milliseconds from the start of the close until the listener was closed. */
   readonly closedAfter: number;
 }
 
@@ -24,12 +26,15 @@ export interface ListenerReport {
 export interface ConnectionsReport {
   /** Open in the program when the close began. */
   readonly atStart: number;
-  /** Accepted afterwards: from the kernel's queues. */
+  /** Came in after that, out of the kernel's queues, those included that were never accepted. */
   readonly fromQueues: number;
+  /** Came to an end before the deadline, whichever side ended them. */
   readonly ended: number;
-  /** Requests that came after our FIN; the application never saw them. */
+  /** Connections on which something came, or was to be sent, after our FIN; the client got no answer. */
   readonly lateRequests: number;
+  /** Words of farewell said, and answered; always 0 yet. */
   readonly farewells: { readonly said: number; readonly answered: number };
+  /** Those that were not brought to their end, each by name. */
   readonly cut: readonly CutConnection[];
 }
 
@@ -39,6 +44,7 @@ export interface CloseReport {
   readonly outcome: 'complete' | 'forced';
   /** Milliseconds. */
   readonly duration: number;
+  /** One for each listening socket; none for a server that did not listen. */
   readonly listeners: readonly ListenerReport[];
   readonly connections: ConnectionsReport;
   /** Callbacks of the caller's that threw; each did no harm to the rest. */
@@ -47,6 +53,7 @@ export interface CloseReport {
 
 /** Where a close is. */
 export interface CloseProgress {
+  /** The queues first; then, once all listeners are closed, the connections that are left. */
   readonly phase: 'draining queues' | 'ending connections';
   /** Milliseconds since the close began. */
   readonly elapsed: number;

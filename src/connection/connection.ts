@@ -3,7 +3,7 @@ import { unacknowledgedBytes } from '../linux/sockets.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { descriptorOf } from '../node-fields.ts';
 
-/** What a connection speaks. */
+/** What a connection speaks; `websocket` and `channel` are not told from `http/1.1` and `raw` yet. */
 export type Protocol = 'http/1.1' | 'h2' | 'websocket' | 'channel' | 'raw';
 
 /** A connection that was not brought to its end. */
@@ -11,6 +11,7 @@ export interface CutConnection {
   /** `address:port`, `unix`, or `unknown` for one that was never accepted. */
   readonly remote: string;
   readonly protocol: Protocol;
+  /** `deadline`, `aborted`, or `never accepted` for one that the program did not take out of the queue. */
   readonly reason: string;
   /** Bytes that the peer had not acknowledged. */
   readonly unacknowledged: number;

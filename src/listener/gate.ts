@@ -5,7 +5,11 @@ import { holdNewConnections } from './gate/hold.ts';
 import { isBoundToDevice, refuseNewConnections } from './gate/refuse.ts';
 import { shutUnixListener } from './gate/unix.ts';
 
-/** How a listener's gate was shut. docs/how-it-works.md tells what a new client meets at each. */
+/**
+ * How a listener's gate was shut, and what new clients meet: `refuse` ECONNREFUSED at once; `hold` silence, so that they
+ * try again after 1 s; `unix` ECONNREFUSED, at a Unix socket; `shared` whoever else holds the socket, which was left as it
+ * is; `none` they are let in until the listener closes, for nothing could be done.
+ */
 export type Gate = 'refuse' | 'hold' | 'unix' | 'shared' | 'none';
 
 /** What decides on the gate of a listener. */
