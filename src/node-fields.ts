@@ -76,6 +76,11 @@ export function socketBelow(socket: net.Socket): unknown {
   return field(socket, '_parent');
 }
 
+/** The parser of an HTTP/1.1 connection; undefined once it was upgraded, or has become a tunnel. */
+export function parserOn(socket: net.Socket): unknown {
+  return field(socket, 'parser') ?? undefined;
+}
+
 /** The response that an HTTP/1.1 connection has not finished: http keeps it in `_httpMessage`. */
 export function responseOn(socket: net.Socket): unknown {
   return field(socket, '_httpMessage') ?? undefined;

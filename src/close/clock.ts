@@ -7,13 +7,17 @@ export class CloseClock {
   readonly #deadline = new AbortController();
   readonly #over = new AbortController();
   readonly #timer: NodeJS.Timeout;
+  readonly #following: AbortSignal | undefined;
   #reason = 'deadline';
 
   constructor({ deadline, signal }: Pick<CompleteCloseOptions, 'deadline' | 'signal'>) {
     setMaxListeners(0, this.#deadline.signal, this.#over.signal);
     this.#timer = setTimeout(() => this.#deadline.abort(), deadline);
-    if (signal?.aborted) this.#abort();
-    else signal?.addEventListener('abort', () => this.#abort(), { signal: this.#over.signal, once: true });
+    if (signal === undefined) return;
+    if (signal.aborted) this.#abort();
+    // One of our own that follows it: the caller's may be given to many closes, and Node 20 warns of many listeners.
+    this.#following = AbortSignal.any([signal]);
+    this.#following.addEventListener('abort', () => this.#abort(), { signal: this.#over.signal, once: true });
   }
 
   /** Aborted when the time is up: at the deadline, or when the caller aborts. */

@@ -8,7 +8,7 @@ import type { CloseProgress } from './report.ts';
 // At most 10 times a second.
 const TELL_EVERY = 100;
 
-/** Tells the caller where a close is. What the callback throws goes to `onError`, and it is called on. */
+/** Tells the caller where a close is. What the callback throws, or rejects with, goes to `onError`, and it is called on. */
 export class ProgressTeller {
   readonly #onProgress: ((progress: CloseProgress) => void) | undefined;
   readonly #clock: CloseClock;
@@ -46,10 +46,15 @@ export class ProgressTeller {
     const elapsed = this.#clock.elapsed();
     if (this.#onProgress === undefined || elapsed - this.#toldAt < TELL_EVERY) return;
     this.#toldAt = elapsed;
-    try {
-      this.#onProgress(this.#state(elapsed));
-    } catch (cause) {
+    const report = (cause: unknown): void => {
       this.#onError(new LastCallError('ERR_CALLBACK', '`onProgress` threw', { cause }));
+    };
+    try {
+      // Not waited for; but an async function that throws must not end the program.
+      const returned: unknown = this.#onProgress(this.#state(elapsed));
+      if (returned instanceof Promise) returned.catch(report);
+    } catch (cause) {
+      report(cause);
     }
   }
 

@@ -11,17 +11,24 @@ export interface CutConnection {
   /** `address:port`, `unix`, or `unknown` for one that was never accepted. */
   readonly remote: string;
   readonly protocol: Protocol;
-  /** `deadline`, `aborted`, or `never accepted` for one that the program did not take out of the queue. */
+  /** `deadline`, `aborted`, `dropped` by the server's maxConnections, or `never accepted`: the program never saw it. */
   readonly reason: string;
   /** Bytes that the peer had not acknowledged. */
   readonly unacknowledged: number;
 }
 
+/** What a socket, or the event of one that was dropped, tells of its peer. */
+export interface Peer {
+  readonly remoteAddress?: string | undefined;
+  readonly remoteFamily?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
 /** The peer's address as reports show it. */
-export function remoteName(socket: net.Socket): string {
-  if (socket.remoteAddress === undefined) return socket.remoteFamily === undefined ? 'unix' : 'unknown';
-  const address = socket.remoteFamily === 'IPv6' ? `[${socket.remoteAddress}]` : socket.remoteAddress;
-  return `${address}:${socket.remotePort ?? 0}`;
+export function remoteName(peer: Peer): string {
+  if (peer.remoteAddress === undefined) return peer.remoteFamily === undefined ? 'unix' : 'unknown';
+  const address = peer.remoteFamily === 'IPv6' ? `[${peer.remoteAddress}]` : peer.remoteAddress;
+  return `${address}:${peer.remotePort ?? 0}`;
 }
 
 /** Bytes sent that the peer has not acknowledged, those still in the program included; 0 where nobody can tell. */

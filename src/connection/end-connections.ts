@@ -1,16 +1,18 @@
 import net from 'node:net';
 import { detachFilter } from '../linux/filter.ts';
-import { descriptorOf, responseOn, serverOf } from '../node-fields.ts';
-import { type CutConnection, type Protocol, remoteName, unacknowledged } from './connection.ts';
+import { descriptorOf, parserOn, serverOf } from '../node-fields.ts';
+import { type CutConnection, type Peer, type Protocol, remoteName, unacknowledged } from './connection.ts';
 import { isHttp1Server, sayCloseOnRunningResponse, stopConnectionsChecker, unhookParser } from './http1.ts';
 import { endSession } from './http2.ts';
-import { isSilentAfterLoss, type Movement, observe, quietFor } from './quiet.ts';
+import { isBusy, isSilentAfterLoss, type Movement, observe, quietFor } from './quiet.ts';
 import {
   connectionsOf,
+  isHandshaking,
   isHttp2Server,
   programSocket,
   sessionsOf,
   watchConnections,
+  watchDrops,
   watchSessions,
 } from './registry.ts';
 
@@ -36,14 +38,17 @@ interface Ending {
   /** When it came to this step. */
   since: number;
   seen: Movement;
+  /** When to look at it again. */
+  due: number;
 }
 
 // How often to look for connections that have become quiet, at the least and at the most, in milliseconds.
 const LOOK_AT_LEAST = 100;
 const LOOK_AT_MOST = 10;
 
-// A first segment that is lost, and lost again, comes after 3 + 6 s (RFC 6298 5.5 and 5.7), and a round trip.
-const LOSSY_SILENCE = 10_000;
+// A first segment that is lost, and lost again, comes after 3 + 6 s (RFC 6298 5.5 and 5.7), and a round trip. No longer
+// than that may a TLS handshake stand still either.
+const LONG_SILENCE = 10_000;
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class ConnectionEnder {
@@ -134,35 +139,42 @@ export class ConnectionEnder {
     this.#noMoreArrivals.set(server, noMore);
     over.addEventListener('abort', () => noMore.abort());
     const arrive = (socket: net.Socket): void => {
-      this.#fromQueues += 1;
-      this.#adopt(server, socket, true);
+      if (this.#adopt(server, socket, true)) this.#fromQueues += 1;
     };
     watchConnections(server, arrive, noMore.signal);
+    watchDrops(server, (peer) => this.#countDropped(peer), noMore.signal);
     watchSessions(
       server,
       (session) => endSession(session, 'after its first stream', this.#options.idleWait, over),
       over,
     );
     for (const socket of connectionsOf(server)) {
-      this.#atStart += 1;
-      this.#adopt(server, socket, false);
+      if (this.#adopt(server, socket, false)) this.#atStart += 1;
     }
     for (const session of sessionsOf(server)) endSession(session, 'now', this.#options.idleWait, over);
   }
 
-  #adopt(server: net.Server, socket: net.Socket, fromQueue: boolean): void {
+  /** False for one that it has already: handed from one server to another, it arrives at both. */
+  #adopt(server: net.Server, socket: net.Socket, fromQueue: boolean): boolean {
+    if (this.#endings.has(socket)) return false;
     const now = performance.now();
     // What the connection moved before is the kernel's to tell; where it cannot, it counts as having moved just now.
     const seen = { bytes: socket.bytesRead + socket.bytesWritten, at: now };
     const speaks = serverOf(programSocket(socket));
     const protocol = protocolOf(speaks instanceof net.Server ? speaks : server);
-    const ending: Ending = { server, protocol, fromQueue, step: 'open', since: now, seen };
+    const ending: Ending = { server, protocol, fromQueue, step: 'open', since: now, seen, due: now };
     this.#endings.set(socket, ending);
     if (ending.protocol === 'http/1.1' && !fromQueue) sayCloseOnRunningResponse(programSocket(socket));
     if (fromQueue && this.#options.isFiltered(server)) freeOfFilter(socket);
     const remote = remoteName(socket);
     socket.once('close', () => this.#hasEnded(socket, remote));
     this.#lookAgainIn(this.#options.idleWait);
+    return true;
+  }
+
+  #countDropped(peer: Peer | undefined): void {
+    this.#fromQueues += 1;
+    this.#cut.push({ remote: remoteName(peer ?? {}), protocol: 'raw', reason: 'dropped', unacknowledged: 0 });
   }
 
   #hasEnded(socket: net.Socket, remote: string): void {
@@ -176,8 +188,12 @@ export class ConnectionEnder {
   #look(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    const now = performance.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const [socket, ending] of this.#endings) next = Math.min(next, this.#lookAt(socket, ending));
+    for (const [socket, ending] of this.#endings) {
+      if (ending.due <= now) ending.due = now + this.#lookAt(socket, ending);
+      next = Math.min(next, ending.due - now);
+    }
     if (next !== Number.POSITIVE_INFINITY) this.#lookAgainIn(next);
   }
 
@@ -188,16 +204,17 @@ export class ConnectionEnder {
     if (ending.step === 'lingering') return this.#lookAtLingering(socket, ending, now, lingerWait);
     const program = programSocket(socket);
     ending.seen = observe(socket, ending.seen);
-    if (responseOn(program) !== undefined || program.writableLength > 0) return LOOK_AT_LEAST;
-    if (ending.protocol === 'h2') return LOOK_AT_LEAST;
+    if (isBusy(socket, ending.protocol)) return LOOK_AT_LEAST;
     const quiet = quietFor(socket, ending.seen);
     if (quiet === undefined) return LOOK_AT_LEAST;
     const waited = ending.fromQueue ? Math.min(quiet, now - ending.since) : quiet;
     if (waited < idleWait) return idleWait - waited;
-    if (waited < LOSSY_SILENCE && isSilentAfterLoss(socket)) return LOSSY_SILENCE - waited;
+    if (waited < LONG_SILENCE && (isSilentAfterLoss(socket) || isHandshaking(ending.server, socket))) {
+      return LONG_SILENCE - waited;
+    }
     ending.step = 'lingering';
     ending.since = now;
-    if (ending.protocol === 'http/1.1') unhookParser(program, () => this.#countLate());
+    if (parserOn(program) !== undefined) unhookParser(program, () => this.#countLate());
     this.#surviveLateWrites(program);
     program.end();
     return lingerWait;

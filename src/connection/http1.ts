@@ -15,6 +15,7 @@ let wrapping: { readonly original: WriteHead; readonly wrapper: WriteHead } | un
  * is under way.
  */
 export function sayCloseOnResponses(servers: readonly net.Server[], signal: AbortSignal): void {
+  if (servers.length === 0) return;
   const closing = new Set(servers);
   underWay.add(closing);
   wrapWriteHead();

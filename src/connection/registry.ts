@@ -1,10 +1,13 @@
 import net from 'node:net';
 import type { ServerHttp2Session } from 'node:http2';
+import type { Peer } from './connection.ts';
 import { acceptorOf, activeHandles, httpSockets, serverOf, socketBelow } from '../node-fields.ts';
 
 /** What is known of one server's connections before a close begins. */
 interface ServerRecord {
   readonly sessions: Set<ServerHttp2Session>;
+  /** Connections from before the server was known: nobody has seen whether their TLS handshakes are done. */
+  readonly strangers: WeakSet<net.Socket>;
   /** Set while a close wants to hear of new ones. */
   onSession: ((session: ServerHttp2Session) => void) | undefined;
 }
@@ -73,10 +76,23 @@ export function programSocket(socket: net.Socket): net.Socket {
   return secureSockets.get(socket) ?? socket;
 }
 
+/** Whether the client of a TLS server has begun its handshake, which may take long: a program may fetch the certificate. */
+export function isHandshaking(server: net.Server, socket: net.Socket): boolean {
+  if (!isTlsServer(server) || socket.bytesRead === 0) return false;
+  return !secureSockets.has(socket) && !recordOf(server).strangers.has(socket);
+}
+
+/** Tells of connections that Node closes at once because of the server's maxConnections, until `signal` aborts. */
+export function watchDrops(server: net.Server, onDrop: (peer: Peer | undefined) => void, signal: AbortSignal): void {
+  server.on('drop', onDrop);
+  signal.addEventListener('abort', () => server.off('drop', onDrop));
+}
+
 function recordOf(server: net.Server): ServerRecord {
   const known = records.get(server);
   if (known !== undefined) return known;
-  const record: ServerRecord = { sessions: new Set(), onSession: undefined };
+  const strangers = new WeakSet(isTlsServer(server) ? connectionsOf(server) : []);
+  const record: ServerRecord = { sessions: new Set(), strangers, onSession: undefined };
   records.set(server, record);
   if (isTlsServer(server)) {
     server.prependListener('secureConnection', rememberSecure);

@@ -5,7 +5,7 @@ import type { Listener } from './listener.ts';
 
 /** How a drain goes on and when it stops. */
 export interface DrainLimits {
-  /** Who was queued when the gate shut. */
+  /** Who was queued when the gate shut, and can be accepted by nobody but us. */
   readonly queued: number;
   /** How long handshakes may take, in milliseconds. */
   readonly handshakeWait: number;
@@ -34,8 +34,6 @@ export interface LeftInQueues {
   readonly unaccepted: number;
 }
 
-const NOBODY: LeftInQueues = { abandoned: 0, unaccepted: 0 };
-
 /**
  * Lets the program go on accepting until nothing waits in the kernel, or until `handshakeWait` is over and only
  * handshakes that did not complete are left.
@@ -58,11 +56,11 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
       // Whoever left the half-open ones before the dump is in the queue by now.
       const isEmpty = halfOpen === 0 && (await queue.length()) === 0;
       // A SYN or an ACK that another processor had in hand when we looked is seen at the second look.
-      if (isEmpty && seenEmpty) return NOBODY;
+      if (isEmpty && seenEmpty) return queue.lost(0);
       seenEmpty = isEmpty;
     }
-    if (queued === 0 && halfOpen > 0 && waited >= limits.handshakeWait) return { abandoned: halfOpen, unaccepted: 0 };
-    if (limits.signal.aborted) return leaveAtDeadline(listener);
+    if (queued === 0 && halfOpen > 0 && waited >= limits.handshakeWait) return queue.lost(halfOpen);
+    if (limits.signal.aborted) return leaveAtDeadline(listener, queue);
     await pause(limits.signal);
   }
   return queue.lost(halfOpen);
@@ -77,34 +75,42 @@ async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<L
   const queue = watchQueue(listener, limits);
   while (listener.isOpen() && !limits.signal.aborted && performance.now() - began < limits.handshakeWait) {
     const queued = await queue.length();
-    if (queued === 0) return NOBODY;
+    if (queued === 0) return queue.lost(0);
     // The loop accepts one client a turn, and a look at /proc may take as long as a hundred turns.
     for (let client = 0; client < queued && !limits.signal.aborted; client++) await turn();
     await pause(limits.signal);
   }
-  return listener.isOpen() ? leaveAtDeadline(listener) : queue.lost(0);
+  return listener.isOpen() ? leaveAtDeadline(listener, queue) : queue.lost(0);
 }
 
-/** A queue that is looked at again and again, and what was lost of it when the program closed the listener meanwhile. */
+/** A queue that is looked at again and again, and what was lost of it. */
 interface WatchedQueue {
   readonly length: () => Promise<number>;
   readonly lost: (halfOpen: number) => LeftInQueues;
 }
 
 function watchQueue(listener: Listener, { queued: queuedAtGate, over }: DrainLimits): WatchedQueue {
+  const { server } = listener;
+  let arrived = 0;
   let remaining = queuedAtGate;
-  const countAccepted = (): void => {
+  const countArrival = (): void => {
+    arrived += 1;
     remaining -= 1;
   };
-  listener.server.prependListener('connection', countAccepted);
-  over.addEventListener('abort', () => listener.server.off('connection', countAccepted));
+  server.prependListener('connection', countArrival);
+  server.prependListener('drop', countArrival);
+  over.addEventListener('abort', () => {
+    server.off('connection', countArrival);
+    server.off('drop', countArrival);
+  });
   return {
     length: async () => {
-      const queued = await queuedNow(listener);
-      if (listener.isOpen()) remaining = queued;
-      return queued;
+      const queued = listener.isOpen() ? countQueued(listener) : undefined;
+      if (queued !== undefined) remaining = queued;
+      return queued ?? (await countByTurns(listener));
     },
-    lost: (halfOpen) => ({ abandoned: halfOpen, unaccepted: Math.max(0, remaining) }),
+    // Those that have left the queue and did not arrive were thrown away: libuv does that when it has no descriptor left.
+    lost: (halfOpen) => ({ abandoned: halfOpen, unaccepted: Math.max(0, remaining, queuedAtGate - arrived) }),
   };
 }
 
@@ -112,15 +118,12 @@ function watchQueue(listener: Listener, { queued: queuedAtGate, over }: DrainLim
  * A close whose time is up still serves who is queued: a turn of the loop for each, in which one is accepted, and some for
  * the last one to be read, answered and ended; at most `LAST_TURNS` milliseconds of them.
  */
-async function leaveAtDeadline(listener: Listener): Promise<LeftInQueues> {
+async function leaveAtDeadline(listener: Listener, queue: WatchedQueue): Promise<LeftInQueues> {
   const end = performance.now() + LAST_TURNS;
-  const turns = (await queuedNow(listener)) + TURNS_TO_SERVE;
+  const turns = (await queue.length()) + TURNS_TO_SERVE;
   for (let turnsTaken = 0; turnsTaken < turns && performance.now() < end; turnsTaken++) await turn();
-  return { abandoned: countHalfOpen(listener), unaccepted: countQueued(listener) ?? 0 };
-}
-
-async function queuedNow(listener: Listener): Promise<number> {
-  return countQueued(listener) ?? (await countByTurns(listener));
+  await queue.length();
+  return queue.lost(countHalfOpen(listener));
 }
 
 async function pause(signal: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { countHalfOpen, countQueued } from './count-queues.ts';
 import { drainQueues, type LeftInQueues } from './drain-queues.ts';
 import { type Gate, makeRoom, type ShutGate, shutGate } from './gate.ts';
 import type { Listener } from './listener.ts';
-import { findSharing, type Sharing } from './sharing.ts';
+import { findSharing, isServedByOthers, type Sharing } from './sharing.ts';
 
 /** How to end a listener. Times are in milliseconds. */
 export interface EndListenerOptions {
@@ -30,8 +30,8 @@ export interface GateState extends ShutGate {
   readonly cookies: number;
   /** Connections accepted from now on inherit the filter of a held gate. */
   readonly filtered: boolean;
-  /** It counts as shared, and nobody was found to share it with. */
-  readonly isDoubt: boolean;
+  /** Of one that counts as shared: whether somebody was found who holds it, too. */
+  readonly holder: Sharing['holder'];
 }
 
 /** What became of a listener. */
@@ -43,9 +43,9 @@ export interface EndedListener extends GateState, LeftInQueues {
 const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
 
 /**
- * Shuts the gate, lets the program empty the queues, closes the listener: together with the others, for there are
- * frameworks that close them all, queues or not, when they hear that the first has closed. The gate is shut before this function first
- * waits, unless SYN cookies may be out; what takes longer comes after that, when other listeners' gates are shut, too.
+ * Shuts the gate, lets the program empty the queues, closes the listener: together with the others, for some frameworks
+ * close all of theirs, queues or not, when the first has closed. The gate is shut before this function first waits,
+ * unless SYN cookies may be out; what takes longer comes after that, when other listeners' gates are shut, too.
  */
 export async function endListener(listener: Listener, options: EndListenerOptions): Promise<EndedListener> {
   const state = await shutGateAt(listener, options);
@@ -59,11 +59,12 @@ export async function endListener(listener: Listener, options: EndListenerOption
 }
 
 async function leaveQueues(listener: Listener, state: GateState, options: EndListenerOptions): Promise<LeftInQueues> {
-  // Shared with nobody that was found, the queue may be ours alone: it is served as well as one can without a gate.
-  if (state.gate === 'shared' && !state.isDoubt) return LEFT_TO_THE_OTHERS;
+  // Shared with nobody that can be found, the queue may be ours alone: it is served as well as one can without a gate.
+  if (state.gate === 'shared' && isServedByOthers(listener, state.holder)) return LEFT_TO_THE_OTHERS;
   const { handshakeWait, signal, over } = options;
-  const gate = state.gate === 'shared' ? 'none' : state.gate;
-  return drainQueues(listener, gate, { queued: state.queued, handshakeWait, signal, over });
+  // Of what somebody else may accept nobody can tell what was lost.
+  if (state.gate === 'shared') return drainQueues(listener, 'none', { queued: 0, handshakeWait, signal, over });
+  return drainQueues(listener, state.gate, { queued: state.queued, handshakeWait, signal, over });
 }
 
 function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
@@ -104,7 +105,7 @@ function shutNow(
     queued: countQueued(listener) ?? 0,
     cookies,
     filtered: filtered || shut.gate === 'hold',
-    isDoubt: sharing?.isDoubt === true,
+    holder: sharing?.holder ?? 'not found',
   };
   if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
   options.onGate?.(state);

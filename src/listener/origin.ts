@@ -6,6 +6,8 @@ import type { Listener } from './listener.ts';
 export interface Origin {
   /** Why it came from somebody else, who may listen on it too; undefined if it did not. */
   readonly sharedBecause: string | undefined;
+  /** It is the cluster primary's, which holds it as long as it lives. */
+  readonly heldByPrimary: boolean;
   /** This process bound it, so that others can have it from here only. False where nobody can tell. */
   readonly isBoundHere: boolean;
 }
@@ -14,16 +16,12 @@ export interface Origin {
 export function findOrigin(listener: Listener, exclusive: boolean): Origin {
   const how = originOf(listener.server);
   const isBoundHere = how === 'port' || how === 'path';
-  return { sharedBecause: whyNotOurs(listener, how, exclusive, isBoundHere), isBoundHere };
+  const heldByPrimary = cluster.isWorker && !exclusive;
+  const sharedBecause = heldByPrimary ? "a cluster worker's listener" : whyNotOurs(listener, how, isBoundHere);
+  return { sharedBecause, heldByPrimary, isBoundHere };
 }
 
-function whyNotOurs(
-  listener: Listener,
-  how: ReturnType<typeof originOf>,
-  exclusive: boolean,
-  isBoundHere: boolean,
-): string | undefined {
-  if (cluster.isWorker && !exclusive) return "a cluster worker's listener";
+function whyNotOurs(listener: Listener, how: ReturnType<typeof originOf>, isBoundHere: boolean): string | undefined {
   if (how === 'descriptor') return 'it came to listen as a descriptor or handle';
   const fd = listener.descriptor();
   return !isBoundHere && fd !== undefined && isPassedBySupervisor(fd) ? 'LISTEN_FDS names it' : undefined;

@@ -1,5 +1,5 @@
 import { inodeOf } from '../linux/descriptors.ts';
-import { descendsFrom, findHolders } from '../linux/holders.ts';
+import { findHolders, type HolderSearch } from '../linux/holders.ts';
 import type { Listener } from './listener.ts';
 import { findOrigin } from './origin.ts';
 import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './watch.ts';
@@ -7,8 +7,8 @@ import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './watch.ts';
 /** Why a listener counts as shared with another process. */
 export interface Sharing {
   readonly reason: string;
-  /** Nobody was found who holds it, but somebody may: nobody can be relied on to serve its queue. */
-  readonly isDoubt: boolean;
+  /** Whether a process was found that holds it, and will serve its queue. `not looked for`: it came from somebody else. */
+  readonly holder: 'found' | 'not found' | 'not looked for';
 }
 
 /** How long the processes of the host may be searched for other holders, in milliseconds. */
@@ -21,23 +21,38 @@ const SEARCH_LIMIT = 50;
 export function findSharing(listener: Listener): Sharing | undefined {
   const { server } = listener;
   const sighting = sightingOf(server);
-  const { sharedBecause, isBoundHere } = sighting?.origin ?? findOrigin(listener, sighting?.exclusive === true);
-  if (sharedBecause !== undefined) return { reason: sharedBecause, isDoubt: false };
+  const origin = sighting?.origin ?? findOrigin(listener, sighting?.exclusive === true);
+  if (origin.sharedBecause !== undefined) {
+    return { reason: origin.sharedBecause, holder: origin.heldByPrimary ? 'found' : 'not looked for' };
+  }
   const fd = listener.descriptor();
   if (fd === undefined) return undefined;
   // Bound here, it can have come to others by children of ours only, or by a message to our parent.
-  const mayBeAnywhere = !isBoundHere || mayHavePassedUp(server);
-  return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, mayBeAnywhere) : undefined;
+  const mayBeAnywhere = !origin.isBoundHere || mayHavePassedUp(server);
+  return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, !mayBeAnywhere) : undefined;
 }
 
-function searchForHolders(fd: number, mayBeAnywhere: boolean): Sharing | undefined {
+/**
+ * Whether somebody else will serve the queue of a shared listener. Whoever passed it to us may have closed it since, so one
+ * that came from somebody else is looked for only now: its gate stays open anyhow.
+ */
+export function isServedByOthers(listener: Listener, holder: Sharing['holder']): boolean {
+  if (holder !== 'not looked for') return holder === 'found';
+  const fd = listener.descriptor();
+  if (fd === undefined) return true;
   try {
-    const search = findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, onlyYounger: !mayBeAnywhere });
-    const { holders, unreadable } = search;
-    if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, isDoubt: false };
-    if (!search.finished) return doubt(`the search for other holders took longer than ${SEARCH_LIMIT} ms`);
-    if (search.hidden) return doubt('/proc hides the processes of other users (hidepid)');
-    const suspects = unreadable.filter((pid) => mayBeAnywhere || descendsFrom(pid, process.pid));
+    return search(fd, false).holders.length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function searchForHolders(fd: number, onlyOurs: boolean): Sharing | undefined {
+  try {
+    const { holders, suspects, finished, hidden } = search(fd, onlyOurs);
+    if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holder: 'found' };
+    if (!finished) return doubt(`the search for other holders took longer than ${SEARCH_LIMIT} ms`);
+    if (hidden) return doubt('/proc hides the processes of other users (hidepid)');
     if (suspects.length === 0) return undefined;
     return doubt(`process ${suspects.join(', ')} may hold it and cannot be looked into`);
   } catch (error) {
@@ -45,6 +60,10 @@ function searchForHolders(fd: number, mayBeAnywhere: boolean): Sharing | undefin
   }
 }
 
+function search(fd: number, onlyOurs: boolean): HolderSearch {
+  return findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, onlyOurs });
+}
+
 function doubt(reason: string): Sharing {
-  return { reason, isDoubt: true };
+  return { reason, holder: 'not found' };
 }

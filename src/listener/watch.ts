@@ -1,6 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
-import { hasChildren } from '../linux/holders.ts';
+import { hasChildren } from '../linux/processes.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/proc-net.ts';
 import { countListenDrops } from '../linux/sockets.ts';

@@ -6,7 +6,8 @@ import net from 'node:net';
 import { IPPROTO_TCP, TCP_INFO } from '../../src/linux/constants.ts';
 import { type ListeningDescriptor, listeningDescriptors } from '../../src/linux/descriptors.ts';
 import { attachSynFilter, detachFilter } from '../../src/linux/filter.ts';
-import { descendsFrom, findHolders } from '../../src/linux/holders.ts';
+import { findHolders } from '../../src/linux/holders.ts';
+import { descendsFrom, readStat } from '../../src/linux/processes.ts';
 import { SystemCallError } from '../../src/linux/libc.ts';
 import { readOption } from '../../src/linux/sockets.ts';
 import { countRetransmissions } from '../../src/linux/tcp-info.ts';
@@ -33,7 +34,25 @@ const programs: Readonly<Record<string, () => Promise<unknown>>> = {
   'listeners-as-nobody': async () => seeListeners(becomeNobody),
   'holders-as-nobody': async () => {
     becomeNobody();
-    return findHolders(1, { limit: 60_000, onlyYounger: false });
+    return findHolders(1, { limit: 60_000, onlyOurs: false });
+  },
+  'suspects-as-nobody': async () => {
+    becomeNobody();
+    return {
+      all: findHolders(1, { limit: 60_000, onlyOurs: false }),
+      ours: findHolders(1, { limit: 60_000, onlyOurs: true }),
+    };
+  },
+  'zombie-as-nobody': async () => {
+    becomeNobody();
+    const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
+    await once(child, 'spawn');
+    const pid = child.pid ?? 0;
+    child.kill('SIGKILL');
+    // Node waits for it in a later turn of the loop.
+    while (readStat(pid)?.state !== 'Z');
+    const { suspects } = findHolders(1, { limit: 60_000, onlyOurs: true });
+    return { unreadable: codeOf(() => readdirSync(`/proc/${pid}/fd`)), isSuspect: suspects.includes(pid) };
   },
   'filter-as-nobody': attachAsNobody,
   'connect-with-ecn': connectWithEcn,
@@ -45,6 +64,15 @@ const programs: Readonly<Record<string, () => Promise<unknown>>> = {
     return { pid: process.pid, descends };
   },
 };
+
+function codeOf(call: () => unknown): string | undefined {
+  try {
+    call();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  }
+}
 
 async function seeListeners(before: () => void = () => {}): Promise<ListenerSight> {
   const { server, port } = await listening();
