@@ -14,6 +14,7 @@ const FILES = [
   'close/sharing',
   'close/sharing-in-doubt',
   'close/unix',
+  'close/waiting-clients',
   'close/without-koffi',
   'connection/http1',
   'connection/registry',

@@ -157,25 +157,48 @@ describe('a close', () => {
     );
   });
 
-  it('reports what onProgress throws, and is not harmed by it', async (t) => {
-    const { server, client, answer } = await startBusy(t);
-    const cause = new Error('a mistake');
-    const close = gracefulClose(server, {
-      ...SOON,
+  const cause = new Error('a mistake');
+  const mistakes: readonly { readonly how: string; readonly onProgress: () => void }[] = [
+    {
+      how: 'throws',
       onProgress: () => {
         throw cause;
       },
+    },
+    { how: 'rejects with', onProgress: () => Promise.reject(cause) },
+  ];
+  for (const { how, onProgress } of mistakes) {
+    it(`reports what onProgress ${how}, and is not harmed by it`, async (t) => {
+      const { server, client, answer } = await startBusy(t);
+      const close = gracefulClose(server, { ...SOON, onProgress });
+      answer();
+      const report = await close;
+      assert.equal(await client.answer, 'HTTP/1.1 200 OK');
+      assert.equal(report.outcome, 'complete');
+      assert(report.errors.length > 0);
+      for (const error of report.errors) {
+        assert(error instanceof LastCallError);
+        assert.equal(error.code, 'ERR_CALLBACK');
+        assert.equal(error.cause, cause);
+      }
     });
-    answer();
-    const report = await close;
-    assert.equal(await client.answer, 'HTTP/1.1 200 OK');
-    assert.equal(report.outcome, 'complete');
-    assert(report.errors.length > 0);
-    for (const error of report.errors) {
-      assert(error instanceof LastCallError);
-      assert.equal(error.code, 'ERR_CALLBACK');
-      assert.equal(error.cause, cause);
-    }
+  }
+
+  it('may have its signal in common with many others', async (t) => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning);
+    process.on('warning', warned);
+    t.after(() => process.off('warning', warned));
+    const abort = new AbortController();
+    const busy = await Promise.all(Array.from({ length: 15 }, () => startBusy(t)));
+    const closes = busy.map(({ server }) => gracefulClose(server, { signal: abort.signal }));
+    abort.abort();
+    for (const close of closes)
+      assert.deepEqual(
+        (await close).connections.cut.map(({ reason }) => reason),
+        ['aborted'],
+      );
+    assert.deepEqual(warnings, []);
   });
 
   it('leaves no descriptor, no timer and no word on stderr: the process ends by itself', async (t) => {

@@ -21,13 +21,20 @@ describe('a connection that was accepted by one server and handed to another', (
     return { web, front: await startServer(t, front) };
   };
 
-  for (const which of ['front', 'web'] as const) {
-    it(`is brought to its end by a close of the one that ${which === 'web' ? 'serves' : 'accepted'} it`, async (t) => {
+  for (const { closed, which } of [
+    { closed: 'the one that accepted it', which: ['front'] },
+    { closed: 'the one that serves it', which: ['web'] },
+    { closed: 'both', which: ['front', 'web'] },
+  ] as const) {
+    it(`is brought to its end, and counted once, by a close of ${closed}`, async (t) => {
       const servers = await start(t);
       const asked = once(servers.web, 'request');
       const client = ask(portOf(servers.front), 'keep-alive');
       const [, response] = await asked;
-      const close = gracefulClose(servers[which], SOON);
+      const close = gracefulClose(
+        which.map((name) => servers[name]),
+        SOON,
+      );
       response.end('served');
       assert.equal(await client.answer, OK);
       const { outcome, connections } = await close;
@@ -68,6 +75,53 @@ describe('a queued client', () => {
       Array.from({ length: CLIENTS }, () => OK),
     );
     assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', CLIENTS]);
+  });
+
+  it('that the server drops, having enough, is named as cut', async (t) => {
+    const enough = 10;
+    const waiting: http.ServerResponse[] = [];
+    let dropped = 0;
+    const answerWhenAllCame = (): void => {
+      if (waiting.length + dropped < CLIENTS) return;
+      for (const response of waiting) response.end('served');
+    };
+    const server = await startHttp(t, (_, response) => {
+      waiting.push(response);
+      answerWhenAllCame();
+    });
+    server.maxConnections = enough;
+    server.on('drop', () => {
+      dropped += 1;
+      answerWhenAllCame();
+    });
+    const answers = blockUntilQueued(t, portOf(server), CLIENTS, 0);
+    const { outcome, connections } = await gracefulClose(server, SOON);
+    assert.equal((await answers).filter((answer) => answer === OK).length, enough);
+    assert.deepEqual([outcome, connections.fromQueues, connections.ended], ['forced', CLIENTS, enough]);
+    assert.equal(connections.cut.length, CLIENTS - enough);
+    for (const { remote, reason } of connections.cut) {
+      assert.match(remote, /^127\.0\.0\.1:\d+$/);
+      assert.equal(reason, 'dropped');
+    }
+  });
+
+  it('that is thrown away because no descriptor is left is named as cut', async (t) => {
+    const program = startProgram(t, 'call-without-descriptors.js');
+    const { port = 0 } = await program.next('listening');
+    const clients = Array.from({ length: 5 }, () => ask(port));
+    await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
+    program.order('close');
+    const { report } = await program.next('closed');
+    const answers = await Promise.all(clients.map(({ answer }) => answer));
+    // A descriptor may come free, and let one of them in.
+    const lost = answers.filter((answer) => answer !== OK).length;
+    assert(lost > 0, 'all were served');
+    assert.deepEqual([report?.outcome, report?.listeners[0]?.queued], ['forced', 5]);
+    assert.equal(report?.connections.ended, 5 - lost);
+    assert.deepEqual(
+      report?.connections.cut.map(({ reason }) => reason),
+      Array.from({ length: lost }, () => 'never accepted'),
+    );
   });
 
   it('that is reset because the program closed the server itself is named as cut', async (t) => {

@@ -119,6 +119,26 @@ describe('a listener that a child of another user may hold', { skip: needsRoot }
   });
 });
 
+describe('a listener that came from a parent who has closed it since', () => {
+  it('is not gated, and everyone in its queue is served before it closes', async (t) => {
+    const { closing, port } = await start(t, 'share-given-away.js');
+    const answers = await queueClients(port);
+    const { listeners, connections, outcome } = await closing.close(SOON);
+    assert.equal(listeners[0]?.gate, 'shared');
+    assert.equal(listeners[0]?.reason, 'it came to listen as a descriptor or handle');
+    assert.deepEqual([listeners[0]?.queued, connections.fromQueues, outcome], [CLIENTS, CLIENTS, 'complete']);
+    assert.deepEqual(new Set(await Promise.all(answers)), new Set(['HTTP/1.1 200 OK']));
+  });
+
+  it('has its control: a plain close resets those in its queue', async (t) => {
+    const { closing, port } = await start(t, 'share-given-away.js');
+    const answers = await queueClients(port);
+    closing.order('plain');
+    const resets = (await Promise.all(answers)).filter((answer) => answer === 'ECONNRESET');
+    assert(resets.length >= 50, `${resets.length} of ${CLIENTS} were reset`);
+  });
+});
+
 /** Clients that the kernel has let in, each with its request sent, and what each will get. */
 async function queueClients(port: number): Promise<readonly Promise<string>[]> {
   const clients = Array.from({ length: CLIENTS }, () => ask(port));
@@ -134,6 +154,19 @@ describe('a listener where /proc is empty', { skip: needsRoot }, () => {
 
   it('has its control: without a child there is nothing to search for, and it is gated', async (t) => {
     await assertGated(await start(t, 'share-by-message-up.js', { args: ['keep'], withoutProc: true }));
+  });
+});
+
+describe('a listener where /proc is that of an outer namespace of processes', { skip: needsRoot }, () => {
+  const options = { aloneInProc, inOuterProc: true };
+
+  it('is not taken for shared with ourselves', async (t) => {
+    await assertGated(await start(t, 'share-by-message.js', { ...options, args: ['keep'] }));
+  });
+
+  it('is not gated where a child holds it', async (t) => {
+    const started = await start(t, 'share-by-message.js', options);
+    await assertLeftToTheOther(started, /^process \d+ holds it too$/);
   });
 });
 

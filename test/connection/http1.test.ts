@@ -49,6 +49,20 @@ const HEADS: readonly { readonly way: string; readonly write: (response: http.Se
   },
 ];
 
+describe('a server that begins to listen', () => {
+  it('leaves writeHead as Node made it', async (t) => {
+    // The first one of this process: a close is rehearsed now.
+    const server = http.createServer();
+    const { writeHead } = http.ServerResponse.prototype;
+    t.after(() => server.close());
+    const seen: unknown[] = [];
+    server.on('listening', () => seen.push(http.ServerResponse.prototype.writeHead));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    seen.push(http.ServerResponse.prototype.writeHead);
+    assert.deepEqual([seen.length, seen[0] === writeHead, seen[1] === writeHead], [2, true, true]);
+  });
+});
+
 describe('a response during a close', () => {
   for (const { way, write } of HEADS) {
     it(`carries \`Connection: close\` once, and its other headers, ${way}`, async (t) => {
