@@ -204,7 +204,7 @@ export class ConnectionEnder {
     if (ending.step === 'lingering') return this.#lookAtLingering(socket, ending, now, lingerWait);
     const program = programSocket(socket);
     ending.seen = observe(socket, ending.seen);
-    if (isBusy(socket, ending.protocol)) return LOOK_AT_LEAST;
+    if (isBusy(ending.server, socket, ending.protocol)) return LOOK_AT_LEAST;
     const quiet = quietFor(socket, ending.seen);
     if (quiet === undefined) return LOOK_AT_LEAST;
     const waited = ending.fromQueue ? Math.min(quiet, now - ending.since) : quiet;

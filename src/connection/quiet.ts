@@ -2,9 +2,9 @@ import type net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { unreadBytes } from '../linux/sockets.ts';
 import { countRetransmissions, millisecondsQuiet } from '../linux/tcp-info.ts';
-import { descriptorOf, parserOn, responseOn } from '../node-fields.ts';
+import { descriptorOf, responseOn } from '../node-fields.ts';
 import { type Protocol, unacknowledged } from './connection.ts';
-import { programSocket } from './registry.ts';
+import { isUpgraded, programSocket } from './registry.ts';
 
 /** How much had moved on a connection at some time, for where the kernel keeps no clock (Unix sockets, no FFI). */
 export interface Movement {
@@ -19,13 +19,12 @@ export function observe(socket: net.Socket, before: Movement | undefined): Movem
 }
 
 /** Whether the protocol, or Node, shows that something is still to come on the connection from our side. */
-export function isBusy(socket: net.Socket, protocol: Protocol): boolean {
+export function isBusy(server: net.Server, socket: net.Socket, protocol: Protocol): boolean {
   const program = programSocket(socket);
   if (responseOn(program) !== undefined || program.writableLength > 0) return true;
   // Node ends the socket of a session that is over.
   if (protocol === 'h2') return !program.writableEnded;
-  // An upgrade that was not answered yet.
-  if (protocol === 'http/1.1') return parserOn(program) === undefined && program.bytesWritten === 0;
+  if (protocol === 'http/1.1') return isUpgraded(server, socket) && program.bytesRead > 0 && program.bytesWritten === 0;
   // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
   return program.readableEnded && !program.writableEnded;
 }

@@ -1,7 +1,7 @@
 import net from 'node:net';
 import type { ServerHttp2Session } from 'node:http2';
 import type { Peer } from './connection.ts';
-import { acceptorOf, activeHandles, httpSockets, serverOf, socketBelow } from '../node-fields.ts';
+import { acceptorOf, activeHandles, httpSockets, parserOn, serverOf, socketBelow } from '../node-fields.ts';
 
 /** What is known of one server's connections before a close begins. */
 interface ServerRecord {
@@ -80,6 +80,13 @@ export function programSocket(socket: net.Socket): net.Socket {
 export function isHandshaking(server: net.Server, socket: net.Socket): boolean {
   if (!isTlsServer(server) || socket.bytesRead === 0) return false;
   return !secureSockets.has(socket) && !recordOf(server).strangers.has(socket);
+}
+
+/** Whether a connection of an HTTP/1.1 server speaks something else by now: Node has taken its parser off. */
+export function isUpgraded(server: net.Server, socket: net.Socket): boolean {
+  const program = programSocket(socket);
+  // Under TLS, and its handshake not done yet, there has been none.
+  return parserOn(program) === undefined && (!isTlsServer(server) || program !== socket);
 }
 
 /** Tells of connections that Node closes at once because of the server's maxConnections, until `signal` aborts. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
+import https from 'node:https';
 import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import tls from 'node:tls';
@@ -76,6 +77,26 @@ describe('a client that waits for longer than quiet connections are left alone',
     assert.equal(await textOf(client), 'served');
     assert.equal((await close).outcome, 'complete');
   });
+});
+
+describe('a client that never says a word', () => {
+  const certificate = makeCertificate();
+  for (const { kind, create } of [
+    { kind: 'a tls server', create: () => tls.createServer(certificate) },
+    { kind: 'an https server', create: () => https.createServer(certificate) },
+    { kind: 'an http server', create: () => http.createServer() },
+  ]) {
+    it(`does not hold ${kind} up to its deadline`, async (t) => {
+      const server = await startServer(t, create());
+      server.on('connection', (socket) => socket.on('error', () => {}));
+      const accepted = once(server, 'connection');
+      const silent = await startIdle(t, net.connect(portOf(server), '127.0.0.1'));
+      await accepted;
+      const { outcome, connections } = await gracefulClose(server, { ...SOON, deadline: 30_000 });
+      assert.deepEqual([outcome, connections.ended, connections.cut], ['complete', 1, []]);
+      await silent.ended;
+    });
+  }
 });
 
 describe('a tunnel', () => {
