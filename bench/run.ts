@@ -21,8 +21,8 @@ export const FULL: Size = {
   stops: 7,
   queues: 5,
   queueSizes: [100, 1_000, 4_000],
-  servingSets: 10,
-  servingRounds: 12,
+  servingSets: 18,
+  servingRounds: 6,
   requestsPerRound: 4_000,
   imports: 15,
 };

@@ -1,6 +1,5 @@
 import { runAnywhere, startOnFirstProcessor } from './affinity.ts';
 import { runStorm } from '../src/storm/storm.ts';
-import type { Contender } from './contenders.ts';
 import type { Run } from './run.ts';
 import { ServerProcess } from './server-process.ts';
 import { median, type Spread, spreadOf } from './statistics.ts';
@@ -19,11 +18,16 @@ export interface ServingFigures {
   readonly noise: Spread;
 }
 
-interface Round {
-  readonly plain: number;
-  readonly lastcall: number;
-  readonly control: number;
+/** What the servers of a set come to, against the plain one: the medians of its rounds. */
+interface SetFigures {
+  readonly without: number;
+  readonly with: number;
+  readonly ratio: number;
+  readonly noise: number;
 }
+
+const ROLES = ['plain', 'lastcall', 'control'] as const;
+type Role = (typeof ROLES)[number];
 
 /**
  * Fresh servers for each set, for two processes of the same program differ by themselves. They have a processor of their
@@ -41,41 +45,50 @@ export async function measureServing(run: Run): Promise<readonly ServingFigures[
 }
 
 async function measureKind(title: string, keepAlive: boolean, run: Run): Promise<ServingFigures> {
-  const rounds: Round[] = [];
+  const sets: SetFigures[] = [];
   for (let set = 1; set <= run.servingSets; set++) {
     run.progress(`CPU time per request, ${title}: set ${set} of ${run.servingSets}`);
-    rounds.push(...(await measureSet(keepAlive, set, run)));
+    sets.push(await measureSet(keepAlive, set, run));
   }
   return {
     title,
-    without: median(rounds.map(({ plain }) => plain)),
-    with: median(rounds.map(({ lastcall }) => lastcall)),
-    ratio: spreadOf(rounds.map(({ plain, lastcall }) => lastcall / plain)),
-    noise: spreadOf(rounds.map(({ plain, control }) => control / plain)),
+    without: median(sets.map((set) => set.without)),
+    with: median(sets.map((set) => set.with)),
+    ratio: spreadOf(sets.map(({ ratio }) => ratio)),
+    noise: spreadOf(sets.map(({ noise }) => noise)),
   };
 }
 
-async function measureSet(keepAlive: boolean, set: number, run: Run): Promise<readonly Round[]> {
-  const contenders: readonly Contender[] = ['close', 'lastcall', 'close'];
+async function measureSet(keepAlive: boolean, set: number, run: Run): Promise<SetFigures> {
+  // Who is started first, and who goes first in a round, is another each time. Nobody goes twice running: the second
+  // time it would find its caches warm.
+  const roles = rotate(ROLES, set);
   const servers = await startOnFirstProcessor(() =>
-    Promise.all(contenders.map((contender) => ServerProcess.start(contender, run.signal))),
+    Promise.all(roles.map(async (role) => ({ role, server: await startAs(role, run.signal) }))),
   );
-  const [plain, lastcall, control] = servers;
-  if (plain === undefined || lastcall === undefined || control === undefined) throw new Error('A server is missing');
-  const measure = (server: ServerProcess): Promise<number> => cpuPerRequest(server, keepAlive, run);
-
-  for (const server of servers) await measure(server);
-  const rounds: Round[] = [];
+  for (const { server } of servers) await cpuPerRequest(server, keepAlive, run);
+  const rounds: Record<Role, number>[] = [];
   for (let round = 0; round < run.servingRounds; round++) {
-    // Who goes first changes from round to round.
-    const order = (set + round) % 2 === 0 ? [plain, lastcall, control] : [control, lastcall, plain];
-    const cpu = new Map<ServerProcess, number>();
-    for (const server of order) cpu.set(server, await measure(server));
-    const of = (server: ServerProcess): number => cpu.get(server) ?? Number.NaN;
-    rounds.push({ plain: of(plain), lastcall: of(lastcall), control: of(control) });
+    const cpu = { plain: Number.NaN, lastcall: Number.NaN, control: Number.NaN };
+    for (const { role, server } of rotate(servers, round)) cpu[role] = await cpuPerRequest(server, keepAlive, run);
+    rounds.push(cpu);
   }
-  await Promise.all(servers.map((server) => server.end()));
-  return rounds;
+  await Promise.all(servers.map(({ server }) => server.end()));
+  return {
+    without: median(rounds.map(({ plain }) => plain)),
+    with: median(rounds.map(({ lastcall }) => lastcall)),
+    ratio: median(rounds.map(({ plain, lastcall }) => lastcall / plain)),
+    noise: median(rounds.map(({ plain, control }) => control / plain)),
+  };
+}
+
+function startAs(role: Role, signal: AbortSignal): Promise<ServerProcess> {
+  return ServerProcess.start(role === 'lastcall' ? 'lastcall' : 'close', signal);
+}
+
+function rotate<T>(list: readonly T[], by: number): readonly T[] {
+  const start = by % list.length;
+  return [...list.slice(start), ...list.slice(0, start)];
 }
 
 /** Microseconds of CPU. */
