@@ -48,7 +48,7 @@ const INSTALLERS: Readonly<Record<Contender, (server: http.Server) => Promise<St
     return gracefulShutdown(server, { forceExit: false });
   },
   lastcall: async (server) => {
-    const { gracefulClose } = await import('../src/index.ts');
+    const { gracefulClose } = await import('lastcall');
     return async () => {
       await gracefulClose(server);
     };

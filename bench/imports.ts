@@ -21,7 +21,7 @@ export interface ImportFigures extends ImportProbe {
 }
 
 const MODULES: readonly { readonly title: string; readonly module: string }[] = [
-  { title: 'lastcall', module: new URL('../src/index.js', import.meta.url).href },
+  { title: 'lastcall', module: 'lastcall' },
   { title: 'http-terminator', module: 'http-terminator' },
   { title: 'stoppable', module: 'stoppable' },
   { title: 'http-graceful-shutdown', module: 'http-graceful-shutdown' },

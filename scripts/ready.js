@@ -12,9 +12,16 @@ const at = (...parts) => join(root, ...parts);
 if (isOlder(at('node_modules', '.package-lock.json'), [at('package-lock.json')])) {
   run('Installing what is missing', 'npm', ['install', '--no-audit', '--no-fund', '--loglevel=error']);
 }
-const stamp = at('dist', 'src', 'index.js');
-if (isOlder(stamp, [at('tsconfig.json'), ...['src', 'test', 'bench'].flatMap((folder) => filesUnder(at(folder)))])) {
+const stamp = at('dist', 'lib', 'index.js');
+if (
+  isOlder(stamp, [
+    at('tsconfig.json'),
+    at('scripts', 'bundle.js'),
+    ...['src', 'test', 'bench'].flatMap((folder) => filesUnder(at(folder))),
+  ])
+) {
   run('Building', process.execPath, [at('node_modules', 'typescript', 'bin', 'tsc'), '-p', root]);
+  run('Bundling', process.execPath, [at('scripts', 'bundle.js')]);
 }
 
 function isOlder(target, sources) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { addDemoCommand } from './demo.ts';
 
@@ -14,9 +14,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit(EXIT_COULD_NOT_RUN);
 });
 
-const manifest: { version: string } = JSON.parse(
-  readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
-);
+const manifest: { version: string } = createRequire(import.meta.url)('lastcall/package.json');
 
 const program = new Command('lastcall')
   .description('Closes a listening socket without resetting anyone.')

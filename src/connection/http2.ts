@@ -1,4 +1,7 @@
-import { constants, type ServerHttp2Session } from 'node:http2';
+import type { ServerHttp2Session } from 'node:http2';
+
+// RFC 9113 7. (node:http2 has it too, and is not loaded for a program that does not speak HTTP/2.)
+const NO_ERROR = 0;
 
 /**
  * Ends an HTTP/2 session: GOAWAY with the last stream taken on, and the connection closes when its streams have
@@ -29,6 +32,6 @@ export function endSession(
 function sayGoaway(session: ServerHttp2Session): void {
   if (session.destroyed || session.closed) return;
   // Node 20 and 22 send none by themselves when a session is closed.
-  session.goaway(constants.NGHTTP2_NO_ERROR);
+  session.goaway(NO_ERROR);
   session.close();
 }

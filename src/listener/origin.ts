@@ -1,4 +1,3 @@
-import cluster from 'node:cluster';
 import { originOf } from '../node-fields.ts';
 import type { Listener } from './listener.ts';
 
@@ -12,11 +11,19 @@ export interface Origin {
   readonly isBoundHere: boolean;
 }
 
+// A cluster worker has a channel to its primary as long as it serves.
+const mayBeWorker = process.channel !== undefined;
+
+/** node:cluster brings much along, and is not loaded for a program that is no worker. */
+function isClusterWorker(): boolean {
+  return mayBeWorker && Reflect.get(process.getBuiltinModule('node:cluster'), 'isWorker') === true;
+}
+
 /** Finds out where a listener came from; `exclusive`: it asked for a socket of its own, also in a cluster worker. */
 export function findOrigin(listener: Listener, exclusive: boolean): Origin {
   const how = originOf(listener.server);
   const isBoundHere = how === 'port' || how === 'path';
-  const heldByPrimary = cluster.isWorker && !exclusive;
+  const heldByPrimary = isClusterWorker() && !exclusive;
   const sharedBecause = heldByPrimary ? "a cluster worker's listener" : whyNotOurs(listener, how, isBoundHere);
   return { sharedBecause, heldByPrimary, isBoundHere };
 }

@@ -6,7 +6,7 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
 const QUICK = ['--clients', '100', '--stops', '1'];
 
 interface Finished {

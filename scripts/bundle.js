@@ -1,0 +1,27 @@
+// Puts what tsc has made into few files, for users: each module that Node loads costs them time at the start, and a little
+// with every request from then on. (docs/benchmarks.md shows what is left of it.)
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+rmSync(join(root, 'dist', 'lib'), { recursive: true, force: true });
+await build({
+  absWorkingDir: root,
+  entryPoints: {
+    index: 'dist/src/index.js',
+    'cli/main': 'dist/src/cli/main.js',
+    'cli/demo-server': 'dist/src/cli/demo-server.js',
+  },
+  outdir: 'dist/lib',
+  chunkNames: 'shared-[hash]',
+  bundle: true,
+  splitting: true,
+  packages: 'external',
+  platform: 'node',
+  format: 'esm',
+  target: 'node20.19',
+  logLevel: 'warning',
+});

@@ -1,0 +1,19 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import { test } from 'node:test';
+import * as entry from 'lastcall';
+import * as source from '../src/index.ts';
+
+// What users get is bundled; the other tests import the modules that it is made of.
+
+test('the package exports what its contents page does', () => {
+  assert.deepEqual(Object.keys(entry), Object.keys(source));
+});
+
+test('the package closes a server that it has seen begin to listen', async () => {
+  const server = http.createServer((_, response) => response.end('served'));
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const [listener] = (await entry.gracefulClose(server)).listeners;
+  assert.deepEqual([listener?.gate, listener?.reason], ['refuse', undefined]);
+});
