@@ -48,18 +48,23 @@ export function gracefulClose(
   servers: net.Server | readonly net.Server[] | 'all',
   options?: CloseOptions,
 ): Promise<CloseReport> {
+  return closeOrJoin(servers, options, channels);
+}
+
+/** Closes those servers that are not being closed yet, and joins the closes of the others. `tell` are the channels that hear of it. */
+export function closeOrJoin(servers: unknown, options: CloseOptions | undefined, tell: Channels): Promise<CloseReport> {
   const complete = completeOptions(options);
   const all = checkServers(servers);
   const running = new Set(all.map(closeUnderWay).filter((close) => close !== undefined));
   const fresh = all.filter((server) => closeUnderWay(server) === undefined);
   const [only] = running;
   if (fresh.length === 0 && only !== undefined && running.size === 1) return only.promise;
-  const close = begin(fresh, () => closeServers(fresh, listenersOf(fresh), complete, channels));
+  const close = begin(fresh, () => closeServers(fresh, listenersOf(fresh), complete, tell));
   if (running.size === 0) return close.promise;
   return Promise.all([close, ...running].map(({ promise }) => promise)).then(mergeReports);
 }
 
-/** The story of a close, in the order of docs/how-it-works.md. `tell` are the channels that hear of it. */
+/** The story of a close, in the order of docs/how-it-works.md. */
 export async function closeServers(
   servers: readonly net.Server[],
   listeners: readonly Listener[],

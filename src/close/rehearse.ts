@@ -1,5 +1,6 @@
 import { channel } from 'node:diagnostics_channel';
 import net from 'node:net';
+import type { Channels } from '../channels.ts';
 import { AF_INET, SOCK_CLOEXEC, SOCK_STREAM } from '../linux/constants.ts';
 import { hasChildren } from '../linux/processes.ts';
 import { check, type Libc, loadLibc } from '../linux/libc.ts';
@@ -8,10 +9,11 @@ import { countHalfOpen, countQueued } from '../listener/count-queues.ts';
 import type { Listener } from '../listener/listener.ts';
 import { findSharing } from '../listener/sharing.ts';
 import { listenerOf } from '../listener/watch.ts';
-import { closeServers } from './graceful-close.ts';
+import { closeOrJoin, closeServers } from './graceful-close.ts';
 import { completeOptions } from './options.ts';
 
 const nobody = channel('lastcall:rehearsal');
+const NOBODY: Channels = { gate: nobody, listener: nobody, connection: nobody, closed: nobody };
 let isDone = false;
 
 /**
@@ -41,18 +43,14 @@ function walkThrough(listener: Listener): void {
 
 async function closeScratch(libc: Libc): Promise<void> {
   const server = new net.Server();
+  const options = { gate: 'own', deadline: 0 } as const;
+  // It does not listen, so the one close meets no listener and the other no server.
+  await closeOrJoin([server], options, NOBODY);
   const socket = check('socket', libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const address = { family: 'IPv4', address: '127.0.0.1', port: 0 } as const;
   const listener = { server, address, name: 'rehearsal', descriptor: () => socket, isOpen: () => false };
-  const options = completeOptions({ gate: 'own', deadline: 0 });
   try {
-    // With no server among those to be closed: nothing that responses pass through is touched in normal service.
-    await closeServers([], [listener], options, {
-      gate: nobody,
-      listener: nobody,
-      connection: nobody,
-      closed: nobody,
-    });
+    await closeServers([], [listener], completeOptions(options), NOBODY);
   } finally {
     libc.close(socket);
   }

@@ -15,7 +15,8 @@ let wrapping: { readonly original: WriteHead; readonly wrapper: WriteHead } | un
  * is under way.
  */
 export function sayCloseOnResponses(servers: readonly net.Server[], signal: AbortSignal): void {
-  if (servers.length === 0) return;
+  // One that neither listens nor speaks HTTP can have no such connection.
+  if (!servers.some((server) => server.listening || isHttp1Server(server))) return;
   const closing = new Set(servers);
   underWay.add(closing);
   wrapWriteHead();

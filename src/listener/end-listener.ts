@@ -107,8 +107,8 @@ function shutNow(
     filtered: filtered || shut.gate === 'hold',
     holder: sharing?.holder ?? 'not found',
   };
-  if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
   options.onGate?.(state);
+  if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
   return state;
 }
 
