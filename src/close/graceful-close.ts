@@ -29,7 +29,8 @@ const underWay = new Set<BegunClose>();
  * program is served to the end, and what could not be saved is counted and named. It always ends, at the deadline at
  * the latest. Idempotent: a second call for a server returns the first promise, and its options are ignored.
  *
- * @param servers - net, tls, http, https or http2 servers, or `'all'` for every server that listens. One that is closed or never listened resolves with no listeners.
+ * @param servers - net, tls, http, https or http2 servers, or `'all'` for every server that listens. One that is closed,
+ *   or never listened, resolves with no listeners.
  * @throws `LastCallError` at once, `ERR_OPTION` for a wrong option and `ERR_SERVER` for what is no server.
  *
  * @example
@@ -51,7 +52,7 @@ export function gracefulClose(
   return closeOrJoin(servers, options, channels);
 }
 
-/** Closes those servers that are not being closed yet, and joins the closes of the others. `tell` are the channels that hear of it. */
+/** Closes those that are not being closed yet, joins the closes of the others. `tell` are the channels that hear of it. */
 export function closeOrJoin(servers: unknown, options: CloseOptions | undefined, tell: Channels): Promise<CloseReport> {
   const complete = completeOptions(options);
   const all = checkServers(servers);
