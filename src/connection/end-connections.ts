@@ -4,10 +4,9 @@ import { descriptorOf, parserOn, serverOf } from '../node-fields.ts';
 import { type CutConnection, type Peer, type Protocol, remoteName, unacknowledged } from './connection.ts';
 import { isHttp1Server, sayCloseOnRunningResponse, stopConnectionsChecker, unhookParser } from './http1.ts';
 import { endSession } from './http2.ts';
-import { isBusy, isSilentAfterLoss, type Movement, observe, quietFor } from './quiet.ts';
+import { isBusy, type Movement, observe, patienceWith, quietFor } from './quiet.ts';
 import {
   connectionsOf,
-  isHandshaking,
   isHttp2Server,
   programSocket,
   sessionsOf,
@@ -45,10 +44,6 @@ interface Ending {
 // How often to look for connections that have become quiet, at the least and at the most, in milliseconds.
 const LOOK_AT_LEAST = 100;
 const LOOK_AT_MOST = 10;
-
-// A first segment that is lost, and lost again, comes after 3 + 6 s (RFC 6298 5.5 and 5.7), and a round trip. No longer
-// than that may a TLS handshake stand still either.
-const LONG_SILENCE = 10_000;
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class ConnectionEnder {
@@ -209,9 +204,8 @@ export class ConnectionEnder {
     if (quiet === undefined) return LOOK_AT_LEAST;
     const waited = ending.fromQueue ? Math.min(quiet, now - ending.since) : quiet;
     if (waited < idleWait) return idleWait - waited;
-    if (waited < LONG_SILENCE && (isSilentAfterLoss(socket) || isHandshaking(ending.server, socket))) {
-      return LONG_SILENCE - waited;
-    }
+    const patience = patienceWith(ending.server, socket, idleWait);
+    if (waited < patience) return patience - waited;
     ending.step = 'lingering';
     ending.since = now;
     if (parserOn(program) !== undefined) unhookParser(program, () => this.#countLate());

@@ -1,10 +1,16 @@
 import type net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { unreadBytes } from '../linux/sockets.ts';
-import { countRetransmissions, millisecondsQuiet } from '../linux/tcp-info.ts';
+import { countRetransmissions, millisecondsQuiet, retransmissionTimeout } from '../linux/tcp-info.ts';
 import { descriptorOf, responseOn } from '../node-fields.ts';
 import { type Protocol, unacknowledged } from './connection.ts';
-import { isUpgraded, programSocket } from './registry.ts';
+import { isHandshaking, isUpgraded, programSocket } from './registry.ts';
+
+// A first segment that is lost, and lost again, comes after 3 + 6 s (RFC 6298 5.5 and 5.7), and a round trip.
+const LONG_SILENCE = 10_000;
+
+// TCP_RTO_MIN of net/tcp.h.
+const LEAST_TIMEOUT = 200;
 
 /** How much had moved on a connection at some time, for where the kernel keeps no clock (Unix sockets, no FFI). */
 export interface Movement {
@@ -47,15 +53,20 @@ export function quietFor(socket: net.Socket, seen: Movement): number | undefined
 }
 
 /**
- * Whether the client has said nothing yet and its SYN-ACK had to be sent again. It starts with a retransmission time-out
- * of 3 s then (RFC 6298 5.7): if its first segment is lost as well, it is silent for longer than others, and means to ask.
+ * How long a client may be quiet before it is ended, in milliseconds: `idleWait`, unless it has said nothing yet. Then its
+ * first words may have been lost on the way, more than once. It sends them again after a time-out that it has measured
+ * as we have: on a slow path it gets longer in proportion. Where our SYN-ACK had to be sent again its time-out is 3 s
+ * (RFC 6298 5.7), and it gets `LONG_SILENCE`, as does one whose TLS handshake has begun.
  */
-export function isSilentAfterLoss(socket: net.Socket): boolean {
+export function patienceWith(server: net.Server, socket: net.Socket, idleWait: number): number {
+  const longest = Math.max(idleWait, LONG_SILENCE);
+  if (isHandshaking(server, socket)) return longest;
   const fd = descriptorOf(socket);
-  if (socket.bytesRead > 0 || fd === undefined || !loadLibc().available) return false;
+  if (socket.bytesRead > 0 || fd === undefined || !loadLibc().available) return idleWait;
   try {
-    return countRetransmissions(fd) > 0;
+    if (countRetransmissions(fd) > 0) return longest;
+    return Math.min(longest, Math.max(1, retransmissionTimeout(fd) / LEAST_TIMEOUT) * idleWait);
   } catch {
-    return false;
+    return idleWait;
   }
 }

@@ -3,6 +3,7 @@ import { readOption } from './sockets.ts';
 
 /** struct tcp_info, linux/tcp.h: the fields that a close asks for, at their offsets. All are 32-bit. */
 const OFFSET = {
+  tcpi_rto: 8,
   tcpi_unacked: 24,
   tcpi_sacked: 28,
   tcpi_last_data_sent: 44,
@@ -34,6 +35,11 @@ export function readAcceptQueue(fd: number): AcceptQueue {
 export function millisecondsQuiet(fd: number): number {
   const info = readTcpInfo(fd);
   return Math.min(info.readUInt32LE(OFFSET.tcpi_last_data_sent), info.readUInt32LE(OFFSET.tcpi_last_data_recv));
+}
+
+/** The retransmission time-out as our side measured it in the handshake, in milliseconds (RFC 6298); 3 s if it could not. */
+export function retransmissionTimeout(fd: number): number {
+  return readTcpInfo(fd).readUInt32LE(OFFSET.tcpi_rto) / 1_000;
 }
 
 /**

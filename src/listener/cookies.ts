@@ -50,9 +50,14 @@ export interface CookieWait {
 /**
  * Waits until the cookies that are out have come back, as long as `bounds` allow. A larger backlog stops the
  * kernel from making new ones (tcp_conn_request, net/ipv4/tcp_input.c); where tcp_syncookies=2 makes them always, new
- * SYNs are held back meanwhile, if the process may.
+ * SYNs are held back meanwhile, if the process may. `onLook` is called again and again.
  */
-export async function awaitCookies(listener: Listener, bounds: CookieBounds, signal: AbortSignal): Promise<CookieWait> {
+export async function awaitCookies(
+  listener: Listener,
+  bounds: CookieBounds,
+  signal: AbortSignal,
+  onLook: () => void,
+): Promise<CookieWait> {
   const sample = sampleBefore(listener);
   const before = sample?.cookies ?? (await lookTwice(signal));
   const now = readCookieCounters();
@@ -64,6 +69,7 @@ export async function awaitCookies(listener: Listener, bounds: CookieBounds, sig
     overflowed ? STILL_FOR_AFTER_OVERFLOW : STILL_FOR,
     overflowed ? bounds.overflowed : bounds.usual,
     signal,
+    onLook,
   );
   return {
     out: Math.max(0, now.sent - before.sent - (now.received - before.received)),
@@ -101,12 +107,13 @@ function tryHold(fd: number): boolean {
   }
 }
 
-async function untilStill(stillFor: number, bound: number, signal: AbortSignal): Promise<void> {
+async function untilStill(stillFor: number, bound: number, signal: AbortSignal, onLook: () => void): Promise<void> {
   const began = performance.now();
   let received = readCookieCounters()?.received;
   let since = began;
   while (!signal.aborted && performance.now() - since < stillFor && performance.now() - began < bound) {
     await pause(LOOK_EVERY, signal);
+    onLook();
     const now = readCookieCounters()?.received;
     if (now === received) continue;
     received = now;

@@ -1,12 +1,15 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import { countHalfOpen, countQueued } from './count-queues.ts';
+import { countHalfOpen } from './count-queues.ts';
 import type { Gate } from './gate.ts';
 import type { Listener } from './listener.ts';
+import { type LeftInQueues, type WatchedQueue, watchQueue } from './watched-queue.ts';
 
 /** How a drain goes on and when it stops. */
 export interface DrainLimits {
-  /** Who was queued when the gate shut, and can be accepted by nobody but us. */
+  /** Who was queued when the gate shut. */
   readonly queued: number;
+  /** Whether nobody else can accept them. */
+  readonly isOurs: boolean;
   /** How long handshakes may take, in milliseconds. */
   readonly handshakeWait: number;
   /** Aborted at the deadline: the listener is closed whatever waits. */
@@ -25,14 +28,6 @@ const LAST_TURNS = 100;
 
 // To be read and answered, to send the end, to see it sent, and to close.
 const TURNS_TO_SERVE = 4;
-
-/** Who was still in the kernel when the listener was closed. */
-export interface LeftInQueues {
-  /** Handshakes that did not complete in time. */
-  readonly abandoned: number;
-  /** Connections that the program never accepted: the deadline came first, or it closed the listener itself. */
-  readonly unaccepted: number;
-}
 
 /**
  * Lets the program go on accepting until nothing waits in the kernel, or until `handshakeWait` is over and only
@@ -83,37 +78,6 @@ async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<L
   return listener.isOpen() ? leaveAtDeadline(listener, queue) : queue.lost(0);
 }
 
-/** A queue that is looked at again and again, and what was lost of it. */
-interface WatchedQueue {
-  readonly length: () => Promise<number>;
-  readonly lost: (halfOpen: number) => LeftInQueues;
-}
-
-function watchQueue(listener: Listener, { queued: queuedAtGate, over }: DrainLimits): WatchedQueue {
-  const { server } = listener;
-  let arrived = 0;
-  let remaining = queuedAtGate;
-  const countArrival = (): void => {
-    arrived += 1;
-    remaining -= 1;
-  };
-  server.prependListener('connection', countArrival);
-  server.prependListener('drop', countArrival);
-  over.addEventListener('abort', () => {
-    server.off('connection', countArrival);
-    server.off('drop', countArrival);
-  });
-  return {
-    length: async () => {
-      const queued = listener.isOpen() ? countQueued(listener) : undefined;
-      if (queued !== undefined) remaining = queued;
-      return queued ?? (await countByTurns(listener));
-    },
-    // Those that have left the queue and did not arrive were thrown away: libuv does that when it has no descriptor left.
-    lost: (halfOpen) => ({ abandoned: halfOpen, unaccepted: Math.max(0, remaining, queuedAtGate - arrived) }),
-  };
-}
-
 /**
  * A close whose time is up still serves who is queued: a turn of the loop for each, in which one is accepted, and some for
  * the last one to be read, answered and ended; at most `LAST_TURNS` milliseconds of them.
@@ -128,20 +92,4 @@ async function leaveAtDeadline(listener: Listener, queue: WatchedQueue): Promise
 
 async function pause(signal: AbortSignal): Promise<void> {
   await sleep(LOOK_EVERY, undefined, { signal }).catch(() => {});
-}
-
-/**
- * Where the kernel does not tell a queue's length (a Unix listener without unix_diag): the loop accepts at every turn as
- * long as somebody waits, and nobody new comes. Two turns without an arrival mean that nobody waits.
- */
-async function countByTurns(listener: Listener): Promise<number> {
-  let arrivals = 0;
-  const count = (): void => {
-    arrivals += 1;
-  };
-  listener.server.on('connection', count);
-  await turn();
-  await turn();
-  listener.server.off('connection', count);
-  return arrivals;
 }

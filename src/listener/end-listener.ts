@@ -2,10 +2,11 @@ import net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { awaitCookies, type CookieBounds, mayHaveCookiesOut } from './cookies.ts';
 import { countHalfOpen, countQueued } from './count-queues.ts';
-import { drainQueues, type LeftInQueues } from './drain-queues.ts';
+import { drainQueues } from './drain-queues.ts';
 import { type Gate, makeRoom, type ShutGate, shutGate } from './gate.ts';
 import type { Listener } from './listener.ts';
 import { findSharing, isServedByOthers, type Sharing } from './sharing.ts';
+import { type LeftInQueues, watchQueue } from './watched-queue.ts';
 
 /** How to end a listener. Times are in milliseconds. */
 export interface EndListenerOptions {
@@ -62,15 +63,15 @@ async function leaveQueues(listener: Listener, state: GateState, options: EndLis
   // Shared with nobody that can be found, the queue may be ours alone: it is served as well as one can without a gate.
   if (state.gate === 'shared' && isServedByOthers(listener, state.holder)) return LEFT_TO_THE_OTHERS;
   const { handshakeWait, signal, over } = options;
-  // Of what somebody else may accept nobody can tell what was lost.
-  if (state.gate === 'shared') return drainQueues(listener, 'none', { queued: 0, handshakeWait, signal, over });
-  return drainQueues(listener, state.gate, { queued: state.queued, handshakeWait, signal, over });
+  const isOurs = state.gate !== 'shared';
+  const gate = isOurs ? state.gate : 'none';
+  return drainQueues(listener, gate, { queued: state.queued, isOurs, handshakeWait, signal, over });
 }
 
 function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
   const sharing = findSharingUnlessOwn(listener, options);
   if (sharing === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, options);
-  return shutNow(listener, options, sharing, 0, false);
+  return shutNow(listener, options, sharing, { out: 0, held: false, closedWith: 0 });
 }
 
 function findSharingUnlessOwn(listener: Listener, { ownGate }: EndListenerOptions): Sharing | undefined {
@@ -78,9 +79,14 @@ function findSharingUnlessOwn(listener: Listener, { ownGate }: EndListenerOption
 }
 
 async function shutAfterCookies(listener: Listener, options: EndListenerOptions): Promise<GateState> {
-  const wait = await awaitCookies(listener, options.cookieBounds, options.signal);
+  // Of a listener that the program closes meanwhile the report must tell who was in its queue.
+  const queued = countQueued(listener) ?? 0;
+  const queue = watchQueue(listener, { queued, isOurs: false, over: options.over });
+  const look = (): void => void queue.length();
+  const { out, held, ...wait } = await awaitCookies(listener, options.cookieBounds, options.signal, look);
+  const closedWith = listener.isOpen() ? 0 : queue.lost(0).unaccepted;
   // It may have been passed on meanwhile.
-  const state = shutNow(listener, options, findSharingUnlessOwn(listener, options), wait.out, wait.held);
+  const state = shutNow(listener, options, findSharingUnlessOwn(listener, options), { out, held, closedWith });
   if (state.gate !== 'hold') wait.release();
   return state;
 }
@@ -89,8 +95,7 @@ function shutNow(
   listener: Listener,
   options: EndListenerOptions,
   sharing: Sharing | undefined,
-  cookies: number,
-  filtered: boolean,
+  cookies: { readonly out: number; readonly held: boolean; readonly closedWith: number },
 ): GateState {
   const fd = listener.descriptor();
   const shut = shutGate(fd, {
@@ -102,9 +107,9 @@ function shutNow(
   // Counted before anything else happens: this is what a plain close would have reset.
   const state = {
     ...shut,
-    queued: countQueued(listener) ?? 0,
-    cookies,
-    filtered: filtered || shut.gate === 'hold',
+    queued: countQueued(listener) ?? cookies.closedWith,
+    cookies: cookies.out,
+    filtered: cookies.held || shut.gate === 'hold',
     holder: sharing?.holder ?? 'not found',
   };
   options.onGate?.(state);

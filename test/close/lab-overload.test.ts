@@ -162,6 +162,31 @@ test(
   },
 );
 
+test(
+  'clients that wait in the queue when the program itself closes the server, SYN cookies being awaited, are named as cut',
+  options,
+  async ({ signal }) => {
+    await using scenery = await openScenery(signal);
+    await scenery.lab.server.sysctl('net.ipv4.tcp_syncookies', '2');
+    const scene = await openScene(scenery, 'both', SMALL);
+    const clients = await scene.server.shutAfter({ how: 'both' }, async () => {
+      const queue: LabConnection[] = [];
+      for (let client = 0; client < EARLY; client++) queue.push((await queued(scene)).connection);
+      return queue;
+    });
+    assert.deepEqual(
+      await outcomes(clients),
+      clients.map(() => RESET),
+    );
+    const { report } = await scene.server.next('report');
+    assert.deepEqual([report.outcome, report.listeners[0]?.queued], ['forced', EARLY]);
+    assert.deepEqual(
+      report.connections.cut.map(({ reason }) => reason),
+      clients.map(() => 'never accepted'),
+    );
+  },
+);
+
 /** A counter of the server's host, from the TcpExt lines of /proc/net/netstat: names, then numbers. */
 async function count({ server }: Lab, name: 'SyncookiesSent' | 'ListenOverflows'): Promise<number> {
   const table = await server.read('/proc/net/netstat');

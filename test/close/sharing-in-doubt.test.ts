@@ -114,6 +114,17 @@ describe('a listener that a child of another user may hold', { skip: needsRoot }
     assert(resets.length >= 50, `${resets.length} of ${CLIENTS} were reset`);
   });
 
+  it('has its queue named as cut where the program itself closes it', async (t) => {
+    const { closing, port } = await start(t, 'share-dropping-root.js', { aloneInProc });
+    const answers = await queueClients(port);
+    closing.order('both');
+    const { report } = await closing.next('closed');
+    const resets = (await Promise.all(answers)).filter((answer) => answer === 'ECONNRESET');
+    assert(resets.length >= 50, `${resets.length} of ${CLIENTS} were reset`);
+    assert.equal(report?.outcome, 'forced');
+    assert.equal(report?.connections.cut.length, resets.length);
+  });
+
   it('has its control: where the child is of the same user it is gated', async (t) => {
     await assertGated(await start(t, 'share-dropping-root.js', { args: ['together'], aloneInProc }));
   });

@@ -22,8 +22,8 @@ export interface ListenTarget {
 /** What can travel to the fixture of the options of a close. */
 export type SentOptions = Omit<CloseOptions, 'signal' | 'onProgress'>;
 
-/** How a server is closed: by lastcall, or by Node's own `server.close()`, the control. */
-export type How = 'graceful' | 'plain';
+/** How a server is closed: by lastcall, by Node's own `server.close()`, the control, or by both in the same turn. */
+export type How = 'graceful' | 'plain' | 'both';
 
 export interface Shut {
   readonly how: How;
