@@ -52,20 +52,20 @@ export async function endListener(listener: Listener, options: EndListenerOption
   const state = await shutGateAt(listener, options);
   const halfOpen = countHalfOpen(listener);
   const left = await leaveQueues(listener, state, options);
-  const allEmpty = options.onEmpty();
-  // Where the gate is open somebody new would come meanwhile.
-  if (isShut(state.gate)) await allEmpty;
   if (listener.isOpen()) closeListener(listener.server);
   return { ...state, halfOpen, ...left };
 }
 
 async function leaveQueues(listener: Listener, state: GateState, options: EndListenerOptions): Promise<LeftInQueues> {
-  // Shared with nobody that can be found, the queue may be ours alone: it is served as well as one can without a gate.
-  if (state.gate === 'shared' && isServedByOthers(listener, state.holder)) return LEFT_TO_THE_OTHERS;
-  const { handshakeWait, signal, over } = options;
+  const { handshakeWait, signal, over, onEmpty } = options;
   const isOurs = state.gate !== 'shared';
+  if (!isOurs && isServedByOthers(listener, state.holder)) {
+    await onEmpty();
+    return LEFT_TO_THE_OTHERS;
+  }
+  // Shared with nobody that can be found, the queue may be ours alone: it is served as well as one can without a gate.
   const gate = isOurs ? state.gate : 'none';
-  return drainQueues(listener, gate, { queued: state.queued, isOurs, handshakeWait, signal, over });
+  return drainQueues(listener, gate, { queued: state.queued, isOurs, handshakeWait, signal, over, onEmpty });
 }
 
 function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
@@ -115,10 +115,6 @@ function shutNow(
   options.onGate?.(state);
   if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
   return state;
-}
-
-function isShut(gate: Gate): boolean {
-  return isTcpGate(gate) || gate === 'unix';
 }
 
 function isTcpGate(gate: Gate): boolean {
