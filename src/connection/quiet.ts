@@ -6,8 +6,10 @@ import { descriptorOf, responseOn } from '../node-fields.ts';
 import { type Protocol, unacknowledged } from './connection.ts';
 import { isHandshaking, isUpgraded, programSocket } from './registry.ts';
 
-// A first segment that is lost, and lost again, comes after 3 + 6 s (RFC 6298 5.5 and 5.7), and a round trip.
-const LONG_SILENCE = 10_000;
+// A client that got its SYN-ACK at the second try has measured a round trip of 1 s and a little. It sends its first words
+// again 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):
+// this is enough for three losses, or for two after a SYN-ACK at the third try.
+const LONG_SILENCE = 13_000;
 
 // TCP_RTO_MIN of net/tcp.h.
 const LEAST_TIMEOUT = 200;
@@ -55,8 +57,8 @@ export function quietFor(socket: net.Socket, seen: Movement): number | undefined
 /**
  * How long a client may be quiet before it is ended, in milliseconds: `idleWait`, unless it has said nothing yet. Then its
  * first words may have been lost on the way, more than once. It sends them again after a time-out that it has measured
- * as we have: on a slow path it gets longer in proportion. Where our SYN-ACK had to be sent again its time-out is 3 s
- * (RFC 6298 5.7), and it gets `LONG_SILENCE`, as does one whose TLS handshake has begun.
+ * as we have: on a slow path it gets longer in proportion. Where our SYN-ACK had to be sent again the client has measured
+ * that, too, and gets `LONG_SILENCE`, as does one whose TLS handshake has begun.
  */
 export function patienceWith(server: net.Server, socket: net.Socket, idleWait: number): number {
   const longest = Math.max(idleWait, LONG_SILENCE);

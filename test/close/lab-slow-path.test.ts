@@ -39,3 +39,45 @@ for (const { title, idleWait, outcome } of [
     assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', 1]);
   });
 }
+
+for (const { title, losses, outcome } of [
+  {
+    title: 'a client that gets its SYN-ACK late and loses its first words three times is served',
+    losses: 3,
+    outcome: SERVED,
+  },
+  {
+    title: 'control: where they are lost again and again it is ended in the end',
+    losses: 100,
+    outcome: { received: '', ended: 'EOF' },
+  },
+]) {
+  test(title, { skip: labMissing, timeout: 60_000 }, async ({ signal }) => {
+    await using scenery = await openScenery(signal);
+    const scene = await openScene(scenery, 'graceful');
+    const lost = await scene.server.shutAfter({ how: 'graceful' }, async () => {
+      const synAck = await ruleForNext(scene, { direction: 'to client', packet: 'SYN-ACK', count: 1, action: 'drop' });
+      const { localPort: clientPort } = synAck;
+      const finalAck = await scene.lab.wire.rule({
+        direction: 'to server',
+        packet: 'final ACK',
+        clientPort,
+        action: 'report',
+      });
+      const words = await scene.lab.wire.rule({
+        direction: 'to server',
+        packet: 'data',
+        clientPort,
+        count: losses,
+        action: 'drop',
+      });
+      const connection = connect(scene, { localPort: clientPort, send: 'request' });
+      await arrived(scene, finalAck);
+      return { connection, synAck: synAck.rule, words };
+    });
+    assert.deepEqual(await lost.connection.closed, outcome);
+    assert.ok(lost.synAck.acted === 1 && lost.words.acted >= 3);
+    const { report } = await scene.server.next('report');
+    assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', 1]);
+  });
+}
