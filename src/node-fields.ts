@@ -93,6 +93,28 @@ export function activeHandles(): readonly unknown[] {
   return Array.isArray(handles) ? handles : [];
 }
 
+/** How often a server's 'close' event is kept back; a server that listens anew may be in two closes. */
+const closeEventsHeld = new WeakMap<net.Server, number>();
+
+/**
+ * Keeps a server's 'close' event back until what is returned is called. Node emits it from `_emitCloseIfDrained`, called
+ * when the listener or the last connection closes; where there is no such method nothing is kept back.
+ */
+export function holdCloseEvent(server: net.Server): () => void {
+  if (typeof field(server, '_emitCloseIfDrained') !== 'function') return () => {};
+  const held = closeEventsHeld.get(server) ?? 0;
+  closeEventsHeld.set(server, held + 1);
+  if (held === 0) Object.defineProperty(server, '_emitCloseIfDrained', { value: () => {}, configurable: true });
+  return () => {
+    const left = (closeEventsHeld.get(server) ?? 1) - 1;
+    closeEventsHeld.set(server, left);
+    if (left > 0) return;
+    Reflect.deleteProperty(server, '_emitCloseIfDrained');
+    const emit = field(server, '_emitCloseIfDrained');
+    if (typeof emit === 'function') Reflect.apply(emit, server, []);
+  };
+}
+
 function field(owner: unknown, name: string): unknown {
   return owner !== null && typeof owner === 'object' ? Reflect.get(owner, name) : undefined;
 }

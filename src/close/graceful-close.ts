@@ -3,11 +3,10 @@ import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder, releaseServers } from '../connection/end-connections.ts';
 import { sayCloseOnResponses } from '../connection/http1.ts';
 import { type LastCallError, serverError } from '../errors.ts';
-import { handleOf } from '../node-fields.ts';
+import { handleOf, holdCloseEvent } from '../node-fields.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
 import type { Listener } from '../listener/listener.ts';
 import { listeningServers, listenersOf, releaseIfNobodyListens } from '../listener/watch.ts';
-import { Barrier } from './barrier.ts';
 import { CloseClock } from './clock.ts';
 import { type CloseOptions, type CompleteCloseOptions, completeOptions } from './options.ts';
 import { ProgressTeller } from './progress.ts';
@@ -75,12 +74,12 @@ export async function closeServers(
   const clock = new CloseClock(options);
   const gates = new Map<net.Server, GateState>();
   const errors: LastCallError[] = [];
-  const allEmpty = new Barrier(listeners.length);
 
   // The gates first, and in this turn of the loop: everything else may wait.
-  const ended = listeners.map((listener) => closeListener(listener, options, clock, tell, gates, allEmpty));
+  const ended = listeners.map((listener) => closeListener(listener, options, clock, tell, gates));
   // A request that called for this close may be answered in the same turn.
   sayCloseOnResponses(servers, clock.over);
+  const tellThatClosed = holdCloseEvents(listeners);
   // What each listener has to do right after its gate goes before what may take long with many connections.
   await Promise.resolve();
   const connections = new ConnectionEnder(servers, {
@@ -100,7 +99,7 @@ export async function closeServers(
       connections.countUnaccepted(unaccepted);
       return report;
     }),
-  );
+  ).finally(tellThatClosed);
   progress.enter('ending connections');
   await Promise.race([connections.allEnded(), clock.timeIsUp()]);
   connections.cutAll(clock.reason);
@@ -120,13 +119,26 @@ export async function closeServers(
   return report;
 }
 
+/**
+ * Servers that are closed together say so together, when all their listeners are closed: some frameworks close the others,
+ * queues or not, as soon as one has closed.
+ */
+function holdCloseEvents(listeners: readonly Listener[]): () => Promise<void> {
+  if (listeners.length < 2) return () => Promise.resolve();
+  const releases = listeners.map(({ server }) => holdCloseEvent(server));
+  return () => {
+    for (const release of releases) release();
+    // Node emits on the next tick, and the report comes after that.
+    return new Promise((resolve) => process.nextTick(resolve));
+  };
+}
+
 async function closeListener(
   listener: Listener,
   options: CompleteCloseOptions,
   clock: CloseClock,
   tell: Channels,
   gates: Map<net.Server, GateState>,
-  allEmpty: Barrier,
 ): Promise<{ server: net.Server; report: ListenerReport; unaccepted: number }> {
   const { server, name } = listener;
   const ended = await endListener(listener, {
@@ -136,7 +148,6 @@ async function closeListener(
     handshakeWait: options.handshakeWait,
     cookieBounds: { usual: options.handshakeWait, overflowed: Math.max(options.handshakeWait, options.deadline / 3) },
     signal: clock.deadline,
-    onEmpty: () => allEmpty.arrive(),
     onGate: (state) => {
       gates.set(server, state);
       tell.gate.publish({ address: name, ...gateFacts(state) });

@@ -16,8 +16,6 @@ export interface DrainLimits {
   readonly signal: AbortSignal;
   /** Aborted when the close is over. */
   readonly over: AbortSignal;
-  /** Called when the queue is empty; resolves when those of all listeners of the same close are. */
-  readonly onEmpty: () => Promise<void>;
 }
 
 /** Nothing polls faster, in milliseconds. */
@@ -33,16 +31,10 @@ const TURNS_TO_SERVE = 4;
 
 /**
  * Lets the program go on accepting until nothing waits in the kernel, or until `handshakeWait` is over and only
- * handshakes that did not complete are left; then until that is so of the other listeners, too.
+ * handshakes that did not complete are left.
  */
 export async function drainQueues(listener: Listener, gate: Gate, limits: DrainLimits): Promise<LeftInQueues> {
   if (gate === 'none') return drainOpenGate(listener, limits);
-  const left = await drainShutGate(listener, limits);
-  await limits.onEmpty();
-  return left;
-}
-
-async function drainShutGate(listener: Listener, limits: DrainLimits): Promise<LeftInQueues> {
   const began = performance.now();
   let seenEmpty = false;
   let nextDump = 0;
@@ -71,27 +63,19 @@ async function drainShutGate(listener: Listener, limits: DrainLimits): Promise<L
 
 /**
  * Where no gate can be shut new clients keep coming: at the first moment at which the queue was seen empty the listener
- * is closed, before anybody else comes. While it waits for the others it goes on accepting, and is emptied again.
+ * is closed, before anybody else comes. Bounded, for under load that moment may never come.
  */
 async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<LeftInQueues> {
-  const queue = watchQueue(listener, limits);
-  const wasEmpty = await untilSeenEmpty(listener, queue, limits);
-  await limits.onEmpty();
-  const isEmpty = wasEmpty && (await untilSeenEmpty(listener, queue, limits));
-  return isEmpty || !listener.isOpen() ? queue.lost(0) : leaveAtDeadline(listener, queue);
-}
-
-/** False if it never was, for under load that moment may never come: `handshakeWait` or the deadline came first. */
-async function untilSeenEmpty(listener: Listener, queue: WatchedQueue, limits: DrainLimits): Promise<boolean> {
   const began = performance.now();
+  const queue = watchQueue(listener, limits);
   while (listener.isOpen() && !limits.signal.aborted && performance.now() - began < limits.handshakeWait) {
     const queued = await queue.length();
-    if (queued === 0) return true;
+    if (queued === 0) return queue.lost(0);
     // The loop accepts one client a turn, and a look at /proc may take as long as a hundred turns.
     for (let client = 0; client < queued && !limits.signal.aborted; client++) await turn();
     await pause(limits.signal);
   }
-  return false;
+  return listener.isOpen() ? leaveAtDeadline(listener, queue) : queue.lost(0);
 }
 
 /**

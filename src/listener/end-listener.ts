@@ -19,8 +19,6 @@ export interface EndListenerOptions {
   readonly signal: AbortSignal;
   /** Aborted when it is. */
   readonly over: AbortSignal;
-  /** Called when nobody waits in the queues any more; resolves when that is so of all listeners of the same close. */
-  readonly onEmpty: () => Promise<void>;
   /** Called right after the gate shut; what is half-open is counted afterwards, which takes longer. */
   readonly onGate?: (state: GateState) => void;
 }
@@ -44,9 +42,8 @@ export interface EndedListener extends GateState, LeftInQueues {
 const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
 
 /**
- * Shuts the gate, lets the program empty the queues, closes the listener: together with the others, for some frameworks
- * close all of theirs, queues or not, when the first has closed. The gate is shut before this function first waits,
- * unless SYN cookies may be out; what takes longer comes after that, when other listeners' gates are shut, too.
+ * Shuts the gate, lets the program empty the queues, closes the listener. The gate is shut before this function first
+ * waits, unless SYN cookies may be out; what takes longer comes after that, when other listeners' gates are shut, too.
  */
 export async function endListener(listener: Listener, options: EndListenerOptions): Promise<EndedListener> {
   const state = await shutGateAt(listener, options);
@@ -57,15 +54,12 @@ export async function endListener(listener: Listener, options: EndListenerOption
 }
 
 async function leaveQueues(listener: Listener, state: GateState, options: EndListenerOptions): Promise<LeftInQueues> {
-  const { handshakeWait, signal, over, onEmpty } = options;
-  const isOurs = state.gate !== 'shared';
-  if (!isOurs && isServedByOthers(listener, state.holder)) {
-    await onEmpty();
-    return LEFT_TO_THE_OTHERS;
-  }
   // Shared with nobody that can be found, the queue may be ours alone: it is served as well as one can without a gate.
+  if (state.gate === 'shared' && isServedByOthers(listener, state.holder)) return LEFT_TO_THE_OTHERS;
+  const { handshakeWait, signal, over } = options;
+  const isOurs = state.gate !== 'shared';
   const gate = isOurs ? state.gate : 'none';
-  return drainQueues(listener, gate, { queued: state.queued, isOurs, handshakeWait, signal, over, onEmpty });
+  return drainQueues(listener, gate, { queued: state.queued, isOurs, handshakeWait, signal, over });
 }
 
 function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {

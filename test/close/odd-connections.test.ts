@@ -162,8 +162,14 @@ describe('servers of which one closes the other when it has closed, as some fram
     { which: 'the first perhaps shared', listenFirst: byDescriptor, gates: ['shared'] },
     { which: 'the first shared', listenFirst: byDescriptorOfAnother, gates: ['shared'] },
   ]) {
-    it(`are both empty before the first closes: ${which}`, async (t) => {
+    it(`are both empty before the first says that it has closed: ${which}`, async (t) => {
       const { first, second } = await start(t, listenFirst);
+      const told: string[] = [];
+      for (const [name, server] of Object.entries({ first, second })) {
+        server.on('close', () =>
+          told.push(`${name}, ${first.listening || second.listening ? 'not ' : ''}the last one`),
+        );
+      }
       const answers = blockUntilQueued(t, portOf(second), CLIENTS, 0);
       const report = await gracefulClose([first, second], SOON);
       assert.deepEqual(
@@ -172,6 +178,8 @@ describe('servers of which one closes the other when it has closed, as some fram
       );
       assert.deepEqual([report.outcome, report.listeners[1]?.queued], ['complete', CLIENTS]);
       assert(gates.includes(report.listeners[0]?.gate ?? ''));
+      // Node tells of the second once more, where the first's listener closes it when it has closed.
+      assert.deepEqual(new Set(told), new Set(['first, the last one', 'second, the last one']));
     });
   }
 
