@@ -7,7 +7,11 @@ export { gracefulClose } from './close/graceful-close.ts';
 export type { CloseOptions } from './close/options.ts';
 export type { CloseProgress, CloseReport, ConnectionsReport, ListenerReport } from './close/report.ts';
 export type { CutConnection, Protocol } from './connection/connection.ts';
+export type { DrainingConnection, OnDrain } from './connection/draining.ts';
+export type { Farewell } from './connection/raw.ts';
+export type { WebSocketClose, WebSocketLike, WebSocketServerLike } from './connection/websocket-close.ts';
 export type { Gate } from './listener/gate.ts';
+export { lingeringClose } from './connection/lingering-close.ts';
 
 // Errors
 export { LastCallError, type LastCallErrorCode } from './errors.ts';

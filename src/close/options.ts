@@ -1,4 +1,12 @@
 import { optionError } from '../errors.ts';
+import type { OnDrain } from '../connection/draining.ts';
+import type { Farewell } from '../connection/raw.ts';
+import {
+  isCloseCode,
+  LONGEST_REASON,
+  type WebSocketClose,
+  type WebSocketServerLike,
+} from '../connection/websocket-close.ts';
 import type { CloseProgress } from './report.ts';
 
 /** How to close. All times are in milliseconds; 0 means not to wait. */
@@ -19,6 +27,23 @@ export interface CloseOptions {
   readonly idleWait?: number;
   /** How long to wait for the peer's EOF after our own. Default 2,000. */
   readonly lingerWait?: number;
+  /**
+   * Over how long the farewells to quiet connections are spread, so that their clients do not all come back at once; at
+   * most the deadline. Default 0.
+   */
+  readonly spread?: number;
+  /** For raw TCP, TLS and Unix connections: what to say to a client before it is ended, and how to know its answer. */
+  readonly farewell?: Farewell;
+  /**
+   * Called once for each connection or HTTP/1.1 response that only the program can bring to its end. Where it returns a
+   * promise the connection counts as busy until that is settled. `signal` aborts at the deadline. What it throws is in
+   * the report's `errors`.
+   */
+  readonly onDrain?: OnDrain;
+  /** The WebSocket servers whose clients are on these connections (`ws`): each client gets its Close through them. */
+  readonly webSockets?: WebSocketServerLike | readonly WebSocketServerLike[];
+  /** What WebSocket clients are told. Default code 1001 (going away) and no reason. */
+  readonly webSocketClose?: Partial<WebSocketClose>;
   /** Abort: the deadline is now. */
   readonly signal?: AbortSignal;
   /** Told where the close is, at most 10 times a second. What it throws is in the report's `errors`. */
@@ -33,6 +58,11 @@ export interface CompleteCloseOptions {
   readonly handshakeWait: number;
   readonly idleWait: number;
   readonly lingerWait: number;
+  readonly spread: number;
+  readonly farewell: Farewell | undefined;
+  readonly onDrain: OnDrain | undefined;
+  readonly webSockets: readonly WebSocketServerLike[];
+  readonly webSocketClose: WebSocketClose;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: CloseProgress) => void) | undefined;
 }
@@ -47,6 +77,11 @@ const NAMES: ReadonlySet<string> = new Set<keyof CloseOptions>([
   'handshakeWait',
   'idleWait',
   'lingerWait',
+  'spread',
+  'farewell',
+  'onDrain',
+  'webSockets',
+  'webSocketClose',
   'signal',
   'onProgress',
 ]);
@@ -59,13 +94,19 @@ export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions 
   for (const name of Object.keys(options)) {
     if (!NAMES.has(name)) throw optionError('options', `made of ${[...NAMES].join(', ')}`, name);
   }
+  const deadline = milliseconds('deadline', options.deadline, 30_000);
   return {
-    deadline: milliseconds('deadline', options.deadline, 30_000),
+    deadline,
     newConnections: checkNewConnections(options.newConnections),
     ownGate: checkGate(options.gate),
     handshakeWait: milliseconds('handshakeWait', options.handshakeWait, 3_500),
     idleWait: milliseconds('idleWait', options.idleWait, 2_000),
     lingerWait: milliseconds('lingerWait', options.lingerWait, 2_000),
+    spread: checkSpread(options.spread, deadline),
+    farewell: checkFarewell(options.farewell),
+    onDrain: checkFunction('onDrain', options.onDrain),
+    webSockets: checkWebSockets(options.webSockets),
+    webSocketClose: checkWebSocketClose(options.webSocketClose),
     signal: checkSignal(options.signal),
     onProgress: checkFunction('onProgress', options.onProgress),
   };
@@ -91,12 +132,58 @@ function checkGate(value: unknown): boolean {
   throw optionError('gate', '`own` or left out', value);
 }
 
+function checkSpread(value: unknown, deadline: number): number {
+  const spread = milliseconds('spread', value, 0);
+  if (spread > deadline) throw optionError('spread', `at most the deadline (${deadline})`, value);
+  return spread;
+}
+
+function checkFarewell(value: Farewell | undefined): Farewell | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== 'object' || value === null) throw optionError('farewell', 'an object', value);
+  if (typeof value.say !== 'function') throw optionError('farewell.say', 'a function', value.say);
+  checkFunction('farewell.answered', value.answered);
+  return value;
+}
+
+function checkWebSockets(value: unknown): readonly WebSocketServerLike[] {
+  if (value === undefined) return [];
+  const servers: readonly unknown[] = Array.isArray(value) ? value : [value];
+  return servers.map((server) => {
+    if (isWebSocketServer(server)) return server;
+    throw optionError('webSockets', 'a server with `clients`, or an array of them', server);
+  });
+}
+
+function isWebSocketServer(value: unknown): value is WebSocketServerLike {
+  if (typeof value !== 'object' || value === null || !('clients' in value)) return false;
+  const { clients } = value;
+  return typeof clients === 'object' && clients !== null && Symbol.iterator in clients;
+}
+
+function checkWebSocketClose(value: unknown): WebSocketClose {
+  if (value === undefined) return { code: 1001, reason: '' };
+  if (typeof value !== 'object' || value === null) throw optionError('webSocketClose', 'an object', value);
+  const { code = 1001, reason = '' }: { readonly code?: unknown; readonly reason?: unknown } = value;
+  if (typeof code !== 'number' || !isCloseCode(code)) {
+    throw optionError(
+      'webSocketClose.code',
+      'a code that may be sent (1000 to 1014 but 1004 to 1006, or 3000 to 4999)',
+      code,
+    );
+  }
+  if (typeof reason !== 'string' || Buffer.byteLength(reason) > LONGEST_REASON) {
+    throw optionError('webSocketClose.reason', `a string of at most ${LONGEST_REASON} bytes`, reason);
+  }
+  return { code, reason };
+}
+
 function checkSignal(value: unknown): AbortSignal | undefined {
   if (value === undefined || value instanceof AbortSignal) return value;
   throw optionError('signal', 'an AbortSignal', value);
 }
 
-function checkFunction<F extends (...args: never[]) => void>(name: string, value: F | undefined): F | undefined {
+function checkFunction<F extends (...args: never[]) => unknown>(name: string, value: F | undefined): F | undefined {
   if (value === undefined || typeof value === 'function') return value;
   throw optionError(name, 'a function', value);
 }
