@@ -15,7 +15,7 @@ export function isHttp1Server(server: net.Server): boolean {
  */
 export function endRequests(program: net.Socket, onLate: () => void): void {
   refuseRequests(program, onLate);
-  if (parserOn(program) !== undefined && !isReadingBody(program)) unhookParser(program, onLate);
+  if (parserOn(program) !== undefined && !isReadingBody(program)) discardIncoming(program, onLate);
 }
 
 /** Whether the client is still sending the body of its last request. */
@@ -24,15 +24,18 @@ function isReadingBody(program: net.Socket): boolean {
   return request instanceof http.IncomingMessage && !request.complete;
 }
 
-/** Takes Node's parser off a connection: it would hand the next request to the program, which cannot answer any more. */
-function unhookParser(socket: net.Socket, onLate: () => void): void {
+/**
+ * Takes Node's parser off a connection, which would hand the next request to the program, and throws away what comes;
+ * `onFirst` hears when it begins to.
+ */
+export function discardIncoming(socket: net.Socket, onFirst: () => void): void {
   const discard = (): void => {};
   // http takes its parser off the handle as soon as somebody else listens for 'data'.
   socket.on('data', discard);
   for (const listener of socket.listeners('data')) {
     if (listener !== discard) socket.removeListener('data', listener as (chunk: Buffer) => void);
   }
-  socket.once('data', onLate);
+  socket.once('data', onFirst);
   socket.resume();
 }
 
