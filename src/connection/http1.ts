@@ -1,6 +1,6 @@
 import http from 'node:http';
 import net from 'node:net';
-import { headOf, lastReadOn, parserOn } from '../node-fields.ts';
+import { endListenersOfHttp, headOf, lastReadOn, parserOn } from '../node-fields.ts';
 import { refuseRequests } from './http1-requests.ts';
 
 /** Whether the server speaks HTTP/1.1: http and https alike, and http2 with `allowHTTP1`. */
@@ -35,8 +35,11 @@ export function discardIncoming(socket: net.Socket, onFirst: () => void): void {
   for (const listener of socket.listeners('data')) {
     if (listener !== discard) socket.removeListener('data', listener as (chunk: Buffer) => void);
   }
+  for (const listener of endListenersOfHttp(socket)) socket.removeListener('end', listener);
   socket.once('data', onFirst);
   socket.resume();
+  // http may have stopped reading, for a body that the program is slow with, and took what would start it again off, too.
+  socket._read(0);
 }
 
 /** Whether a response is an event stream, which its client takes up again elsewhere when it ends (HTML Standard, 9.2). */
