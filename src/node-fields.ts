@@ -22,6 +22,12 @@ export function descriptorOf(owner: net.Server | net.Socket): number | undefined
   return typeof fd === 'number' && fd >= 0 ? fd : undefined;
 }
 
+/** Whether a socket is a TCP one, by its handle: to ask for its address is a system call. */
+export function isTcp(socket: net.Socket): boolean {
+  const handle = field(socket, '_handle');
+  return typeof field(handle, 'setNoDelay') === 'function';
+}
+
 /** How the server came to listen: `_connectionKey` is `type:address:port`, with `null` where a descriptor or handle came instead. */
 export function originOf(server: net.Server): ListeningOrigin {
   const key = field(server, '_connectionKey');
