@@ -81,6 +81,12 @@ export function parserOn(socket: net.Socket): unknown {
   return field(socket, 'parser') ?? undefined;
 }
 
+/** What http does at the end of what a client sends: it takes the middle of a body for an error, and tells the program. */
+export function endListenersOfHttp(socket: net.Socket): readonly (() => void)[] {
+  const listeners = socket.listeners('end').filter((listener): listener is () => void => typeof listener === 'function');
+  return listeners.filter(({ name }) => name === 'bound socketOnEnd');
+}
+
 /** The request that an HTTP/1.1 connection has read last, as long as it, or its response, is not done with. */
 export function lastReadOn(socket: net.Socket): unknown {
   return field(parserOn(socket), 'incoming') ?? undefined;

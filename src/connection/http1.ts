@@ -1,6 +1,6 @@
 import http from 'node:http';
 import net from 'node:net';
-import { headOf, lastReadOn, parserOn } from '../node-fields.ts';
+import { endListenersOfHttp, headOf, lastReadOn, parserOn } from '../node-fields.ts';
 import { refuseRequests } from './http1-requests.ts';
 
 /** Whether the server speaks HTTP/1.1: http and https alike, and http2 with `allowHTTP1`. */
@@ -15,7 +15,7 @@ export function isHttp1Server(server: net.Server): boolean {
  */
 export function endRequests(program: net.Socket, onLate: () => void): void {
   refuseRequests(program, onLate);
-  if (parserOn(program) !== undefined && !isReadingBody(program)) unhookParser(program, onLate);
+  if (parserOn(program) !== undefined && !isReadingBody(program)) discardIncoming(program, onLate);
 }
 
 /** Whether the client is still sending the body of its last request. */
@@ -24,16 +24,22 @@ function isReadingBody(program: net.Socket): boolean {
   return request instanceof http.IncomingMessage && !request.complete;
 }
 
-/** Takes Node's parser off a connection: it would hand the next request to the program, which cannot answer any more. */
-function unhookParser(socket: net.Socket, onLate: () => void): void {
+/**
+ * Takes Node's parser off a connection, which would hand the next request to the program, and throws away what comes;
+ * `onFirst` hears when it begins to.
+ */
+export function discardIncoming(socket: net.Socket, onFirst: () => void): void {
   const discard = (): void => {};
   // http takes its parser off the handle as soon as somebody else listens for 'data'.
   socket.on('data', discard);
   for (const listener of socket.listeners('data')) {
     if (listener !== discard) socket.removeListener('data', listener as (chunk: Buffer) => void);
   }
-  socket.once('data', onLate);
+  for (const listener of endListenersOfHttp(socket)) socket.removeListener('end', listener);
+  socket.once('data', onFirst);
   socket.resume();
+  // http may have stopped reading, for a body that the program is slow with, and took what would start it again off, too.
+  socket._read(0);
 }
 
 /** Whether a response is an event stream, which its client takes up again elsewhere when it ends (HTML Standard, 9.2). */
