@@ -83,7 +83,9 @@ export function parserOn(socket: net.Socket): unknown {
 
 /** What http does at the end of what a client sends: it takes the middle of a body for an error, and tells the program. */
 export function endListenersOfHttp(socket: net.Socket): readonly (() => void)[] {
-  const listeners = socket.listeners('end').filter((listener): listener is () => void => typeof listener === 'function');
+  const listeners = socket
+    .listeners('end')
+    .filter((listener): listener is () => void => typeof listener === 'function');
   return listeners.filter(({ name }) => name === 'bound socketOnEnd');
 }
 

@@ -161,7 +161,7 @@ export class EndingConnection {
   #lookAtHttp2(): number {
     const session = this.#sessionFarewell();
     // Until its handshake is done, or it never comes to a session.
-    if (session === undefined) return this.#lingerWhenQuiet();
+    if (session === undefined || session.isOver) return this.#lingerWhenQuiet();
     // One that came in during the close came to ask something.
     const isNew = this.#fromQueue && !session.hasServed && this.#wait(this.#host.idleWait) > 0;
     if (isNew) return LOOK_SOON;

@@ -26,7 +26,7 @@ export function sessionOn(program: net.Socket): ServerHttp2Session | undefined {
  * The farewell of an HTTP/2 session. In cleartext: GOAWAY with the highest stream, a PING, and when that is answered
  * GOAWAY with the last stream: every stream that the client opened before it knew is served. Under TLS only the latter, for
  * Node has no way to send the first: a stream that crosses it is refused as never processed (RFC 9113 6.8), and its client
- * may send it again. Then the session closes when its streams have finished.
+ * may send it again. Then the session closes when its streams have finished, and Node says the last stream once more.
  */
 export class SessionFarewell {
   readonly #session: ServerHttp2Session;
@@ -37,6 +37,10 @@ export class SessionFarewell {
   constructor(session: ServerHttp2Session, isSecure: boolean) {
     this.#session = session;
     this.#isSecure = isSecure;
+  }
+
+  get isOver(): boolean {
+    return this.#session.destroyed;
   }
 
   /** Whether a stream was ever opened. */
@@ -74,7 +78,7 @@ export class SessionFarewell {
     const session = this.#session;
     if (session.destroyed || session.closed) return;
     session.goaway(NO_ERROR);
-    // Node 24 and later say it once more when a session is closed, 20 and 22 never.
+    // Some versions of Node say it when a session is closed, others do not: once is enough.
     Object.defineProperty(session, 'goaway', { value: () => {}, configurable: true });
     session.close();
     Reflect.deleteProperty(session, 'goaway');
