@@ -74,7 +74,14 @@ export class EndingConnection {
   }
 
   get protocol(): Protocol {
+    // Node takes a session off when it is over.
+    if (this.#session !== undefined) return 'h2';
     return this.#host.webSockets.isOn(this.program) ? 'websocket' : protocolOf(this.#server, this.socket);
+  }
+
+  /** How many of the last bytes sent are words of a farewell. */
+  get farewellBytes(): number {
+    return this.#session?.farewellBytes(this.socket) ?? 0;
   }
 
   /** Leaves it in peace for so many milliseconds more. */
