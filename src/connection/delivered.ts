@@ -2,7 +2,7 @@ import type net from 'node:net';
 import { TCP_CLOSE, TCP_CLOSING, TCP_FIN_WAIT1, TCP_LAST_ACK } from '../linux/constants.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { unacknowledgedBytes } from '../linux/sockets.ts';
-import { connectionState } from '../linux/tcp-info.ts';
+import { connectionState, sendingSegmentSize } from '../linux/tcp-info.ts';
 import { descriptorOf, isTcp, undispatchedBytes, writeQueueSize } from '../node-fields.ts';
 import { programSocket } from './tls.ts';
 
@@ -22,6 +22,17 @@ export function unacknowledged(socket: net.Socket): number {
 /** Bytes that have not got into the kernel. (`writableLength` counts a chunk that is being written as a whole.) */
 export function unsent(socket: net.Socket): number {
   return undispatchedBytes(programSocket(socket)) + writeQueueSize(socket);
+}
+
+/** How many bytes a peer may have received, and not acknowledged yet; 0 where nobody can tell. */
+export function delayedAcknowledgement(socket: net.Socket): number {
+  const fd = descriptorOf(socket);
+  if (fd === undefined || !loadLibc().available || !isTcp(socket)) return 0;
+  try {
+    return 2 * sendingSegmentSize(fd);
+  } catch {
+    return 0;
+  }
 }
 
 /** Whether the peer has acknowledged everything, our FIN included. */

@@ -2,7 +2,7 @@ import http from 'node:http';
 import type net from 'node:net';
 import { parserOn, responseOn } from '../node-fields.ts';
 import { type CutConnection, type Protocol, remoteName } from './connection.ts';
-import { unacknowledged, type Watched } from './delivered.ts';
+import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
 import type { DrainingConnection } from './draining.ts';
 import { endEventStream, isEventStream, isHttp1Server } from './http1.ts';
 import { refuseRequests } from './http1-requests.ts';
@@ -90,9 +90,15 @@ export class EndingConnection implements Watched {
     return this.#quietSince !== undefined && this.socket.bytesWritten === this.#quietSince;
   }
 
-  /** How many of the last bytes sent are words of a farewell. */
+  /**
+   * How many of the last bytes sent may stay unacknowledged and mean nothing: the words of a farewell; and of a last HTTP/1.1
+   * response as much as a peer need not acknowledge at once, two segments (RFC 1122 4.2.3.2). Some clients, HAProxy among
+   * them, reset the connection as soon as they have read it, and the kernel takes no acknowledgement from a reset.
+   */
   get farewellBytes(): number {
-    return this.#session?.farewellBytes(this.socket) ?? 0;
+    if (this.#session !== undefined) return this.#session.farewellBytes(this.socket);
+    const hasAnswered = this.#farewell !== 'to say' && responseOn(this.program) === undefined;
+    return this.protocol === 'http/1.1' && hasAnswered ? delayedAcknowledgement(this.socket) : 0;
   }
 
   /** Leaves it in peace for so many milliseconds more. */

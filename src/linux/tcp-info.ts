@@ -4,6 +4,7 @@ import { readOption } from './sockets.ts';
 /** struct tcp_info, linux/tcp.h: the fields that a close asks for, at their offsets. All are 32-bit. (tcpi_state is the first byte.) */
 const OFFSET = {
   tcpi_rto: 8,
+  tcpi_snd_mss: 16,
   tcpi_unacked: 24,
   tcpi_sacked: 28,
   tcpi_last_data_sent: 44,
@@ -51,6 +52,11 @@ export function retransmissionTimeout(fd: number): number {
  */
 export function countRetransmissions(fd: number): number {
   return readTcpInfo(fd).readUInt32LE(OFFSET.tcpi_total_retrans);
+}
+
+/** How much data a segment that we send carries at most, in bytes. */
+export function sendingSegmentSize(fd: number): number {
+  return readTcpInfo(fd).readUInt32LE(OFFSET.tcpi_snd_mss);
 }
 
 /** The state of a connection, as net/tcp_states.h numbers them. */

@@ -18,7 +18,6 @@ function configuredWith(name: string, redispatch: string): Proxy {
   return {
     name,
     program: 'haproxy',
-    resets: true,
     configure: (folder, port, backends) => {
       const file = join(folder, 'haproxy.cfg');
       writeFileSync(file, configuration(folder, port, backends, redispatch));

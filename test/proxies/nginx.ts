@@ -16,7 +16,6 @@ function configuredWith(name: string, parameter: string): Proxy {
   return {
     name,
     program: 'nginx',
-    resets: false,
     configure: (folder, port, backends) => {
       const file = join(folder, 'nginx.conf');
       writeFileSync(file, configuration(folder, port, backends, parameter));

@@ -13,8 +13,6 @@ export interface Proxy {
   readonly name: string;
   /** The program that it needs. */
   readonly program: string;
-  /** Whether it closes by a reset once it has the last response: no FIN, and no TIME_WAIT. */
-  readonly resets: boolean;
   /** Writes its configuration to the folder, and returns the program's arguments. */
   configure(folder: string, port: number, backends: readonly number[]): readonly string[];
   /** What it has noticed of instances that went, in its own words. */
