@@ -21,8 +21,10 @@ export function optionError(name: string, expected: string, got: unknown): LastC
 }
 
 /** An `ERR_SERVER`: what came is most often a framework's application. */
-export function serverError(got: unknown): LastCallError {
-  const servers = "a net, tls, http, https or http2 server, an array of them, or `'all'`";
+export function serverError(
+  got: unknown,
+  servers = "a net, tls, http, https or http2 server, an array of them, or `'all'`",
+): LastCallError {
   const hint = typeof got === 'function' ? '; of an Express application, pass what `app.listen()` returns' : '';
   return new LastCallError('ERR_SERVER', `Expected ${servers}, got ${show(got)}${hint}`);
 }

@@ -1,11 +1,13 @@
-import { watchServer } from './connection/registry.ts';
+import { watchHandshakes } from './connection/tls.ts';
+import { watchUpgrades } from './connection/upgrades.ts';
 import { rehearseClose } from './close/rehearse.ts';
 import { watchListeners } from './listener/watch.ts';
 
 // Closing
 export { gracefulClose } from './close/graceful-close.ts';
 export type { CloseOptions } from './close/options.ts';
-export type { CloseProgress, CloseReport, ConnectionsReport, ListenerReport } from './close/report.ts';
+export type { CloseProgress, CloseReport, ListenerReport } from './close/report.ts';
+export type { ConnectionsReport } from './connection/accounts.ts';
 export type { CutConnection, Protocol } from './connection/connection.ts';
 export type { DrainingConnection, OnDrain } from './connection/draining.ts';
 export type { Farewell } from './connection/raw.ts';
@@ -20,6 +22,7 @@ export { LastCallError, type LastCallErrorCode } from './errors.ts';
 export type { ClosedMessage, ConnectionMessage, GateMessage } from './channels.ts';
 
 watchListeners((server) => {
-  watchServer(server);
+  watchHandshakes(server);
+  watchUpgrades(server);
   rehearseClose(server);
 });

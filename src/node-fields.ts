@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import type http from 'node:http';
 import type net from 'node:net';
 
 /**
@@ -60,15 +61,9 @@ export function acceptorOf(socket: net.Socket): unknown {
   return field(socket, '_server') ?? serverOf(socket);
 }
 
-/** The sockets of an http or https server's connections: http keeps its parsers in a list, under a symbol. Empty for others. */
+/** The sockets of an http or https server's connections. Empty for others. */
 export function httpSockets(server: net.Server): readonly unknown[] {
-  const symbol = Object.getOwnPropertySymbols(server).find(
-    ({ description }) => description === 'http.server.connections',
-  );
-  const list: unknown = symbol === undefined ? undefined : Reflect.get(server, symbol);
-  const all = field(list, 'all');
-  const parsers: unknown = typeof all === 'function' ? all.call(list) : [];
-  return Array.isArray(parsers) ? parsers.map((parser) => field(parser, 'socket')) : [];
+  return parsersOf(server, 'all').map((parser) => field(parser, 'socket'));
 }
 
 /** The TCP socket under a TLS socket. */
@@ -76,14 +71,48 @@ export function socketBelow(socket: net.Socket): unknown {
   return field(socket, '_parent');
 }
 
+/** The parsers of an http or https server that are in the middle of a request: begun, and not read to its end. Empty for others. */
+export function parsersMidRequest(server: net.Server): ReadonlySet<unknown> {
+  return new Set(parsersOf(server, 'active'));
+}
+
 /** The parser of an HTTP/1.1 connection; undefined once it was upgraded, or has become a tunnel. */
 export function parserOn(socket: net.Socket): unknown {
   return field(socket, 'parser') ?? undefined;
 }
 
+/** What http does at the end of what a client sends: it takes the middle of a body for an error, and tells the program. */
+export function endListenersOfHttp(socket: net.Socket): readonly (() => void)[] {
+  const listeners = socket.listeners('end').filter((listener): listener is () => void => typeof listener === 'function');
+  return listeners.filter(({ name }) => name === 'bound socketOnEnd');
+}
+
+/** The request that an HTTP/1.1 connection has read last, as long as it, or its response, is not done with. */
+export function lastReadOn(socket: net.Socket): unknown {
+  return field(parserOn(socket), 'incoming') ?? undefined;
+}
+
 /** The response that an HTTP/1.1 connection has not finished: http keeps it in `_httpMessage`. */
 export function responseOn(socket: net.Socket): unknown {
   return field(socket, '_httpMessage') ?? undefined;
+}
+
+/** The head of a response as it was sent; empty before. */
+export function headOf(response: http.ServerResponse): string {
+  const head = field(response, '_header');
+  return typeof head === 'string' ? head : '';
+}
+
+/** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */
+export function writeQueueSize(socket: net.Socket): number {
+  const size = field(field(socket, '_handle'), 'writeQueueSize');
+  return typeof size === 'number' ? size : 0;
+}
+
+/** Bytes that were written to a socket and that the stream has not given to libuv yet. */
+export function undispatchedBytes(socket: net.Socket): number {
+  const given = field(field(socket, '_handle'), 'bytesWritten');
+  return typeof given === 'number' ? Math.max(0, socket.bytesWritten - given) : socket.writableLength;
 }
 
 /** The handles of this thread that keep it alive, accepted connections among them; those that were unref'd are not. */
@@ -113,6 +142,17 @@ export function holdCloseEvent(server: net.Server): () => void {
     const emit = field(server, '_emitCloseIfDrained');
     if (typeof emit === 'function') Reflect.apply(emit, server, []);
   };
+}
+
+/** http keeps a server's parsers in a list, under a symbol, and in it those that are in the middle of a request apart. */
+function parsersOf(server: net.Server, which: 'all' | 'active'): readonly unknown[] {
+  const symbol = Object.getOwnPropertySymbols(server).find(
+    ({ description }) => description === 'http.server.connections',
+  );
+  const list: unknown = symbol === undefined ? undefined : Reflect.get(server, symbol);
+  const read = field(list, which);
+  const parsers: unknown = typeof read === 'function' ? read.call(list) : [];
+  return Array.isArray(parsers) ? parsers : [];
 }
 
 function field(owner: unknown, name: string): unknown {

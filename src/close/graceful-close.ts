@@ -1,7 +1,6 @@
 import net from 'node:net';
 import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder, releaseServers } from '../connection/end-connections.ts';
-import { sayCloseOnResponses } from '../connection/http1.ts';
 import { type LastCallError, serverError } from '../errors.ts';
 import { handleOf, holdCloseEvent } from '../node-fields.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
@@ -78,18 +77,19 @@ export async function closeServers(
   // The gates first, and in this turn of the loop: everything else may wait.
   const ended = listeners.map((listener) => closeListener(listener, options, clock, tell, gates));
   // A request that called for this close may be answered in the same turn.
-  sayCloseOnResponses(servers, clock.over);
-  const tellThatClosed = holdCloseEvents(listeners);
-  // What each listener has to do right after its gate goes before what may take long with many connections.
-  await Promise.resolve();
   const connections = new ConnectionEnder(servers, {
-    idleWait: options.idleWait,
-    lingerWait: options.lingerWait,
+    ...options,
     // Not known before the gate is shut: new SYNs may be held back while cookies come in.
     isFiltered: (server) => gates.get(server)?.filtered ?? true,
     onEnd: (remote, cut) => tell.connection.publish(cut === undefined ? { remote } : { remote, cut }),
+    onError: (error) => errors.push(error),
+    deadline: clock.deadline,
     over: clock.over,
   });
+  const tellThatClosed = holdCloseEvents(listeners);
+  // What each listener has to do right after its gate goes before what may take long with many connections.
+  await Promise.resolve();
+  connections.begin();
   const progress = new ProgressTeller(options.onProgress, clock, connections, listeners, (error) => errors.push(error));
 
   const reports = await Promise.all(
@@ -112,7 +112,7 @@ export async function closeServers(
     outcome: connections.report().cut.length > 0 ? 'forced' : 'complete',
     duration: clock.elapsed(),
     listeners: reports,
-    connections: { ...connections.report(), farewells: { said: 0, answered: 0 } },
+    connections: connections.report(),
     errors,
   };
   tell.closed.publish(report);

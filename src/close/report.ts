@@ -1,4 +1,4 @@
-import type { CutConnection } from '../connection/connection.ts';
+import type { ConnectionsReport } from '../connection/accounts.ts';
 import type { LastCallError } from '../errors.ts';
 import type { Gate } from '../listener/gate.ts';
 
@@ -20,22 +20,6 @@ export interface ListenerReport {
   readonly cookies: number;
   /** Milliseconds from the start of the close until the listener was closed. */
   readonly closedAfter: number;
-}
-
-/** What became of the connections. */
-export interface ConnectionsReport {
-  /** Open in the program when the close began. */
-  readonly atStart: number;
-  /** Came in after that, out of the kernel's queues, those included that were never accepted. */
-  readonly fromQueues: number;
-  /** Came to an end before the deadline, whichever side ended them. */
-  readonly ended: number;
-  /** Connections on which something came, or was to be sent, after our FIN; the client got no answer. */
-  readonly lateRequests: number;
-  /** Words of farewell said, and answered; always 0 yet. */
-  readonly farewells: { readonly said: number; readonly answered: number };
-  /** Those that were not brought to their end, each by name. */
-  readonly cut: readonly CutConnection[];
 }
 
 /** The last word on a close. */

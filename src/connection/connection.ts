@@ -1,9 +1,4 @@
-import type net from 'node:net';
-import { unacknowledgedBytes } from '../linux/sockets.ts';
-import { loadLibc } from '../linux/libc.ts';
-import { descriptorOf } from '../node-fields.ts';
-
-/** What a connection speaks; `websocket` and `channel` are not told from `http/1.1` and `raw` yet. */
+/** What a connection speaks. `raw`: TCP, TLS or a Unix socket with a protocol of the program's; `channel` is not there yet. */
 export type Protocol = 'http/1.1' | 'h2' | 'websocket' | 'channel' | 'raw';
 
 /** A connection that was not brought to its end. */
@@ -11,7 +6,10 @@ export interface CutConnection {
   /** `address:port`, `unix`, or `unknown` for one that was never accepted. */
   readonly remote: string;
   readonly protocol: Protocol;
-  /** `deadline`, `aborted`, `dropped` by the server's maxConnections, or `never accepted`: the program never saw it. */
+  /**
+   * `deadline`, `aborted`, `reset by peer` before it had acknowledged everything, `dropped` by the server's maxConnections,
+   * or `never accepted`: the program never saw it.
+   */
   readonly reason: string;
   /** Bytes that the peer had not acknowledged. */
   readonly unacknowledged: number;
@@ -29,15 +27,4 @@ export function remoteName(peer: Peer): string {
   if (peer.remoteAddress === undefined) return peer.remoteFamily === undefined ? 'unix' : 'unknown';
   const address = peer.remoteFamily === 'IPv6' ? `[${peer.remoteAddress}]` : peer.remoteAddress;
   return `${address}:${peer.remotePort ?? 0}`;
-}
-
-/** Bytes sent that the peer has not acknowledged, those still in the program included; 0 where nobody can tell. */
-export function unacknowledged(socket: net.Socket): number {
-  const fd = descriptorOf(socket);
-  if (fd === undefined || !loadLibc().available) return socket.writableLength;
-  try {
-    return socket.writableLength + unacknowledgedBytes(fd);
-  } catch {
-    return socket.writableLength;
-  }
 }

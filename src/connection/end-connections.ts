@@ -1,68 +1,83 @@
+import http from 'node:http';
 import net from 'node:net';
 import { detachFilter } from '../linux/filter.ts';
-import { descriptorOf, parserOn, serverOf } from '../node-fields.ts';
-import { type CutConnection, type Peer, type Protocol, remoteName, unacknowledged } from './connection.ts';
-import { isHttp1Server, sayCloseOnRunningResponse, stopConnectionsChecker, unhookParser } from './http1.ts';
-import { endSession } from './http2.ts';
-import { isBusy, type Movement, observe, patienceWith, quietFor } from './quiet.ts';
-import {
-  connectionsOf,
-  isHttp2Server,
-  programSocket,
-  sessionsOf,
-  watchConnections,
-  watchDrops,
-  watchSessions,
-} from './registry.ts';
+import { LastCallError } from '../errors.ts';
+import { descriptorOf, parserOn, parsersMidRequest, responseOn, serverOf } from '../node-fields.ts';
+import { ConnectionAccounts, type ConnectionsReport } from './accounts.ts';
+import type { CutConnection } from './connection.ts';
+import { DeliveryWatch } from './delivered.ts';
+import type { OnDrain } from './draining.ts';
+import { EndingConnection, type EndingHost } from './ending.ts';
+import { type ClosingHeads, sayCloseInHeads, sayCloseInTakenHead } from './http1-head.ts';
+import { holdRequestsBack } from './http1-requests.ts';
+import { isHttp1Server, stopConnectionsChecker } from './http1.ts';
+import type { Farewell } from './raw.ts';
+import { connectionsOf, watchConnections, watchDrops } from './registry.ts';
+import { transportSocket, watchHandshakes, watchSecured } from './tls.ts';
+import { watchUpgrades } from './upgrades.ts';
+import { WebSocketClients } from './websocket.ts';
+import type { WebSocketClose, WebSocketServerLike } from './websocket-close.ts';
 
 /** How connections are ended. Times are in milliseconds. */
 export interface EndConnectionsOptions {
   readonly idleWait: number;
   readonly lingerWait: number;
+  readonly spread: number;
+  readonly farewell: Farewell | undefined;
+  readonly onDrain: OnDrain | undefined;
+  readonly webSockets: readonly WebSocketServerLike[];
+  readonly webSocketClose: WebSocketClose;
   /** Whether connections of this server inherit the filter of a held gate. */
   readonly isFiltered: (server: net.Server) => boolean;
   readonly onEnd: (remote: string, cut: CutConnection | undefined) => void;
+  readonly onError: (error: LastCallError) => void;
+  /** Aborted when the time is up. */
+  readonly deadline: AbortSignal;
   /** Aborted when the close is over: everything this has set up is taken away. */
   readonly over: AbortSignal;
 }
 
-/** What a connection is doing on its way to its end. */
-type Step = 'open' | 'lingering';
-
-interface Ending {
-  readonly server: net.Server;
-  readonly protocol: Protocol;
-  readonly fromQueue: boolean;
-  step: Step;
-  /** When it came to this step. */
-  since: number;
-  seen: Movement;
-  /** When to look at it again. */
-  due: number;
-}
-
-// How often to look for connections that have become quiet, at the least and at the most, in milliseconds.
+// How often to look for connections that have something to do, at the least and at the most, in milliseconds.
 const LOOK_AT_LEAST = 100;
 const LOOK_AT_MOST = 10;
+// How long to look at connections before the rest of the program gets a turn: with ten thousand there is a lot to do.
+const LOOK_FOR = 10;
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class ConnectionEnder {
+  readonly #servers: readonly net.Server[];
   readonly #options: EndConnectionsOptions;
-  readonly #endings = new Map<net.Socket, Ending>();
-  readonly #cut: CutConnection[] = [];
+  readonly #host: EndingHost;
+  readonly #heads: ClosingHeads;
+  readonly #accounts = new ConnectionAccounts();
+  readonly #delivery: DeliveryWatch;
+  readonly #webSockets: WebSocketClients;
+  readonly #endings = new Map<net.Socket, EndingConnection>();
   readonly #noMoreArrivals = new Map<net.Server, AbortController>();
-  #atStart = 0;
-  #fromQueues = 0;
-  #ended = 0;
-  #lateRequests = 0;
+  readonly #heldBack = new Set<net.Server>();
+  /** Connections whose last response said so before they were taken in. */
+  readonly #toldBefore = new WeakSet<net.Socket>();
+  #midRequest = new Map<net.Server, ReadonlySet<unknown>>();
   #timer: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
 
+  /** From now on responses say that they are the last of their connections; everything else waits for `begin`. */
   constructor(servers: readonly net.Server[], options: EndConnectionsOptions) {
+    this.#servers = servers;
     this.#options = options;
+    this.#delivery = new DeliveryWatch(options.over);
+    this.#webSockets = new WebSocketClients(options.webSockets, options.webSocketClose);
+    this.#host = this.#makeHost();
+    this.#heads = {
+      servers: new Set(servers),
+      onLast: (response) => this.#noteLastResponse(response.req.socket),
+    };
+    // One that neither listens nor speaks HTTP can have no such connection.
+    if (servers.some((server) => server.listening || isHttp1Server(server))) {
+      sayCloseInHeads(this.#heads, options.over);
+      for (const server of servers) this.#holdRequestsBack(server);
+    }
     options.over.addEventListener('abort', () => this.#stop());
-    for (const server of servers) this.#begin(server);
-    this.#look();
   }
 
   get open(): number {
@@ -70,29 +85,31 @@ export class ConnectionEnder {
   }
 
   get ended(): number {
-    return this.#ended;
+    return this.#accounts.ended;
   }
 
   /** The part of the report that is about connections. */
-  report(): {
-    atStart: number;
-    fromQueues: number;
-    ended: number;
-    lateRequests: number;
-    cut: readonly CutConnection[];
-  } {
-    return {
-      atStart: this.#atStart,
-      fromQueues: this.#fromQueues,
-      ended: this.#ended,
-      lateRequests: this.#lateRequests,
-      cut: this.#cut,
-    };
+  report(): ConnectionsReport {
+    return this.#accounts.report();
+  }
+
+  /** Takes in what is open, and watches for what comes. */
+  begin(): void {
+    for (const server of this.#servers) this.#watch(server);
+    const { spread } = this.#options;
+    const share = spread / Math.max(1, this.#endings.size);
+    [...this.#endings.values()].forEach((ending, index) => ending.postpone(index * share));
+    this.#look();
   }
 
   /** The listener has closed: whoever comes now has come to one that is not this close's. */
   endArrivals(server: net.Server): void {
     this.#noMoreArrivals.get(server)?.abort();
+  }
+
+  /** Counts clients that were connected and that the program never accepted. */
+  countUnaccepted(clients: number): void {
+    this.#accounts.countUnaccepted(clients);
   }
 
   /** Resolves when no connection is open. Call it once nobody new can come. */
@@ -106,132 +123,141 @@ export class ConnectionEnder {
   /** Cuts whatever is still open and names it. */
   cutAll(reason: string): void {
     for (const [socket, ending] of this.#endings) {
-      this.#cut.push({
-        remote: remoteName(socket),
-        protocol: ending.protocol,
-        reason,
-        unacknowledged: unacknowledged(socket),
-      });
       this.#endings.delete(socket);
-      this.#options.onEnd(remoteName(socket), this.#cut.at(-1));
-      programSocket(socket).destroy();
-      socket.destroy();
+      this.#noteCut(ending.cut(reason));
     }
     this.#onEmpty?.();
   }
 
-  /** Counts clients that were connected and that the program never accepted. */
-  countUnaccepted(clients: number): void {
-    this.#fromQueues += clients;
-    for (let client = 0; client < clients; client++) {
-      this.#cut.push({ remote: 'unknown', protocol: 'raw', reason: 'never accepted', unacknowledged: 0 });
-    }
+  #makeHost(): EndingHost {
+    const { idleWait, lingerWait, farewell, onDrain } = this.#options;
+    return {
+      idleWait,
+      lingerWait,
+      farewell,
+      webSockets: this.#webSockets,
+      drain:
+        onDrain === undefined
+          ? undefined
+          : async (connection) => {
+              try {
+                await onDrain(connection, this.#options.deadline);
+              } catch (cause) {
+                this.#noteCallbackError('onDrain', cause);
+              }
+            },
+      isMidRequest: (program) => this.#isMidRequest(program),
+      countLate: () => this.#accounts.countLate(),
+      countSaid: () => this.#accounts.countSaid(),
+      countAnswered: () => this.#accounts.countAnswered(),
+      onCallbackError: (name, cause) => this.#noteCallbackError(name, cause),
+    };
   }
 
-  #begin(server: net.Server): void {
+  #noteLastResponse(program: net.Socket): void {
+    const server = serverOf(program);
+    if (server instanceof net.Server) this.#holdRequestsBack(server);
+    const ending = this.#endings.get(transportSocket(program));
+    if (ending === undefined) this.#toldBefore.add(program);
+    else ending.sayClose();
+  }
+
+  #holdRequestsBack(server: net.Server): void {
+    if (this.#heldBack.has(server) || !isHttp1Server(server)) return;
+    this.#heldBack.add(server);
+    holdRequestsBack(server, this.#options.over);
+  }
+
+  #watch(server: net.Server): void {
     const { over } = this.#options;
+    // For one from before lastcall was imported.
+    watchHandshakes(server);
+    watchUpgrades(server);
     const noMore = new AbortController();
     this.#noMoreArrivals.set(server, noMore);
     over.addEventListener('abort', () => noMore.abort());
-    const arrive = (socket: net.Socket): void => {
-      if (this.#adopt(server, socket, true)) this.#fromQueues += 1;
-    };
-    watchConnections(server, arrive, noMore.signal);
-    watchDrops(server, (peer) => this.#countDropped(peer), noMore.signal);
-    watchSessions(
-      server,
-      (session) => endSession(session, 'after its first stream', this.#options.idleWait, over),
-      over,
-    );
-    for (const socket of connectionsOf(server)) {
-      if (this.#adopt(server, socket, false)) this.#atStart += 1;
-    }
-    for (const session of sessionsOf(server)) endSession(session, 'now', this.#options.idleWait, over);
+    watchConnections(server, (socket) => this.#adopt(server, socket, true), noMore.signal);
+    watchDrops(server, (peer) => this.#accounts.countDropped(peer), noMore.signal);
+    watchSecured(server, (program) => this.#prepare(program), over);
+    for (const socket of connectionsOf(server)) this.#adopt(server, socket, false);
   }
 
-  /** False for one that it has already: handed from one server to another, it arrives at both. */
-  #adopt(server: net.Server, socket: net.Socket, fromQueue: boolean): boolean {
-    if (this.#endings.has(socket)) return false;
-    const now = performance.now();
-    // What the connection moved before is the kernel's to tell; where it cannot, it counts as having moved just now.
-    const seen = { bytes: socket.bytesRead + socket.bytesWritten, at: now };
-    const speaks = serverOf(programSocket(socket));
-    const protocol = protocolOf(speaks instanceof net.Server ? speaks : server);
-    const ending: Ending = { server, protocol, fromQueue, step: 'open', since: now, seen, due: now };
+  #adopt(server: net.Server, socket: net.Socket, fromQueue: boolean): void {
+    // Handed from one server to another, it arrives at both.
+    if (this.#endings.has(socket)) return;
+    const ending = new EndingConnection(socket, server, fromQueue, this.#host);
     this.#endings.set(socket, ending);
-    if (ending.protocol === 'http/1.1' && !fromQueue) sayCloseOnRunningResponse(programSocket(socket));
+    this.#accounts.countOpen(fromQueue);
     if (fromQueue && this.#options.isFiltered(server)) freeOfFilter(socket);
-    const remote = remoteName(socket);
-    socket.once('close', () => this.#hasEnded(socket, remote));
+    this.#delivery.watch(socket, (unacknowledged) => this.#noteReset(ending, unacknowledged));
+    socket.once('close', () => this.#noteEnd(ending));
+    this.#prepare(ending.program);
     this.#lookAgainIn(this.#options.idleWait);
-    return true;
   }
 
-  #countDropped(peer: Peer | undefined): void {
-    this.#fromQueues += 1;
-    this.#cut.push({ remote: remoteName(peer ?? {}), protocol: 'raw', reason: 'dropped', unacknowledged: 0 });
+  /** Makes a connection ready as soon as the program has it, under TLS after the handshake. */
+  #prepare(program: net.Socket): void {
+    const transport = transportSocket(program);
+    const ending = this.#endings.get(transport);
+    if (ending === undefined) return;
+    this.#delivery.watchFinal(program, transport);
+    const server = serverOf(program);
+    if (!(server instanceof net.Server) || !isHttp1Server(server)) return;
+    this.#holdRequestsBack(server);
+    // http calls it after a last response; Node's own closes the connection without waiting for the client's end.
+    program.destroySoon = () => void ending.linger();
+    if (this.#toldBefore.has(program)) ending.sayClose();
+    const response = responseOn(program);
+    if (response instanceof http.ServerResponse) sayCloseInTakenHead(response, this.#heads.onLast);
   }
 
-  #hasEnded(socket: net.Socket, remote: string): void {
-    if (!this.#endings.delete(socket)) return;
-    this.#ended += 1;
-    this.#options.onEnd(remote, undefined);
+  #noteEnd(ending: EndingConnection): void {
+    if (!this.#endings.delete(ending.socket)) return;
+    ending.noteEnd();
+    this.#accounts.countEnded();
+    this.#options.onEnd(ending.remote, undefined);
     if (this.#endings.size === 0) this.#onEmpty?.();
   }
 
-  /** Ends what has been quiet for long enough, and plans the next look. */
+  #noteReset(ending: EndingConnection, unacknowledged: number): void {
+    if (!this.#endings.delete(ending.socket)) return;
+    this.#noteCut({ remote: ending.remote, protocol: ending.protocol, reason: 'reset by peer', unacknowledged });
+    if (this.#endings.size === 0) this.#onEmpty?.();
+  }
+
+  #noteCut(cut: CutConnection): void {
+    this.#accounts.countCut(cut);
+    this.#options.onEnd(cut.remote, cut);
+  }
+
+  #noteCallbackError(name: string, cause: unknown): void {
+    this.#options.onError(new LastCallError('ERR_CALLBACK', `\`${name}\` threw`, { cause }));
+  }
+
+  #isMidRequest(program: net.Socket): boolean {
+    const server = serverOf(program);
+    // One that has said nothing yet is among them, too.
+    if (program.bytesRead === 0 || !(server instanceof net.Server)) return false;
+    const parsers = this.#midRequest.get(server) ?? parsersMidRequest(server);
+    this.#midRequest.set(server, parsers);
+    return parsers.has(parserOn(program));
+  }
+
+  /** Looks at the connections that want it, and plans the next time. */
   #look(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const now = performance.now();
+    this.#midRequest = new Map();
+    this.#webSockets.refresh();
+    const began = performance.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const [socket, ending] of this.#endings) {
-      if (ending.due <= now) ending.due = now + this.#lookAt(socket, ending);
+    for (const ending of this.#endings.values()) {
+      const now = performance.now();
+      if (now - began > LOOK_FOR) next = 0;
+      else if (ending.due <= now) ending.due = now + ending.look();
       next = Math.min(next, ending.due - now);
     }
     if (next !== Number.POSITIVE_INFINITY) this.#lookAgainIn(next);
-  }
-
-  /** Returns in how many milliseconds this connection wants to be looked at again. */
-  #lookAt(socket: net.Socket, ending: Ending): number {
-    const { idleWait, lingerWait } = this.#options;
-    const now = performance.now();
-    if (ending.step === 'lingering') return this.#lookAtLingering(socket, ending, now, lingerWait);
-    const program = programSocket(socket);
-    ending.seen = observe(socket, ending.seen);
-    if (isBusy(ending.server, socket, ending.protocol)) return LOOK_AT_LEAST;
-    const quiet = quietFor(socket, ending.seen);
-    if (quiet === undefined) return LOOK_AT_LEAST;
-    const waited = ending.fromQueue ? Math.min(quiet, now - ending.since) : quiet;
-    if (waited < idleWait) return idleWait - waited;
-    const patience = patienceWith(ending.server, socket, idleWait);
-    if (waited < patience) return patience - waited;
-    ending.step = 'lingering';
-    ending.since = now;
-    if (parserOn(program) !== undefined) unhookParser(program, () => this.#countLate());
-    this.#surviveLateWrites(program);
-    program.end();
-    return lingerWait;
-  }
-
-  #lookAtLingering(socket: net.Socket, ending: Ending, now: number, lingerWait: number): number {
-    const left = ending.since + lingerWait - now;
-    if (left > 0) return left;
-    if (unacknowledged(socket) > 0) return LOOK_AT_LEAST;
-    programSocket(socket).destroy();
-    socket.destroy();
-    return LOOK_AT_LEAST;
-  }
-
-  /** A program that answers after our FIN must not die of it: its answer is late, and that is all. */
-  #surviveLateWrites(socket: net.Socket): void {
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ERR_STREAM_WRITE_AFTER_END') this.#countLate();
-    });
-  }
-
-  #countLate(): void {
-    this.#lateRequests += 1;
   }
 
   #lookAgainIn(milliseconds: number): void {
@@ -248,11 +274,6 @@ export class ConnectionEnder {
 export function releaseServers(servers: readonly net.Server[]): void {
   // One that listens anew needs its own.
   for (const server of servers) if (!server.listening) stopConnectionsChecker(server);
-}
-
-function protocolOf(server: net.Server): Protocol {
-  if (isHttp2Server(server)) return 'h2';
-  return isHttp1Server(server) ? 'http/1.1' : 'raw';
 }
 
 /** An accepted socket inherits its listener's filter, and has no use for it. */

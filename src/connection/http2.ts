@@ -1,37 +1,108 @@
+import type net from 'node:net';
 import type { ServerHttp2Session } from 'node:http2';
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../linux/constants.ts';
+import { loadLibc } from '../linux/libc.ts';
+import { descriptorOf, writeQueueSize } from '../node-fields.ts';
 
 // RFC 9113 7. (node:http2 has it too, and is not loaded for a program that does not speak HTTP/2.)
 const NO_ERROR = 0;
 
-/**
- * Ends an HTTP/2 session: GOAWAY with the last stream taken on, and the connection closes when its streams have
- * finished (RFC 9113 6.8). One that came in during the close came to ask something: it is ended after its first stream,
- * or when `idleWait` milliseconds have brought none.
- */
-export function endSession(
-  session: ServerHttp2Session,
-  when: 'now' | 'after its first stream',
-  idleWait: number,
-  over: AbortSignal,
-): void {
-  if (when === 'now') {
-    sayGoaway(session);
-    return;
-  }
-  const timer = setTimeout(() => sayGoaway(session), idleWait);
-  const cancel = (): void => clearTimeout(timer);
-  session.once('stream', () => {
-    cancel();
-    // After the turn in which it came: the streams that came with it are taken on, too.
-    setImmediate(() => sayGoaway(session));
-  });
-  session.once('close', cancel);
-  over.addEventListener('abort', cancel);
+/** GOAWAY with the highest stream there can be, and no error (RFC 9113 6.8): a server's notice that it will stop. */
+const NOTICE = Buffer.from([0, 0, 8, 0x7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+
+/** Whether the server speaks HTTP/2; node:http2 does not export its classes. */
+export function isHttp2Server(server: net.Server): boolean {
+  return 'updateSettings' in server;
 }
 
-function sayGoaway(session: ServerHttp2Session): void {
-  if (session.destroyed || session.closed) return;
-  // Node 20 and 22 send none by themselves when a session is closed.
-  session.goaway(NO_ERROR);
-  session.close();
+/** The HTTP/2 session on a connection: node:http2 keeps it in a property of the socket that has no name to rely on. */
+export function sessionOn(program: net.Socket): ServerHttp2Session | undefined {
+  return Reflect.ownKeys(program)
+    .map((key): unknown => Object.getOwnPropertyDescriptor(program, key)?.value)
+    .find(isSession);
+}
+
+/**
+ * The farewell of an HTTP/2 session. In cleartext: GOAWAY with the highest stream, a PING, and when that is answered
+ * GOAWAY with the last stream: every stream that the client opened before it knew is served. Under TLS only the latter, for
+ * Node has no way to send the first: a stream that crosses it is refused as never processed (RFC 9113 6.8), and its client
+ * may send it again. Then the session closes when its streams have finished.
+ */
+export class SessionFarewell {
+  readonly #session: ServerHttp2Session;
+  readonly #isSecure: boolean;
+  #step: 'nothing said' | 'noticed' | 'told' = 'nothing said';
+  #noticedAt = 0;
+
+  constructor(session: ServerHttp2Session, isSecure: boolean) {
+    this.#session = session;
+    this.#isSecure = isSecure;
+  }
+
+  /** Whether a stream was ever opened. */
+  get hasServed(): boolean {
+    return (this.#session.state.lastProcStreamID ?? 0) > 0;
+  }
+
+  /** Says what can be said now; the client has `patience` milliseconds to answer the PING. True once anything is said. */
+  say(transport: net.Socket, patience: number): boolean {
+    if (this.#step === 'noticed' && performance.now() - this.#noticedAt > patience) this.#tell();
+    if (this.#step !== 'nothing said') return true;
+    const noticed = this.#isSecure ? 'impossible' : sendNotice(transport);
+    if (noticed === 'not now') return false;
+    if (noticed === 'impossible' || !this.#askBack()) {
+      this.#tell();
+      return true;
+    }
+    this.#step = 'noticed';
+    this.#noticedAt = performance.now();
+    return true;
+  }
+
+  /** False where too many PINGs are on their way already. */
+  #askBack(): boolean {
+    try {
+      return this.#session.ping(() => this.#tell());
+    } catch {
+      return false;
+    }
+  }
+
+  #tell(): void {
+    if (this.#step === 'told') return;
+    this.#step = 'told';
+    const session = this.#session;
+    if (session.destroyed || session.closed) return;
+    session.goaway(NO_ERROR);
+    // Node 24 and later say it once more when a session is closed, 20 and 22 never.
+    Object.defineProperty(session, 'goaway', { value: () => {}, configurable: true });
+    session.close();
+    Reflect.deleteProperty(session, 'goaway');
+  }
+}
+
+/**
+ * Sends the notice past Node, which cannot. That is safe between two frames: when the server has sent its preface
+ * (RFC 9113 3.4) and nothing of what it wrote still waits in libuv. (Node's own socket.write would abort the process.)
+ */
+function sendNotice(transport: net.Socket): 'sent' | 'not now' | 'impossible' {
+  const fd = descriptorOf(transport);
+  const loaded = loadLibc();
+  if (fd === undefined || !loaded.available) return 'impossible';
+  if (transport.bytesWritten === 0 || writeQueueSize(transport) > 0) return 'not now';
+  let sent = 0;
+  // A part of it alone would end the session: at the edge of a full buffer the kernel may take less than all.
+  for (let attempt = 0; attempt < 100 && sent < NOTICE.length; attempt++) {
+    const rest = NOTICE.subarray(sent);
+    const taken = loaded.libc.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (taken > 0) sent += taken;
+    else if (sent === 0) return 'not now';
+  }
+  if (sent === NOTICE.length) return 'sent';
+  transport.destroy();
+  return 'not now';
+}
+
+function isSession(value: unknown): value is ServerHttp2Session {
+  return typeof value === 'object' && value !== null && 'goaway' in value && 'ping' in value && 'state' in value;
 }

@@ -2,9 +2,9 @@ import type net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { unreadBytes } from '../linux/sockets.ts';
 import { countRetransmissions, millisecondsQuiet, retransmissionTimeout } from '../linux/tcp-info.ts';
-import { descriptorOf, responseOn } from '../node-fields.ts';
-import { type Protocol, unacknowledged } from './connection.ts';
-import { isHandshaking, isUpgraded, programSocket } from './registry.ts';
+import { descriptorOf } from '../node-fields.ts';
+import { unacknowledged } from './delivered.ts';
+import { isHandshaking } from './tls.ts';
 
 // A client that got its SYN-ACK at the second try has measured a round trip of 1 s and a little. It sends its first words
 // again 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):
@@ -24,17 +24,6 @@ export interface Movement {
 export function observe(socket: net.Socket, before: Movement | undefined): Movement {
   const bytes = socket.bytesRead + socket.bytesWritten;
   return before?.bytes === bytes ? before : { bytes, at: performance.now() };
-}
-
-/** Whether the protocol, or Node, shows that something is still to come on the connection from our side. */
-export function isBusy(server: net.Server, socket: net.Socket, protocol: Protocol): boolean {
-  const program = programSocket(socket);
-  if (responseOn(program) !== undefined || program.writableLength > 0) return true;
-  // Node ends the socket of a session that is over.
-  if (protocol === 'h2') return !program.writableEnded;
-  if (protocol === 'http/1.1') return isUpgraded(server, socket) && program.bytesRead > 0 && program.bytesWritten === 0;
-  // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
-  return program.readableEnded && !program.writableEnded;
 }
 
 /**

@@ -3,8 +3,8 @@ import type net from 'node:net';
 /** The farewell of a raw protocol. */
 export interface Farewell {
   /**
-   * The words to say to a client, said once nothing else waits to be written. `undefined`: nothing, or not now; asked again
-   * as long as the connection is open.
+   * The words to say to a client, said once nothing else waits to be written. `undefined`: nothing, or not now; it is asked
+   * again as long as the connection is open.
    */
   say(socket: net.Socket): Uint8Array | undefined;
   /**
@@ -12,4 +12,71 @@ export interface Farewell {
    * Without it the client's own end is its answer.
    */
   answered?(received: Buffer, socket: net.Socket): boolean;
+}
+
+// What `answered` may look at; more would be the client's to decide.
+const KEPT = 64 * 1024;
+
+/** The farewell to one raw connection. */
+export class RawFarewell {
+  readonly #farewell: Farewell;
+  readonly #program: net.Socket;
+  readonly #onAnswer: () => void;
+  #step: 'to say' | 'said' | 'failed' = 'to say';
+  #received: Buffer = Buffer.alloc(0);
+
+  /** `onAnswer` is called once, when the client has answered. What the program's functions throw is passed on. */
+  constructor(farewell: Farewell, program: net.Socket, onAnswer: () => void) {
+    this.#farewell = farewell;
+    this.#program = program;
+    this.#onAnswer = onAnswer;
+  }
+
+  /** Says the words if they can be said now; true once they are said. */
+  say(onError: (cause: unknown) => void): boolean {
+    const program = this.#program;
+    if (this.#step !== 'to say') return this.#step === 'said';
+    // Nobody reads yet: to listen for the answer would take from the program what comes before it does.
+    const canListen =
+      this.#farewell.answered === undefined || program.readableFlowing !== null || isReadByHand(program);
+    if (program.writableLength > 0 || !program.writable || !canListen) return false;
+    const words = this.#ask(onError);
+    if (words === undefined) return false;
+    this.#step = 'said';
+    if (this.#farewell.answered !== undefined) this.#listen(onError);
+    program.write(words);
+    return true;
+  }
+
+  #ask(onError: (cause: unknown) => void): Uint8Array | undefined {
+    try {
+      const words: unknown = this.#farewell.say(this.#program);
+      if (words === undefined || words instanceof Uint8Array) return words;
+      throw new TypeError(`Expected \`farewell.say\` to return bytes, or nothing, got ${typeof words}`);
+    } catch (cause) {
+      this.#step = 'failed';
+      onError(cause);
+      return undefined;
+    }
+  }
+
+  #listen(onError: (cause: unknown) => void): void {
+    const hear = (chunk: Buffer | string): void => {
+      // A string where the program has set an encoding.
+      this.#received = Buffer.concat([this.#received, Buffer.from(chunk as string)]).subarray(-KEPT);
+      try {
+        if (this.#farewell.answered?.(this.#received, this.#program) !== true) return;
+      } catch (cause) {
+        onError(cause);
+      }
+      this.#program.off('data', hear);
+      this.#onAnswer();
+    };
+    this.#program.on('data', hear);
+  }
+}
+
+/** By 'readable' and read(), or as an async iterator: 'data' is emitted then, too, for whatever is read. */
+function isReadByHand(program: net.Socket): boolean {
+  return program.listenerCount('readable') > 0;
 }

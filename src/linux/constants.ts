@@ -14,6 +14,7 @@ export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0x80000;
 export const SHUT_RD = 0;
 export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
 
 // asm-generic/socket.h
 export const SOL_SOCKET = 1;
@@ -60,6 +61,10 @@ export const UNIX_DIAG_RQLEN = 4;
 
 // net/tcp_states.h
 export const TCP_SYN_RECV = 3;
+export const TCP_FIN_WAIT1 = 4;
+export const TCP_CLOSE = 7;
+export const TCP_LAST_ACK = 9;
+export const TCP_CLOSING = 11;
 
 // sys/wait.h, bits/waitflags.h
 export const P_ALL = 0;

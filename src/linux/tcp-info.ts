@@ -1,7 +1,7 @@
 import { IPPROTO_TCP, TCP_INFO } from './constants.ts';
 import { readOption } from './sockets.ts';
 
-/** struct tcp_info, linux/tcp.h: the fields that a close asks for, at their offsets. All are 32-bit. */
+/** struct tcp_info, linux/tcp.h: the fields that a close asks for, at their offsets. All are 32-bit. (tcpi_state is the first byte.) */
 const OFFSET = {
   tcpi_rto: 8,
   tcpi_unacked: 24,
@@ -48,6 +48,11 @@ export function retransmissionTimeout(fd: number): number {
  */
 export function countRetransmissions(fd: number): number {
   return readTcpInfo(fd).readUInt32LE(OFFSET.tcpi_total_retrans);
+}
+
+/** The state of a connection, as net/tcp_states.h numbers them. */
+export function connectionState(fd: number): number {
+  return readTcpInfo(fd).readUInt8(0);
 }
 
 function readTcpInfo(fd: number): Buffer {

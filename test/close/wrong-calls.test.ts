@@ -7,7 +7,8 @@ import { startHttp } from './calls-servers.ts';
 
 describe('a wrong call throws at once', () => {
   const MILLISECONDS = 'a number of milliseconds from 0 to 2147483647';
-  const NAMES = 'deadline, newConnections, gate, handshakeWait, idleWait, lingerWait, signal, onProgress';
+  const NAMES =
+    'deadline, newConnections, gate, handshakeWait, idleWait, lingerWait, spread, farewell, onDrain, webSockets, webSocketClose, signal, onProgress';
   const times = ['deadline', 'handshakeWait', 'idleWait', 'lingerWait'].flatMap((name) =>
     [
       { value: -1, shown: '`-1`' },

@@ -1,0 +1,278 @@
+import http from 'node:http';
+import type net from 'node:net';
+import { parserOn, responseOn } from '../node-fields.ts';
+import { type CutConnection, type Protocol, remoteName } from './connection.ts';
+import { unacknowledged } from './delivered.ts';
+import type { DrainingConnection } from './draining.ts';
+import { endEventStream, endRequests, isEventStream, isHttp1Server } from './http1.ts';
+import { refuseRequests } from './http1-requests.ts';
+import { SessionFarewell, sessionOn } from './http2.ts';
+import { type Movement, observe, patienceWith, quietFor } from './quiet.ts';
+import { type Farewell, RawFarewell } from './raw.ts';
+import { protocolOf } from './protocol.ts';
+import { programSocket } from './tls.ts';
+import type { WebSocketClients } from './websocket.ts';
+
+/** What the connections of one close share. Times are in milliseconds. */
+export interface EndingHost {
+  readonly idleWait: number;
+  readonly lingerWait: number;
+  readonly farewell: Farewell | undefined;
+  readonly webSockets: WebSocketClients;
+  /** Asks the program to bring a connection to its end; the promise is settled when it has done what it can. */
+  readonly drain: ((connection: DrainingConnection) => Promise<void>) | undefined;
+  /** Whether the connection's last HTTP/1.1 request has begun to come and is not read to its end. */
+  isMidRequest(program: net.Socket): boolean;
+  countLate(): void;
+  countSaid(): void;
+  countAnswered(): void;
+  onCallbackError(name: string, cause: unknown): void;
+}
+
+// How often to look at a connection that is busy, and at one that is expected to change soon, in milliseconds.
+const LOOK_AT_LEAST = 100;
+const LOOK_SOON = 10;
+
+/** One accepted connection on its way to its end. */
+export class EndingConnection {
+  readonly socket: net.Socket;
+  readonly remote: string;
+  /** When to look at it again. */
+  due: number;
+  readonly #server: net.Server;
+  readonly #fromQueue: boolean;
+  readonly #host: EndingHost;
+  readonly #since: number = performance.now();
+  /** Not before this its farewell is said, or it is half-closed for being quiet. */
+  #notBefore = 0;
+  #step: 'open' | 'lingering' = 'open';
+  #seen: Movement;
+  #farewell: 'to say' | 'said' | 'answered' | 'unanswered' = 'to say';
+  #lingersSince = 0;
+  #session: SessionFarewell | undefined;
+  #raw: RawFarewell | undefined;
+  /** The event stream that is under way, and since when that is known. */
+  #stream: { readonly response: http.ServerResponse; readonly since: number } | undefined;
+  /** What the program was asked to end last. */
+  #drained: unknown;
+  #draining = 0;
+
+  constructor(socket: net.Socket, server: net.Server, fromQueue: boolean, host: EndingHost) {
+    this.socket = socket;
+    this.remote = remoteName(socket);
+    this.due = this.#since;
+    this.#server = server;
+    this.#fromQueue = fromQueue;
+    this.#host = host;
+    // What the connection moved before is the kernel's to tell; where it cannot, it counts as having moved just now.
+    this.#seen = observe(socket, undefined);
+  }
+
+  /** The socket that the program sees. */
+  get program(): net.Socket {
+    return programSocket(this.socket);
+  }
+
+  get protocol(): Protocol {
+    return this.#host.webSockets.isOn(this.program) ? 'websocket' : protocolOf(this.#server, this.socket);
+  }
+
+  /** Leaves it in peace for so many milliseconds more. */
+  postpone(milliseconds: number): void {
+    this.#notBefore = this.#since + milliseconds;
+  }
+
+  /** Does what is to be done now; returns in how many milliseconds to look again. */
+  look(): number {
+    if (this.#step === 'lingering') return this.#lookAtLingering();
+    if (this.program.writableEnded) {
+      // By the program or by Node: a WebSocket's, when the peer's Close has come.
+      if (this.protocol === 'websocket') this.#noteAnswered();
+      return this.linger();
+    }
+    this.#seen = observe(this.socket, this.#seen);
+    const { protocol } = this;
+    this.#askProgram(protocol);
+    // A session is told at once: what is begun on it from then on is not the program's to end.
+    if (this.#draining > 0 && protocol !== 'h2') return LOOK_AT_LEAST;
+    const wait = this.#notBefore - performance.now();
+    if (wait > 0) return wait;
+    switch (protocol) {
+      case 'http/1.1':
+        return this.#lookAtHttp1();
+      case 'h2':
+        return this.#lookAtHttp2();
+      case 'websocket':
+        return this.#lookAtWebSocket();
+      default:
+        return this.#lookAtRaw();
+    }
+  }
+
+  /** The last HTTP/1.1 response says so: nothing that comes after its request is for the program. */
+  sayClose(): void {
+    this.#noteSaid();
+    refuseRequests(this.program, () => this.#host.countLate());
+  }
+
+  /** Half-close: our FIN after everything that waits to be written (RFC 9112 9.6); then what comes is read until the peer's. */
+  linger(): number {
+    if (this.#step === 'lingering') return LOOK_AT_LEAST;
+    this.#step = 'lingering';
+    this.#lingersSince = performance.now();
+    const { program } = this;
+    if (parserOn(program) !== undefined) endRequests(program, () => this.#host.countLate());
+    // A program that answers after our FIN must not die of it: its answer is late, and that is all.
+    program.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ERR_STREAM_WRITE_AFTER_END') this.#host.countLate();
+    });
+    program.end();
+    return LOOK_SOON;
+  }
+
+  /** It has come to its end. */
+  noteEnd(): void {
+    if (this.#farewell === 'said' && this.program.readableEnded) this.#noteAnswered();
+  }
+
+  /** Ends it at once; returns what to say of it. */
+  cut(reason: string): CutConnection {
+    const { remote, protocol } = this;
+    const cut = { remote, protocol, reason, unacknowledged: unacknowledged(this.socket) };
+    this.program.destroy();
+    this.socket.destroy();
+    return cut;
+  }
+
+  #lookAtHttp1(): number {
+    const response = responseOn(this.program);
+    if (response instanceof http.ServerResponse) this.#lookAtResponse(response);
+    if (response !== undefined || this.#isWriting() || this.#host.isMidRequest(this.program)) return LOOK_AT_LEAST;
+    return this.#lingerWhenQuiet();
+  }
+
+  /** An event stream's client takes it up again elsewhere. */
+  #lookAtResponse(response: http.ServerResponse): void {
+    if (!isEventStream(response)) return;
+    if (this.#stream?.response !== response) this.#stream = { response, since: performance.now() };
+    if (performance.now() - this.#stream.since >= this.#host.idleWait) endEventStream(response);
+  }
+
+  #lookAtHttp2(): number {
+    const session = this.#sessionFarewell();
+    // Until its handshake is done, or it never comes to a session.
+    if (session === undefined) return this.#lingerWhenQuiet();
+    // One that came in during the close came to ask something.
+    const isNew = this.#fromQueue && !session.hasServed && this.#wait(this.#host.idleWait) > 0;
+    if (isNew) return LOOK_SOON;
+    const said = session.say(this.socket, this.#host.idleWait);
+    if (said) this.#noteSaid();
+    return said ? LOOK_AT_LEAST : LOOK_SOON;
+  }
+
+  #sessionFarewell(): SessionFarewell | undefined {
+    if (this.#session !== undefined) return this.#session;
+    const session = sessionOn(this.program);
+    if (session === undefined) return undefined;
+    this.#session = new SessionFarewell(session, this.program !== this.socket);
+    return this.#session;
+  }
+
+  /** Its answer is awaited as long as a peer's end is; where it comes the program's WebSocket code ends the connection. */
+  #lookAtWebSocket(): number {
+    if (this.#farewell === 'to say' && this.#host.webSockets.say(this.program)) this.#noteSaid();
+    if (this.#farewell === 'to say') return LOOK_SOON;
+    return this.#lingerUnanswered(this.#host.lingerWait);
+  }
+
+  #lookAtRaw(): number {
+    const { program } = this;
+    this.#sayRaw();
+    // An upgrade, or a tunnel, that is not answered yet.
+    const isAsked = isHttp1Server(this.#server) && program.bytesRead > 0 && program.bytesWritten === 0;
+    // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
+    const isToAnswer = program.readableEnded;
+    if (this.#isWriting() || isAsked || isToAnswer) return LOOK_AT_LEAST;
+    const awaitsAnswer = this.#farewell === 'said' && this.#host.farewell?.answered !== undefined;
+    return awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
+  }
+
+  #sayRaw(): void {
+    const { farewell } = this.#host;
+    if (farewell === undefined || this.#farewell !== 'to say') return;
+    this.#raw ??= new RawFarewell(farewell, this.program, () => {
+      this.#noteAnswered();
+      this.linger();
+    });
+    if (this.#raw.say((cause) => this.#host.onCallbackError('farewell', cause))) this.#noteSaid();
+  }
+
+  #lingerWhenQuiet(least: number = this.#host.idleWait): number {
+    const wait = this.#wait(least);
+    if (wait > 0) return wait;
+    const longerWait = this.#wait(patienceWith(this.#server, this.socket, least));
+    return longerWait > 0 ? longerWait : this.linger();
+  }
+
+  /** The peer's end is no answer where the protocol has another. */
+  #lingerUnanswered(least: number): number {
+    const next = this.#lingerWhenQuiet(least);
+    if (this.#step === 'lingering' && this.#farewell === 'said') this.#farewell = 'unanswered';
+    return next;
+  }
+
+  /** In how many milliseconds it will have been quiet for so long, if nothing moves until then. */
+  #wait(least: number): number {
+    const quiet = quietFor(this.socket, this.#seen);
+    if (quiet === undefined) return LOOK_AT_LEAST;
+    return least - (this.#fromQueue ? Math.min(quiet, performance.now() - this.#since) : quiet);
+  }
+
+  /** A peer may be silent for `lingerWait`; where it still sends, or has not acknowledged everything, it stays. */
+  #lookAtLingering(): number {
+    this.#seen = observe(this.socket, this.#seen);
+    const now = performance.now();
+    const left = this.#host.lingerWait - (now - Math.max(this.#lingersSince, this.#seen.at));
+    if (left > 0) return left;
+    if (unacknowledged(this.socket) > 0) return LOOK_AT_LEAST;
+    this.program.destroy();
+    this.socket.destroy();
+    return LOOK_AT_LEAST;
+  }
+
+  #askProgram(protocol: Protocol): void {
+    const { drain } = this.#host;
+    if (drain === undefined) return;
+    const response = responseOn(this.program);
+    // Of an HTTP/1.1 connection each response that is under way, and nothing between two.
+    const what = protocol === 'http/1.1' ? response : this.socket;
+    if (what === undefined || what === this.#drained) return;
+    this.#drained = what;
+    this.#draining += 1;
+    const connection: DrainingConnection = {
+      socket: this.program,
+      protocol,
+      ...(response instanceof http.ServerResponse ? { response } : {}),
+    };
+    void drain(connection).finally(() => {
+      this.#draining -= 1;
+      this.due = 0;
+    });
+  }
+
+  #isWriting(): boolean {
+    return this.program.writableLength > 0;
+  }
+
+  #noteSaid(): void {
+    if (this.#farewell !== 'to say') return;
+    this.#farewell = 'said';
+    this.#host.countSaid();
+  }
+
+  #noteAnswered(): void {
+    if (this.#farewell !== 'said') return;
+    this.#farewell = 'answered';
+    this.#host.countAnswered();
+  }
+}
