@@ -127,8 +127,9 @@ describe('examples/redis, under the real client', { timeout: 60_000 }, () => {
     client.on('error', () => {});
     await client.connect();
     assert.equal(await client.incr('n'), 1);
-    const reconnecting = once(client, 'reconnecting');
-    const ready = reconnecting.then(() => once(client, 'ready'));
+    // (`once` would take the client's error, that its connection has ended, for ours.)
+    const reconnecting = new Promise<void>((resolve) => client.once('reconnecting', resolve));
+    const ready = reconnecting.then(() => new Promise<void>((resolve) => client.once('ready', resolve)));
     const closing = server.close();
     for (let number = 2; number <= 30; number += 1) {
       assert.equal(await client.incr('n'), number);

@@ -27,8 +27,14 @@ for (const { over, secure } of [
         const calls = await clients.next<readonly GrpcTally[]>('calls');
         assertNoneFailed(calls);
         assertAllUnderWay(closed);
-        assert.deepEqual([closed.report.outcome, closed.report.connections.cut], ['complete', []]);
-        t.diagnostic(`${JSON.stringify(closed.underWay)} under way, ${closed.begunDuring} begun during the close`);
+        assertComplete(closed);
+        // Every call that the server saw has ended OK, and it refused none (over TLS it may have to).
+        const [ok, neverSent] = [total(calls, 'ok'), total(calls, 'neverSent')];
+        assert.equal(ok, closed.begun);
+        if (!secure) assert.equal(closed.report.connections.lateRequests, 0);
+        t.diagnostic(
+          `${JSON.stringify(closed.underWay)} under way, ${closed.begunDuring} begun later, ${neverSent} never sent`,
+        );
       }
     });
 
@@ -38,14 +44,15 @@ for (const { over, secure } of [
         first.order({ close: OPTIONS });
         const closed = await first.next<GrpcServerClosed>('closed');
         assertAllUnderWay(closed);
-        assert.deepEqual([closed.report.outcome, closed.report.connections.cut], ['complete', []]);
+        assertComplete(closed);
         // The client goes on with the second one alone.
         clients.order({ enough: 200 });
         await clients.next('enough');
         clients.order({ stop: true });
         const calls = await clients.next<readonly GrpcTally[]>('calls');
         assertNoneFailed(calls);
-        t.diagnostic(`${calls.reduce((sum, { ok }) => sum + ok, 0)} calls, 0 failed`);
+        assert.equal(total(calls, 'neverSent'), 0);
+        t.diagnostic(`${total(calls, 'ok')} calls, ${closed.begun} of them to the first, 0 failed`);
       }
     });
 
@@ -58,7 +65,7 @@ for (const { over, secure } of [
       clients.order({ stop: true });
       const calls = await clients.next<readonly GrpcTally[]>('calls');
       const failed = calls.flatMap((tally) => tally.failed);
-      assert(failed.length >= 20, `${failed.length} failed`);
+      assert(failed.length >= 10, `${failed.length} failed`);
       t.diagnostic(`${failed.length} failed`);
     });
   });
@@ -101,6 +108,15 @@ function assertNoneFailed(calls: readonly GrpcTally[]): void {
     assert.deepEqual(failed, [], kind);
     assert(ok > 0, `${kind}: ${ok}`);
   }
+}
+
+function assertComplete({ report }: GrpcServerClosed): void {
+  assert.deepEqual([report.outcome, report.connections.cut], ['complete', []]);
+  assert.equal(report.connections.farewells.said, 1);
+}
+
+function total(calls: readonly GrpcTally[], what: 'ok' | 'neverSent'): number {
+  return calls.reduce((sum, tally) => sum + tally[what], 0);
 }
 
 function assertAllUnderWay({ underWay }: GrpcServerClosed): void {

@@ -11,7 +11,7 @@ describe(`socket.io over WebSocket, with ${CLIENTS} clients under a load of even
     { how: 'by a raw Close frame', given: false },
     { how: 'through the WebSockets below it', given: true },
   ]) {
-    it(`tells each client 1001 ${how}; none misses an event, and all find the successor`, async (t) => {
+    it(`tells each client 1001 ${how}; no event before it is missing, and all find the successor`, async (t) => {
       const { server, clients, port } = await start(t);
       server.order({ close: { given } });
       await server.next('listenerClosed');
@@ -30,7 +30,8 @@ describe(`socket.io over WebSocket, with ${CLIENTS} clients under a load of even
         const told = JSON.stringify({ client, at });
         assert.deepEqual([client.reason, client.code, client.astray], ['transport close', 1001, 0], told);
         assert(at !== undefined && client.received >= at.emittedBefore && at.emittedBefore >= 5, told);
-        assert(client.said > 0 && at.received === client.said, told);
+        // Once its WebSocket is closing socket.io takes what it emits itself for a transport error, and hears no more.
+        assert(client.said > 0 && (given || at.received === client.said), told);
       }
     });
   }
