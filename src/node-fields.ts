@@ -83,7 +83,9 @@ export function parserOn(socket: net.Socket): unknown {
 
 /** What http does at the end of what a client sends: it takes the middle of a body for an error, and tells the program. */
 export function endListenersOfHttp(socket: net.Socket): readonly (() => void)[] {
-  const listeners = socket.listeners('end').filter((listener): listener is () => void => typeof listener === 'function');
+  const listeners = socket
+    .listeners('end')
+    .filter((listener): listener is () => void => typeof listener === 'function');
   return listeners.filter(({ name }) => name === 'bound socketOnEnd');
 }
 
@@ -101,6 +103,13 @@ export function responseOn(socket: net.Socket): unknown {
 export function headOf(response: http.ServerResponse): string {
   const head = field(response, '_header');
   return typeof head === 'string' ? head : '';
+}
+
+/** How many streams of an HTTP/2 session are open: node:http2 keeps them under a symbol. 0 where nobody can tell. */
+export function countOpenStreams(session: object): number {
+  const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'state');
+  const streams = symbol === undefined ? undefined : field(Reflect.get(session, symbol), 'streams');
+  return streams instanceof Map ? streams.size : 0;
 }
 
 /** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */

@@ -41,7 +41,9 @@ function askKernel(socket: net.Socket): { readonly bytes: number; readonly state
 interface Watched {
   readonly socket: net.Socket;
   /** What ends the connection and says nothing to the program on the other side: close_notify, and FIN. */
-  farewellBytes: number;
+  endBytes: number;
+  /** How many of the last bytes before that are a protocol's farewell. */
+  readonly farewellBytes: () => number;
   readonly onReset: (unacknowledged: number) => void;
 }
 
@@ -61,9 +63,12 @@ export class DeliveryWatch {
     over.addEventListener('abort', () => this.#closeAll());
   }
 
-  /** Watches over one connection; `onReset` hears how much was lost where the peer has reset it. */
-  watch(socket: net.Socket, onReset: (unacknowledged: number) => void): void {
-    const watched: Watched = { socket, farewellBytes: 0, onReset };
+  /**
+   * Watches over one connection; `onReset` hears how much was lost where the peer has reset it, but for the farewell: who
+   * goes without hearing that has lost nothing.
+   */
+  watch(socket: net.Socket, told: Pick<Watched, 'farewellBytes' | 'onReset'>): void {
+    const watched: Watched = { socket, endBytes: 0, ...told };
     this.#watched.set(socket, watched);
     const { _destroy } = socket;
     socket._destroy = (error, callback): void => {
@@ -85,7 +90,7 @@ export class DeliveryWatch {
       program._final = _final;
       const before = transport.bytesWritten;
       Reflect.apply(_final, program, [callback]);
-      watched.farewellBytes = transport.bytesWritten - before + 1;
+      watched.endBytes = transport.bytesWritten - before + 1;
     };
   }
 
@@ -107,9 +112,9 @@ export class DeliveryWatch {
     this.#timer = undefined;
   }
 
-  #noteReset({ socket, farewellBytes, onReset }: Watched): void {
+  #noteReset({ socket, endBytes, farewellBytes, onReset }: Watched): void {
     const unsent = undispatchedBytes(programSocket(socket)) + writeQueueSize(socket);
-    const lost = unsent + askKernel(socket).bytes - farewellBytes;
+    const lost = unsent + askKernel(socket).bytes - endBytes - farewellBytes();
     if (lost > 0) onReset(lost);
   }
 

@@ -189,7 +189,10 @@ export class ConnectionEnder {
     this.#endings.set(socket, ending);
     this.#accounts.countOpen(fromQueue);
     if (fromQueue && this.#options.isFiltered(server)) freeOfFilter(socket);
-    this.#delivery.watch(socket, (unacknowledged) => this.#noteReset(ending, unacknowledged));
+    this.#delivery.watch(socket, {
+      farewellBytes: () => ending.farewellBytes,
+      onReset: (unacknowledged) => this.#noteReset(ending, unacknowledged),
+    });
     socket.once('close', () => this.#noteEnd(ending));
     this.#prepare(ending.program);
     this.#lookAgainIn(this.#options.idleWait);

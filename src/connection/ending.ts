@@ -74,7 +74,14 @@ export class EndingConnection {
   }
 
   get protocol(): Protocol {
+    // Node takes a session off when it is over.
+    if (this.#session !== undefined) return 'h2';
     return this.#host.webSockets.isOn(this.program) ? 'websocket' : protocolOf(this.#server, this.socket);
+  }
+
+  /** How many of the last bytes sent are words of a farewell. */
+  get farewellBytes(): number {
+    return this.#session?.farewellBytes(this.socket) ?? 0;
   }
 
   /** Leaves it in peace for so many milliseconds more. */
@@ -161,7 +168,7 @@ export class EndingConnection {
   #lookAtHttp2(): number {
     const session = this.#sessionFarewell();
     // Until its handshake is done, or it never comes to a session.
-    if (session === undefined) return this.#lingerWhenQuiet();
+    if (session === undefined || session.isOver) return this.#lingerWhenQuiet();
     // One that came in during the close came to ask something.
     const isNew = this.#fromQueue && !session.hasServed && this.#wait(this.#host.idleWait) > 0;
     if (isNew) return LOOK_SOON;

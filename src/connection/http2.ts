@@ -2,13 +2,16 @@ import type net from 'node:net';
 import type { ServerHttp2Session } from 'node:http2';
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../linux/constants.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { descriptorOf, writeQueueSize } from '../node-fields.ts';
+import { countOpenStreams, descriptorOf, writeQueueSize } from '../node-fields.ts';
 
 // RFC 9113 7. (node:http2 has it too, and is not loaded for a program that does not speak HTTP/2.)
 const NO_ERROR = 0;
 
 /** GOAWAY with the highest stream there can be, and no error (RFC 9113 6.8): a server's notice that it will stop. */
 const NOTICE = Buffer.from([0, 0, 8, 0x7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+
+// What a TLS 1.2 record with AES-GCM adds, which is more than 1.3 does: 5 bytes of head, 8 of nonce, 16 of tag.
+const RECORD = 29;
 
 /** Whether the server speaks HTTP/2; node:http2 does not export its classes. */
 export function isHttp2Server(server: net.Server): boolean {
@@ -26,17 +29,23 @@ export function sessionOn(program: net.Socket): ServerHttp2Session | undefined {
  * The farewell of an HTTP/2 session. In cleartext: GOAWAY with the highest stream, a PING, and when that is answered
  * GOAWAY with the last stream: every stream that the client opened before it knew is served. Under TLS only the latter, for
  * Node has no way to send the first: a stream that crosses it is refused as never processed (RFC 9113 6.8), and its client
- * may send it again. Then the session closes when its streams have finished.
+ * may send it again. Then the session closes when its streams have finished, and Node says the last stream once more.
  */
 export class SessionFarewell {
   readonly #session: ServerHttp2Session;
   readonly #isSecure: boolean;
   #step: 'nothing said' | 'noticed' | 'told' = 'nothing said';
   #noticedAt = 0;
+  /** Where in what the server has sent the farewell begins; undefined while responses are among it. */
+  #begin: number | undefined;
 
   constructor(session: ServerHttp2Session, isSecure: boolean) {
     this.#session = session;
     this.#isSecure = isSecure;
+  }
+
+  get isOver(): boolean {
+    return this.#session.destroyed;
   }
 
   /** Whether a stream was ever opened. */
@@ -48,6 +57,7 @@ export class SessionFarewell {
   say(transport: net.Socket, patience: number): boolean {
     if (this.#step === 'noticed' && performance.now() - this.#noticedAt > patience) this.#tell();
     if (this.#step !== 'nothing said') return true;
+    this.#noteBegin(transport);
     const noticed = this.#isSecure ? 'impossible' : sendNotice(transport);
     if (noticed === 'not now') return false;
     if (noticed === 'impossible' || !this.#askBack()) {
@@ -57,6 +67,23 @@ export class SessionFarewell {
     this.#step = 'noticed';
     this.#noticedAt = performance.now();
     return true;
+  }
+
+  /** How many of the last bytes sent are frames of the farewell and no part of a response. */
+  farewellBytes(transport: net.Socket): number {
+    if (this.#step === 'nothing said' || countOpenStreams(this.#session) > 0) return 0;
+    // The last frames of a session are its GOAWAY, and Node's own; under TLS each may have a record to itself.
+    if (this.#begin === undefined) return 2 * (NOTICE.length + (this.#isSecure ? RECORD : 0));
+    // What went past Node is not among what it has written.
+    return transport.bytesWritten - this.#begin + NOTICE.length;
+  }
+
+  #noteBegin(transport: net.Socket): void {
+    if (this.#begin !== undefined || countOpenStreams(this.#session) > 0) return;
+    this.#begin = transport.bytesWritten;
+    this.#session.once('stream', () => {
+      this.#begin = undefined;
+    });
   }
 
   /** False where too many PINGs are on their way already. */
@@ -74,7 +101,7 @@ export class SessionFarewell {
     const session = this.#session;
     if (session.destroyed || session.closed) return;
     session.goaway(NO_ERROR);
-    // Node 24 and later say it once more when a session is closed, 20 and 22 never.
+    // Some versions of Node say it when a session is closed, others do not: once is enough.
     Object.defineProperty(session, 'goaway', { value: () => {}, configurable: true });
     session.close();
     Reflect.deleteProperty(session, 'goaway');

@@ -7,6 +7,8 @@ export interface ForkOptions {
   /** Variables on top of this process's. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly execArgv?: readonly string[];
+  /** The Node that runs it; default the one that runs the test. */
+  readonly node?: string;
   readonly uid?: number;
   readonly gid?: number;
   /** As of `child_process.fork`; default 'inherit' with an IPC channel. */
@@ -33,8 +35,8 @@ export class Host {
 
   /** Starts a Node program with an IPC channel. nsenter(1) becomes it, so all its threads are in the namespace from the first. */
   fork(program: string, args: readonly string[] = [], options: ForkOptions = {}): ChildProcess {
-    const { uid, gid, execArgv = [], env, stdio } = options;
-    const entering = [...this.#enter(uid, gid), process.execPath, ...execArgv];
+    const { uid, gid, execArgv = [], node = process.execPath, env, stdio } = options;
+    const entering = [...this.#enter(uid, gid), node, ...execArgv];
     const variables = { ...process.env, ...env };
     return this.#keep(
       fork(program, args, { execPath: 'nsenter', execArgv: entering, env: variables, ...(stdio && { stdio }) }),
