@@ -58,6 +58,15 @@ export function bulk(value, version) {
   return Buffer.concat([Buffer.from(`$${bytes.length}${END}`), bytes, Buffer.from(END)]);
 }
 
+export function array(values) {
+  return Buffer.concat([`*${values.length}${END}`, ...values].map((part) => Buffer.from(part)));
+}
+
+/** No array at all. */
+export function none(version) {
+  return version === 3 ? `_${END}` : `*-1${END}`;
+}
+
 /** A map of encoded values, which in RESP 2 is an array of its keys and values. */
 export function map(entries, version) {
   const pairs = Object.entries(entries).map(([key, value]) => bulk(key) + value);

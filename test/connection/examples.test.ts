@@ -143,6 +143,37 @@ describe('examples/redis, under the real client', { timeout: 60_000 }, () => {
     await ready;
     assert.equal(await client.incr('n'), 1);
   });
+
+  it('gives who waits in BLPOP an answer, which is that there is nothing', async (t) => {
+    const server = new ExampleProcess(t, 'redis');
+    const { waiting } = await waitInBlpop(t, await server.port);
+    const { report } = await server.close();
+    assert.equal(await waiting, null);
+    assert.deepEqual([report.outcome, report.connections.ended, report.connections.cut], ['complete', 2, []]);
+  });
+
+  it('control: killed, it leaves who waits in BLPOP without an answer', async (t) => {
+    const server = new ExampleProcess(t, 'redis');
+    const { waiting } = await waitInBlpop(t, await server.port);
+    server.kill();
+    await assert.rejects(waiting);
+  });
+
+  /** One whose first BLPOP has been answered, so that the server has heard the second, too. */
+  async function waitInBlpop(t: TestContext, port: number): Promise<{ waiting: Promise<unknown> }> {
+    const options = { RESP: 2, socket: { host: '127.0.0.1', port, reconnectStrategy: false } } as const;
+    const [waiter, other] = [createClient(options), createClient(options)];
+    t.after(() => {
+      for (const client of [waiter, other]) if (client.isOpen) client.destroy();
+    });
+    for (const client of [waiter, other]) await client.on('error', () => {}).connect();
+    const first = waiter.blPop('list', 0);
+    const waiting = waiter.blPop('list', 0);
+    waiting.catch(() => {});
+    await other.rPush('list', 'something');
+    assert.deepEqual(await first, { key: 'list', element: 'something' });
+    return { waiting };
+  }
 });
 
 describe('examples/websocket', { timeout: 60_000 }, () => {

@@ -20,9 +20,10 @@ export interface WebSocketPair {
 
 export async function startWebSockets(
   t: TestContext,
-  setup: Omit<WebSocketClientsSetup, 'port'> | undefined,
+  setup: (Omit<WebSocketClientsSetup, 'port'> & { readonly key?: string }) | undefined,
 ): Promise<WebSocketScene> {
-  const args = [JSON.stringify({ deflate: setup?.deflate ?? false })];
+  const { deflate, key, cert } = setup ?? {};
+  const args = [JSON.stringify({ deflate, key, cert })];
   const server = new ForkedProgram<WebSocketServerOrder>(t, 'websocket-server.js', args);
   const clients = new ForkedProgram<WebSocketClientsOrder>(t, 'websocket-clients.js');
   const port = await server.next<number>('port');
