@@ -141,7 +141,8 @@ function checkSpread(value: unknown, deadline: number): number {
 function checkFarewell(value: Farewell | undefined): Farewell | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'object' || value === null) throw optionError('farewell', 'an object', value);
-  const { say, answered }: { readonly say: unknown; readonly answered?: unknown } = value;
+  const say: unknown = Reflect.get(value, 'say');
+  const answered: unknown = Reflect.get(value, 'answered');
   if (typeof say !== 'function') throw optionError('farewell.say', 'a function', say);
   if (answered !== undefined && typeof answered !== 'function') {
     throw optionError('farewell.answered', 'a function', answered);
