@@ -59,6 +59,7 @@ export class ConnectionEnder {
   readonly #heldBack = new Set<net.Server>();
   /** Connections whose last response said so before they were taken in. */
   readonly #toldBefore = new WeakSet<net.Socket>();
+  readonly #endedBefore = new WeakSet<net.Socket>();
   #midRequest = new Map<net.Server, ReadonlySet<unknown>>();
   #timer: NodeJS.Timeout | undefined;
   /** The rest of a look that took long. */
@@ -163,8 +164,16 @@ export class ConnectionEnder {
     const server = serverOf(program);
     if (server instanceof net.Server) this.#holdRequestsBack(server);
     const ending = this.#endings.get(transportSocket(program));
-    if (ending === undefined) this.#toldBefore.add(program);
+    if (ending === undefined) this.#noteToldBefore(program);
     else ending.sayClose();
+  }
+
+  /** Its response may be over, and http done with the connection, before it is taken in. */
+  #noteToldBefore(program: net.Socket): void {
+    this.#toldBefore.add(program);
+    program.destroySoon = () => {
+      this.#endedBefore.add(program);
+    };
   }
 
   #holdRequestsBack(server: net.Server): void {
@@ -213,6 +222,7 @@ export class ConnectionEnder {
     // http calls it after a last response; Node's own closes the connection without waiting for the client's end.
     program.destroySoon = () => void ending.linger();
     if (this.#toldBefore.has(program)) ending.sayClose();
+    if (this.#endedBefore.has(program)) ending.linger();
     const response = responseOn(program);
     if (response instanceof http.ServerResponse) sayCloseInTakenHead(response, this.#heads.onLast);
   }

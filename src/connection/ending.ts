@@ -173,7 +173,8 @@ export class EndingConnection implements Watched {
   /** Ends it at once; returns what to say of it. */
   cut(reason: string): CutConnection {
     const { remote, protocol } = this;
-    const cut = { remote, protocol, reason, unacknowledged: unacknowledged(this.socket) };
+    const missing = unacknowledged(this.socket) + (this.#session?.unsent ?? 0);
+    const cut = { remote, protocol, reason, unacknowledged: missing };
     this.program.destroy();
     this.socket.destroy();
     return cut;
