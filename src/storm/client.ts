@@ -8,9 +8,9 @@ export interface ClientHost {
   readonly options: CheckedStormOptions;
   /** A number in [0, 1). */
   random(): number;
-  /** Whether one more request may be begun; if so it is taken. */
-  claimRequest(): boolean;
-  note(outcome: Outcome, message: string): void;
+  /** Takes up to so many requests to begin; returns how many it got. */
+  claimRequests(most: number): number;
+  note(outcome: Outcome, message: string, requests: number): void;
   noteServed(latency: number, status: number): void;
   connectionOpening(): void;
   connectionEstablished(): void;
@@ -21,13 +21,15 @@ export interface ClientHost {
 /** After an error of our own, such as EMFILE, and when a Unix socket's queue is full: no use in trying at once. */
 const RETRY_MILLISECONDS = 10;
 
-/** One client: asks, waits for the answer, says what became of it, thinks, and asks again. */
+/** One client: asks, waits for the answers, says what became of each request, thinks, and asks again. */
 export class Client {
   readonly #host: ClientHost;
   readonly #localAddress: string | undefined;
   #moment: Moment | 'away' | 'left' = 'away';
   #connection: Connection | undefined;
   #reader = new ResponseReader();
+  /** Requests that have no whole answer yet, the one that is being answered first. */
+  #outstanding = 0;
   #startedAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -38,11 +40,12 @@ export class Client {
   }
 
   ask(): void {
-    if (!this.#host.claimRequest()) {
+    const { pipeline, timeout } = this.#host.options;
+    this.#outstanding = this.#host.claimRequests(pipeline);
+    if (this.#outstanding === 0) {
       this.leave();
       return;
     }
-    const { request, timeout } = this.#host.options;
     this.#startedAt = performance.now();
     this.#reader = new ResponseReader();
     this.#timer = setTimeout(() => this.#settle('unanswered', `${this.#moment} for ${timeout} ms`), timeout);
@@ -50,11 +53,11 @@ export class Client {
       this.#connect();
     } else {
       this.#moment = 'asked again';
-      this.#connection.send(request);
+      this.#send(this.#connection);
     }
   }
 
-  /** Lets a request under way finish; a client without one goes at once. */
+  /** Lets what is under way finish; a client that has asked nothing goes at once. */
   stop(): void {
     if (this.#moment === 'idle' || this.#moment === 'away') this.leave();
   }
@@ -62,7 +65,7 @@ export class Client {
   /** Gives up what is under way. */
   abort(): void {
     if (this.#moment === 'left') return;
-    if (this.#moment !== 'idle' && this.#moment !== 'away') this.#host.note('aborted', this.#moment);
+    if (this.#moment !== 'idle' && this.#moment !== 'away') this.#host.note('aborted', this.#moment, this.#outstanding);
     this.leave();
   }
 
@@ -85,12 +88,18 @@ export class Client {
       onEstablished: () => {
         host.connectionEstablished();
         this.#moment = 'asked';
-        this.#connection?.send(host.options.request);
+        if (this.#connection !== undefined) this.#send(this.#connection);
       },
       onBytes: (chunk) => this.#read(chunk),
       onEnded: (ending, message) => this.#ended(ending, message),
       onClosed: () => host.connectionClosed(),
     });
+  }
+
+  /** Writes the requests together, so that the server may read them in one piece. */
+  #send(connection: Connection): void {
+    const { request } = this.#host.options;
+    connection.send(this.#outstanding === 1 ? request : Buffer.concat(Array(this.#outstanding).fill(request)));
   }
 
   #read(chunk: Buffer): void {
@@ -100,10 +109,15 @@ export class Client {
       this.#moment = 'away';
       return;
     }
-    this.#moment = 'answering';
-    const state = this.#reader.push(chunk);
-    if (state === 'whole') this.#served();
-    else if (state === 'malformed') this.#settle('cut', this.#reader.problem);
+    let rest = chunk;
+    while (rest.length > 0) {
+      this.#moment = 'answering';
+      const state = this.#reader.push(rest);
+      if (state === 'malformed') this.#settle('cut', this.#reader.problem);
+      if (state !== 'whole') return;
+      rest = rest.subarray(rest.length - this.#reader.surplus);
+      if (!this.#served()) return;
+    }
   }
 
   #ended(ending: Ending, message: string): void {
@@ -118,26 +132,37 @@ export class Client {
     if (this.#moment === 'idle') {
       this.#connection = undefined;
       this.#moment = 'away';
-      this.#host.note(outcome, message);
+      this.#host.note(outcome, message, 1);
     } else if (ending === 'EOF' && this.#reader.end() === 'whole') {
       this.#served();
     } else {
-      this.#settle(outcome, message);
+      this.#settle(outcome, message, outcome === 'cut' ? outcomeOf('asked again', ending) : outcome);
     }
   }
 
-  #served(): void {
-    clearTimeout(this.#timer);
+  /** Returns whether the next answer is to follow on the connection. */
+  #served(): boolean {
     this.#host.noteServed(performance.now() - this.#startedAt, this.#reader.status);
-    const reuse = this.#host.options.keepAlive && this.#reader.reusable;
-    if (!reuse) this.#dropConnection();
+    this.#outstanding -= 1;
+    if (this.#outstanding > 0 && !this.#reader.endsConnection) {
+      this.#reader = new ResponseReader();
+      this.#moment = 'asked again';
+      return true;
+    }
+
+    clearTimeout(this.#timer);
+    if (this.#outstanding > 0) this.#host.note('unprocessed', 'behind the last answer', this.#outstanding);
+    if (!this.#host.options.keepAlive || !this.#reader.reusable) this.#dropConnection();
     this.#pause(this.#thinkTime());
+    return false;
   }
 
-  #settle(outcome: Outcome, message: string): void {
+  /** Says what became of the first request that is outstanding, and of those behind it. */
+  #settle(outcome: Outcome, message: string, ofOthers: Outcome = outcome): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#retry);
-    this.#host.note(outcome, message);
+    this.#host.note(outcome, message, 1);
+    if (this.#outstanding > 1) this.#host.note(ofOthers, message, this.#outstanding - 1);
     this.#dropConnection();
 
     const { afterRefusal } = this.#host.options;

@@ -6,11 +6,13 @@ import type { StormCounts } from './outcome.ts';
 export interface StormOptions {
   /** Whom to ask. The host is an IP address: to look names up is not the storm's business. */
   readonly target: Target;
-  /** How many clients ask at the same time, each one request at a time. */
+  /** How many clients ask at the same time, each so many requests at a time as `pipeline` says. */
   readonly clients: number;
   /** Keep the connection for the next request; default false: a new connection for each. */
   readonly keepAlive?: boolean;
-  /** A client's pause between two requests, least and most, in ms; default [0, 0]. */
+  /** How many requests are written together on a kept connection, before any is answered; default 1. Needs `keepAlive`. */
+  readonly pipeline?: number;
+  /** A client's pause between two requests, or two such groups, least and most, in ms; default [0, 0]. */
   readonly thinkTime?: readonly [min: number, max: number];
   /** Time for a request to be answered in whole, its connection's handshake included, in ms; default 10,000. */
   readonly timeout?: number;
@@ -37,6 +39,7 @@ export type CheckedStormOptions = Required<Omit<StormOptions, 'onProgress' | 'si
   Pick<StormOptions, 'onProgress' | 'signal'>;
 
 const MAX_CLIENTS = 60_000;
+const MAX_PIPELINE = 1_000;
 const MAX_REQUESTS = 100_000_000;
 /** An hour: a storm is bounded, whatever it is asked for. */
 const MAX_MILLISECONDS = 3_600_000;
@@ -50,6 +53,7 @@ export function checkStormOptions(options: StormOptions): CheckedStormOptions {
     target: checkTarget(options.target),
     clients: checkInteger('clients', options.clients, 1, MAX_CLIENTS),
     keepAlive,
+    pipeline: checkPipeline(options.pipeline ?? 1, keepAlive),
     thinkTime: checkThinkTime(options.thinkTime ?? [0, 0]),
     timeout: checkInteger('timeout', options.timeout ?? 10_000, 1, MAX_MILLISECONDS),
     duration: checkInteger('duration', options.duration ?? 10_000, 1, MAX_MILLISECONDS),
@@ -79,6 +83,11 @@ function checkTarget(target: Target): Target {
   }
   if (net.isIP(target.host) === 0) throw optionError('target.host', 'an IP address', target.host);
   return { host: target.host, port: checkInteger('target.port', target.port, 1, 65_535) };
+}
+
+function checkPipeline(pipeline: number, keepAlive: boolean): number {
+  if (pipeline !== 1 && !keepAlive) throw optionError('pipeline', '1 where connections are not kept', pipeline);
+  return checkInteger('pipeline', pipeline, 1, MAX_PIPELINE);
 }
 
 function checkThinkTime(range: readonly [number, number]): readonly [number, number] {

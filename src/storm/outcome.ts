@@ -1,6 +1,6 @@
 /**
  * What a client saw, in counts. The requests are `served`, `refused`, `reset`, `eof`, `cut`, `unanswered`, `late`,
- * `failed` and `aborted`, each request in exactly one; `idleReset` and `idleClosed` count connections.
+ * `unprocessed`, `failed` and `aborted`, each request in exactly one; `idleReset` and `idleClosed` count connections.
  */
 export interface StormCounts {
   /** A whole response came, whatever its status. */
@@ -19,6 +19,11 @@ export interface StormCounts {
   unanswered: number;
   /** Sent on a reused connection that met EOF or a reset before any byte of the response. */
   late: number;
+  /**
+   * Pipelined behind a request whose answer was the connection's last: the server does not process it, and the client may
+   * ask again elsewhere (RFC 9112 sections 9.3.2 and 9.6). Not a loss.
+   */
+  unprocessed: number;
   /** An error of the storm's own, such as EMFILE or EADDRNOTAVAIL: the figures are not to be trusted. */
   failed: number;
   /** Under way when the storm's signal was aborted. */
@@ -48,6 +53,7 @@ export function noCounts(): StormCounts {
     cut: 0,
     unanswered: 0,
     late: 0,
+    unprocessed: 0,
     failed: 0,
     aborted: 0,
     idleReset: 0,

@@ -52,12 +52,17 @@ export class ResponseReader {
     return this.#bodyBytes;
   }
 
-  /** Whether the server lets the connection carry another request. */
+  /** Whether the connection may carry another request, there being none outstanding. */
   get reusable(): boolean {
     return this.#state === 'whole' && this.#reusable && this.#surplus === 0;
   }
 
-  /** Bytes that came after the response's end, to no request. */
+  /** Whether the server has said that nothing follows this response on the connection. */
+  get endsConnection(): boolean {
+    return this.#state === 'whole' && !this.#reusable;
+  }
+
+  /** Bytes that came after the response's end: of the next one where requests are pipelined, else to no request. */
   get surplus(): number {
     return this.#surplus;
   }

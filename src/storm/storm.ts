@@ -21,7 +21,7 @@ export interface Storm {
 
 export interface StormResult {
   readonly counts: Readonly<StormCounts>;
-  /** Clients that the server let down: all but `served`, `refused`, `idleClosed`, `failed` and `aborted`. */
+  /** Clients that the server let down: all but `served`, `refused`, `unprocessed`, `idleClosed`, `failed` and `aborted`. */
   readonly lost: number;
   /** From the start until the last socket was closed, in ms. */
   readonly duration: number;
@@ -110,14 +110,15 @@ class RunningStorm implements Storm, ClientHost {
     });
   }
 
-  claimRequest(): boolean {
-    if (this.#state !== 'storming' || this.#begun >= this.options.requests) return false;
-    this.#begun += 1;
-    return true;
+  claimRequests(most: number): number {
+    if (this.#state !== 'storming') return 0;
+    const claimed = Math.min(most, this.options.requests - this.#begun);
+    this.#begun += claimed;
+    return claimed;
   }
 
-  note(outcome: Outcome, message: string): void {
-    this.counts[outcome] += 1;
+  note(outcome: Outcome, message: string, requests: number): void {
+    this.counts[outcome] += requests;
     const examples = this.#examples.get(outcome) ?? new Set();
     if (examples.size < EXAMPLES_PER_OUTCOME) this.#examples.set(outcome, examples.add(message));
   }

@@ -12,6 +12,8 @@ const WRONG: readonly (readonly [object, string])[] = [
   [{ clients: 'x' }, 'Expected `clients` to be a positive integer, got `x`'],
   [{ clients: 1e9 }, 'Expected `clients` to be a positive integer of at most 60000, got `1000000000`'],
   [{ keepAlive: 1 }, 'Expected `keepAlive` to be a boolean, got `1`'],
+  [{ pipeline: 3 }, 'Expected `pipeline` to be 1 where connections are not kept, got `3`'],
+  [{ pipeline: 0, keepAlive: true }, 'Expected `pipeline` to be a positive integer, got `0`'],
   [{ thinkTime: [5, 1] }, 'Expected `thinkTime` to be two ascending numbers of ms, got an array'],
   [{ timeout: 0 }, 'Expected `timeout` to be a positive integer, got `0`'],
   [{ duration: Number.NaN }, 'Expected `duration` to be a positive integer, got `NaN`'],
@@ -36,6 +38,7 @@ describe('the options of a storm', () => {
     assert.deepEqual(others, {
       ...GOOD,
       keepAlive: false,
+      pipeline: 1,
       thinkTime: [0, 0],
       timeout: 10_000,
       duration: 10_000,

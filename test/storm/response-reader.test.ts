@@ -83,6 +83,13 @@ describe('the response reader', () => {
     assert.equal(read(`${FIXED}more`).surplus, 4);
   });
 
+  it('tells whether another response may follow on the connection', () => {
+    assert.equal(read(FIXED).endsConnection, false);
+    assert.equal(read(`${FIXED}HTTP/1.1`).endsConnection, false);
+    assert.equal(read(FIXED.replace('OK\r\n', 'OK\r\nConnection: close\r\n')).endsConnection, true);
+    assert.equal(read(FIXED.slice(0, -1).replace('OK\r\n', 'OK\r\nConnection: close\r\n')).endsConnection, false);
+  });
+
   for (const [problem, text] of PROBLEMS) {
     it(`names ${problem}: ${JSON.stringify(text.slice(-40))}`, () => {
       const reader = read(text);

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { CloseReport, Protocol } from '../../src/index.ts';
+import { certificateMissing } from '../fixtures/call-certificate.ts';
+import type { SlowOrder, SlowOutcome, SlowReaderTold } from '../fixtures/http-slow-reader.ts';
+import type { SlowProtocol, SlowSetup, SlowStop, SlowTold } from '../fixtures/http-slow-server.ts';
+import { labMissing, openLab } from '../lab/lab.ts';
+import { ProgramMessages } from './program-messages.ts';
+
+// A client that reads slowly is no quiet one: for seconds nothing may move but acknowledgements, and most of what it is to get
+// waits in the server's program and in its kernel.
+
+const BYTES = 10_000_000;
+const RATE = 1_000_000;
+const TOLD_AFTER = 500_000;
+const serverProgram = fileURLToPath(new URL('../fixtures/http-slow-server.js', import.meta.url));
+const readerProgram = fileURLToPath(new URL('../fixtures/http-slow-reader.js', import.meta.url));
+
+const KINDS: readonly { readonly name: SlowProtocol; readonly reported: Protocol; readonly missing: string | false }[] =
+  [
+    { name: 'http', reported: 'http/1.1', missing: labMissing },
+    { name: 'https', reported: 'http/1.1', missing: labMissing || certificateMissing },
+    { name: 'h2c', reported: 'h2', missing: labMissing },
+    { name: 'raw', reported: 'raw', missing: labMissing },
+  ];
+
+suite('a client that reads 10 MB at 1 MB/s', { concurrency: true }, () => {
+  for (const { name, reported, missing } of KINDS) {
+    test(`gets all of it over ${name} if the deadline allows`, { skip: missing, timeout: 60_000 }, async (t) => {
+      const { outcome, report } = await stopWhileReading(name, { deadline: 40_000 });
+      const told = JSON.stringify({ outcome, report });
+      assert.deepEqual([outcome.received, outcome.ended], [BYTES, 'EOF'], told);
+      // It was slow, and the close waited for it.
+      assert.ok(outcome.milliseconds > 9_000 && (report?.duration ?? 0) > 2_000, told);
+      assert.deepEqual([report?.outcome, report?.connections.ended], ['complete', 1], told);
+      t.diagnostic(`closed in ${report?.duration.toFixed()} ms`);
+    });
+
+    test(`is named in the report over ${name} if the deadline does not`, {
+      skip: missing,
+      timeout: 60_000,
+    }, async (t) => {
+      const { outcome, report } = await stopWhileReading(name, { deadline: 2_000 });
+      const told = JSON.stringify({ outcome, report });
+      assert.ok(outcome.received < BYTES, told);
+      assert.deepEqual([report?.outcome, report?.connections.ended], ['forced', 0], told);
+      assert.equal(report?.connections.cut.length, 1, told);
+      const [{ unacknowledged, ...cut } = { unacknowledged: 0 }] = report?.connections.cut ?? [];
+      assert.deepEqual(cut, { remote: outcome.address, protocol: reported, reason: 'deadline' }, told);
+      assert.ok(unacknowledged > 0 && unacknowledged < BYTES, told);
+      // All that it did not get is among them; what was in the server's kernel has still come. (Of an HTTP/2 stream most waits
+      // for the client's window, and was never sent.)
+      if (name !== 'h2c') assert.ok(outcome.received + unacknowledged >= BYTES, told);
+      t.diagnostic(`${outcome.received} bytes read, ${unacknowledged} not acknowledged`);
+    });
+
+    test(`control: is cut over ${name} by a program that closes and exits`, {
+      skip: missing,
+      timeout: 60_000,
+    }, async (t) => {
+      const { outcome } = await stopWhileReading(name, {});
+      assert.ok(outcome.received < BYTES, JSON.stringify(outcome));
+      t.diagnostic(`${outcome.received} bytes read, then ${outcome.ended}`);
+    });
+  }
+});
+
+/** Stops the server when its client has read the first part. */
+async function stopWhileReading(
+  protocol: SlowProtocol,
+  stop: SlowStop,
+): Promise<{ outcome: SlowOutcome; report: CloseReport | undefined }> {
+  await using lab = await openLab({ delay: 10 });
+  const setup: SlowSetup = { protocol, bytes: BYTES };
+  const serverProcess = lab.server.fork(serverProgram, [JSON.stringify(setup)]);
+  const server = new ProgramMessages<SlowTold>(serverProcess);
+  const port = await server.next('port');
+
+  const readerProcess = lab.client.fork(readerProgram);
+  const reader = new ProgramMessages<SlowReaderTold>(readerProcess);
+  const order: SlowOrder = { host: lab.server.ipv4, port, protocol, rate: RATE, tellAfter: TOLD_AFTER };
+  readerProcess.send(order);
+  await reader.next('reading');
+  serverProcess.send(stop);
+  const report = stop.deadline === undefined ? undefined : await server.next('report');
+  return { report, outcome: await reader.next('outcome') };
+}
