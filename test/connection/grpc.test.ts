@@ -33,7 +33,7 @@ for (const { over, secure } of [
         assert.equal(ok, closed.begun);
         if (!secure) assert.equal(closed.report.connections.lateRequests, 0);
         t.diagnostic(
-          `${JSON.stringify(closed.underWay)} under way, ${closed.begunDuring} begun later, ${neverSent} never sent`,
+          `${JSON.stringify(closed.underWay)} under way, ${closed.begunDuring} begun later, ${neverSent} never sent, ${closed.report.connections.lateRequests} refused`,
         );
       }
     });

@@ -27,7 +27,7 @@ export class LineClient {
   async next(): Promise<string | undefined> {
     try {
       const { value, done } = await this.#lines.next();
-      return done === true ? undefined : String(value);
+      return done === true ? undefined : value;
     } catch {
       // A reset, which `ended` tells.
       return undefined;

@@ -75,7 +75,7 @@ export class RedisLoad {
 
   async #expect(command: Promise<unknown>, name: string, expected: string): Promise<void> {
     const answer = await this.#answerTo(command);
-    if (answer !== undefined && answer !== expected) this.failed.push(`${name}: ${String(answer)}`);
+    if (answer !== undefined && answer !== expected) this.failed.push(`${name}: ${JSON.stringify(answer)}`);
   }
 
   /** Undefined where it failed, and that is noted. */
