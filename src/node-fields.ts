@@ -115,7 +115,11 @@ export function headOf(response: http.ServerResponse): string {
 export function openStreams(session: object): readonly unknown[] {
   const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'state');
   const streams = symbol === undefined ? undefined : field(Reflect.get(session, symbol), 'streams');
-  return streams instanceof Map ? [...streams.values()] : [];
+  const forEach = field(streams, 'forEach');
+  const found: unknown[] = [];
+  // Node's own kind of Map, which is no instance of Map.
+  if (typeof forEach === 'function') Reflect.apply(forEach, streams, [(stream: unknown) => found.push(stream)]);
+  return found;
 }
 
 /** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */
