@@ -10,7 +10,7 @@ const checks = [
   {
     title: 'lint (type-aware)',
     command: 'oxlint',
-    args: ['--type-aware', '--deny-warnings', 'src', 'test', 'bench', 'scripts'],
+    args: ['--type-aware', '--deny-warnings', 'src', 'test', 'bench', 'scripts', 'examples'],
   },
   { title: 'dead code', command: 'knip', args: [] },
   { title: 'package', command: 'publint', args: ['--strict'] },

@@ -22,6 +22,12 @@ export function descriptorOf(owner: net.Server | net.Socket): number | undefined
   return typeof fd === 'number' && fd >= 0 ? fd : undefined;
 }
 
+/** Whether a socket is a TCP one, by its handle: to ask for its address is a system call. */
+export function isTcp(socket: net.Socket): boolean {
+  const handle = field(socket, '_handle');
+  return typeof field(handle, 'setNoDelay') === 'function';
+}
+
 /** How the server came to listen: `_connectionKey` is `type:address:port`, with `null` where a descriptor or handle came instead. */
 export function originOf(server: net.Server): ListeningOrigin {
   const key = field(server, '_connectionKey');
@@ -105,11 +111,15 @@ export function headOf(response: http.ServerResponse): string {
   return typeof head === 'string' ? head : '';
 }
 
-/** How many streams of an HTTP/2 session are open: node:http2 keeps them under a symbol. 0 where nobody can tell. */
-export function countOpenStreams(session: object): number {
+/** The open streams of an HTTP/2 session: node:http2 keeps them under a symbol. Empty where nobody can tell. */
+export function openStreams(session: object): readonly unknown[] {
   const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'state');
   const streams = symbol === undefined ? undefined : field(Reflect.get(session, symbol), 'streams');
-  return streams instanceof Map ? streams.size : 0;
+  const forEach = field(streams, 'forEach');
+  const found: unknown[] = [];
+  // Node's own kind of Map, which is no instance of Map.
+  if (typeof forEach === 'function') Reflect.apply(forEach, streams, [(stream: unknown) => found.push(stream)]);
+  return found;
 }
 
 /** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */

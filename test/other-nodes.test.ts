@@ -17,6 +17,7 @@ const FILES = [
   'close/waiting-clients',
   'close/without-koffi',
   'connection/http1',
+  'connection/http1-ending',
   'connection/registry',
 ];
 

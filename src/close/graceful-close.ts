@@ -81,7 +81,10 @@ export async function closeServers(
     ...options,
     // Not known before the gate is shut: new SYNs may be held back while cookies come in.
     isFiltered: (server) => gates.get(server)?.filtered ?? true,
-    onEnd: (remote, cut) => tell.connection.publish(cut === undefined ? { remote } : { remote, cut }),
+    wantsNames: () => tell.connection.hasSubscribers,
+    onEnd: (remote, cut) => {
+      if (tell.connection.hasSubscribers) tell.connection.publish({ remote: remote(), ...(cut && { cut }) });
+    },
     onError: (error) => errors.push(error),
     deadline: clock.deadline,
     over: clock.over,

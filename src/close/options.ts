@@ -141,8 +141,12 @@ function checkSpread(value: unknown, deadline: number): number {
 function checkFarewell(value: Farewell | undefined): Farewell | undefined {
   if (value === undefined) return undefined;
   if (typeof value !== 'object' || value === null) throw optionError('farewell', 'an object', value);
-  if (typeof value.say !== 'function') throw optionError('farewell.say', 'a function', value.say);
-  checkFunction('farewell.answered', value.answered);
+  const say: unknown = Reflect.get(value, 'say');
+  const answered: unknown = Reflect.get(value, 'answered');
+  if (typeof say !== 'function') throw optionError('farewell.say', 'a function', say);
+  if (answered !== undefined && typeof answered !== 'function') {
+    throw optionError('farewell.answered', 'a function', answered);
+  }
   return value;
 }
 

@@ -2,8 +2,8 @@ import type net from 'node:net';
 import { TCP_CLOSE, TCP_CLOSING, TCP_FIN_WAIT1, TCP_LAST_ACK } from '../linux/constants.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { unacknowledgedBytes } from '../linux/sockets.ts';
-import { connectionState } from '../linux/tcp-info.ts';
-import { descriptorOf, undispatchedBytes, writeQueueSize } from '../node-fields.ts';
+import { connectionState, sendingSegmentSize } from '../linux/tcp-info.ts';
+import { descriptorOf, isTcp, undispatchedBytes, writeQueueSize } from '../node-fields.ts';
 import { programSocket } from './tls.ts';
 
 // How often to ask the kernel whether the peer has acknowledged everything, in milliseconds. There is no event for it.
@@ -14,11 +14,25 @@ const FIN_UNACKNOWLEDGED: ReadonlySet<number> = new Set([TCP_FIN_WAIT1, TCP_CLOS
 
 /** Bytes sent that the peer has not acknowledged, those still in the program included; 0 where nobody can tell. */
 export function unacknowledged(socket: net.Socket): number {
-  // (`writableLength` counts a chunk that is being written as a whole, though most of it may be in the kernel.)
-  const unsent = undispatchedBytes(programSocket(socket)) + writeQueueSize(socket);
   const { bytes, state } = askKernel(socket);
   const isFinAmongThem = bytes > 0 && state !== undefined && FIN_UNACKNOWLEDGED.has(state);
-  return unsent + bytes - (isFinAmongThem ? 1 : 0);
+  return unsent(socket) + bytes - (isFinAmongThem ? 1 : 0);
+}
+
+/** Bytes that have not got into the kernel. (`writableLength` counts a chunk that is being written as a whole.) */
+export function unsent(socket: net.Socket): number {
+  return undispatchedBytes(programSocket(socket)) + writeQueueSize(socket);
+}
+
+/** How many bytes a peer may have received, and not acknowledged yet; 0 where nobody can tell. */
+export function delayedAcknowledgement(socket: net.Socket): number {
+  const fd = descriptorOf(socket);
+  if (fd === undefined || !loadLibc().available || !isTcp(socket)) return 0;
+  try {
+    return 2 * sendingSegmentSize(fd);
+  } catch {
+    return 0;
+  }
 }
 
 /** Whether the peer has acknowledged everything, our FIN included. */
@@ -31,20 +45,21 @@ function askKernel(socket: net.Socket): { readonly bytes: number; readonly state
   if (fd === undefined || !loadLibc().available) return { bytes: 0, state: undefined };
   try {
     const bytes = unacknowledgedBytes(fd);
-    return { bytes, state: bytes > 0 && socket.remoteAddress !== undefined ? connectionState(fd) : undefined };
+    return { bytes, state: bytes > 0 && isTcp(socket) ? connectionState(fd) : undefined };
   } catch {
     return { bytes: 0, state: undefined };
   }
 }
 
 /** A connection that is watched over. */
-interface Watched {
+export interface Watched {
   readonly socket: net.Socket;
-  /** What ends the connection and says nothing to the program on the other side: close_notify, and FIN. */
-  endBytes: number;
-  /** How many of the last bytes before that are a protocol's farewell. */
-  readonly farewellBytes: () => number;
-  readonly onReset: (unacknowledged: number) => void;
+  /** Everything was acknowledged when its end began, and nothing was written since: all that is left is our FIN. */
+  readonly isDelivered: boolean;
+  /** How many of the last bytes sent are a protocol's farewell. */
+  readonly farewellBytes: number;
+  /** Hears how much was lost where the peer has reset the connection. */
+  noteReset(unacknowledged: number): void;
 }
 
 /**
@@ -54,44 +69,58 @@ interface Watched {
  */
 export class DeliveryWatch {
   readonly #watched = new WeakMap<net.Socket, Watched>();
+  /** The bytes of each close_notify that was sent. */
+  readonly #closeNotify = new WeakMap<net.Socket, number>();
   readonly #held = new Map<Watched, () => void>();
   readonly #over: AbortSignal;
+  /** In place of a socket's own; one for all. */
+  readonly #destroy: net.Socket['_destroy'];
   #timer: NodeJS.Timeout | undefined;
 
   constructor(over: AbortSignal) {
     this.#over = over;
     over.addEventListener('abort', () => this.#closeAll());
-  }
-
-  /**
-   * Watches over one connection; `onReset` hears how much was lost where the peer has reset it, but for the farewell: who
-   * goes without hearing that has lost nothing.
-   */
-  watch(socket: net.Socket, told: Pick<Watched, 'farewellBytes' | 'onReset'>): void {
-    const watched: Watched = { socket, endBytes: 0, ...told };
-    this.#watched.set(socket, watched);
-    const { _destroy } = socket;
-    socket._destroy = (error, callback): void => {
-      socket._destroy = _destroy;
-      const close = (): void => Reflect.apply(_destroy, socket, [error, callback]);
-      if (isReset(error)) this.#noteReset(watched);
-      // After an error nothing will be acknowledged any more.
-      if ((error ?? undefined) !== undefined || this.#over.aborted || isDelivered(socket)) close();
-      else this.#hold(watched, close);
+    const beforeDestroy = this.#beforeDestroy.bind(this);
+    this.#destroy = function destroyWhenDelivered(this: net.Socket, error, callback): void {
+      beforeDestroy(this, error, callback);
     };
   }
 
-  /** Tells the bytes of the farewell from the program's: call it for the socket that the program has. */
+  /**
+   * Watches over one connection. What a reset has lost counts but for the farewell: who goes without hearing that has lost
+   * nothing.
+   */
+  watch(watched: Watched): void {
+    this.#watched.set(watched.socket, watched);
+    watched.socket._destroy = this.#destroy;
+  }
+
+  /** Tells close_notify from what the program has written: call it for the socket that the program has. */
   watchFinal(program: net.Socket, transport: net.Socket): void {
-    const watched = this.#watched.get(transport);
-    if (watched === undefined) return;
+    if (program === transport) return;
     const { _final } = program;
     program._final = (callback): void => {
       program._final = _final;
       const before = transport.bytesWritten;
       Reflect.apply(_final, program, [callback]);
-      watched.endBytes = transport.bytesWritten - before + 1;
+      this.#closeNotify.set(transport, transport.bytesWritten - before);
     };
+  }
+
+  #beforeDestroy(socket: net.Socket, error: Error | null, callback: (error?: Error | null) => void): void {
+    const watched = this.#watched.get(socket);
+    // Its own again: the next one is the prototype's, or a wrapper's.
+    Reflect.deleteProperty(socket, '_destroy');
+    const close = (): void => socket._destroy(error, callback);
+    if (watched === undefined) {
+      close();
+      return;
+    }
+    if (isReset(error)) this.#noteReset(watched);
+    // After an error nothing will be acknowledged any more.
+    const isOver = (error ?? undefined) !== undefined || this.#over.aborted;
+    if (isOver || watched.isDelivered || isDelivered(socket)) close();
+    else this.#hold(watched, close);
   }
 
   #hold(watched: Watched, close: () => void): void {
@@ -112,10 +141,14 @@ export class DeliveryWatch {
     this.#timer = undefined;
   }
 
-  #noteReset({ socket, endBytes, farewellBytes, onReset }: Watched): void {
-    const unsent = undispatchedBytes(programSocket(socket)) + writeQueueSize(socket);
-    const lost = unsent + askKernel(socket).bytes - endBytes - farewellBytes();
-    if (lost > 0) onReset(lost);
+  #noteReset(watched: Watched): void {
+    const { socket, farewellBytes } = watched;
+    const program = programSocket(socket);
+    const sent = unsent(socket) + askKernel(socket).bytes;
+    // FIN counts as one.
+    const end = (this.#closeNotify.get(socket) ?? 0) + (program.writableEnded ? 1 : 0);
+    const lost = sent - end - farewellBytes;
+    if (lost > 0) watched.noteReset(lost);
   }
 
   #closeAll(): void {

@@ -29,7 +29,9 @@ export interface EndConnectionsOptions {
   readonly webSocketClose: WebSocketClose;
   /** Whether connections of this server inherit the filter of a held gate. */
   readonly isFiltered: (server: net.Server) => boolean;
-  readonly onEnd: (remote: string, cut: CutConnection | undefined) => void;
+  /** Whether anybody wants the names of those that have ended. */
+  readonly wantsNames: () => boolean;
+  readonly onEnd: (remote: () => string, cut: CutConnection | undefined) => void;
   readonly onError: (error: LastCallError) => void;
   /** Aborted when the time is up. */
   readonly deadline: AbortSignal;
@@ -57,8 +59,11 @@ export class ConnectionEnder {
   readonly #heldBack = new Set<net.Server>();
   /** Connections whose last response said so before they were taken in. */
   readonly #toldBefore = new WeakSet<net.Socket>();
+  readonly #endedBefore = new WeakSet<net.Socket>();
   #midRequest = new Map<net.Server, ReadonlySet<unknown>>();
   #timer: NodeJS.Timeout | undefined;
+  /** The rest of a look that took long. */
+  #rest: NodeJS.Immediate | undefined;
   #onEmpty: (() => void) | undefined;
 
   /** From now on responses say that they are the last of their connections; everything else waits for `begin`. */
@@ -151,6 +156,7 @@ export class ConnectionEnder {
       countSaid: () => this.#accounts.countSaid(),
       countAnswered: () => this.#accounts.countAnswered(),
       onCallbackError: (name, cause) => this.#noteCallbackError(name, cause),
+      noteReset: (ending, unacknowledged) => this.#noteReset(ending, unacknowledged),
     };
   }
 
@@ -158,8 +164,16 @@ export class ConnectionEnder {
     const server = serverOf(program);
     if (server instanceof net.Server) this.#holdRequestsBack(server);
     const ending = this.#endings.get(transportSocket(program));
-    if (ending === undefined) this.#toldBefore.add(program);
+    if (ending === undefined) this.#noteToldBefore(program);
     else ending.sayClose();
+  }
+
+  /** Its response may be over, and http done with the connection, before it is taken in. */
+  #noteToldBefore(program: net.Socket): void {
+    this.#toldBefore.add(program);
+    program.destroySoon = () => {
+      this.#endedBefore.add(program);
+    };
   }
 
   #holdRequestsBack(server: net.Server): void {
@@ -187,12 +201,10 @@ export class ConnectionEnder {
     if (this.#endings.has(socket)) return;
     const ending = new EndingConnection(socket, server, fromQueue, this.#host);
     this.#endings.set(socket, ending);
+    if (this.#options.wantsNames()) void ending.remote;
     this.#accounts.countOpen(fromQueue);
     if (fromQueue && this.#options.isFiltered(server)) freeOfFilter(socket);
-    this.#delivery.watch(socket, {
-      farewellBytes: () => ending.farewellBytes,
-      onReset: (unacknowledged) => this.#noteReset(ending, unacknowledged),
-    });
+    this.#delivery.watch(ending);
     socket.once('close', () => this.#noteEnd(ending));
     this.#prepare(ending.program);
     this.#lookAgainIn(this.#options.idleWait);
@@ -210,6 +222,7 @@ export class ConnectionEnder {
     // http calls it after a last response; Node's own closes the connection without waiting for the client's end.
     program.destroySoon = () => void ending.linger();
     if (this.#toldBefore.has(program)) ending.sayClose();
+    if (this.#endedBefore.has(program)) ending.linger();
     const response = responseOn(program);
     if (response instanceof http.ServerResponse) sayCloseInTakenHead(response, this.#heads.onLast);
   }
@@ -218,7 +231,7 @@ export class ConnectionEnder {
     if (!this.#endings.delete(ending.socket)) return;
     ending.noteEnd();
     this.#accounts.countEnded();
-    this.#options.onEnd(ending.remote, undefined);
+    this.#options.onEnd(() => ending.remote, undefined);
     if (this.#endings.size === 0) this.#onEmpty?.();
   }
 
@@ -230,7 +243,7 @@ export class ConnectionEnder {
 
   #noteCut(cut: CutConnection): void {
     this.#accounts.countCut(cut);
-    this.#options.onEnd(cut.remote, cut);
+    this.#options.onEnd(() => cut.remote, cut);
   }
 
   #noteCallbackError(name: string, cause: unknown): void {
@@ -249,6 +262,7 @@ export class ConnectionEnder {
   /** Looks at the connections that want it, and plans the next time. */
   #look(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#rest);
     this.#timer = undefined;
     this.#midRequest = new Map();
     this.#webSockets.refresh();
@@ -256,8 +270,11 @@ export class ConnectionEnder {
     let next = Number.POSITIVE_INFINITY;
     for (const ending of this.#endings.values()) {
       const now = performance.now();
-      if (now - began > LOOK_FOR) next = 0;
-      else if (ending.due <= now) ending.due = now + ending.look();
+      if (now - began > LOOK_FOR) {
+        this.#rest = setImmediate(() => this.#look());
+        return;
+      }
+      if (ending.due <= now) ending.due = now + ending.look();
       next = Math.min(next, ending.due - now);
     }
     if (next !== Number.POSITIVE_INFINITY) this.#lookAgainIn(next);
@@ -270,6 +287,7 @@ export class ConnectionEnder {
 
   #stop(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#rest);
   }
 }
 

@@ -2,9 +2,9 @@ import http from 'node:http';
 import type net from 'node:net';
 import { parserOn, responseOn } from '../node-fields.ts';
 import { type CutConnection, type Protocol, remoteName } from './connection.ts';
-import { unacknowledged } from './delivered.ts';
+import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
 import type { DrainingConnection } from './draining.ts';
-import { endEventStream, endRequests, isEventStream, isHttp1Server } from './http1.ts';
+import { endEventStream, isEventStream, isHttp1Server } from './http1.ts';
 import { refuseRequests } from './http1-requests.ts';
 import { SessionFarewell, sessionOn } from './http2.ts';
 import { type Movement, observe, patienceWith, quietFor } from './quiet.ts';
@@ -23,10 +23,11 @@ export interface EndingHost {
   readonly drain: ((connection: DrainingConnection) => Promise<void>) | undefined;
   /** Whether the connection's last HTTP/1.1 request has begun to come and is not read to its end. */
   isMidRequest(program: net.Socket): boolean;
-  countLate(): void;
+  readonly countLate: () => void;
   countSaid(): void;
   countAnswered(): void;
   onCallbackError(name: string, cause: unknown): void;
+  noteReset(connection: EndingConnection, unacknowledged: number): void;
 }
 
 // How often to look at a connection that is busy, and at one that is expected to change soon, in milliseconds.
@@ -34,9 +35,8 @@ const LOOK_AT_LEAST = 100;
 const LOOK_SOON = 10;
 
 /** One accepted connection on its way to its end. */
-export class EndingConnection {
+export class EndingConnection implements Watched {
   readonly socket: net.Socket;
-  readonly remote: string;
   /** When to look at it again. */
   due: number;
   readonly #server: net.Server;
@@ -46,7 +46,11 @@ export class EndingConnection {
   /** Not before this its farewell is said, or it is half-closed for being quiet. */
   #notBefore = 0;
   #step: 'open' | 'lingering' = 'open';
-  #seen: Movement;
+  /** What the connection moved before is the kernel's to tell; where it cannot, it counts as having moved at the start. */
+  #seen: Movement | undefined;
+  #remote: string | undefined;
+  /** How many bytes had been sent when it was half-closed for being quiet. */
+  #quietSince: number | undefined;
   #farewell: 'to say' | 'said' | 'answered' | 'unanswered' = 'to say';
   #lingersSince = 0;
   #session: SessionFarewell | undefined;
@@ -59,18 +63,21 @@ export class EndingConnection {
 
   constructor(socket: net.Socket, server: net.Server, fromQueue: boolean, host: EndingHost) {
     this.socket = socket;
-    this.remote = remoteName(socket);
     this.due = this.#since;
     this.#server = server;
     this.#fromQueue = fromQueue;
     this.#host = host;
-    // What the connection moved before is the kernel's to tell; where it cannot, it counts as having moved just now.
-    this.#seen = observe(socket, undefined);
   }
 
   /** The socket that the program sees. */
   get program(): net.Socket {
     return programSocket(this.socket);
+  }
+
+  /** The peer's address. The kernel forgets it with the connection: ask before that. */
+  get remote(): string {
+    this.#remote ??= remoteName(this.socket);
+    return this.#remote;
   }
 
   get protocol(): Protocol {
@@ -79,9 +86,19 @@ export class EndingConnection {
     return this.#host.webSockets.isOn(this.program) ? 'websocket' : protocolOf(this.#server, this.socket);
   }
 
-  /** How many of the last bytes sent are words of a farewell. */
+  get isDelivered(): boolean {
+    return this.#quietSince !== undefined && this.socket.bytesWritten === this.#quietSince;
+  }
+
+  /**
+   * How many of the last bytes sent may stay unacknowledged and mean nothing: the words of a farewell; and of a last HTTP/1.1
+   * response as much as a peer need not acknowledge at once, two segments (RFC 1122 4.2.3.2). Some clients, HAProxy among
+   * them, reset the connection as soon as they have read it, and the kernel takes no acknowledgement from a reset.
+   */
   get farewellBytes(): number {
-    return this.#session?.farewellBytes(this.socket) ?? 0;
+    if (this.#session !== undefined) return this.#session.farewellBytes(this.socket);
+    const hasAnswered = this.#farewell !== 'to say' && responseOn(this.program) === undefined;
+    return this.protocol === 'http/1.1' && hasAnswered ? delayedAcknowledgement(this.socket) : 0;
   }
 
   /** Leaves it in peace for so many milliseconds more. */
@@ -97,7 +114,17 @@ export class EndingConnection {
       if (this.protocol === 'websocket') this.#noteAnswered();
       return this.linger();
     }
-    this.#seen = observe(this.socket, this.#seen);
+    const next = this.#lookAtOpen();
+    // Nothing is lost on one that was quiet: no report will name it.
+    if (this.#isOpen()) void this.remote;
+    return next;
+  }
+
+  #isOpen(): boolean {
+    return this.#step === 'open';
+  }
+
+  #lookAtOpen(): number {
     const { protocol } = this;
     this.#askProgram(protocol);
     // A session is told at once: what is begun on it from then on is not the program's to end.
@@ -119,7 +146,7 @@ export class EndingConnection {
   /** The last HTTP/1.1 response says so: nothing that comes after its request is for the program. */
   sayClose(): void {
     this.#noteSaid();
-    refuseRequests(this.program, () => this.#host.countLate());
+    refuseRequests(this.program, this.#host.countLate);
   }
 
   /** Half-close: our FIN after everything that waits to be written (RFC 9112 9.6); then what comes is read until the peer's. */
@@ -128,13 +155,14 @@ export class EndingConnection {
     this.#step = 'lingering';
     this.#lingersSince = performance.now();
     const { program } = this;
-    if (parserOn(program) !== undefined) endRequests(program, () => this.#host.countLate());
-    // A program that answers after our FIN must not die of it: its answer is late, and that is all.
-    program.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ERR_STREAM_WRITE_AFTER_END') this.#host.countLate();
-    });
+    if (parserOn(program) === undefined) this.#surviveLateWrites();
+    else refuseRequests(program, this.#host.countLate);
     program.end();
-    return LOOK_SOON;
+    return this.#host.lingerWait;
+  }
+
+  noteReset(missing: number): void {
+    this.#host.noteReset(this, missing);
   }
 
   /** It has come to its end. */
@@ -145,7 +173,8 @@ export class EndingConnection {
   /** Ends it at once; returns what to say of it. */
   cut(reason: string): CutConnection {
     const { remote, protocol } = this;
-    const cut = { remote, protocol, reason, unacknowledged: unacknowledged(this.socket) };
+    const missing = unacknowledged(this.socket) + (this.#session?.unsent ?? 0);
+    const cut = { remote, protocol, reason, unacknowledged: missing };
     this.program.destroy();
     this.socket.destroy();
     return cut;
@@ -217,8 +246,11 @@ export class EndingConnection {
   #lingerWhenQuiet(least: number = this.#host.idleWait): number {
     const wait = this.#wait(least);
     if (wait > 0) return wait;
-    const longerWait = this.#wait(patienceWith(this.#server, this.socket, least));
-    return longerWait > 0 ? longerWait : this.linger();
+    const patience = patienceWith(this.#server, this.socket, least);
+    const longerWait = patience > least ? this.#wait(patience) : 0;
+    if (longerWait > 0) return longerWait;
+    this.#quietSince = this.socket.bytesWritten;
+    return this.linger();
   }
 
   /** The peer's end is no answer where the protocol has another. */
@@ -230,9 +262,22 @@ export class EndingConnection {
 
   /** In how many milliseconds it will have been quiet for so long, if nothing moves until then. */
   #wait(least: number): number {
-    const quiet = quietFor(this.socket, this.#seen);
+    const quiet = quietFor(this.socket, () => this.#observeQuiet());
     if (quiet === undefined) return LOOK_AT_LEAST;
     return least - (this.#fromQueue ? Math.min(quiet, performance.now() - this.#since) : quiet);
+  }
+
+  /** How long nothing has moved, as far as that was seen. */
+  #observeQuiet(): number {
+    this.#seen = observe(this.socket, this.#seen);
+    return performance.now() - this.#seen.at;
+  }
+
+  /** A program that answers after our FIN must not die of it: its answer is late, and that is all. */
+  #surviveLateWrites(): void {
+    this.program.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ERR_STREAM_WRITE_AFTER_END') this.#host.countLate();
+    });
   }
 
   /** A peer may be silent for `lingerWait`; where it still sends, or has not acknowledged everything, it stays. */

@@ -1,27 +1,10 @@
 import http from 'node:http';
 import net from 'node:net';
-import { endListenersOfHttp, headOf, lastReadOn, parserOn } from '../node-fields.ts';
-import { refuseRequests } from './http1-requests.ts';
+import { endListenersOfHttp, headOf } from '../node-fields.ts';
 
 /** Whether the server speaks HTTP/1.1: http and https alike, and http2 with `allowHTTP1`. */
 export function isHttp1Server(server: net.Server): boolean {
   return 'closeIdleConnections' in server || server instanceof http.Server;
-}
-
-/**
- * Nothing more is asked of the program on a connection whose FIN we have sent, or send next. What still comes is read, so
- * that it causes no reset (RFC 9112 9.6), and `onLate` hears of a request. The rest of a request whose response is finished
- * goes on to the program.
- */
-export function endRequests(program: net.Socket, onLate: () => void): void {
-  refuseRequests(program, onLate);
-  if (parserOn(program) !== undefined && !isReadingBody(program)) discardIncoming(program, onLate);
-}
-
-/** Whether the client is still sending the body of its last request. */
-function isReadingBody(program: net.Socket): boolean {
-  const request = lastReadOn(program);
-  return request instanceof http.IncomingMessage && !request.complete;
 }
 
 /**

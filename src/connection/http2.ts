@@ -1,8 +1,9 @@
 import type net from 'node:net';
+import { Duplex } from 'node:stream';
 import type { ServerHttp2Session } from 'node:http2';
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../linux/constants.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { countOpenStreams, descriptorOf, writeQueueSize } from '../node-fields.ts';
+import { descriptorOf, openStreams, writeQueueSize } from '../node-fields.ts';
 
 // RFC 9113 7. (node:http2 has it too, and is not loaded for a program that does not speak HTTP/2.)
 const NO_ERROR = 0;
@@ -44,6 +45,12 @@ export class SessionFarewell {
     this.#isSecure = isSecure;
   }
 
+  /** Bytes that its streams have not sent: the client's window has no room for them (RFC 9113 5.2). */
+  get unsent(): number {
+    const streams = openStreams(this.#session).filter((stream) => stream instanceof Duplex);
+    return streams.reduce((total, { writableLength }) => total + writableLength, 0);
+  }
+
   get isOver(): boolean {
     return this.#session.destroyed;
   }
@@ -71,7 +78,7 @@ export class SessionFarewell {
 
   /** How many of the last bytes sent are frames of the farewell and no part of a response. */
   farewellBytes(transport: net.Socket): number {
-    if (this.#step === 'nothing said' || countOpenStreams(this.#session) > 0) return 0;
+    if (this.#step === 'nothing said' || openStreams(this.#session).length > 0) return 0;
     // The last frames of a session are its GOAWAY, and Node's own; under TLS each may have a record to itself.
     if (this.#begin === undefined) return 2 * (NOTICE.length + (this.#isSecure ? RECORD : 0));
     // What went past Node is not among what it has written.
@@ -79,7 +86,7 @@ export class SessionFarewell {
   }
 
   #noteBegin(transport: net.Socket): void {
-    if (this.#begin !== undefined || countOpenStreams(this.#session) > 0) return;
+    if (this.#begin !== undefined || openStreams(this.#session).length > 0) return;
     this.#begin = transport.bytesWritten;
     this.#session.once('stream', () => {
       this.#begin = undefined;

@@ -1,9 +1,9 @@
 import type net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
-import { unreadBytes } from '../linux/sockets.ts';
+import { unacknowledgedBytes, unreadBytes } from '../linux/sockets.ts';
 import { countRetransmissions, millisecondsQuiet, retransmissionTimeout } from '../linux/tcp-info.ts';
-import { descriptorOf } from '../node-fields.ts';
-import { unacknowledged } from './delivered.ts';
+import { descriptorOf, isTcp } from '../node-fields.ts';
+import { unsent } from './delivered.ts';
 import { isHandshaking } from './tls.ts';
 
 // A client that got its SYN-ACK at the second try has measured a round trip of 1 s and a little. It sends its first words
@@ -28,19 +28,24 @@ export function observe(socket: net.Socket, before: Movement | undefined): Movem
 
 /**
  * Milliseconds for which nothing has moved on the connection either way; undefined while something waits to be written,
- * to be acknowledged or to be read.
+ * to be acknowledged or to be read. `observed` tells it where the kernel keeps no clock.
  */
-export function quietFor(socket: net.Socket, seen: Movement): number | undefined {
-  if (unacknowledged(socket) > 0) return undefined;
-  const observed = performance.now() - seen.at;
+export function quietFor(socket: net.Socket, observed: () => number): number | undefined {
   const fd = descriptorOf(socket);
-  if (fd === undefined || !loadLibc().available) return observed;
+  if (unsent(socket) > 0) return undefined;
+  if (fd === undefined || !loadLibc().available) return observed();
   try {
-    if (unreadBytes(fd) > 0) return undefined;
-    return socket.remoteAddress === undefined ? observed : millisecondsQuiet(fd);
+    const quiet = isTcp(socket) ? millisecondsQuiet(fd) : quietByUnix(fd, observed);
+    // The last question before a half-close: a request that is there already is to be served.
+    return quiet === undefined || unreadBytes(fd) > 0 ? undefined : quiet;
   } catch {
-    return observed;
+    return observed();
   }
+}
+
+/** A Unix socket has no clock. */
+function quietByUnix(fd: number, observed: () => number): number | undefined {
+  return unacknowledgedBytes(fd) > 0 ? undefined : observed();
 }
 
 /**

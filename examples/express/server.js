@@ -1,0 +1,34 @@
+// Express that loses nobody at a deploy: `node server.js`, then SIGTERM.
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import express from 'express';
+import { gracefulClose } from 'lastcall';
+
+const app = express();
+
+app.get('/', (request, response) => response.send('hello\n'));
+
+app.get('/slow', (request, response) => {
+  setTimeout(() => response.send('done\n'), 1_000);
+});
+
+app.post('/orders', express.json(), (request, response) => response.json({ accepted: request.body.length }));
+
+app.get('/export', (request, response) => pipeline(Readable.from(rows()), response));
+
+// What closes is the server that listen() returns, not the app.
+const server = app.listen(process.env.PORT ?? 8080);
+
+process.once('SIGTERM', async () => {
+  const { outcome } = await gracefulClose(server);
+  console.log(`closed: ${outcome}`);
+});
+
+/** A megabyte, 16 KiB at a time. */
+async function* rows() {
+  for (let row = 0; row < 64; row += 1) {
+    await sleep(10);
+    yield `${row}`.padEnd(16_383).concat('\n');
+  }
+}

@@ -1,0 +1,39 @@
+// Koa that loses nobody at a deploy: `node server.js`, then SIGTERM.
+import { Readable } from 'node:stream';
+import { json } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
+import Koa from 'koa';
+import { gracefulClose } from 'lastcall';
+
+const app = new Koa();
+
+const routes = {
+  'GET /': () => 'hello\n',
+  'GET /slow': async () => {
+    await setTimeout(1_000);
+    return 'done\n';
+  },
+  'POST /orders': async (request) => ({ accepted: (await json(request)).length }),
+  'GET /export': () => Readable.from(rows()),
+};
+
+app.use(async (context) => {
+  const route = routes[`${context.method} ${context.path}`];
+  if (route !== undefined) context.body = await route(context.req);
+});
+
+// What closes is the server that listen() returns, not the app.
+const server = app.listen(process.env.PORT ?? 8080);
+
+process.once('SIGTERM', async () => {
+  const { outcome } = await gracefulClose(server);
+  console.log(`closed: ${outcome}`);
+});
+
+/** A megabyte, 16 KiB at a time. */
+async function* rows() {
+  for (let row = 0; row < 64; row += 1) {
+    await setTimeout(10);
+    yield `${row}`.padEnd(16_383).concat('\n');
+  }
+}

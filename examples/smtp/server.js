@@ -1,0 +1,36 @@
+// A mail server, as far as its end is concerned: a client between two messages is told 421 and says QUIT; one that is in
+// the middle of a message is heard out first, and told then.
+//
+//   PORT=2525 node examples/smtp/server.js
+import net from 'node:net';
+import { gracefulClose } from 'lastcall';
+import { Session } from './session.js';
+
+const sessions = new WeakMap();
+let accepted = 0;
+
+const server = net.createServer((socket) => {
+  const session = new Session((reply) => socket.writable && socket.write(reply));
+  sessions.set(socket, session);
+  session.onMessage = () => {
+    accepted += 1;
+  };
+  session.onQuit = () => socket.end();
+  socket.on('data', (bytes) => session.hear(bytes));
+  socket.on('error', () => socket.destroy());
+});
+
+server.listen(Number(process.env.PORT ?? 2525), '127.0.0.1', () => {
+  console.log(`listening on ${server.address().port}`);
+});
+
+process.once('SIGTERM', async () => {
+  const report = await gracefulClose(server, {
+    farewell: {
+      // Asked again as long as it has nothing to say.
+      say: (socket) => sessions.get(socket)?.sayGoodbye(),
+      answered: (received) => /^QUIT\r?$/im.test(received.toString('latin1')),
+    },
+  });
+  console.log('closed', JSON.stringify({ report, accepted }));
+});

@@ -1,0 +1,31 @@
+// A chat room over WebSocket: what one says, all hear. When it goes, each client is told 1012 (service restart) once it
+// has got what was said before, and is waited for.
+//
+//   PORT=8080 node examples/websocket/server.js
+import http from 'node:http';
+import { gracefulClose } from 'lastcall';
+import { WebSocket, WebSocketServer } from 'ws';
+
+const server = http.createServer((_, response) => response.end('a chat room: connect by WebSocket\n'));
+const webSockets = new WebSocketServer({ server });
+
+webSockets.on('connection', (socket) => {
+  socket.on('error', () => socket.terminate());
+  socket.on('message', (words, binary) => {
+    for (const client of webSockets.clients) {
+      if (client.readyState === WebSocket.OPEN) client.send(words, { binary });
+    }
+  });
+});
+
+server.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', () => {
+  console.log(`listening on ${server.address().port}`);
+});
+
+process.once('SIGTERM', async () => {
+  const report = await gracefulClose(server, {
+    webSockets,
+    webSocketClose: { code: 1012, reason: 'back in a moment' },
+  });
+  console.log('closed', JSON.stringify({ report }));
+});

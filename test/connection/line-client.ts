@@ -1,0 +1,36 @@
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+
+/** A client that says lines and reads lines. */
+export class LineClient {
+  readonly socket: net.Socket;
+  /** How the connection has ended: `the end` of the stream, or an error's code. */
+  readonly ended: Promise<string>;
+  readonly #lines: AsyncIterator<string>;
+
+  /** With `staysOpen` it does not end its side when the server has ended its own. */
+  constructor(port: number, { staysOpen = false }: { readonly staysOpen?: boolean } = {}) {
+    this.socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: staysOpen });
+    this.#lines = createInterface({ input: this.socket })[Symbol.asyncIterator]();
+    this.ended = new Promise((resolve) => {
+      this.socket.on('end', () => resolve('the end'));
+      this.socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    });
+  }
+
+  /** Says a line and returns the next one; undefined at the end of the stream. */
+  async ask(line: string): Promise<string | undefined> {
+    this.socket.write(`${line}\n`);
+    return this.next();
+  }
+
+  async next(): Promise<string | undefined> {
+    try {
+      const { value, done } = await this.#lines.next();
+      return done === true ? undefined : value;
+    } catch {
+      // A reset, which `ended` tells.
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { createInterface } from 'node:readline';
+import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket, WebSocketServer } from 'ws';
+import { type DrainingConnection, gracefulClose } from '../../src/index.ts';
+import { portOf, startHttp, startServer } from '../close/calls-servers.ts';
+import { LineClient } from './line-client.ts';
+
+const OPTIONS = { idleWait: 300, lingerWait: 300 };
+
+for (const { kind, start } of [
+  { kind: 'upgraded to something that is no WebSocket', start: startUpgraded },
+  { kind: 'that is a CONNECT tunnel', start: startTunnel },
+]) {
+  describe(`a connection ${kind}`, { timeout: 30_000 }, () => {
+    it('is served until it is quiet, and half-closed without another word; what comes then is still read', async (t) => {
+      const { server, client, received } = await start(t);
+      const closing = gracefulClose(server, OPTIONS);
+      for (let line = 1; line <= 15; line += 1) {
+        assert.equal(await client.ask(`line ${line}`), `line ${line}`);
+        await sleep(40);
+      }
+      assert.equal(await client.next(), undefined);
+      client.socket.end('late\n');
+      const { outcome, connections, duration } = await closing;
+      assert.equal(await client.ended, 'the end');
+      assert.deepEqual([outcome, connections.ended, connections.cut], ['complete', 1, []]);
+      assert.equal(connections.farewells.said, 0);
+      // Behind the tunnel it arrives a little later.
+      while (received.at(-1) !== 'late') await sleep(5);
+      assert(duration > 2 * OPTIONS.idleWait, `${duration} ms`);
+    });
+
+    it('is told the farewell of raw connections, and its answer is awaited', async (t) => {
+      const { server, client } = await start(t);
+      const closing = gracefulClose(server, {
+        ...OPTIONS,
+        farewell: { say: () => Buffer.from('closing\n'), answered: (words) => words.includes('bye') },
+      });
+      assert.equal(await client.next(), 'closing');
+      client.socket.end('bye\n');
+      const { outcome, connections } = await closing;
+      assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 1 }]);
+    });
+
+    it('control: cannot be closed plainly but by cutting it off', async (t) => {
+      const { server, client, cut } = await start(t);
+      server.close();
+      cut();
+      assert.equal(await client.ask('anybody?'), undefined);
+    });
+  });
+}
+
+describe('onDrain', { timeout: 30_000 }, () => {
+  it('is shown a WebSocket as one, and may have it say its own last words before the Close', async (t) => {
+    const server = await startHttp(t);
+    const webSockets = new WebSocketServer({ server });
+    const client = new WebSocket(`ws://127.0.0.1:${portOf(server)}`);
+    await once(client, 'open');
+    const words = once(client, 'message');
+    const closed = once(client, 'close');
+    const shown: DrainingConnection[] = [];
+    const report = await gracefulClose(server, {
+      webSockets,
+      onDrain: async (connection) => {
+        shown.push(connection);
+        await sleep(50);
+        for (const socket of webSockets.clients) socket.send('last words');
+      },
+    });
+    assert.deepEqual([String((await words)[0]), (await closed)[0]], ['last words', 1001]);
+    assert.deepEqual(
+      shown.map(({ protocol }) => protocol),
+      ['websocket'],
+    );
+    assert.deepEqual(report.connections.farewells, { said: 1, answered: 1 });
+  });
+
+  it('is shown an upgraded connection that is no WebSocket as raw, and may end it itself', async (t) => {
+    const { server, client } = await startUpgraded(t);
+    const shown: string[] = [];
+    const closing = gracefulClose(server, {
+      onDrain: ({ socket, protocol }) => {
+        shown.push(protocol);
+        socket.end('closing\n');
+      },
+    });
+    assert.equal(await client.next(), 'closing');
+    assert.equal(await client.ended, 'the end');
+    client.socket.end();
+    const report = await closing;
+    assert.deepEqual([shown, report.outcome], [['raw'], 'complete']);
+    // It need not have been quiet.
+    assert(report.duration < 1_000, `${report.duration} ms`);
+  });
+});
+
+interface Started {
+  readonly server: http.Server;
+  readonly client: LineClient;
+  /** The lines that the program has got. */
+  readonly received: readonly string[];
+  readonly cut: () => void;
+}
+
+/** A server that echoes lines once a client has asked for that. */
+async function startUpgraded(t: TestContext): Promise<Started> {
+  const server = await startHttp(t);
+  const received: string[] = [];
+  const upgraded = once(server, 'upgrade');
+  server.on('upgrade', (_request, socket: net.Socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n');
+    echo(socket, received);
+  });
+  const client = await connect(t, server, 'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n');
+  const [, socket] = await upgraded;
+  return { server, client, received, cut: () => socket.destroy() };
+}
+
+/** A proxy with a tunnel to a server that echoes lines. */
+async function startTunnel(t: TestContext): Promise<Started> {
+  const received: string[] = [];
+  const upstream = await startServer(
+    t,
+    net.createServer((socket) => echo(socket, received)),
+  );
+  const server = await startHttp(t);
+  const connected = once(server, 'connect');
+  server.on('connect', (_request, socket: net.Socket) => {
+    const through = net.connect(portOf(upstream), '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      socket.pipe(through).pipe(socket);
+    });
+    for (const end of [socket, through]) end.on('error', () => end.destroy());
+    // Once its other side has closed nobody reads from it, nor sees it end.
+    t.after(() => through.destroy());
+  });
+  const client = await connect(t, server, 'CONNECT example.test:7 HTTP/1.1\r\nHost: example.test:7\r\n\r\n');
+  const [, socket] = await connected;
+  return { server, client, received, cut: () => socket.destroy() };
+}
+
+/** A client that has the server's answer to its request, and does not end when the server does. */
+async function connect(t: TestContext, server: http.Server, request: string): Promise<LineClient> {
+  const client = new LineClient(portOf(server), { staysOpen: true });
+  t.after(() => client.socket.destroy());
+  client.socket.write(request);
+  let line = await client.next();
+  while (line !== '' && line !== undefined) line = await client.next();
+  return client;
+}
+
+function echo(socket: net.Socket, received: string[]): void {
+  socket.on('error', () => socket.destroy());
+  createInterface({ input: socket }).on('line', (line) => {
+    received.push(line);
+    if (socket.writable) socket.write(`${line}\n`);
+  });
+}

@@ -1,0 +1,3 @@
+import { closesWell } from './suite.ts';
+
+closesWell('http');

@@ -1,0 +1,4 @@
+import { haproxy } from './haproxy.ts';
+import { hidesStops } from './suite.ts';
+
+hidesStops(haproxy);

@@ -1,0 +1,35 @@
+import type { TestContext } from 'node:test';
+import { curl } from './curl.ts';
+import { libraries } from './libraries.ts';
+import { wrk } from './wrk.ts';
+
+const CLIENTS = [libraries, curl, wrk] as const;
+
+/** The paths that are asked for, each by one of the clients. */
+export const PATHS: readonly string[] = CLIENTS.flatMap(({ names }) => names.map((name) => `/${name}`));
+
+/** The programs that they need besides Node. */
+export const PROGRAMS: readonly string[] = ['curl', 'wrk'];
+
+/** What all of them saw. */
+export interface MixedResult {
+  readonly requests: number;
+  /** Each with the client's name. */
+  readonly errors: readonly string[];
+}
+
+/** Starts all clients at once, until the test ends or the function that it returns is called. */
+export function startLoad(t: TestContext, origin: string, folder: string): () => Promise<MixedResult> {
+  const loads = CLIENTS.map((client) => client.start(origin, folder));
+  t.after(() => {
+    for (const load of loads) load.kill();
+  });
+  return async () => {
+    for (const load of loads) load.stop();
+    const results = (await Promise.all(loads.map(({ finished }) => finished))).flatMap(Object.entries);
+    return {
+      requests: results.reduce((sum, [, { requests }]) => sum + requests, 0),
+      errors: results.flatMap(([name, { errors }]) => errors.map((error: string) => `${name}: ${error}`)),
+    };
+  };
+}

@@ -1,0 +1,4 @@
+import { nginx } from './nginx.ts';
+import { hidesStops } from './suite.ts';
+
+hidesStops(nginx);
