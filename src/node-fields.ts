@@ -122,6 +122,15 @@ export function openStreams(session: object): readonly unknown[] {
   return found;
 }
 
+/**
+ * Throws away what a socket reads from now on. Node takes data that comes on a destroyed stream for an error number, and ends
+ * the process; it does the same itself when it closes the handle.
+ */
+export function discardReads(socket: net.Socket): void {
+  const handle = field(socket, '_handle');
+  if (handle !== null && typeof handle === 'object') Reflect.set(handle, 'onread', () => {});
+}
+
 /** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */
 export function writeQueueSize(socket: net.Socket): number {
   const size = field(field(socket, '_handle'), 'writeQueueSize');
