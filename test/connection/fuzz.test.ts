@@ -86,7 +86,9 @@ async function inTime(seed: number, round: (step: (name: string) => void) => Pro
   try {
     await Promise.race([round((name) => (step = name)), tooLate]);
   } catch (error) {
-    throw new Error(`LASTCALL_FUZZ_SEED=${seed}: ${error instanceof Error ? error.message : error}`, { cause: error });
+    throw new Error(`LASTCALL_FUZZ_SEED=${seed}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
   } finally {
     late.abort();
   }
