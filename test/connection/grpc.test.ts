@@ -14,7 +14,7 @@ for (const { over, secure } of [
   { over: 'cleartext', secure: false },
   { over: 'TLS', secure: true },
 ]) {
-  describe(`a grpc-js server over ${over}`, { skip: secure && certificateMissing, timeout: 60_000 }, () => {
+  describe(`a grpc-js server over ${over}`, { skip: secure && certificateMissing, timeout: 180_000 }, () => {
     const pem = secure && certificateMissing === false ? makePem() : {};
 
     it('ends every call OK that was begun before the client knew of the close, whatever its kind', async (t) => {

@@ -14,7 +14,7 @@ const MANY = 1_000;
 /** Both sides talk. */
 const TALKING = { clients: MANY, sayEvery: 500 };
 
-describe(`${MANY} WebSockets under a load of messages`, { timeout: 60_000 }, () => {
+describe(`${MANY} WebSockets under a load of messages`, { timeout: 180_000 }, () => {
   for (const { how, given } of [
     { how: "through the server's object", given: true },
     { how: 'by a raw Close frame, the server object not given', given: false },
@@ -51,7 +51,7 @@ describe(`${MANY} WebSockets under a load of messages`, { timeout: 60_000 }, () 
   });
 });
 
-describe('WebSocket farewells', { timeout: 60_000 }, () => {
+describe('WebSocket farewells', { timeout: 180_000 }, () => {
   const SPREAD = 1_500;
   for (const given of [true, false]) {
     it(`are spread over the time that is given, ${given ? 'with' : 'without'} the server's object`, async (t) => {
@@ -89,7 +89,7 @@ describe('WebSocket farewells', { timeout: 60_000 }, () => {
   }
 });
 
-describe('a WebSocket', { timeout: 60_000 }, () => {
+describe('a WebSocket', { timeout: 180_000 }, () => {
   it('with permessage-deflate gets what is still to be compressed before its Close', async (t) => {
     const scene = await startWebSockets(t, { clients: 200, deflate: true });
     await putUnderLoad(scene, 5);
