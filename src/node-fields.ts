@@ -115,7 +115,20 @@ export function headOf(response: http.ServerResponse): string {
 export function openStreams(session: object): readonly unknown[] {
   const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'state');
   const streams = symbol === undefined ? undefined : field(Reflect.get(session, symbol), 'streams');
-  return streams instanceof Map ? [...streams.values()] : [];
+  const forEach = field(streams, 'forEach');
+  const found: unknown[] = [];
+  // Node's own kind of Map, which is no instance of Map.
+  if (typeof forEach === 'function') Reflect.apply(forEach, streams, [(stream: unknown) => found.push(stream)]);
+  return found;
+}
+
+/**
+ * Throws away what a socket reads from now on. Node takes data that comes on a destroyed stream for an error number, and ends
+ * the process; it does the same itself when it closes the handle.
+ */
+export function discardReads(socket: net.Socket): void {
+  const handle = field(socket, '_handle');
+  if (handle !== null && typeof handle === 'object') Reflect.set(handle, 'onread', () => {});
 }
 
 /** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */

@@ -3,7 +3,7 @@ import { TCP_CLOSE, TCP_CLOSING, TCP_FIN_WAIT1, TCP_LAST_ACK } from '../linux/co
 import { loadLibc } from '../linux/libc.ts';
 import { unacknowledgedBytes } from '../linux/sockets.ts';
 import { connectionState, sendingSegmentSize } from '../linux/tcp-info.ts';
-import { descriptorOf, isTcp, undispatchedBytes, writeQueueSize } from '../node-fields.ts';
+import { descriptorOf, discardReads, isTcp, undispatchedBytes, writeQueueSize } from '../node-fields.ts';
 import { programSocket } from './tls.ts';
 
 // How often to ask the kernel whether the peer has acknowledged everything, in milliseconds. There is no event for it.
@@ -124,6 +124,7 @@ export class DeliveryWatch {
   }
 
   #hold(watched: Watched, close: () => void): void {
+    discardReads(watched.socket);
     this.#held.set(watched, close);
     this.#timer ??= setInterval(() => this.#lookAtHeld(), ASK_EVERY);
   }

@@ -137,6 +137,8 @@ async function startTunnel(t: TestContext): Promise<Started> {
       socket.pipe(through).pipe(socket);
     });
     for (const end of [socket, through]) end.on('error', () => end.destroy());
+    // Once its other side has closed nobody reads from it, nor sees it end.
+    t.after(() => through.destroy());
   });
   const client = await connect(t, server, 'CONNECT example.test:7 HTTP/1.1\r\nHost: example.test:7\r\n\r\n');
   const [, socket] = await connected;
