@@ -10,7 +10,7 @@ import { LineClient } from './line-client.ts';
 import { RedisLoad } from './redis-load.ts';
 import { SmtpClient, type SmtpOutcome } from './smtp-client.ts';
 
-describe('examples/echo, closed with no options', { timeout: 60_000 }, () => {
+describe('examples/echo, closed with no options', { timeout: 180_000 }, () => {
   it('echoes what is said during the close, and ends who has been quiet; what comes after that is still read', async (t) => {
     const server = new ExampleProcess(t, 'echo');
     const port = await server.port;
@@ -48,7 +48,7 @@ describe('examples/echo, closed with no options', { timeout: 60_000 }, () => {
   });
 });
 
-describe('examples/smtp', { timeout: 60_000 }, () => {
+describe('examples/smtp', { timeout: 180_000 }, () => {
   const CLIENTS = 50;
 
   const start = async (t: TestContext): Promise<{ server: ExampleProcess; clients: readonly SmtpClient[] }> => {
@@ -86,7 +86,7 @@ describe('examples/smtp', { timeout: 60_000 }, () => {
   });
 });
 
-describe('examples/redis, under the real client', { timeout: 60_000 }, () => {
+describe('examples/redis, under the real client', { timeout: 180_000 }, () => {
   const CLIENTS = 20;
   const CALLERS = 10;
 
@@ -176,7 +176,7 @@ describe('examples/redis, under the real client', { timeout: 60_000 }, () => {
   }
 });
 
-describe('examples/websocket', { timeout: 60_000 }, () => {
+describe('examples/websocket', { timeout: 180_000 }, () => {
   it('tells everyone in the room 1012 after the last words', async (t) => {
     const server = new ExampleProcess(t, 'websocket');
     const port = await server.port;
@@ -201,7 +201,7 @@ describe('examples/websocket', { timeout: 60_000 }, () => {
   });
 });
 
-describe('examples/grpc', { timeout: 60_000 }, () => {
+describe('examples/grpc', { timeout: 180_000 }, () => {
   it('ends a stream that is under way with OK', async (t) => {
     const server = new ExampleProcess(t, 'grpc');
     const hellos = helloOften(t, await server.port);

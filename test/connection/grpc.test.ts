@@ -14,13 +14,13 @@ for (const { over, secure } of [
   { over: 'cleartext', secure: false },
   { over: 'TLS', secure: true },
 ]) {
-  describe(`a grpc-js server over ${over}`, { skip: secure && certificateMissing, timeout: 60_000 }, () => {
+  describe(`a grpc-js server over ${over}`, { skip: secure && certificateMissing, timeout: 180_000 }, () => {
     const pem = secure && certificateMissing === false ? makePem() : {};
 
     it('ends every call OK that was begun before the client knew of the close, whatever its kind', async (t) => {
       for (let stop = 1; stop <= stops(10); stop += 1) {
         const { server, clients, address } = await startOne(t, pem);
-        clients.order({ load: { ...loadOf(pem), address, until: 'the first goodbye' }, enough: 200 });
+        clients.order({ load: { ...loadOf(pem), address, until: 'the first goodbye' }, enough: 100 });
         await clients.next('enough');
         server.order({ close: OPTIONS });
         const closed = await server.next<GrpcServerClosed>('closed');
@@ -46,7 +46,7 @@ for (const { over, secure } of [
         assertAllUnderWay(closed);
         assertComplete(closed);
         // The client goes on with the second one alone.
-        clients.order({ enough: 200 });
+        clients.order({ enough: 100 });
         await clients.next('enough');
         clients.order({ stop: true });
         const calls = await clients.next<readonly GrpcTally[]>('calls');
@@ -98,7 +98,7 @@ async function startTwo(
   const { server: first, clients, address } = await startOne(t, pem);
   const second = new ForkedProgram<GrpcServerOrder>(t, 'grpc-server.js', [JSON.stringify(pem)]);
   const both = `ipv4:${address},127.0.0.1:${await second.next<number>('port')}`;
-  clients.order({ load: { ...loadOf(pem), address: both, until: 'the order' }, enough: 400 });
+  clients.order({ load: { ...loadOf(pem), address: both, until: 'the order' }, enough: 160 });
   await clients.next('enough');
   return { first, clients };
 }

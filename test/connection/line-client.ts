@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { createInterface } from 'node:readline';
+import { PassThrough } from 'node:stream';
 
 /** A client that says lines and reads lines. */
 export class LineClient {
@@ -11,7 +12,11 @@ export class LineClient {
   /** With `staysOpen` it does not end its side when the server has ended its own. */
   constructor(port: number, { staysOpen = false }: { readonly staysOpen?: boolean } = {}) {
     this.socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: staysOpen });
-    this.#lines = createInterface({ input: this.socket })[Symbol.asyncIterator]();
+    // A reset ends the lines, and is no error of theirs.
+    const text = new PassThrough();
+    this.socket.pipe(text);
+    this.socket.on('close', () => text.end());
+    this.#lines = createInterface({ input: text })[Symbol.asyncIterator]();
     this.ended = new Promise((resolve) => {
       this.socket.on('end', () => resolve('the end'));
       this.socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
@@ -25,12 +30,7 @@ export class LineClient {
   }
 
   async next(): Promise<string | undefined> {
-    try {
-      const { value, done } = await this.#lines.next();
-      return done === true ? undefined : value;
-    } catch {
-      // A reset, which `ended` tells.
-      return undefined;
-    }
+    const { value, done } = await this.#lines.next();
+    return done === true ? undefined : value;
   }
 }

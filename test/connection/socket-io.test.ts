@@ -6,7 +6,7 @@ import { ForkedProgram } from './forked-program.ts';
 
 const CLIENTS = 100;
 
-describe(`socket.io over WebSocket, with ${CLIENTS} clients under a load of events`, { timeout: 60_000 }, () => {
+describe(`socket.io over WebSocket, with ${CLIENTS} clients under a load of events`, { timeout: 180_000 }, () => {
   for (const { how, given } of [
     { how: 'by a raw Close frame', given: false },
     { how: 'through the WebSockets below it', given: true },

@@ -10,7 +10,7 @@ import { type DrainingConnection, gracefulClose } from '../../src/index.ts';
 import { portOf, startHttp, startServer } from '../close/calls-servers.ts';
 import { LineClient } from './line-client.ts';
 
-const OPTIONS = { idleWait: 300, lingerWait: 300 };
+const OPTIONS = { idleWait: 800, lingerWait: 800 };
 
 for (const { kind, start } of [
   { kind: 'upgraded to something that is no WebSocket', start: startUpgraded },
@@ -20,9 +20,9 @@ for (const { kind, start } of [
     it('is served until it is quiet, and half-closed without another word; what comes then is still read', async (t) => {
       const { server, client, received } = await start(t);
       const closing = gracefulClose(server, OPTIONS);
-      for (let line = 1; line <= 15; line += 1) {
+      for (let line = 1; line <= 20; line += 1) {
         assert.equal(await client.ask(`line ${line}`), `line ${line}`);
-        await sleep(40);
+        await sleep(80);
       }
       assert.equal(await client.next(), undefined);
       client.socket.end('late\n');
