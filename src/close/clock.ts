@@ -4,6 +4,8 @@ import type { CompleteCloseOptions } from './options.ts';
 /** The time of one close: when it began, when it must be over, and whether it is. Holds its only long timer. */
 export class CloseClock {
   readonly #began = performance.now();
+  /** When the deadline is, on the clock of `performance.now()`. */
+  readonly endsAt: number;
   readonly #deadline = new AbortController();
   readonly #over = new AbortController();
   readonly #timer: NodeJS.Timeout;
@@ -12,6 +14,7 @@ export class CloseClock {
 
   constructor({ deadline, signal }: Pick<CompleteCloseOptions, 'deadline' | 'signal'>) {
     setMaxListeners(0, this.#deadline.signal, this.#over.signal);
+    this.endsAt = this.#began + deadline;
     this.#timer = setTimeout(() => this.#deadline.abort(), deadline);
     if (signal === undefined) return;
     if (signal.aborted) this.#abort();

@@ -86,6 +86,7 @@ export async function closeServers(
       if (tell.connection.hasSubscribers) tell.connection.publish({ remote: remote(), ...(cut && { cut }) });
     },
     onError: (error) => errors.push(error),
+    endsAt: clock.endsAt,
     deadline: clock.deadline,
     over: clock.over,
   });

@@ -33,6 +33,8 @@ export interface EndConnectionsOptions {
   readonly wantsNames: () => boolean;
   readonly onEnd: (remote: () => string, cut: CutConnection | undefined) => void;
   readonly onError: (error: LastCallError) => void;
+  /** When the time will be up, on the clock of `performance.now()`. */
+  readonly endsAt: number;
   /** Aborted when the time is up. */
   readonly deadline: AbortSignal;
   /** Aborted when the close is over: everything this has set up is taken away. */
@@ -135,10 +137,12 @@ export class ConnectionEnder {
   }
 
   #makeHost(): EndingHost {
-    const { idleWait, lingerWait, farewell, onDrain } = this.#options;
+    const { idleWait, lingerWait, endsAt, farewell, onDrain } = this.#options;
     return {
       idleWait,
       lingerWait,
+      // Time enough for a peer that says nothing to be ended, and to spare.
+      patientUntil: endsAt - 2 * lingerWait,
       farewell,
       webSockets: this.#webSockets,
       drain:

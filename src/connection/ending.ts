@@ -7,7 +7,7 @@ import type { DrainingConnection } from './draining.ts';
 import { endEventStream, isEventStream, isHttp1Server } from './http1.ts';
 import { refuseRequests } from './http1-requests.ts';
 import { SessionFarewell, sessionOn } from './http2.ts';
-import { type Movement, observe, patienceWith, quietFor } from './quiet.ts';
+import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
 import { type Farewell, RawFarewell } from './raw.ts';
 import { protocolOf } from './protocol.ts';
 import { programSocket } from './tls.ts';
@@ -17,6 +17,8 @@ import type { WebSocketClients } from './websocket.ts';
 export interface EndingHost {
   readonly idleWait: number;
   readonly lingerWait: number;
+  /** Until when to be more patient than `idleWait` asks, on the clock of `performance.now()`: all is to end by the deadline. */
+  readonly patientUntil: number;
   readonly farewell: Farewell | undefined;
   readonly webSockets: WebSocketClients;
   /** Asks the program to bring a connection to its end; the promise is settled when it has done what it can. */
@@ -83,7 +85,8 @@ export class EndingConnection implements Watched {
   get protocol(): Protocol {
     // Node takes a session off when it is over.
     if (this.#session !== undefined) return 'h2';
-    return this.#host.webSockets.isOn(this.program) ? 'websocket' : protocolOf(this.#server, this.socket);
+    const protocol = protocolOf(this.#server, this.socket);
+    return protocol === 'raw' && this.#host.webSockets.isOn(this.program) ? 'websocket' : protocol;
   }
 
   get isDelivered(): boolean {
@@ -91,14 +94,17 @@ export class EndingConnection implements Watched {
   }
 
   /**
-   * How many of the last bytes sent may stay unacknowledged and mean nothing: the words of a farewell; and of a last HTTP/1.1
-   * response as much as a peer need not acknowledge at once, two segments (RFC 1122 4.2.3.2). Some clients, HAProxy among
+   * How many of the last bytes sent may stay unacknowledged and mean nothing: the words of a farewell; and of a last response
+   * as much as a peer need not acknowledge at once, two segments (RFC 1122 4.2.3.2). Some clients, HAProxy and undici among
    * them, reset the connection as soon as they have read it, and the kernel takes no acknowledgement from a reset.
    */
   get farewellBytes(): number {
-    if (this.#session !== undefined) return this.#session.farewellBytes(this.socket);
-    const hasAnswered = this.#farewell !== 'to say' && responseOn(this.program) === undefined;
-    return this.protocol === 'http/1.1' && hasAnswered ? delayedAcknowledgement(this.socket) : 0;
+    const session = this.#session;
+    const words = session?.farewellBytes(this.socket) ?? 0;
+    const isHttp = session !== undefined || this.protocol === 'http/1.1';
+    const isAnswering = session?.isServing ?? responseOn(this.program) !== undefined;
+    const hasAnswered = isHttp && this.#farewell !== 'to say' && !isAnswering;
+    return words + (hasAnswered ? delayedAcknowledgement(this.socket) : 0);
   }
 
   /** Leaves it in peace for so many milliseconds more. */
@@ -246,9 +252,6 @@ export class EndingConnection implements Watched {
   #lingerWhenQuiet(least: number = this.#host.idleWait): number {
     const wait = this.#wait(least);
     if (wait > 0) return wait;
-    const patience = patienceWith(this.#server, this.socket, least);
-    const longerWait = patience > least ? this.#wait(patience) : 0;
-    if (longerWait > 0) return longerWait;
     this.#quietSince = this.socket.bytesWritten;
     return this.linger();
   }
@@ -260,11 +263,15 @@ export class EndingConnection implements Watched {
     return next;
   }
 
-  /** In how many milliseconds it will have been quiet for so long, if nothing moves until then. */
+  /** In how many milliseconds it will have been quiet for so long, or for as long as it needs, if nothing moves until then. */
   #wait(least: number): number {
-    const quiet = quietFor(this.socket, () => this.#observeQuiet());
-    if (quiet === undefined) return LOOK_AT_LEAST;
-    return least - (this.#fromQueue ? Math.min(quiet, performance.now() - this.#since) : quiet);
+    const silence = silenceOn(this.socket, () => this.#observeQuiet());
+    if (silence === undefined) return LOOK_AT_LEAST;
+    const now = performance.now();
+    const quiet = this.#fromQueue ? Math.min(silence.quiet, now - this.#since) : silence.quiet;
+    const patience = patienceWith(this.#server, this.socket, silence, least);
+    const wait = Math.max(least - quiet, Math.min(patience - quiet, this.#host.patientUntil - now));
+    return wait > 0 || !hasUnread(this.socket) ? wait : LOOK_AT_LEAST;
   }
 
   /** How long nothing has moved, as far as that was seen. */

@@ -55,6 +55,11 @@ export class SessionFarewell {
     return this.#session.destroyed;
   }
 
+  /** Whether a stream is open. */
+  get isServing(): boolean {
+    return openStreams(this.#session).length > 0;
+  }
+
   /** Whether a stream was ever opened. */
   get hasServed(): boolean {
     return (this.#session.state.lastProcStreamID ?? 0) > 0;
@@ -78,7 +83,7 @@ export class SessionFarewell {
 
   /** How many of the last bytes sent are frames of the farewell and no part of a response. */
   farewellBytes(transport: net.Socket): number {
-    if (this.#step === 'nothing said' || openStreams(this.#session).length > 0) return 0;
+    if (this.#step === 'nothing said' || this.isServing) return 0;
     // The last frames of a session are its GOAWAY, and Node's own; under TLS each may have a record to itself.
     if (this.#begin === undefined) return 2 * (NOTICE.length + (this.#isSecure ? RECORD : 0));
     // What went past Node is not among what it has written.
@@ -86,7 +91,7 @@ export class SessionFarewell {
   }
 
   #noteBegin(transport: net.Socket): void {
-    if (this.#begin !== undefined || openStreams(this.#session).length > 0) return;
+    if (this.#begin !== undefined || this.isServing) return;
     this.#begin = transport.bytesWritten;
     this.#session.once('stream', () => {
       this.#begin = undefined;

@@ -1,18 +1,29 @@
 import type net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { unacknowledgedBytes, unreadBytes } from '../linux/sockets.ts';
-import { countRetransmissions, millisecondsQuiet, retransmissionTimeout } from '../linux/tcp-info.ts';
+import { type ConnectionInfo, readConnection } from '../linux/tcp-info.ts';
 import { descriptorOf, isTcp } from '../node-fields.ts';
 import { unsent } from './delivered.ts';
 import { isHandshaking } from './tls.ts';
 
-// A client that got its SYN-ACK at the second try has measured a round trip of 1 s and a little. It sends its first words
+// A client that got its SYN-ACK at the second try has measured a round trip of 1 s and a little. It sends its words
 // again 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):
 // this is enough for three losses, or for two after a SYN-ACK at the third try.
 const LONG_SILENCE = 13_000;
 
+// Once it has spoken, which it may not do again, for two losses.
+const LONG_SILENCE_LATER = 6_500;
+
+// So many round trips later it has forgotten that one: its time-out has come down from 3 s to 0.6 s (tcp_rtt_estimator,
+// net/ipv4/tcp_input.c, reckoned with round trips of 1 to 300 ms). A segment with data stands for one.
+const FORGOTTEN_AFTER = 32;
+
 // TCP_RTO_MIN of net/tcp.h.
 const LEAST_TIMEOUT = 200;
+
+// The longest time-out after which words that were lost twice come again within the 2 s that `idleWait` is by default: after
+// one time-out, and then two more.
+const USUAL_TIMEOUT = 600;
 
 /** How much had moved on a connection at some time, for where the kernel keeps no clock (Unix sockets, no FFI). */
 export interface Movement {
@@ -26,43 +37,63 @@ export function observe(socket: net.Socket, before: Movement | undefined): Movem
   return before?.bytes === bytes ? before : { bytes, at: performance.now() };
 }
 
+/** A connection on which nothing moves. */
+export interface Silence {
+  /** For how long, in milliseconds. */
+  readonly quiet: number;
+  /** What the kernel says of it; undefined where it keeps no clock. */
+  readonly info: ConnectionInfo | undefined;
+}
+
 /**
- * Milliseconds for which nothing has moved on the connection either way; undefined while something waits to be written,
- * to be acknowledged or to be read. `observed` tells it where the kernel keeps no clock.
+ * The silence on a connection; undefined while something waits to be written or to be acknowledged. `observed` tells it
+ * where the kernel keeps no clock.
  */
-export function quietFor(socket: net.Socket, observed: () => number): number | undefined {
+export function silenceOn(socket: net.Socket, observed: () => number): Silence | undefined {
   const fd = descriptorOf(socket);
   if (unsent(socket) > 0) return undefined;
-  if (fd === undefined || !loadLibc().available) return observed();
+  if (fd === undefined || !loadLibc().available) return { quiet: observed(), info: undefined };
   try {
-    const quiet = isTcp(socket) ? millisecondsQuiet(fd) : quietByUnix(fd, observed);
-    // The last question before a half-close: a request that is there already is to be served.
-    return quiet === undefined || unreadBytes(fd) > 0 ? undefined : quiet;
+    // A Unix socket has no clock.
+    if (!isTcp(socket)) return unacknowledgedBytes(fd) > 0 ? undefined : { quiet: observed(), info: undefined };
+    const info = readConnection(fd);
+    return info.quiet === undefined ? undefined : { quiet: info.quiet, info };
   } catch {
-    return observed();
+    return { quiet: observed(), info: undefined };
   }
 }
 
-/** A Unix socket has no clock. */
-function quietByUnix(fd: number, observed: () => number): number | undefined {
-  return unacknowledgedBytes(fd) > 0 ? undefined : observed();
+/** Whether something has come that nobody has read. The last question before a half-close: it is to be served. */
+export function hasUnread(socket: net.Socket): boolean {
+  const fd = descriptorOf(socket);
+  if (fd === undefined || !loadLibc().available) return false;
+  try {
+    return unreadBytes(fd) > 0;
+  } catch {
+    return false;
+  }
 }
 
 /**
- * How long a client may be quiet before it is ended, in milliseconds: `idleWait`, unless it has said nothing yet. Then its
- * first words may have been lost on the way, more than once. It sends them again after a time-out that it has measured
- * as we have: on a slow path it gets longer in proportion. Where our SYN-ACK had to be sent again the client has measured
- * that, too, and gets `LONG_SILENCE`, as does one whose TLS handshake has begun.
+ * How long a client may be quiet before it is ended, in milliseconds: `idleWait`, unless its words may be on their way for
+ * longer, lost more than once. It sends them again after a time-out that it has measured as we have: on a slow path it gets
+ * longer in proportion, and for one that has said nothing yet, which came to ask something, more so. Where our SYN-ACK had
+ * to be sent again the client has measured that, too, and gets more time until it has forgotten it; as does one whose TLS
+ * handshake has begun.
  */
-export function patienceWith(server: net.Server, socket: net.Socket, idleWait: number): number {
-  const longest = Math.max(idleWait, LONG_SILENCE);
-  if (isHandshaking(server, socket)) return longest;
-  const fd = descriptorOf(socket);
-  if (socket.bytesRead > 0 || fd === undefined || !loadLibc().available) return idleWait;
-  try {
-    if (countRetransmissions(fd) > 0) return longest;
-    return Math.min(longest, Math.max(1, retransmissionTimeout(fd) / LEAST_TIMEOUT) * idleWait);
-  } catch {
-    return idleWait;
-  }
+export function patienceWith(
+  server: net.Server,
+  socket: net.Socket,
+  { info }: Pick<Silence, 'info'>,
+  idleWait: number,
+): number {
+  if (isHandshaking(server, socket)) return Math.max(idleWait, LONG_SILENCE);
+  if (info === undefined) return idleWait;
+  const isSilent = socket.bytesRead === 0;
+  const longest = Math.max(idleWait, isSilent ? LONG_SILENCE : LONG_SILENCE_LATER);
+  // Whatever was sent again after the handshake had a byte at least.
+  const wasSynAckLost = info.retransmissions > info.retransmittedBytes;
+  if (wasSynAckLost && info.dataSegments < FORGOTTEN_AFTER) return longest;
+  const timeouts = info.retransmissionTimeout / (isSilent ? LEAST_TIMEOUT : USUAL_TIMEOUT);
+  return Math.min(longest, Math.max(1, timeouts) * idleWait);
 }

@@ -3,6 +3,8 @@ import net from 'node:net';
 
 /** Connections on which a client has asked for the WebSocket protocol, as the program has them. */
 const webSockets = new WeakSet<net.Socket>();
+/** Those of them whose client has offered extensions (RFC 6455 9.1), permessage-deflate for one. */
+const extended = new WeakSet<net.Socket>();
 const watched = new WeakSet<net.Server>();
 
 /**
@@ -27,6 +29,11 @@ export function isWebSocket(program: net.Socket): boolean {
   return webSockets.has(program);
 }
 
+/** Whether the client of a WebSocket has offered extensions, which the program may have accepted. */
+export function offersExtensions(program: net.Socket): boolean {
+  return extended.has(program);
+}
+
 function isListening(server: net.Server): boolean {
   return server.listeners('upgrade').includes(remember);
 }
@@ -43,5 +50,7 @@ const adding = new WeakSet<net.Server>();
 
 function remember(request: http.IncomingMessage, socket: unknown): void {
   const asked = request.headers.upgrade?.split(',').some((name) => name.trim().toLowerCase() === 'websocket');
-  if (asked === true && socket instanceof net.Socket) webSockets.add(socket);
+  if (asked !== true || !(socket instanceof net.Socket)) return;
+  webSockets.add(socket);
+  if (request.headers['sec-websocket-extensions'] !== undefined) extended.add(socket);
 }

@@ -24,7 +24,9 @@ const LOOK_EVERY = 1;
 // A dump walks all sockets of the host: it may take a tenth of the time, no more.
 const DUMP_SHARE = 10;
 
-const LAST_TURNS = 100;
+// For those queued when the time is up: so many milliseconds, and so many turns of the loop however slow the machine is.
+const LAST_TURNS_FOR = 100;
+const LAST_TURNS_LEAST = 10;
 
 // To be read and answered, to send the end, to see it sent, and to close.
 const TURNS_TO_SERVE = 4;
@@ -80,12 +82,12 @@ async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<L
 
 /**
  * A close whose time is up still serves who is queued: a turn of the loop for each, in which one is accepted, and some for
- * the last one to be read, answered and ended; at most `LAST_TURNS` milliseconds of them.
+ * the last one to be read, answered and ended; at most `LAST_TURNS_FOR` milliseconds of them.
  */
 async function leaveAtDeadline(listener: Listener, queue: WatchedQueue): Promise<LeftInQueues> {
-  const end = performance.now() + LAST_TURNS;
+  const end = performance.now() + LAST_TURNS_FOR;
   const turns = (await queue.length()) + TURNS_TO_SERVE;
-  for (let turnsTaken = 0; turnsTaken < turns && performance.now() < end; turnsTaken++) await turn();
+  for (let taken = 0; taken < turns && (taken < LAST_TURNS_LEAST || performance.now() < end); taken++) await turn();
   await queue.length();
   return queue.lost(countHalfOpen(listener));
 }

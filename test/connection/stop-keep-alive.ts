@@ -15,6 +15,8 @@ export interface Load {
   readonly storm: Omit<KeepAliveStorm, 'target'>;
   /** Milliseconds that the server takes for an answer. */
   readonly answerAfter?: number;
+  /** The share of the clients that must have been accepted before the stop; a SYN may be lost. */
+  readonly accepted: number;
 }
 
 export interface StoppedKeepAlive {
@@ -28,7 +30,11 @@ export interface StoppedKeepAlive {
 /** Starts the server and its clients on either end of a wire, stops the server in the middle, and waits for the end of all. */
 export async function stopKeepAlive(way: KeepAliveSetup['way'], load: Load, seed: number): Promise<StoppedKeepAlive> {
   await using lab = await openLab({ ...load.wire, seed });
-  const setup: KeepAliveSetup = { way, answerAfter: load.answerAfter ?? 0 };
+  const setup: KeepAliveSetup = {
+    way,
+    answerAfter: load.answerAfter ?? 0,
+    stopAfter: load.accepted * load.storm.clients,
+  };
   const server = lab.server.fork(serverProgram, [JSON.stringify(setup)]);
   const client = lab.client.fork(clientsProgram);
   const [serverTold, clientTold] = [new ProgramMessages<KeepAliveTold>(server), new ProgramMessages<StormTold>(client)];

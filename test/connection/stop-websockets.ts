@@ -20,10 +20,10 @@ export interface WebSocketPair {
 
 export async function startWebSockets(
   t: TestContext,
-  setup: (Omit<WebSocketClientsSetup, 'port'> & { readonly key?: string }) | undefined,
+  setup: (Omit<WebSocketClientsSetup, 'port'> & { readonly key?: string; readonly hidden?: boolean }) | undefined,
 ): Promise<WebSocketScene> {
-  const { deflate, key, cert } = setup ?? {};
-  const args = [JSON.stringify({ deflate, key, cert })];
+  const { deflate, hidden, key, cert } = setup ?? {};
+  const args = [JSON.stringify({ deflate, hidden, key, cert })];
   const server = new ForkedProgram<WebSocketServerOrder>(t, 'websocket-server.js', args);
   const clients = new ForkedProgram<WebSocketClientsOrder>(t, 'websocket-clients.js');
   const port = await server.next<number>('port');
@@ -45,14 +45,15 @@ export async function putUnderLoad({ server, clients }: WebSocketScene, messages
 export async function stopped({ server, clients }: WebSocketScene): Promise<{
   readonly report: CloseReport;
   readonly pairs: readonly WebSocketPair[];
+  readonly compressing: number;
 }> {
-  const [{ report, served }, ended] = await Promise.all([
+  const [{ report, served, compressing }, ended] = await Promise.all([
     server.next<WebSocketServerClosed>('closed'),
     clients.next<readonly WebSocketClient[]>('ended'),
   ]);
   const byId = new Map(served.map((connection) => [connection.id, connection]));
   const pairs = ended.map((client) => ({ client, served: byId.get(client.id) ?? assert.fail(`no ${client.id}`) }));
-  return { report, pairs };
+  return { report, pairs, compressing };
 }
 
 /** Each client got this code and reason, after every message that was sent before the Close, and lost none of its own. */

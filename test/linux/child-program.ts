@@ -10,7 +10,7 @@ import { findHolders } from '../../src/linux/holders.ts';
 import { descendsFrom, readStat } from '../../src/linux/processes.ts';
 import { SystemCallError } from '../../src/linux/libc.ts';
 import { readOption } from '../../src/linux/sockets.ts';
-import { countRetransmissions } from '../../src/linux/tcp-info.ts';
+import { readConnection } from '../../src/linux/tcp-info.ts';
 import { fdOf } from './loopback.ts';
 
 export interface ListenerSight {
@@ -109,7 +109,7 @@ async function connectWithEcn(): Promise<EcnSight> {
   await connected;
   const sight = {
     pendingUnderFilter,
-    retransmissions: countRetransmissions(fdOf(client)) > 0,
+    retransmissions: readConnection(fdOf(client)).retransmissions > 0,
     ecn: negotiatedEcn(fdOf(control)),
   };
   for (const socket of [client, control]) socket.destroy();

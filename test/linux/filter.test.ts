@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { attachSynFilter, detachFilter } from '../../src/linux/filter.ts';
 import { SystemCallError } from '../../src/linux/libc.ts';
 import { dumpHalfOpen } from '../../src/linux/sock-diag.ts';
-import { countRetransmissions, readAcceptQueue } from '../../src/linux/tcp-info.ts';
+import { readAcceptQueue, readConnection } from '../../src/linux/tcp-info.ts';
 import { beginConnect, connectClient, fdOf, startDeferredListener, startListener } from './loopback.ts';
 import { NEEDS_ROOT, runChild } from './run-child.ts';
 
@@ -30,14 +30,14 @@ for (const family of ['127.0.0.1', '::1']) {
     const accepted = once(server, 'connection');
     detachFilter(fd);
     await Promise.all([connected, accepted]);
-    assert(countRetransmissions(fdOf(client)) > 0, 'the first SYN was dropped and sent again');
+    assert(readConnection(fdOf(client)).retransmissions > 0, 'the first SYN was dropped and sent again');
   });
 }
 
 test('without the filter a client is let in by its first SYN', async (t) => {
   const { port } = await startListener(t);
   const client = await connectClient(t, { host, port });
-  assert.equal(countRetransmissions(fdOf(client)), 0);
+  assert.equal(readConnection(fdOf(client)).retransmissions, 0);
 });
 
 test('a client that was half-open when the filter came is let in while it is on', { skip }, async (t) => {
@@ -50,7 +50,7 @@ test('a client that was half-open when the filter came is let in while it is on'
   const [socket]: net.Socket[] = await accepted;
   const [text] = await once(socket!, 'data');
   assert.equal(String(text), 'hello');
-  assert.equal(countRetransmissions(fdOf(client)), 0);
+  assert.equal(readConnection(fdOf(client)).retransmissions, 0);
 });
 
 test('a connection that is open speaks on while the filter is on', { skip }, async (t) => {

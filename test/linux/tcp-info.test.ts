@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
-import { countRetransmissions, millisecondsQuiet, readAcceptQueue } from '../../src/linux/tcp-info.ts';
+import { readAcceptQueue, readConnection } from '../../src/linux/tcp-info.ts';
 import { block, connectClient, connectWhileBlocked, fdOf, socketPath, startListener } from './loopback.ts';
 
 // The kernel counts in jiffies, of at most 10 ms (CONFIG_HZ of at least 100), and rounds the milliseconds down.
@@ -25,7 +25,7 @@ test('a silent connection is quiet since its handshake, not since it was accepte
   block(300);
   const [socket]: net.Socket[] = await once(server, 'connection');
   const atLeast = performance.now() - connected - TICK;
-  const quiet = millisecondsQuiet(fdOf(socket!)) ?? Number.NaN;
+  const quiet = readConnection(fdOf(socket!)).quiet ?? Number.NaN;
   const atMost = performance.now() - before + TICK;
   assert(quiet >= atLeast && quiet <= atMost, `${quiet} ms, expected ${atLeast} to ${atMost}`);
 });
@@ -38,30 +38,30 @@ for (const [what, speak] of [
     const { client, socket } = await connectPair(t);
     const fd = fdOf(socket);
     block(300);
-    assert((millisecondsQuiet(fd) ?? Number.NaN) >= 300 - TICK);
+    assert((readConnection(fd).quiet ?? Number.NaN) >= 300 - TICK);
     const before = performance.now();
     const heard = Promise.race([once(client, 'data'), once(socket, 'data')]);
     speak(client, socket);
     await heard;
-    const quiet = millisecondsQuiet(fd) ?? Number.NaN;
+    const quiet = readConnection(fd).quiet ?? Number.NaN;
     assert(quiet <= performance.now() - before + TICK, `${quiet} ms after data`);
     const later = performance.now();
     block(100);
-    const longer = millisecondsQuiet(fd) ?? Number.NaN;
+    const longer = readConnection(fd).quiet ?? Number.NaN;
     assert(longer >= performance.now() - later - TICK && longer > quiet, `${quiet} ms, then ${longer} ms`);
   });
 }
 
 test('nothing was sent again on a connection that lost nothing', async (t) => {
   const { client, socket } = await connectPair(t);
-  assert.equal(countRetransmissions(fdOf(client)), 0);
-  assert.equal(countRetransmissions(fdOf(socket)), 0);
+  assert.equal(readConnection(fdOf(client)).retransmissions, 0);
+  assert.equal(readConnection(fdOf(socket)).retransmissions, 0);
 });
 
 test('what is no TCP socket has no TCP_INFO', async (t) => {
   const { fd } = await startListener(t, { path: socketPath(t) });
   assert.throws(() => readAcceptQueue(fd), { name: 'SystemCallError', syscall: 'getsockopt', code: 'ENOTSUP' });
-  assert.throws(() => millisecondsQuiet(-1) ?? Number.NaN, { name: 'SystemCallError', code: 'EBADF' });
+  assert.throws(() => readConnection(-1).quiet ?? Number.NaN, { name: 'SystemCallError', code: 'EBADF' });
 });
 
 async function connectPair(t: TestContext): Promise<{ readonly client: net.Socket; readonly socket: net.Socket }> {
