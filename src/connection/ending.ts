@@ -164,6 +164,7 @@ export class EndingConnection implements Watched {
     if (parserOn(program) === undefined) this.#surviveLateWrites();
     else refuseRequests(program, this.#host.countLate);
     program.end();
+    this.#seen = observe(this.socket, this.#seen);
     return this.#host.lingerWait;
   }
 
