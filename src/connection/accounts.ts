@@ -73,7 +73,9 @@ export class ConnectionAccounts {
   /** A client that Node has closed because of the server's maxConnections. */
   countDropped(peer: Peer | undefined): void {
     this.#fromQueues += 1;
-    this.#cut.push({ remote: remoteName(peer ?? {}), protocol: 'raw', reason: 'dropped', unacknowledged: 0 });
+    // Of a Unix socket's peer Node says nothing.
+    const remote = remoteName(peer ?? {}, peer !== undefined);
+    this.#cut.push({ remote, protocol: 'raw', reason: 'dropped', unacknowledged: 0 });
   }
 
   /** Clients that were connected and that the program never accepted. */

@@ -3,7 +3,7 @@ export type Protocol = 'http/1.1' | 'h2' | 'websocket' | 'channel' | 'raw';
 
 /** A connection that was not brought to its end. */
 export interface CutConnection {
-  /** `address:port`, `unix`, or `unknown` for one that was never accepted. */
+  /** `address:port`, `unix`, or `unknown` for one that was never accepted, or was reset as soon as it was. */
   readonly remote: string;
   readonly protocol: Protocol;
   /**
@@ -22,9 +22,9 @@ export interface Peer {
   readonly remotePort?: number | undefined;
 }
 
-/** The peer's address as reports show it. */
-export function remoteName(peer: Peer): string {
-  if (peer.remoteAddress === undefined) return peer.remoteFamily === undefined ? 'unix' : 'unknown';
+/** The peer's address as reports show it. The kernel does not tell that of a TCP connection any more once it was reset. */
+export function remoteName(peer: Peer, isTcp: boolean): string {
+  if (peer.remoteAddress === undefined) return isTcp ? 'unknown' : 'unix';
   const address = peer.remoteFamily === 'IPv6' ? `[${peer.remoteAddress}]` : peer.remoteAddress;
   return `${address}:${peer.remotePort ?? 0}`;
 }

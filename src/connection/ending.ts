@@ -1,6 +1,6 @@
 import http from 'node:http';
 import type net from 'node:net';
-import { parserOn, responseOn } from '../node-fields.ts';
+import { isTcp, parserOn, responseOn } from '../node-fields.ts';
 import { type CutConnection, type Protocol, remoteName } from './connection.ts';
 import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
 import type { DrainingConnection } from './draining.ts';
@@ -42,6 +42,7 @@ export class EndingConnection implements Watched {
   /** When to look at it again. */
   due: number;
   readonly #server: net.Server;
+  readonly #isTcp: boolean;
   readonly #fromQueue: boolean;
   readonly #host: EndingHost;
   readonly #since: number = performance.now();
@@ -67,6 +68,7 @@ export class EndingConnection implements Watched {
     this.socket = socket;
     this.due = this.#since;
     this.#server = server;
+    this.#isTcp = isTcp(socket);
     this.#fromQueue = fromQueue;
     this.#host = host;
   }
@@ -78,7 +80,7 @@ export class EndingConnection implements Watched {
 
   /** The peer's address. The kernel forgets it with the connection: ask before that. */
   get remote(): string {
-    this.#remote ??= remoteName(this.socket);
+    this.#remote ??= remoteName(this.socket, this.#isTcp);
     return this.#remote;
   }
 
