@@ -29,12 +29,12 @@ export function judge(measured: Measured): readonly Goal[] {
   ];
 }
 
-function judgeLosses({ stops, queues, idle }: Measured): readonly Goal[] {
+function judgeLosses({ stops, queues, idle, delivery }: Measured): readonly Goal[] {
   // However the server was started: the worst of every case counts, not only that of the usual one.
   const losses = [
     ...stops.filter(isOwn).map(({ lost }) => lost),
     ...queues.filter(({ title }) => title === TITLES.lastcall).map(({ lost }) => lost),
-    ...idle.filter(isOwn).map(({ reset }) => reset),
+    ...[...idle, ...delivery].filter(isOwn).map(({ reset }) => reset),
   ];
   if (losses.length === 0) return [];
   const worst = Math.max(...losses.map(({ most }) => most));
@@ -98,8 +98,8 @@ function judgeMemory({ memory }: Measured): readonly Goal[] {
 }
 
 function judgeDelivery({ delivery }: Measured): readonly Goal[] {
-  return delivery.map(({ title, roundTrip, time }) => ({
-    title: `last response to promise, ${title}`,
+  return delivery.filter(isOwn).map(({ connections, roundTrip, time }) => ({
+    title: `last response to promise, ${connections} under way, round trip ${roundTrip} ms`,
     goal: `at most ${roundTrip + DELIVERY} ms`,
     measured: `${withInterval(time, 1)} ms`,
     verdict: decide(time, roundTrip + DELIVERY),

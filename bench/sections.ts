@@ -97,10 +97,16 @@ function writeMemory({ memory }: Figures): readonly string[] {
 function writeDelivery({ delivery }: Figures): readonly string[] {
   return [
     '## The end of a close',
-    `lastcall closes a server with requests under way, which are answered 0.2 s later, ${delivery[0]?.time.count} times each. From the moment at which a\nclient has read the last byte of the last response until the promise resolves; the clients answer the server's FIN.`,
+    `A server is stopped with requests under way on kept connections, which are answered 0.2 s later, ${delivery[0]?.time.count} times each. From\nthe moment at which a client has read the last byte of the last response until the stop is done; clients answer the\nserver's FIN at once, and only lastcall waits for that. A plain server.close() is left out: the kept connections stay open\nuntil their idle time is over.`,
     formatTable(
-      ['', 'round trip, ms', 'last response to promise, ms'],
-      delivery.map(({ title, roundTrip, time }) => [title, `${roundTrip}`, withExtremes(time, 1)]),
+      ['', 'requests', 'round trip, ms', 'reset', 'last response to done, ms'],
+      delivery.map(({ title, connections, roundTrip, reset, time }) => [
+        title,
+        `${connections}`,
+        `${roundTrip}`,
+        withExtremes(reset, 0),
+        withExtremes(time, 1),
+      ]),
     ),
     ...(delivery.some(({ roundTrip }) => roundTrip > 0)
       ? []
