@@ -1,14 +1,20 @@
+import type { DeliveryFigures } from './delivery.ts';
+import type { IdleFigures } from './idle.ts';
 import type { ImportFigures } from './imports.ts';
 import type { Machine } from './machine.ts';
+import type { MemoryFigures } from './memory.ts';
 import type { QueueFigures } from './queues.ts';
 import type { ServingFigures } from './serving.ts';
 import type { StopFigures } from './stops.ts';
 
-/** All that one run measured; `--json` prints it. */
+/** All that one run measured; `--json` prints it. A part that was left out has no figures. */
 export interface Figures {
   readonly machine: Machine;
   readonly stops: readonly StopFigures[];
   readonly queues: readonly QueueFigures[];
+  readonly idle: readonly IdleFigures[];
+  readonly memory: readonly MemoryFigures[];
+  readonly delivery: readonly DeliveryFigures[];
   readonly serving: readonly ServingFigures[];
   readonly imports: readonly ImportFigures[];
   readonly goals: readonly Goal[];

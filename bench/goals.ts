@@ -1,53 +1,143 @@
 import { TITLES } from './contenders.ts';
 import type { Figures, Goal } from './figures.ts';
+import { withInterval } from './spread-text.ts';
 import type { Spread } from './statistics.ts';
 
 const GATE = 1;
-const SERVING = 1.01;
-/** A queue of the largest size may cost so many times as much per connection as one of the middle size. */
+const SERVING = { http: 1.01, http2: 1.02 } as const;
+/** The largest size may cost so many times as much per connection as the one before. */
 const LINEAR = 1.25;
+/** With so many idle connections, lastcall's exit may take `IDLE_EXIT` times as long as that of a plain close. */
+const IDLE_CONNECTIONS = 10_000;
+const IDLE_EXIT = 1.2;
+const MEMORY = 200;
+/** Milliseconds beyond one round trip. */
+const DELIVERY = 5;
 
-/** Whether the figures are what lastcall promises. */
-export function judge({ stops, queues, serving }: Omit<Figures, 'goals'>): readonly Goal[] {
+type Measured = Omit<Figures, 'goals'>;
+
+/** Whether the figures are what lastcall promises; of the parts that were measured. */
+export function judge(measured: Measured): readonly Goal[] {
+  return [
+    ...judgeLosses(measured),
+    ...judgeGates(measured),
+    ...judgeQueues(measured),
+    ...judgeIdle(measured),
+    ...judgeMemory(measured),
+    ...judgeDelivery(measured),
+    ...judgeServing(measured),
+  ];
+}
+
+function judgeLosses({ stops, queues, idle, delivery }: Measured): readonly Goal[] {
   // However the server was started: the worst of every case counts, not only that of the usual one.
-  const ownStops = stops.filter(({ contender }) => contender === 'lastcall');
-  const ownQueues = queues.filter(({ title }) => title === TITLES.lastcall);
-  const lost = [...ownStops, ...ownQueues].reduce((worst, figures) => Math.max(worst, figures.lost.most), 0);
-  const [middle, largest] = ownQueues.slice(-2);
-  const growth = (largest?.cpu.median ?? Number.NaN) / (middle?.cpu.median ?? Number.NaN);
+  const losses = [
+    ...stops.filter(isOwn).map(({ lost }) => lost),
+    ...queues.filter(({ title }) => title === TITLES.lastcall).map(({ lost }) => lost),
+    ...[...idle, ...delivery].filter(isOwn).map(({ reset }) => reset),
+  ];
+  if (losses.length === 0) return [];
+  const worst = Math.max(...losses.map(({ most }) => most));
   return [
     {
       title: 'clients lost by lastcall, the worst stop of all',
       goal: '0',
-      measured: `${lost}`,
-      verdict: lost === 0 ? 'met' : 'missed',
+      measured: `${worst}`,
+      verdict: worst === 0 ? 'met' : 'missed',
     },
-    ...ownStops.map(({ title, gate }) => ({
-      title: `from the call to the gate shut, ${title}`,
-      goal: `under ${GATE} ms`,
-      measured: `${withRange(gate, 2)} ms`,
-      verdict: decide(gate, GATE),
-    })),
+  ];
+}
+
+function judgeGates({ stops }: Measured): readonly Goal[] {
+  return stops.filter(isOwn).map(({ title, gate }) => ({
+    title: `from the call to the gate shut, ${title}`,
+    goal: `under ${GATE} ms`,
+    measured: `${withInterval(gate, 2)} ms`,
+    verdict: decide(gate, GATE),
+  }));
+}
+
+function judgeQueues({ queues }: Measured): readonly Goal[] {
+  const own = queues.filter(({ title }) => title === TITLES.lastcall);
+  return judgeGrowth(
+    'CPU per queued connection',
+    own.map(({ queued, cpu }) => ({ size: queued, each: cpu.median })),
+  );
+}
+
+function judgeIdle({ idle }: Measured): readonly Goal[] {
+  const own = idle.filter(isOwn);
+  const exits = own
+    .filter(({ connections }) => connections === IDLE_CONNECTIONS)
+    .map(({ ratio }) => ({
+      title: `exit with ${IDLE_CONNECTIONS} idle connections, against plain server.close()`,
+      goal: `at most ${IDLE_EXIT}`,
+      measured: withInterval(ratio, 2),
+      verdict: decide(ratio, IDLE_EXIT),
+    }));
+  return [
+    ...exits,
+    ...judgeGrowth(
+      'time to exit per idle connection',
+      own.map(({ connections, exit }) => ({ size: connections, each: exit.median / connections })),
+    ),
+    ...judgeGrowth(
+      'CPU per idle connection',
+      own.map(({ connections, cpu }) => ({ size: connections, each: cpu.median / connections })),
+    ),
+  ];
+}
+
+function judgeMemory({ memory }: Measured): readonly Goal[] {
+  return memory.filter(isOwn).map(({ heapBeyond }) => ({
+    title: 'memory per connection beyond a bare server',
+    goal: `under ${MEMORY} bytes`,
+    measured: `${withInterval(heapBeyond, 0)} bytes`,
+    verdict: decide(heapBeyond, MEMORY),
+  }));
+}
+
+function judgeDelivery({ delivery }: Measured): readonly Goal[] {
+  return delivery.filter(isOwn).map(({ connections, roundTrip, time }) => ({
+    title: `last response to promise, ${connections} under way, round trip ${roundTrip} ms`,
+    goal: `at most ${roundTrip + DELIVERY} ms`,
+    measured: `${withInterval(time, 1)} ms`,
+    verdict: decide(time, roundTrip + DELIVERY),
+  }));
+}
+
+function judgeServing({ serving }: Measured): readonly Goal[] {
+  return serving.map(({ title, protocol, ratio }) => ({
+    title: `CPU time with lastcall against without, ${title}`,
+    goal: `at most ${SERVING[protocol]}`,
+    measured: withInterval(ratio, 3),
+    verdict: decide(ratio, SERVING[protocol]),
+  }));
+}
+
+/** Sizes in ascending order: what the largest costs for each against the one before. */
+function judgeGrowth(
+  what: string,
+  sizes: readonly { readonly size: number; readonly each: number }[],
+): readonly Goal[] {
+  const [middle, largest] = sizes.slice(-2);
+  if (middle === undefined || largest === undefined) return [];
+  const growth = largest.each / middle.each;
+  return [
     {
-      title: `CPU per queued connection, ${largest?.queued} against ${middle?.queued} queued`,
+      title: `${what}, ${largest.size} against ${middle.size}`,
       goal: `at most ${LINEAR} (linear)`,
       measured: growth.toFixed(2),
       verdict: growth <= LINEAR ? 'met' : 'missed',
     },
-    ...serving.map(({ title, ratio }) => ({
-      title: `CPU time with lastcall against without, ${title}`,
-      goal: `at most ${SERVING}`,
-      measured: withRange(ratio, 3),
-      verdict: decide(ratio, SERVING),
-    })),
   ];
+}
+
+function isOwn({ contender }: { readonly contender: string }): boolean {
+  return contender === 'lastcall';
 }
 
 function decide({ low, high }: Spread, limit: number): Goal['verdict'] {
   if (high <= limit) return 'met';
   return low > limit ? 'missed' : 'undecided';
-}
-
-function withRange({ median, low, high }: Spread, digits: number): string {
-  return `${median.toFixed(digits)} (${low.toFixed(digits)} – ${high.toFixed(digits)})`;
 }

@@ -1,14 +1,17 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { measureDelivery } from './delivery.ts';
 import type { Figures } from './figures.ts';
 import { judge } from './goals.ts';
+import { measureIdle } from './idle.ts';
 import { measureImports } from './imports.ts';
 import { describeMachine, loadNow } from './machine.ts';
+import { measureMemory } from './memory.ts';
 import { Progress } from './progress.ts';
 import { measureQueues } from './queues.ts';
 import { writeReport } from './report.ts';
-import { FULL, QUICK, type Run } from './run.ts';
+import { FULL, PARTS, type Part, QUICK, type Run } from './run.ts';
 import { measureServing } from './serving.ts';
 import { measureStops } from './stops.ts';
 
@@ -16,24 +19,32 @@ const page = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url))
 
 const HELP = `Usage: npm run bench -- [options]
 
-Measures lastcall against plain server.close() and other libraries, side by side, in about ten minutes,
+Measures lastcall against plain server.close() and other libraries, side by side, in about twenty minutes,
 prints the tables and writes them into docs/benchmarks.md.
 
-  --quick   a trial run of some seconds; writes no page
-  --json    print the figures for a program
-  --help    print this
+  --only <part>  measure only this part, or these where it is given more than once; writes no page
+                 ${PARTS.join(', ')}
+  --quick        a trial run of about two minutes; writes no page
+  --json         print the figures for a program
+  --help         print this
 `;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
-    options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean' } },
+    options: {
+      only: { type: 'string', multiple: true },
+      quick: { type: 'boolean' },
+      json: { type: 'boolean' },
+      help: { type: 'boolean' },
+    },
   });
   if (values.help) {
     process.stdout.write(HELP);
     return;
   }
+  const parts = checkParts(values.only ?? PARTS);
   const progress = new Progress();
-  const figures = await measure({
+  const figures = await measure(parts, {
     ...(values.quick ? QUICK : FULL),
     progress: (text) => progress.tell(text),
     signal: abortOnInterrupt(),
@@ -41,18 +52,38 @@ async function main(): Promise<void> {
   progress.end();
 
   const report = `${writeReport(figures)}\n`;
-  if (!values.quick) writeFileSync(page, report);
+  if (!values.quick && values.only === undefined) writeFileSync(page, report);
   process.stdout.write(values.json ? `${JSON.stringify(figures, undefined, 2)}\n` : report);
 }
 
-async function measure(run: Run): Promise<Figures> {
+async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
   const loadBefore = loadNow();
-  const stops = await measureStops(run);
-  const queues = await measureQueues(run);
-  const serving = await measureServing(run);
-  const imports = await measureImports(run);
-  const measured = { machine: describeMachine(loadBefore), stops, queues, serving, imports };
+  const stops = parts.has('stops') ? await measureStops(run) : [];
+  const queues = parts.has('queues') ? await measureQueues(run) : [];
+  const idle = parts.has('idle') ? await measureIdle(run) : [];
+  const memory = parts.has('memory') ? await measureMemory(run) : [];
+  const delivery = parts.has('delivery') ? await measureDelivery(run) : [];
+  const serving = parts.has('serving') ? await measureServing(run) : [];
+  const imports = parts.has('imports') ? await measureImports(run) : [];
+  const measured = {
+    machine: describeMachine(loadBefore),
+    stops,
+    queues,
+    idle,
+    memory,
+    delivery,
+    serving,
+    imports,
+  };
   return { ...measured, goals: judge(measured) };
+}
+
+function checkParts(names: readonly string[]): ReadonlySet<Part> {
+  const parts = PARTS.filter((part) => names.includes(part));
+  const wrong = names.find((name) => !PARTS.some((part) => part === name));
+  if (wrong === undefined) return new Set(parts);
+  process.stderr.write(`Expected --only with one of ${PARTS.join(', ')}, got \`${wrong}\`\n`);
+  process.exit(2);
 }
 
 /** Ctrl-C ends the measured servers with us; so does our own end, for each reads our pipe. */

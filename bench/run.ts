@@ -1,3 +1,8 @@
+/** What can be measured, each by itself. */
+export const PARTS = ['stops', 'queues', 'idle', 'memory', 'delivery', 'serving', 'imports'] as const;
+
+export type Part = (typeof PARTS)[number];
+
 /** One run of the benchmark: how much is measured, and whom to tell. */
 export interface Run {
   /** Stops of each contender; the medians are of so many. */
@@ -5,6 +10,13 @@ export interface Run {
   /** Repetitions of each size of queue. */
   readonly queues: number;
   readonly queueSizes: readonly number[];
+  /** Stops of each contender with so many idle connections, in ascending order. */
+  readonly idle: readonly { readonly wanted: number; readonly rounds: number }[];
+  /** Measurements of each contender's memory, with so many idle connections. */
+  readonly memory: number;
+  readonly memoryConnections: number;
+  /** Closes with requests under way. */
+  readonly delivery: number;
   /** Sets of servers for the CPU time per request, and rounds within each. */
   readonly servingSets: number;
   readonly servingRounds: number;
@@ -21,6 +33,14 @@ export const FULL: Size = {
   stops: 7,
   queues: 5,
   queueSizes: [100, 1_000, 4_000],
+  idle: [
+    { wanted: 1_000, rounds: 5 },
+    { wanted: 10_000, rounds: 7 },
+    { wanted: 50_000, rounds: 2 },
+  ],
+  memory: 3,
+  memoryConnections: 5_000,
+  delivery: 11,
   servingSets: 18,
   servingRounds: 6,
   requestsPerRound: 4_000,
@@ -32,6 +52,13 @@ export const QUICK: Size = {
   stops: 1,
   queues: 1,
   queueSizes: [100, 1_000],
+  idle: [
+    { wanted: 1_000, rounds: 1 },
+    { wanted: 10_000, rounds: 1 },
+  ],
+  memory: 1,
+  memoryConnections: 2_000,
+  delivery: 2,
   servingSets: 1,
   servingRounds: 2,
   requestsPerRound: 2_000,

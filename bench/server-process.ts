@@ -1,31 +1,44 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
+import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { parseTcpTable, type TcpRow } from '../src/linux/proc-net.ts';
+import { Answers } from './answers.ts';
 import type { Contender } from './contenders.ts';
+import type { Launch } from './launch.ts';
 import { type Answer, GONG, type Order } from './messages.ts';
 
-const programs: Readonly<Record<StartedBy, string>> = {
-  spawn: fileURLToPath(new URL('./server.js', import.meta.url)),
-  fork: fileURLToPath(new URL('./launcher.js', import.meta.url)),
+type Program = 'server' | 'launcher' | 'http2-server';
+
+const programs: Readonly<Record<Program, string>> = {
+  /** Started plainly, as systemd and Kubernetes do. */
+  server: fileURLToPath(new URL('./server.js', import.meta.url)),
+  /** The same with a message channel, as fork and pm2 do. */
+  launcher: fileURLToPath(new URL('./launcher.js', import.meta.url)),
+  /** Serves HTTP/2 in clear, and only tells its CPU time. */
+  'http2-server': fileURLToPath(new URL('./http2-server.js', import.meta.url)),
 };
 // net/tcp_states.h
 const LISTEN = 10;
 const QUEUE_LIMIT = 20_000;
 
-/** How the server is started: plainly, as systemd and Kubernetes do, or with a message channel, as fork and pm2 do. */
-export type StartedBy = 'spawn' | 'fork';
+interface ServerOptions {
+  readonly program?: Program;
+  readonly host?: string;
+  /** Of Node. */
+  readonly execArgv?: readonly string[];
+  /** Default: on this host. */
+  readonly launch?: Launch;
+}
 
 /** A measured server, as the benchmark holds it. Ends with the benchmark, whatever happens: its standard input closes. */
 export class ServerProcess {
   readonly port: number;
   readonly #child: ChildProcess;
-  readonly #answers: AsyncIterator<string>;
+  readonly #answers: Answers<Answer>;
 
-  private constructor(child: ChildProcess, answers: AsyncIterator<string>, port: number) {
+  private constructor(child: ChildProcess, answers: Answers<Answer>, port: number) {
     this.#child = child;
     this.#answers = answers;
     this.port = port;
@@ -34,38 +47,36 @@ export class ServerProcess {
   static async start(
     contender: Contender,
     signal: AbortSignal,
-    startedBy: StartedBy = 'spawn',
+    { program = 'server', host = '127.0.0.1', execArgv = [], launch = spawn }: ServerOptions = {},
   ): Promise<ServerProcess> {
-    const child = spawn(process.execPath, [programs[startedBy], contender], {
+    const child = launch(process.execPath, [...execArgv, programs[program], contender, host], {
       stdio: ['pipe', 'pipe', 'inherit', 'pipe'],
       signal,
     });
     // An aborted child reports its end as an error, too; whoever waits for an answer hears of it there.
     child.on('error', () => {});
-    const answers = createInterface({ input: readable(child.stdout) })[Symbol.asyncIterator]();
-    const answer = await nextAnswer(answers);
-    if (answer.kind !== 'listening') throw new Error(`Expected a server that listens, got ${answer.kind}`);
-    return new ServerProcess(child, answers, answer.port);
+    const answers = new Answers<Answer>(child);
+    const { port } = await answers.next('listening');
+    return new ServerProcess(child, answers, port);
   }
 
   /** Gives an order and returns the answer of that kind. */
   async ask<Kind extends Answer['kind']>(
     order: Order,
     kind: Kind,
-    queued = 0,
+    count = 0,
   ): Promise<Extract<Answer, { kind: Kind }>> {
-    this.order(order, queued);
+    this.order(order, count);
     return this.answer(kind);
   }
 
-  order(order: Order, queued = 0): void {
-    writable(this.#child.stdin).write(`${JSON.stringify({ order, queued })}\n`);
+  /** `count`: so many requests are held, or so many connections queued. */
+  order(order: Order, count = 0): void {
+    writable(this.#child.stdin).write(`${JSON.stringify({ order, count })}\n`);
   }
 
-  async answer<Kind extends Answer['kind']>(kind: Kind): Promise<Extract<Answer, { kind: Kind }>> {
-    const answer = await nextAnswer(this.#answers);
-    if (!isOfKind(answer, kind)) throw new Error(`Expected the answer ${kind}, got ${answer.kind}`);
-    return answer;
+  answer<Kind extends Answer['kind']>(kind: Kind): Promise<Extract<Answer, { kind: Kind }>> {
+    return this.#answers.next(kind);
   }
 
   /** Waits until so many clients are in the accept queue of the blocked server. */
@@ -110,23 +121,7 @@ function firstTcpRows(): readonly TcpRow[] {
   }
 }
 
-async function nextAnswer(answers: AsyncIterator<string>): Promise<Answer> {
-  const line = await answers.next();
-  if (line.done === true) throw new Error('The measured server ended before it answered');
-  const answer: Answer = JSON.parse(line.value);
-  return answer;
-}
-
-function isOfKind<Kind extends Answer['kind']>(answer: Answer, kind: Kind): answer is Extract<Answer, { kind: Kind }> {
-  return answer.kind === kind;
-}
-
 function writable(stream: unknown): Writable {
   if (typeof stream === 'object' && stream !== null && 'write' in stream) return stream as Writable;
   throw new Error('The measured server has no such pipe');
-}
-
-function readable(stream: Readable | null): Readable {
-  if (stream === null) throw new Error('The measured server has no standard output');
-  return stream;
 }

@@ -1,25 +1,33 @@
 import { subscribe } from 'node:diagnostics_channel';
-import { once } from 'node:events';
-import { readSync, writeSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { install, isContender, type Stop } from './contenders.ts';
-import { type Answer, GONG, type Order } from './messages.ts';
+import { BODY, GONG, HELD, HELD_PATH, type Order } from './messages.ts';
+import { sharedNow } from './shared-clock.ts';
+import { cpuSoFar, listenAndTell, tell } from './telling.ts';
 
-// One measured server, in a process of its own: node server.js CONTENDER. It ends with its standard input at the latest.
-const BACKLOG = 4_096;
+// One measured server, in a process of its own: node server.js CONTENDER HOST. It ends with its standard input at the latest.
+// Longer than any part takes: no server ends its idle connections before it is told to stop.
+const KEEP_ALIVE = 120_000;
 
-const [, , contender] = process.argv;
+const [, , contender, host = '127.0.0.1'] = process.argv;
 if (!isContender(contender)) throw new Error(`Expected a contender, got ${contender}`);
 
 let accepted = 0;
 let answered = 0;
 let answeredAs = Number.POSITIVE_INFINITY;
 let onAnswered = (): void => {};
+const held: http.ServerResponse[] = [];
+let heldAs = Number.POSITIVE_INFINITY;
 
-const server = http.createServer((_request, response) => {
-  response.end('hello\n');
+const server = http.createServer({ keepAliveTimeout: KEEP_ALIVE }, (request, response) => {
+  if (request.url === HELD_PATH) {
+    hold(response);
+    return;
+  }
+  response.end(BODY);
   answered += 1;
   if (answered === answeredAs) onAnswered();
 });
@@ -27,17 +35,17 @@ const stop = await install(contender, server);
 server.on('connection', () => {
   accepted += 1;
 });
-server.listen({ host: '127.0.0.1', port: 0, backlog: BACKLOG });
-await once(server, 'listening');
-tell({ kind: 'listening', port: portOf(server) });
+await listenAndTell(server, host);
 
 const orders = createInterface({ input: process.stdin });
 orders.on('line', (line) => void obey(JSON.parse(line)));
 orders.on('close', () => process.exit(0));
 
-async function obey({ order, queued }: { order: Order; queued: number }): Promise<void> {
+async function obey({ order, count }: { order: Order; count: number }): Promise<void> {
   if (order === 'usage') tell({ kind: 'usage', cpu: cpuSoFar() });
-  else if (order === 'queue and serve') await serveQueue(queued);
+  else if (order === 'memory') tellMemory();
+  else if (order === 'hold') tellWhenHolding(count);
+  else if (order === 'queue and serve') await serveQueue(count);
   else {
     if (order === 'queue and stop') awaitGong();
     await measureStop(stop);
@@ -47,6 +55,7 @@ async function obey({ order, queued }: { order: Order; queued: number }): Promis
 async function measureStop(begin: Stop): Promise<void> {
   const acceptedBefore = accepted;
   const cpuBefore = cpuSoFar();
+  if (held.length > 0) setTimeout(answerHeld, HELD);
   const began = performance.now();
   let gateAt = Number.POSITIVE_INFINITY;
   watchGate(() => {
@@ -58,6 +67,7 @@ async function measureStop(begin: Stop): Promise<void> {
     kind: 'stopped',
     gate: gateAt - began,
     done,
+    doneAt: sharedNow(),
     cpu: cpuSoFar() - cpuBefore,
     accepted: accepted - acceptedBefore,
   });
@@ -95,18 +105,23 @@ function awaitGong(): void {
   readSync(GONG, Buffer.alloc(1));
 }
 
-/** Milliseconds of CPU time, user and system. */
-function cpuSoFar(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1_000;
+function hold(response: http.ServerResponse): void {
+  held.push(response);
+  if (held.length === heldAs) tell({ kind: 'holding' });
 }
 
-function tell(answer: Answer): void {
-  writeSync(1, `${JSON.stringify(answer)}\n`);
+function tellWhenHolding(count: number): void {
+  heldAs = count;
+  if (held.length === heldAs) tell({ kind: 'holding' });
 }
 
-function portOf(listening: net.Server): number {
-  const address = listening.address();
-  if (address === null || typeof address === 'string') throw new Error('The server does not listen on a port');
-  return address.port;
+function answerHeld(): void {
+  for (const response of held) response.end(BODY);
+}
+
+function tellMemory(): void {
+  if (global.gc === undefined) throw new Error('Memory is measured with --expose-gc');
+  global.gc();
+  const { heapUsed, external, rss } = process.memoryUsage();
+  tell({ kind: 'memory', heap: heapUsed + external, resident: rss });
 }

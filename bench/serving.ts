@@ -1,5 +1,6 @@
-import { runAnywhere, startOnFirstProcessor } from './affinity.ts';
 import { runStorm } from '../src/storm/storm.ts';
+import { runAnywhere, startOnFirstProcessor } from './affinity.ts';
+import { loadHttp2 } from './http2-load.ts';
 import type { Run } from './run.ts';
 import { ServerProcess } from './server-process.ts';
 import { median, type Spread, spreadOf } from './statistics.ts';
@@ -9,6 +10,7 @@ const CLIENTS = 8;
 /** CPU time per request with lastcall imported and installed, against without. */
 export interface ServingFigures {
   readonly title: string;
+  readonly protocol: 'http' | 'http2';
   /** Microseconds of the server's CPU per request. */
   readonly without: number;
   readonly with: number;
@@ -17,6 +19,32 @@ export interface ServingFigures {
   /** Another plain server against the first, in the same rounds: what the machine's noise alone comes to. */
   readonly noise: Spread;
 }
+
+interface Kind {
+  readonly title: string;
+  readonly protocol: ServingFigures['protocol'];
+  /** Asks the server on that port, and returns how many requests were served. */
+  readonly load: (port: number, run: Run) => Promise<number>;
+}
+
+const KINDS: readonly Kind[] = [
+  {
+    title: 'requests on kept connections',
+    protocol: 'http',
+    load: (port, run) => storm(port, run.requestsPerRound, true, run.signal),
+  },
+  {
+    title: 'a new connection for each request',
+    protocol: 'http',
+    // A connection for each takes twice as long.
+    load: (port, run) => storm(port, run.requestsPerRound / 2, false, run.signal),
+  },
+  {
+    title: 'requests in HTTP/2 sessions',
+    protocol: 'http2',
+    load: (port, run) => loadHttp2(port, run.requestsPerRound),
+  },
+];
 
 /** What the servers of a set come to, against the plain one: the medians of its rounds. */
 interface SetFigures {
@@ -35,23 +63,23 @@ type Role = (typeof ROLES)[number];
  */
 export async function measureServing(run: Run): Promise<readonly ServingFigures[]> {
   try {
-    return [
-      await measureKind('requests on kept connections', true, run),
-      await measureKind('a new connection for each request', false, run),
-    ];
+    const figures: ServingFigures[] = [];
+    for (const kind of KINDS) figures.push(await measureKind(kind, run));
+    return figures;
   } finally {
     runAnywhere();
   }
 }
 
-async function measureKind(title: string, keepAlive: boolean, run: Run): Promise<ServingFigures> {
+async function measureKind(kind: Kind, run: Run): Promise<ServingFigures> {
   const sets: SetFigures[] = [];
   for (let set = 1; set <= run.servingSets; set++) {
-    run.progress(`CPU time per request, ${title}: set ${set} of ${run.servingSets}`);
-    sets.push(await measureSet(keepAlive, set, run));
+    run.progress(`CPU time per request, ${kind.title}: set ${set} of ${run.servingSets}`);
+    sets.push(await measureSet(kind, set, run));
   }
   return {
-    title,
+    title: kind.title,
+    protocol: kind.protocol,
     without: median(sets.map((set) => set.without)),
     with: median(sets.map((set) => set.with)),
     ratio: spreadOf(sets.map(({ ratio }) => ratio)),
@@ -59,18 +87,18 @@ async function measureKind(title: string, keepAlive: boolean, run: Run): Promise
   };
 }
 
-async function measureSet(keepAlive: boolean, set: number, run: Run): Promise<SetFigures> {
+async function measureSet(kind: Kind, set: number, run: Run): Promise<SetFigures> {
   // Who is started first, and who goes first in a round, is another each time. Nobody goes twice running: the second
   // time it would find its caches warm.
   const roles = rotate(ROLES, set);
   const servers = await startOnFirstProcessor(() =>
-    Promise.all(roles.map(async (role) => ({ role, server: await startAs(role, run.signal) }))),
+    Promise.all(roles.map(async (role) => ({ role, server: await startAs(role, kind, run.signal) }))),
   );
-  for (const { server } of servers) await cpuPerRequest(server, keepAlive, run);
+  for (const { server } of servers) await cpuPerRequest(server, kind, run);
   const rounds: Record<Role, number>[] = [];
   for (let round = 0; round < run.servingRounds; round++) {
     const cpu = { plain: Number.NaN, lastcall: Number.NaN, control: Number.NaN };
-    for (const { role, server } of rotate(servers, round)) cpu[role] = await cpuPerRequest(server, keepAlive, run);
+    for (const { role, server } of rotate(servers, round)) cpu[role] = await cpuPerRequest(server, kind, run);
     rounds.push(cpu);
   }
   await Promise.all(servers.map(({ server }) => server.end()));
@@ -82,8 +110,9 @@ async function measureSet(keepAlive: boolean, set: number, run: Run): Promise<Se
   };
 }
 
-function startAs(role: Role, signal: AbortSignal): Promise<ServerProcess> {
-  return ServerProcess.start(role === 'lastcall' ? 'lastcall' : 'close', signal);
+function startAs(role: Role, { protocol }: Kind, signal: AbortSignal): Promise<ServerProcess> {
+  const program = protocol === 'http2' ? 'http2-server' : 'server';
+  return ServerProcess.start(role === 'lastcall' ? 'lastcall' : 'close', signal, { program });
 }
 
 function rotate<T>(list: readonly T[], by: number): readonly T[] {
@@ -92,17 +121,16 @@ function rotate<T>(list: readonly T[], by: number): readonly T[] {
 }
 
 /** Microseconds of CPU. */
-async function cpuPerRequest(server: ServerProcess, keepAlive: boolean, run: Run): Promise<number> {
+async function cpuPerRequest(server: ServerProcess, { load }: Kind, run: Run): Promise<number> {
   const { cpu: before } = await server.ask('usage', 'usage');
-  const { counts } = await runStorm({
-    target: { host: '127.0.0.1', port: server.port },
-    clients: CLIENTS,
-    keepAlive,
-    // A connection for each takes twice as long.
-    requests: keepAlive ? run.requestsPerRound : run.requestsPerRound / 2,
-    duration: 60_000,
-    signal: run.signal,
-  }).finished;
+  const served = await load(server.port, run);
   const { cpu: after } = await server.ask('usage', 'usage');
-  return ((after - before) * 1_000) / counts.served;
+  return ((after - before) * 1_000) / served;
+}
+
+async function storm(port: number, requests: number, keepAlive: boolean, signal: AbortSignal): Promise<number> {
+  const target = { host: '127.0.0.1', port };
+  const { counts } = await runStorm({ target, clients: CLIENTS, keepAlive, requests, duration: 60_000, signal })
+    .finished;
+  return counts.served;
 }

@@ -1,7 +1,7 @@
 import { runStorm } from '../src/storm/storm.ts';
 import { CONTENDERS, type Contender, TITLES } from './contenders.ts';
 import type { Run } from './run.ts';
-import { ServerProcess, type StartedBy } from './server-process.ts';
+import { ServerProcess } from './server-process.ts';
 import { type Spread, spreadOf } from './statistics.ts';
 
 /** The storm that a stop happens in: a new connection for each request. */
@@ -28,12 +28,12 @@ interface OneStop {
 interface Case {
   readonly title: string;
   readonly contender: Contender;
-  readonly startedBy: StartedBy;
+  readonly program: 'server' | 'launcher';
 }
 
 const CASES: readonly Case[] = [
-  ...CONTENDERS.map((contender): Case => ({ title: TITLES[contender], contender, startedBy: 'spawn' })),
-  { title: 'lastcall, in a child with a message channel', contender: 'lastcall', startedBy: 'fork' },
+  ...CONTENDERS.map((contender): Case => ({ title: TITLES[contender], contender, program: 'server' })),
+  { title: 'lastcall, in a child with a message channel', contender: 'lastcall', program: 'launcher' },
 ];
 
 /** Stops every contender in turn, and that again and again, so that a slow spell of the machine meets all alike. */
@@ -54,8 +54,8 @@ export async function measureStops(run: Run): Promise<readonly StopFigures[]> {
   }));
 }
 
-async function stopOnce({ contender, startedBy }: Case, signal: AbortSignal): Promise<OneStop> {
-  const server = await ServerProcess.start(contender, signal, startedBy);
+async function stopOnce({ contender, program }: Case, signal: AbortSignal): Promise<OneStop> {
+  const server = await ServerProcess.start(contender, signal, { program });
   const storm = runStorm({
     target: { host: '127.0.0.1', port: server.port },
     clients: STORM_CLIENTS,

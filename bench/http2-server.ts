@@ -1,0 +1,19 @@
+import http2 from 'node:http2';
+import { createInterface } from 'node:readline';
+import { BODY } from './messages.ts';
+import { cpuSoFar, listenAndTell, tell } from './telling.ts';
+
+// A measured HTTP/2 server, in clear: node http2-server.js CONTENDER HOST, where the contender is lastcall or close, which
+// is without. Each line on its standard input asks for the CPU time so far; it ends with that input.
+const [, , contender, host = '127.0.0.1'] = process.argv;
+if (contender === 'lastcall') await import('lastcall');
+
+await listenAndTell(
+  http2.createServer((_request, response) => {
+    response.end(BODY);
+  }),
+  host,
+);
+const orders = createInterface({ input: process.stdin });
+orders.on('line', () => tell({ kind: 'usage', cpu: cpuSoFar() }));
+orders.on('close', () => process.exit(0));
