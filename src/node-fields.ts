@@ -131,6 +131,19 @@ export function discardReads(socket: net.Socket): void {
   if (handle !== null && typeof handle === 'object') Reflect.set(handle, 'onread', () => {});
 }
 
+/**
+ * Calls back, in place of the stream, when a socket reads the peer's end or an error: Node's handle tells of either by a call
+ * without bytes. What has bytes goes to the stream. False where the socket has no such handle.
+ */
+export function onEndOfReads(socket: net.Socket, callback: () => void): boolean {
+  const handle = field(socket, '_handle');
+  const onRead = field(handle, 'onread');
+  if (typeof handle !== 'object' || handle === null || typeof onRead !== 'function') return false;
+  return Reflect.set(handle, 'onread', function readOrEnd(this: unknown, ...args: unknown[]): unknown {
+    return args[0] === undefined ? callback() : Reflect.apply(onRead, this, args);
+  });
+}
+
 /** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */
 export function writeQueueSize(socket: net.Socket): number {
   const size = field(field(socket, '_handle'), 'writeQueueSize');

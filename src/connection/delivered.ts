@@ -69,6 +69,8 @@ export interface Watched {
  */
 export class DeliveryWatch {
   readonly #watched = new WeakMap<net.Socket, Watched>();
+  /** What sockets had in the place of the prototype's, as wrappers have. */
+  readonly #theirs = new WeakMap<net.Socket, net.Socket['_destroy']>();
   /** The bytes of each close_notify that was sent. */
   readonly #closeNotify = new WeakMap<net.Socket, number>();
   readonly #held = new Map<Watched, () => void>();
@@ -91,8 +93,10 @@ export class DeliveryWatch {
    * nothing.
    */
   watch(watched: Watched): void {
-    this.#watched.set(watched.socket, watched);
-    watched.socket._destroy = this.#destroy;
+    const { socket } = watched;
+    this.#watched.set(socket, watched);
+    if (Object.hasOwn(socket, '_destroy')) this.#theirs.set(socket, socket._destroy);
+    socket._destroy = this.#destroy;
   }
 
   /** Tells close_notify from what the program has written: call it for the socket that the program has. */
@@ -109,9 +113,8 @@ export class DeliveryWatch {
 
   #beforeDestroy(socket: net.Socket, error: Error | null, callback: (error?: Error | null) => void): void {
     const watched = this.#watched.get(socket);
-    // Its own again: the next one is the prototype's, or a wrapper's.
-    Reflect.deleteProperty(socket, '_destroy');
-    const close = (): void => socket._destroy(error, callback);
+    const destroy = this.#theirs.get(socket) ?? Object.getPrototypeOf(socket)._destroy;
+    const close = (): void => Reflect.apply(destroy, socket, [error, callback]);
     if (watched === undefined) {
       close();
       return;

@@ -64,7 +64,7 @@ export class ConnectionEnder {
   readonly #endedBefore = new WeakSet<net.Socket>();
   #midRequest = new Map<net.Server, ReadonlySet<unknown>>();
   #timer: NodeJS.Timeout | undefined;
-  /** The rest of a look that took long. */
+  /** The rest of a round of looks that takes long. */
   #rest: NodeJS.Immediate | undefined;
   #onEmpty: (() => void) | undefined;
 
@@ -103,9 +103,7 @@ export class ConnectionEnder {
   /** Takes in what is open, and watches for what comes. */
   begin(): void {
     for (const server of this.#servers) this.#watch(server);
-    const { spread } = this.#options;
-    const share = spread / Math.max(1, this.#endings.size);
-    [...this.#endings.values()].forEach((ending, index) => ending.postpone(index * share));
+    this.#spread();
     this.#look();
   }
 
@@ -134,6 +132,13 @@ export class ConnectionEnder {
       this.#noteCut(ending.cut(reason));
     }
     this.#onEmpty?.();
+  }
+
+  #spread(): void {
+    const { spread } = this.#options;
+    if (spread === 0) return;
+    const share = spread / this.#endings.size;
+    [...this.#endings.values()].forEach((ending, index) => ending.postpone(index * share));
   }
 
   #makeHost(): EndingHost {
@@ -265,33 +270,40 @@ export class ConnectionEnder {
 
   /** Looks at the connections that want it, and plans the next time. */
   #look(): void {
-    clearTimeout(this.#timer);
-    clearImmediate(this.#rest);
-    this.#timer = undefined;
+    this.#stop();
     this.#midRequest = new Map();
     this.#webSockets.refresh();
-    const began = performance.now();
-    let next = Number.POSITIVE_INFINITY;
-    for (const ending of this.#endings.values()) {
+    this.#lookOn(this.#endings.values(), Number.POSITIVE_INFINITY);
+  }
+
+  /** Looks at those that are left of a round; `next` is when the first of the others wants it again. */
+  #lookOn(rest: MapIterator<EndingConnection>, next: number): void {
+    const until = performance.now() + LOOK_FOR;
+    let soonest = next;
+    for (let { value: ending } = rest.next(); ending !== undefined; { value: ending } = rest.next()) {
       const now = performance.now();
-      if (now - began > LOOK_FOR) {
-        this.#rest = setImmediate(() => this.#look());
+      if (ending.due <= now) ending.due = now + ending.look();
+      soonest = Math.min(soonest, ending.due);
+      if (now > until) {
+        this.#rest = setImmediate(() => this.#lookOn(rest, soonest));
         return;
       }
-      if (ending.due <= now) ending.due = now + ending.look();
-      next = Math.min(next, ending.due - now);
     }
-    if (next !== Number.POSITIVE_INFINITY) this.#lookAgainIn(next);
+    this.#rest = undefined;
+    if (soonest !== Number.POSITIVE_INFINITY) this.#lookAgainIn(soonest - performance.now());
   }
 
   #lookAgainIn(milliseconds: number): void {
-    if (this.#timer !== undefined || this.#options.over.aborted) return;
+    const isPlanned = this.#timer !== undefined || this.#rest !== undefined;
+    if (isPlanned || this.#options.over.aborted) return;
     this.#timer = setTimeout(() => this.#look(), Math.min(LOOK_AT_LEAST, Math.max(LOOK_AT_MOST, milliseconds)));
   }
 
   #stop(): void {
     clearTimeout(this.#timer);
     clearImmediate(this.#rest);
+    this.#timer = undefined;
+    this.#rest = undefined;
   }
 }
 

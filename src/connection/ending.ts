@@ -5,6 +5,7 @@ import { type CutConnection, type Protocol, remoteName } from './connection.ts';
 import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
 import type { DrainingConnection } from './draining.ts';
 import { endEventStream, isEventStream, isHttp1Server } from './http1.ts';
+import { halfCloseIdle } from './half-close.ts';
 import { refuseRequests } from './http1-requests.ts';
 import { SessionFarewell, sessionOn } from './http2.ts';
 import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
@@ -47,7 +48,7 @@ export class EndingConnection implements Watched {
   readonly #host: EndingHost;
   readonly #since: number = performance.now();
   /** Not before this its farewell is said, or it is half-closed for being quiet. */
-  #notBefore = 0;
+  #notBefore = Number.NEGATIVE_INFINITY;
   #step: 'open' | 'lingering' = 'open';
   /** What the connection moved before is the kernel's to tell; where it cannot, it counts as having moved at the start. */
   #seen: Movement | undefined;
@@ -55,7 +56,7 @@ export class EndingConnection implements Watched {
   /** How many bytes had been sent when it was half-closed for being quiet. */
   #quietSince: number | undefined;
   #farewell: 'to say' | 'said' | 'answered' | 'unanswered' = 'to say';
-  #lingersSince = 0;
+  #lingersSince = Number.NEGATIVE_INFINITY;
   #session: SessionFarewell | undefined;
   #raw: RawFarewell | undefined;
   /** The event stream that is under way, and since when that is known. */
@@ -158,14 +159,14 @@ export class EndingConnection implements Watched {
   }
 
   /** Half-close: our FIN after everything that waits to be written (RFC 9112 9.6); then what comes is read until the peer's. */
-  linger(): number {
+  linger(halfClose: () => void = () => this.program.end()): number {
     if (this.#step === 'lingering') return LOOK_AT_LEAST;
     this.#step = 'lingering';
     this.#lingersSince = performance.now();
     const { program } = this;
     if (parserOn(program) === undefined) this.#surviveLateWrites();
     else refuseRequests(program, this.#host.countLate);
-    program.end();
+    halfClose();
     this.#seen = observe(this.socket, this.#seen);
     return this.#host.lingerWait;
   }
@@ -193,7 +194,10 @@ export class EndingConnection implements Watched {
     const response = responseOn(this.program);
     if (response instanceof http.ServerResponse) this.#lookAtResponse(response);
     if (response !== undefined || this.#isWriting() || this.#host.isMidRequest(this.program)) return LOOK_AT_LEAST;
-    return this.#lingerWhenQuiet();
+    return this.#lingerWhenQuiet(this.#host.idleWait, () => {
+      // Under TLS close_notify goes first.
+      if (this.program !== this.socket || !halfCloseIdle(this.socket)) this.program.end();
+    });
   }
 
   /** An event stream's client takes it up again elsewhere. */
@@ -252,11 +256,11 @@ export class EndingConnection implements Watched {
     if (this.#raw.say((cause) => this.#host.onCallbackError('farewell', cause))) this.#noteSaid();
   }
 
-  #lingerWhenQuiet(least: number = this.#host.idleWait): number {
+  #lingerWhenQuiet(least: number = this.#host.idleWait, halfClose?: () => void): number {
     const wait = this.#wait(least);
     if (wait > 0) return wait;
     this.#quietSince = this.socket.bytesWritten;
-    return this.linger();
+    return this.linger(halfClose);
   }
 
   /** The peer's end is no answer where the protocol has another. */

@@ -13,6 +13,7 @@ export const SOCK_STREAM = 1;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0x80000;
 export const SHUT_RD = 0;
+export const SHUT_WR = 1;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 

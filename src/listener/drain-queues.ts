@@ -8,6 +8,8 @@ import { type LeftInQueues, type WatchedQueue, watchQueue } from './watched-queu
 export interface DrainLimits {
   /** Who was queued when the gate shut. */
   readonly queued: number;
+  /** How many handshakes were under way then. */
+  readonly halfOpen: number;
   /** Whether nobody else can accept them. */
   readonly isOurs: boolean;
   /** How long handshakes may take, in milliseconds. */
@@ -38,10 +40,11 @@ const TURNS_TO_SERVE = 4;
 export async function drainQueues(listener: Listener, gate: Gate, limits: DrainLimits): Promise<LeftInQueues> {
   if (gate === 'none') return drainOpenGate(listener, limits);
   const began = performance.now();
-  let seenEmpty = false;
+  let { halfOpen } = limits;
+  let seenEmpty = limits.queued === 0 && halfOpen === 0;
   let nextDump = 0;
-  let halfOpen = 0;
   const queue = watchQueue(listener, limits);
+  if (seenEmpty) await pause(limits.signal);
   while (listener.isOpen()) {
     const queued = await queue.length();
     const waited = performance.now() - began;

@@ -48,18 +48,23 @@ const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
 export async function endListener(listener: Listener, options: EndListenerOptions): Promise<EndedListener> {
   const state = await shutGateAt(listener, options);
   const halfOpen = countHalfOpen(listener);
-  const left = await leaveQueues(listener, state, options);
+  const left = await leaveQueues(listener, { ...state, halfOpen }, options);
   if (listener.isOpen()) closeListener(listener.server);
   return { ...state, halfOpen, ...left };
 }
 
-async function leaveQueues(listener: Listener, state: GateState, options: EndListenerOptions): Promise<LeftInQueues> {
+async function leaveQueues(
+  listener: Listener,
+  state: GateState & { readonly halfOpen: number },
+  options: EndListenerOptions,
+): Promise<LeftInQueues> {
   // Shared with nobody that can be found, the queue may be ours alone: it is served as well as one can without a gate.
   if (state.gate === 'shared' && isServedByOthers(listener, state.holder)) return LEFT_TO_THE_OTHERS;
   const { handshakeWait, signal, over } = options;
   const isOurs = state.gate !== 'shared';
   const gate = isOurs ? state.gate : 'none';
-  return drainQueues(listener, gate, { queued: state.queued, isOurs, handshakeWait, signal, over });
+  const { queued, halfOpen } = state;
+  return drainQueues(listener, gate, { queued, halfOpen, isOurs, handshakeWait, signal, over });
 }
 
 function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
