@@ -1,6 +1,7 @@
 import net from 'node:net';
 import { type Channels, channels } from '../channels.ts';
-import { ConnectionEnder, releaseServers } from '../connection/end-connections.ts';
+import { ConnectionEnder } from '../connection/end-connections.ts';
+import { releaseServers } from '../connection/http1.ts';
 import { type LastCallError, serverError } from '../errors.ts';
 import { handleOf, holdCloseEvent } from '../node-fields.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';

@@ -68,7 +68,7 @@ export interface Watched {
  * is not delivered is lost.
  */
 export class DeliveryWatch {
-  readonly #watched = new WeakMap<net.Socket, Watched>();
+  readonly #watchedOn: (socket: net.Socket) => Watched | undefined;
   /** What sockets had in the place of the prototype's, as wrappers have. */
   readonly #theirs = new WeakMap<net.Socket, net.Socket['_destroy']>();
   /** The bytes of each close_notify that was sent. */
@@ -79,7 +79,9 @@ export class DeliveryWatch {
   readonly #destroy: net.Socket['_destroy'];
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(over: AbortSignal) {
+  /** `watchedOn` tells who is on a connection, as long as it is not ended. */
+  constructor(watchedOn: (socket: net.Socket) => Watched | undefined, over: AbortSignal) {
+    this.#watchedOn = watchedOn;
     this.#over = over;
     over.addEventListener('abort', () => this.#closeAll());
     const beforeDestroy = this.#beforeDestroy.bind(this);
@@ -92,9 +94,7 @@ export class DeliveryWatch {
    * Watches over one connection. What a reset has lost counts but for the farewell: who goes without hearing that has lost
    * nothing.
    */
-  watch(watched: Watched): void {
-    const { socket } = watched;
-    this.#watched.set(socket, watched);
+  watch(socket: net.Socket): void {
     if (Object.hasOwn(socket, '_destroy')) this.#theirs.set(socket, socket._destroy);
     socket._destroy = this.#destroy;
   }
@@ -112,7 +112,7 @@ export class DeliveryWatch {
   }
 
   #beforeDestroy(socket: net.Socket, error: Error | null, callback: (error?: Error | null) => void): void {
-    const watched = this.#watched.get(socket);
+    const watched = this.#watchedOn(socket);
     const destroy = this.#theirs.get(socket) ?? Object.getPrototypeOf(socket)._destroy;
     const close = (): void => Reflect.apply(destroy, socket, [error, callback]);
     if (watched === undefined) {

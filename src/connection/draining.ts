@@ -1,5 +1,6 @@
-import type http from 'node:http';
+import http from 'node:http';
 import type net from 'node:net';
+import { responseOn } from '../node-fields.ts';
 import type { Protocol } from './connection.ts';
 
 /** A connection that the program is asked to bring to its end. */
@@ -13,3 +14,40 @@ export interface DrainingConnection {
 
 /** The program's own way to end a connection; `signal` aborts at the deadline. */
 export type OnDrain = (connection: DrainingConnection, signal: AbortSignal) => void | Promise<void>;
+
+/** Asks the program to bring one connection to its end. */
+export class ProgramDrain {
+  readonly #drain: (connection: DrainingConnection) => Promise<void>;
+  /** What the program was asked to end last. */
+  #asked: unknown;
+  #underWay = 0;
+
+  /** The promise of `drain` is settled when the program has done what it can. */
+  constructor(drain: (connection: DrainingConnection) => Promise<void>) {
+    this.#drain = drain;
+  }
+
+  /** Whether the program is at it. */
+  get isUnderWay(): boolean {
+    return this.#underWay > 0;
+  }
+
+  /** Asks once for each thing that there is to end; `then` is called when the program has done what it can. */
+  ask(socket: net.Socket, protocol: Protocol, then: () => void): void {
+    const response = responseOn(socket);
+    // Of an HTTP/1.1 connection each response that is under way, and nothing between two.
+    const what = protocol === 'http/1.1' ? response : socket;
+    if (what === undefined || what === this.#asked) return;
+    this.#asked = what;
+    this.#underWay += 1;
+    const connection: DrainingConnection = {
+      socket,
+      protocol,
+      ...(response instanceof http.ServerResponse ? { response } : {}),
+    };
+    void this.#drain(connection).finally(() => {
+      this.#underWay -= 1;
+      then();
+    });
+  }
+}

@@ -1,18 +1,19 @@
 import http from 'node:http';
 import net from 'node:net';
-import { detachFilter } from '../linux/filter.ts';
 import { LastCallError } from '../errors.ts';
-import { descriptorOf, parserOn, parsersMidRequest, responseOn, serverOf } from '../node-fields.ts';
+import { parserOn, parsersMidRequest, responseOn, serverOf } from '../node-fields.ts';
 import { ConnectionAccounts, type ConnectionsReport } from './accounts.ts';
 import type { CutConnection } from './connection.ts';
 import { DeliveryWatch } from './delivered.ts';
 import type { OnDrain } from './draining.ts';
-import { EndingConnection, type EndingHost } from './ending.ts';
+import { EndingConnection } from './ending.ts';
+import type { EndingHost } from './ending-host.ts';
 import { type ClosingHeads, sayCloseInHeads, sayCloseInTakenHead } from './http1-head.ts';
-import { holdRequestsBack } from './http1-requests.ts';
-import { isHttp1Server, stopConnectionsChecker } from './http1.ts';
+import { holdRequestsBack, type Refusals } from './http1-requests.ts';
+import { isHttp1Server } from './http1.ts';
 import type { Farewell } from './raw.ts';
-import { connectionsOf, watchConnections, watchDrops } from './registry.ts';
+import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './registry.ts';
+import { Rounds } from './rounds.ts';
 import { transportSocket, watchHandshakes, watchSecured } from './tls.ts';
 import { watchUpgrades } from './upgrades.ts';
 import { WebSocketClients } from './websocket.ts';
@@ -41,40 +42,43 @@ export interface EndConnectionsOptions {
   readonly over: AbortSignal;
 }
 
-// How often to look for connections that have something to do, at the least and at the most, in milliseconds.
-const LOOK_AT_LEAST = 100;
-const LOOK_AT_MOST = 10;
-// How long to look at connections before the rest of the program gets a turn: with ten thousand there is a lot to do.
-const LOOK_FOR = 10;
-
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class ConnectionEnder {
   readonly #servers: readonly net.Server[];
   readonly #options: EndConnectionsOptions;
   readonly #host: EndingHost;
   readonly #heads: ClosingHeads;
+  readonly #refusals: Refusals;
+  // One for all connections: ten thousand of each would cost as much as the rest.
+  readonly #onClose: (this: net.Socket) => void;
+  readonly #destroySoon: net.Socket['destroySoon'];
   readonly #accounts = new ConnectionAccounts();
   readonly #delivery: DeliveryWatch;
   readonly #webSockets: WebSocketClients;
   readonly #endings = new Map<net.Socket, EndingConnection>();
+  readonly #rounds: Rounds;
   readonly #noMoreArrivals = new Map<net.Server, AbortController>();
   readonly #heldBack = new Set<net.Server>();
   /** Connections whose last response said so before they were taken in. */
   readonly #toldBefore = new WeakSet<net.Socket>();
   readonly #endedBefore = new WeakSet<net.Socket>();
   #midRequest = new Map<net.Server, ReadonlySet<unknown>>();
-  #timer: NodeJS.Timeout | undefined;
-  /** The rest of a round of looks that takes long. */
-  #rest: NodeJS.Immediate | undefined;
   #onEmpty: (() => void) | undefined;
 
   /** From now on responses say that they are the last of their connections; everything else waits for `begin`. */
   constructor(servers: readonly net.Server[], options: EndConnectionsOptions) {
     this.#servers = servers;
     this.#options = options;
-    this.#delivery = new DeliveryWatch(options.over);
+    this.#delivery = new DeliveryWatch((socket) => this.#endings.get(socket), options.over);
     this.#webSockets = new WebSocketClients(options.webSockets, options.webSocketClose);
+    this.#rounds = new Rounds(this.#endings, () => this.#prepareRound(), options.over);
     this.#host = this.#makeHost();
+    this.#refusals = {
+      isRefusing: (program) => this.#endings.get(transportSocket(program))?.refusesRequests === true,
+      countLate: () => this.#accounts.countLate(),
+    };
+    this.#onClose = this.#makeOnClose();
+    this.#destroySoon = this.#makeDestroySoon();
     this.#heads = {
       servers: new Set(servers),
       onLast: (response) => this.#noteLastResponse(response.req.socket),
@@ -84,7 +88,6 @@ export class ConnectionEnder {
       sayCloseInHeads(this.#heads, options.over);
       for (const server of servers) this.#holdRequestsBack(server);
     }
-    options.over.addEventListener('abort', () => this.#stop());
   }
 
   get open(): number {
@@ -104,7 +107,7 @@ export class ConnectionEnder {
   begin(): void {
     for (const server of this.#servers) this.#watch(server);
     this.#spread();
-    this.#look();
+    this.#rounds.begin();
   }
 
   /** The listener has closed: whoever comes now has come to one that is not this close's. */
@@ -188,7 +191,7 @@ export class ConnectionEnder {
   #holdRequestsBack(server: net.Server): void {
     if (this.#heldBack.has(server) || !isHttp1Server(server)) return;
     this.#heldBack.add(server);
-    holdRequestsBack(server, this.#options.over);
+    holdRequestsBack(server, this.#refusals, this.#options.over);
   }
 
   #watch(server: net.Server): void {
@@ -213,10 +216,10 @@ export class ConnectionEnder {
     if (this.#options.wantsNames()) void ending.remote;
     this.#accounts.countOpen(fromQueue);
     if (fromQueue && this.#options.isFiltered(server)) freeOfFilter(socket);
-    this.#delivery.watch(ending);
-    socket.once('close', () => this.#noteEnd(ending));
+    this.#delivery.watch(socket);
+    socket.on('close', this.#onClose);
     this.#prepare(ending.program);
-    this.#lookAgainIn(this.#options.idleWait);
+    this.#rounds.lookAgainIn(this.#options.idleWait);
   }
 
   /** Makes a connection ready as soon as the program has it, under TLS after the handshake. */
@@ -229,15 +232,33 @@ export class ConnectionEnder {
     if (!(server instanceof net.Server) || !isHttp1Server(server)) return;
     this.#holdRequestsBack(server);
     // http calls it after a last response; Node's own closes the connection without waiting for the client's end.
-    program.destroySoon = () => void ending.linger();
+    program.destroySoon = this.#destroySoon;
     if (this.#toldBefore.has(program)) ending.sayClose();
     if (this.#endedBefore.has(program)) ending.linger();
     const response = responseOn(program);
     if (response instanceof http.ServerResponse) sayCloseInTakenHead(response, this.#heads.onLast);
   }
 
-  #noteEnd(ending: EndingConnection): void {
-    if (!this.#endings.delete(ending.socket)) return;
+  #makeOnClose(): (this: net.Socket) => void {
+    const noteEnd = this.#noteEnd.bind(this);
+    return function onClose() {
+      noteEnd(this);
+    };
+  }
+
+  #makeDestroySoon(): net.Socket['destroySoon'] {
+    const endings = this.#endings;
+    return function lingerOrDestroy(this: net.Socket) {
+      const ending = endings.get(transportSocket(this));
+      if (ending === undefined) net.Socket.prototype.destroySoon.call(this);
+      else ending.linger();
+    };
+  }
+
+  #noteEnd(socket: net.Socket): void {
+    const ending = this.#endings.get(socket);
+    if (ending === undefined) return;
+    this.#endings.delete(socket);
     ending.noteEnd();
     this.#accounts.countEnded();
     this.#options.onEnd(() => ending.remote, undefined);
@@ -259,6 +280,12 @@ export class ConnectionEnder {
     this.#options.onError(new LastCallError('ERR_CALLBACK', `\`${name}\` threw`, { cause }));
   }
 
+  /** What is asked once for all connections of a round. */
+  #prepareRound(): void {
+    this.#midRequest = new Map();
+    this.#webSockets.refresh();
+  }
+
   #isMidRequest(program: net.Socket): boolean {
     const server = serverOf(program);
     // One that has said nothing yet is among them, too.
@@ -266,59 +293,5 @@ export class ConnectionEnder {
     const parsers = this.#midRequest.get(server) ?? parsersMidRequest(server);
     this.#midRequest.set(server, parsers);
     return parsers.has(parserOn(program));
-  }
-
-  /** Looks at the connections that want it, and plans the next time. */
-  #look(): void {
-    this.#stop();
-    this.#midRequest = new Map();
-    this.#webSockets.refresh();
-    this.#lookOn(this.#endings.values(), Number.POSITIVE_INFINITY);
-  }
-
-  /** Looks at those that are left of a round; `next` is when the first of the others wants it again. */
-  #lookOn(rest: MapIterator<EndingConnection>, next: number): void {
-    const until = performance.now() + LOOK_FOR;
-    let soonest = next;
-    for (let { value: ending } = rest.next(); ending !== undefined; { value: ending } = rest.next()) {
-      const now = performance.now();
-      if (ending.due <= now) ending.due = now + ending.look();
-      soonest = Math.min(soonest, ending.due);
-      if (now > until) {
-        this.#rest = setImmediate(() => this.#lookOn(rest, soonest));
-        return;
-      }
-    }
-    this.#rest = undefined;
-    if (soonest !== Number.POSITIVE_INFINITY) this.#lookAgainIn(soonest - performance.now());
-  }
-
-  #lookAgainIn(milliseconds: number): void {
-    const isPlanned = this.#timer !== undefined || this.#rest !== undefined;
-    if (isPlanned || this.#options.over.aborted) return;
-    this.#timer = setTimeout(() => this.#look(), Math.min(LOOK_AT_LEAST, Math.max(LOOK_AT_MOST, milliseconds)));
-  }
-
-  #stop(): void {
-    clearTimeout(this.#timer);
-    clearImmediate(this.#rest);
-    this.#timer = undefined;
-    this.#rest = undefined;
-  }
-}
-
-/** After the last connection has gone: what http keeps running for its connections. */
-export function releaseServers(servers: readonly net.Server[]): void {
-  // One that listens anew needs its own.
-  for (const server of servers) if (!server.listening) stopConnectionsChecker(server);
-}
-
-/** An accepted socket inherits its listener's filter, and has no use for it. */
-function freeOfFilter(socket: net.Socket): void {
-  const fd = descriptorOf(socket);
-  try {
-    if (fd !== undefined) detachFilter(fd);
-  } catch {
-    // ENOENT: it was accepted before the filter came.
   }
 }

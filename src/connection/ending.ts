@@ -3,35 +3,16 @@ import type net from 'node:net';
 import { isTcp, parserOn, responseOn } from '../node-fields.ts';
 import { type CutConnection, type Protocol, remoteName } from './connection.ts';
 import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
-import type { DrainingConnection } from './draining.ts';
-import { endEventStream, isEventStream, isHttp1Server } from './http1.ts';
+import { ProgramDrain } from './draining.ts';
+import type { EndingHost } from './ending-host.ts';
+import { EventStream } from './event-stream.ts';
+import { isHttp1Server } from './http1.ts';
 import { halfCloseIdle } from './half-close.ts';
-import { refuseRequests } from './http1-requests.ts';
 import { SessionFarewell, sessionOn } from './http2.ts';
 import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
-import { type Farewell, RawFarewell } from './raw.ts';
+import { RawFarewell, surviveLateWrites } from './raw.ts';
 import { protocolOf } from './protocol.ts';
 import { programSocket } from './tls.ts';
-import type { WebSocketClients } from './websocket.ts';
-
-/** What the connections of one close share. Times are in milliseconds. */
-export interface EndingHost {
-  readonly idleWait: number;
-  readonly lingerWait: number;
-  /** Until when to be more patient than `idleWait` asks, on the clock of `performance.now()`: all is to end by the deadline. */
-  readonly patientUntil: number;
-  readonly farewell: Farewell | undefined;
-  readonly webSockets: WebSocketClients;
-  /** Asks the program to bring a connection to its end; the promise is settled when it has done what it can. */
-  readonly drain: ((connection: DrainingConnection) => Promise<void>) | undefined;
-  /** Whether the connection's last HTTP/1.1 request has begun to come and is not read to its end. */
-  isMidRequest(program: net.Socket): boolean;
-  readonly countLate: () => void;
-  countSaid(): void;
-  countAnswered(): void;
-  onCallbackError(name: string, cause: unknown): void;
-  noteReset(connection: EndingConnection, unacknowledged: number): void;
-}
 
 // How often to look at a connection that is busy, and at one that is expected to change soon, in milliseconds.
 const LOOK_AT_LEAST = 100;
@@ -42,6 +23,8 @@ export class EndingConnection implements Watched {
   readonly socket: net.Socket;
   /** When to look at it again. */
   due: number;
+  /** Whether nothing that is asked from now on is for the program. */
+  refusesRequests = false;
   readonly #server: net.Server;
   readonly #isTcp: boolean;
   readonly #fromQueue: boolean;
@@ -59,11 +42,8 @@ export class EndingConnection implements Watched {
   #lingersSince = Number.NEGATIVE_INFINITY;
   #session: SessionFarewell | undefined;
   #raw: RawFarewell | undefined;
-  /** The event stream that is under way, and since when that is known. */
-  #stream: { readonly response: http.ServerResponse; readonly since: number } | undefined;
-  /** What the program was asked to end last. */
-  #drained: unknown;
-  #draining = 0;
+  #stream: EventStream | undefined;
+  readonly #drain: ProgramDrain | undefined;
 
   constructor(socket: net.Socket, server: net.Server, fromQueue: boolean, host: EndingHost) {
     this.socket = socket;
@@ -72,6 +52,7 @@ export class EndingConnection implements Watched {
     this.#isTcp = isTcp(socket);
     this.#fromQueue = fromQueue;
     this.#host = host;
+    this.#drain = host.drain && new ProgramDrain(host.drain);
   }
 
   /** The socket that the program sees. */
@@ -135,9 +116,12 @@ export class EndingConnection implements Watched {
 
   #lookAtOpen(): number {
     const { protocol } = this;
-    this.#askProgram(protocol);
+    const drain = this.#drain;
+    drain?.ask(this.program, protocol, () => {
+      this.due = 0;
+    });
     // A session is told at once: what is begun on it from then on is not the program's to end.
-    if (this.#draining > 0 && protocol !== 'h2') return LOOK_AT_LEAST;
+    if (drain?.isUnderWay === true && protocol !== 'h2') return LOOK_AT_LEAST;
     const wait = this.#notBefore - performance.now();
     if (wait > 0) return wait;
     switch (protocol) {
@@ -155,7 +139,7 @@ export class EndingConnection implements Watched {
   /** The last HTTP/1.1 response says so: nothing that comes after its request is for the program. */
   sayClose(): void {
     this.#noteSaid();
-    refuseRequests(this.program, this.#host.countLate);
+    this.refusesRequests = true;
   }
 
   /** Half-close: our FIN after everything that waits to be written (RFC 9112 9.6); then what comes is read until the peer's. */
@@ -164,8 +148,8 @@ export class EndingConnection implements Watched {
     this.#step = 'lingering';
     this.#lingersSince = performance.now();
     const { program } = this;
-    if (parserOn(program) === undefined) this.#surviveLateWrites();
-    else refuseRequests(program, this.#host.countLate);
+    if (parserOn(program) === undefined) surviveLateWrites(program, () => this.#host.countLate());
+    else this.refusesRequests = true;
     halfClose();
     this.#seen = observe(this.socket, this.#seen);
     return this.#host.lingerWait;
@@ -192,19 +176,15 @@ export class EndingConnection implements Watched {
 
   #lookAtHttp1(): number {
     const response = responseOn(this.program);
-    if (response instanceof http.ServerResponse) this.#lookAtResponse(response);
+    if (response instanceof http.ServerResponse) {
+      this.#stream ??= new EventStream();
+      this.#stream.endAfter(this.#host.idleWait, response);
+    }
     if (response !== undefined || this.#isWriting() || this.#host.isMidRequest(this.program)) return LOOK_AT_LEAST;
     return this.#lingerWhenQuiet(this.#host.idleWait, () => {
       // Under TLS close_notify goes first.
       if (this.program !== this.socket || !halfCloseIdle(this.socket)) this.program.end();
     });
-  }
-
-  /** An event stream's client takes it up again elsewhere. */
-  #lookAtResponse(response: http.ServerResponse): void {
-    if (!isEventStream(response)) return;
-    if (this.#stream?.response !== response) this.#stream = { response, since: performance.now() };
-    if (performance.now() - this.#stream.since >= this.#host.idleWait) endEventStream(response);
   }
 
   #lookAtHttp2(): number {
@@ -287,13 +267,6 @@ export class EndingConnection implements Watched {
     return performance.now() - this.#seen.at;
   }
 
-  /** A program that answers after our FIN must not die of it: its answer is late, and that is all. */
-  #surviveLateWrites(): void {
-    this.program.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ERR_STREAM_WRITE_AFTER_END') this.#host.countLate();
-    });
-  }
-
   /** A peer may be silent for `lingerWait`; where it still sends, or has not acknowledged everything, it stays. */
   #lookAtLingering(): number {
     this.#seen = observe(this.socket, this.#seen);
@@ -304,26 +277,6 @@ export class EndingConnection implements Watched {
     this.program.destroy();
     this.socket.destroy();
     return LOOK_AT_LEAST;
-  }
-
-  #askProgram(protocol: Protocol): void {
-    const { drain } = this.#host;
-    if (drain === undefined) return;
-    const response = responseOn(this.program);
-    // Of an HTTP/1.1 connection each response that is under way, and nothing between two.
-    const what = protocol === 'http/1.1' ? response : this.socket;
-    if (what === undefined || what === this.#drained) return;
-    this.#drained = what;
-    this.#draining += 1;
-    const connection: DrainingConnection = {
-      socket: this.program,
-      protocol,
-      ...(response instanceof http.ServerResponse ? { response } : {}),
-    };
-    void drain(connection).finally(() => {
-      this.#draining -= 1;
-      this.due = 0;
-    });
   }
 
   #isWriting(): boolean {

@@ -1,6 +1,6 @@
 import http from 'node:http';
 import net from 'node:net';
-import { endListenersOfHttp, headOf } from '../node-fields.ts';
+import { endListenersOfHttp } from '../node-fields.ts';
 
 /** Whether the server speaks HTTP/1.1: http and https alike, and http2 with `allowHTTP1`. */
 export function isHttp1Server(server: net.Server): boolean {
@@ -25,24 +25,17 @@ export function discardIncoming(socket: net.Socket, onFirst: () => void): void {
   socket._read(0);
 }
 
-/** Whether a response is an event stream, which its client takes up again elsewhere when it ends (HTML Standard, 9.2). */
-export function isEventStream(response: http.ServerResponse): boolean {
-  return /^content-type: *text\/event-stream\b/im.test(headOf(response));
-}
-
-/** Ends an event stream between two writes. What the program writes afterwards goes nowhere, and does no harm. */
-export function endEventStream(response: http.ServerResponse): boolean {
-  if (response.writableLength > 0 || response.writableEnded) return false;
-  response.on('error', () => {});
-  response.end();
-  return true;
+/** After the last connection has gone: what http keeps running for its connections. */
+export function releaseServers(servers: readonly net.Server[]): void {
+  // One that listens anew needs its own.
+  for (const server of servers) if (!server.listening) stopConnectionsChecker(server);
 }
 
 /**
  * Stops the interval with which http looks after its head and body time limits. net.Server's close leaves it running
  * on purpose; http's own close is called here on a stand-in, so that 'close' is not emitted a second time.
  */
-export function stopConnectionsChecker(server: net.Server): void {
+function stopConnectionsChecker(server: net.Server): void {
   if (!isHttp1Server(server)) return;
   const standIn: unknown = Object.create(server, {
     _handle: { value: null },

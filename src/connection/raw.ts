@@ -80,3 +80,10 @@ export class RawFarewell {
 function isReadByHand(program: net.Socket): boolean {
   return program.listenerCount('readable') > 0;
 }
+
+/** A program that answers after our FIN must not die of it: its answer is late, and that is all. */
+export function surviveLateWrites(program: net.Socket, onLate: () => void): void {
+  program.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ERR_STREAM_WRITE_AFTER_END') onLate();
+  });
+}

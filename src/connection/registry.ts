@@ -1,6 +1,7 @@
 import net from 'node:net';
+import { detachFilter } from '../linux/filter.ts';
 import type { Peer } from './connection.ts';
-import { acceptorOf, activeHandles, serverOf } from '../node-fields.ts';
+import { acceptorOf, activeHandles, descriptorOf, serverOf } from '../node-fields.ts';
 
 /**
  * The TCP or Unix connections of a server that are open now, whenever they were accepted: found among the handles that keep
@@ -36,4 +37,14 @@ export function watchConnections(
 export function watchDrops(server: net.Server, onDrop: (peer: Peer | undefined) => void, signal: AbortSignal): void {
   server.on('drop', onDrop);
   signal.addEventListener('abort', () => server.off('drop', onDrop));
+}
+
+/** An accepted socket inherits its listener's filter, and has no use for it. */
+export function freeOfFilter(socket: net.Socket): void {
+  const fd = descriptorOf(socket);
+  try {
+    if (fd !== undefined) detachFilter(fd);
+  } catch {
+    // ENOENT: it was accepted before the filter came.
+  }
 }

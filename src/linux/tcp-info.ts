@@ -68,7 +68,9 @@ export function readConnection(fd: number): ConnectionInfo {
     quiet: isOnItsWay ? undefined : Math.min(info.readUInt32LE(sent), info.readUInt32LE(received)),
     retransmissionTimeout: info.readUInt32LE(OFFSET.tcpi_rto) / 1_000,
     retransmissions: info.readUInt32LE(OFFSET.tcpi_total_retrans),
-    retransmittedBytes: Number(info.readBigUInt64LE(OFFSET.tcpi_bytes_retrans)),
+    // Without a BigInt; what is above 2 to the 53 is rounded.
+    retransmittedBytes:
+      info.readUInt32LE(OFFSET.tcpi_bytes_retrans) + info.readUInt32LE(OFFSET.tcpi_bytes_retrans + 4) * 2 ** 32,
     dataSegments: info.readUInt32LE(OFFSET.tcpi_data_segs_in),
   };
 }

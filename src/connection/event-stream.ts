@@ -1,0 +1,30 @@
+import type http from 'node:http';
+import { headOf } from '../node-fields.ts';
+
+/** The event stream that is under way on a connection, if there is one: its client takes it up again elsewhere. */
+export class EventStream {
+  #response: http.ServerResponse | undefined;
+  #since = Number.NEGATIVE_INFINITY;
+
+  /** Ends the response, if it is an event stream that has been known for so many milliseconds. */
+  endAfter(milliseconds: number, response: http.ServerResponse): void {
+    if (!isEventStream(response)) return;
+    const now = performance.now();
+    if (this.#response !== response) this.#since = now;
+    this.#response = response;
+    if (now - this.#since >= milliseconds) endEventStream(response);
+  }
+}
+
+/** Whether a response is an event stream, which its client takes up again elsewhere when it ends (HTML Standard, 9.2). */
+function isEventStream(response: http.ServerResponse): boolean {
+  return /^content-type: *text\/event-stream\b/im.test(headOf(response));
+}
+
+/** Ends an event stream between two writes. What the program writes afterwards goes nowhere, and does no harm. */
+function endEventStream(response: http.ServerResponse): boolean {
+  if (response.writableLength > 0 || response.writableEnded) return false;
+  response.on('error', () => {});
+  response.end();
+  return true;
+}
