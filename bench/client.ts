@@ -1,10 +1,14 @@
 import { writeSync } from 'node:fs';
 import net from 'node:net';
+import { TCP_CLOSE } from '../src/linux/constants.ts';
+import { connectionState } from '../src/linux/tcp-info.ts';
+import { descriptorOf, onEndOfReads } from '../src/node-fields.ts';
 import { BODY, type ClientAnswer } from './messages.ts';
 import { sharedNow } from './shared-clock.ts';
 
 // Clients in a process of their own: node client.js HOST PORT CONNECTIONS PATH. Each asks once, keeps its connection, and
-// answers the server's FIN with its own. They end with their standard input at the latest.
+// answers the server's FIN with its own, past Node's streams: the clients share the machine with what is measured. They end
+// with their standard input at the latest.
 const AT_A_TIME = 200;
 // One address of 127.0.0.0/8 has 28,000 ports.
 const ADDRESSES = 20;
@@ -29,10 +33,22 @@ function connect(): void {
   const socket = net.connect({ host, port: Number(port), ...localAddress, onread: { buffer, callback: onRead } });
   socket.write(request);
   let hasFailed = false;
+  socket.once('connect', () => {
+    onEndOfReads(socket, () => {
+      hasFailed ||= isReset(socket);
+      socket.destroy();
+    });
+  });
   socket.on('error', () => {
     hasFailed = true;
   });
   socket.on('close', () => countGone(hasFailed));
+}
+
+/** After the server's end a connection waits for ours; after a reset it is closed. */
+function isReset(socket: net.Socket): boolean {
+  const fd = descriptorOf(socket);
+  return fd !== undefined && connectionState(fd) === TCP_CLOSE;
 }
 
 function onRead(length: number): boolean {
