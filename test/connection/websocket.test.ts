@@ -90,14 +90,25 @@ describe('WebSocket farewells', { timeout: 180_000 }, () => {
 });
 
 describe('a WebSocket', { timeout: 180_000 }, () => {
-  it('with permessage-deflate gets what is still to be compressed before its Close', async (t) => {
-    const scene = await startWebSockets(t, { clients: 200, deflate: true });
-    await putUnderLoad(scene, 5);
-    scene.server.order({ close: { given: true } });
-    const { report, pairs } = await stopped(scene);
-    assertAllAnswered(report, 200);
-    assertAllToldAndNothingMissing(pairs, { given: true });
-  });
+  for (const { how, given, todo } of [
+    { how: "the server's object given", given: true, todo: false },
+    {
+      how: 'by a raw Close frame',
+      given: false,
+      todo: 'the frame overtakes what is being compressed: 200 of 200 clients missed the 3 messages sent last',
+    },
+  ]) {
+    it(`with permessage-deflate gets what is still to be compressed before its Close, ${how}`, { todo }, async (t) => {
+      const scene = await startWebSockets(t, { clients: 200, deflate: true });
+      await putUnderLoad(scene, 5);
+      scene.server.order({ close: { given } });
+      const { report, pairs } = await stopped(scene);
+      const short = pairs.filter(({ client, served }) => client.received < served.sentBefore).length;
+      t.diagnostic(`${short} of ${pairs.length} clients missed messages`);
+      assertAllAnswered(report, 200);
+      assertAllToldAndNothingMissing(pairs, { given });
+    });
+  }
 
   for (const given of [true, false]) {
     const how = given ? "the server's object given" : 'by a raw Close frame';
