@@ -16,8 +16,6 @@ const ADDRESSES = 20;
 const [, , host = '', port = '', connections = '', path = '/'] = process.argv;
 const count = Number(connections);
 const request = `GET ${path} HTTP/1.1\r\nHost: ${host}:${port}\r\n\r\n`;
-// One for all: what a client reads is looked at, at once.
-const buffer = Buffer.alloc(4_096);
 
 let begun = 0;
 let answered = 0;
@@ -30,7 +28,10 @@ while (begun < Math.min(count, AT_A_TIME)) connect();
 function connect(): void {
   const localAddress = host.startsWith('127.') ? { localAddress: `127.0.0.${2 + (begun % ADDRESSES)}` } : {};
   begun += 1;
-  const socket = net.connect({ host, port: Number(port), ...localAddress, onread: { buffer, callback: onRead } });
+  const socket = net.connect({ host, port: Number(port), ...localAddress });
+  socket.on('data', (chunk) => {
+    if (chunk.toString('latin1').endsWith(BODY)) countAnswered();
+  });
   socket.write(request);
   let hasFailed = false;
   socket.once('connect', () => {
@@ -49,11 +50,6 @@ function connect(): void {
 function isReset(socket: net.Socket): boolean {
   const fd = descriptorOf(socket);
   return fd !== undefined && connectionState(fd) === TCP_CLOSE;
-}
-
-function onRead(length: number): boolean {
-  if (buffer.toString('latin1', 0, length).endsWith(BODY)) countAnswered();
-  return true;
 }
 
 function countAnswered(): void {

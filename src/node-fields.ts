@@ -133,7 +133,8 @@ export function discardReads(socket: net.Socket): void {
 
 /**
  * Calls back, in place of the stream, when a socket reads the peer's end or an error: Node's handle tells of either by a call
- * without bytes. What has bytes goes to the stream. False where the socket has no such handle.
+ * without bytes. (One with a buffer of its own, net's `onread`, would tell of data so, too; a server accepts none.) What has
+ * bytes goes to the stream. False where the socket has no such handle.
  */
 export function onEndOfReads(socket: net.Socket, callback: () => void): boolean {
   const handle = field(socket, '_handle');
