@@ -45,6 +45,8 @@ export class ClientProcess {
   }
 
   async end(): Promise<void> {
+    // It ends by itself once its connections are gone.
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
     this.#child.stdin?.end();
     await exited;

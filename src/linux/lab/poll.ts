@@ -13,6 +13,7 @@ const EINTR = 4;
 export class Poll {
   readonly #ppoll = bindFunction('int ppoll(void *descriptors, unsigned long count, void *timeout, void *mask)');
   readonly #count: number;
+  readonly #fds: Int32Array;
   // poll.h, struct pollfd: int fd; short events; short revents.
   readonly #descriptors: Int16Array;
   readonly #descriptorBytes: Buffer;
@@ -23,6 +24,7 @@ export class Poll {
   constructor(descriptors: readonly number[]) {
     this.#count = descriptors.length;
     const fds = new Int32Array(descriptors.length * 2);
+    this.#fds = fds;
     this.#descriptors = new Int16Array(fds.buffer);
     this.#descriptorBytes = Buffer.from(fds.buffer);
     descriptors.forEach((fd, at) => {
@@ -49,5 +51,10 @@ export class Poll {
   /** Whether the n-th descriptor has something to read, its end included, as of the last wait. */
   isReady(at: number): boolean {
     return this.#descriptors[at * 4 + 3] !== 0;
+  }
+
+  /** Leaves the n-th descriptor out from now on (poll(2): a negative one is passed over). */
+  ignore(at: number): void {
+    this.#fds[at * 2] = -1;
   }
 }
