@@ -1,6 +1,7 @@
 import type { ConnectionEnder } from '../connection/end-connections.ts';
 import { LastCallError } from '../errors.ts';
-import { countHalfOpen, countQueued } from '../listener/count-queues.ts';
+import { countQueued } from '../listener/count-queues.ts';
+import { countHalfOpen } from '../listener/half-open.ts';
 import type { Listener } from '../listener/listener.ts';
 import type { CloseClock } from './clock.ts';
 import type { CloseProgress } from './report.ts';
@@ -16,6 +17,7 @@ export class ProgressTeller {
   readonly #listeners: readonly Listener[];
   readonly #onError: (error: LastCallError) => void;
   #phase: CloseProgress['phase'] = 'draining queues';
+  #hasThrown = false;
   #toldAt = Number.NEGATIVE_INFINITY;
 
   constructor(
@@ -47,7 +49,9 @@ export class ProgressTeller {
     if (this.#onProgress === undefined || elapsed - this.#toldAt < TELL_EVERY) return;
     this.#toldAt = elapsed;
     const report = (cause: unknown): void => {
-      this.#onError(new LastCallError('ERR_CALLBACK', '`onProgress` threw', { cause }));
+      // It may throw each time: once says it.
+      if (!this.#hasThrown) this.#onError(new LastCallError('ERR_CALLBACK', '`onProgress` threw', { cause }));
+      this.#hasThrown = true;
     };
     try {
       // Not waited for; but an async function that throws must not end the program.
@@ -66,7 +70,7 @@ export class ProgressTeller {
       phase: this.#phase,
       elapsed,
       queued: sum((listener) => countQueued(listener) ?? 0),
-      halfOpen: sum(countHalfOpen),
+      halfOpen: sum((listener) => countHalfOpen(listener, performance.now() - TELL_EVERY)),
       open: this.#connections.open,
       ended: this.#connections.ended,
     };

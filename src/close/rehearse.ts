@@ -5,7 +5,8 @@ import { AF_INET, SOCK_CLOEXEC, SOCK_STREAM } from '../linux/constants.ts';
 import { hasChildren } from '../linux/processes.ts';
 import { check, type Libc, loadLibc } from '../linux/libc.ts';
 import { mayHaveCookiesOut } from '../listener/cookies.ts';
-import { countHalfOpen, countQueued } from '../listener/count-queues.ts';
+import { countQueued } from '../listener/count-queues.ts';
+import { countHalfOpen } from '../listener/half-open.ts';
 import type { Listener } from '../listener/listener.ts';
 import { findSharing } from '../listener/sharing.ts';
 import { listenerOf } from '../listener/watch.ts';
@@ -38,7 +39,7 @@ function walkThrough(listener: Listener): void {
   if (!hasChildren()) findSharing(listener);
   mayHaveCookiesOut(listener);
   countQueued(listener);
-  countHalfOpen(listener);
+  countHalfOpen(listener, performance.now());
 }
 
 async function closeScratch(libc: Libc): Promise<void> {

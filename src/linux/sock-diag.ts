@@ -33,7 +33,7 @@ const UNIX_ANSWER = { size: 16, inode: 4 } as const;
 
 let lastSequence = 0;
 
-/** The request for all half-open connections (SYN_RECV) of one family to one local port. */
+/** The request for all half-open connections (SYN_RECV) of one family to one local port; port 0 stands for all. */
 export function encodeHalfOpenRequest(family: 'IPv4' | 'IPv6', port: number, sequence: number): Buffer {
   const payload = Buffer.alloc(INET_REQUEST.size);
   payload.writeUInt8(family === 'IPv4' ? AF_INET : AF_INET6, 0);
@@ -58,13 +58,16 @@ export function decodeHalfOpen(payload: Buffer): HalfOpen {
   };
 }
 
-/** All half-open connections to a local port, as the kernel has them now; unprivileged. Throws if the kernel has no tcp_diag. */
-export function dumpHalfOpen(family: 'IPv4' | 'IPv6', port: number): readonly HalfOpen[] {
+/**
+ * All half-open connections of a family, or those to one local port, as the kernel has them now; unprivileged. Throws if the
+ * kernel has no tcp_diag.
+ */
+export function dumpHalfOpen(family: 'IPv4' | 'IPv6', port = 0): readonly HalfOpen[] {
   const sequence = nextSequence();
   const found: HalfOpen[] = [];
   askSockDiag(encodeHalfOpenRequest(family, port, sequence), SOCK_DIAG_BY_FAMILY, sequence, (payload) => {
     const halfOpen = decodeHalfOpen(payload);
-    if (halfOpen.localPort === port) found.push(halfOpen);
+    if (port === 0 || halfOpen.localPort === port) found.push(halfOpen);
   });
   return found;
 }

@@ -1,5 +1,5 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
-import { countHalfOpen } from './count-queues.ts';
+import { countHalfOpen, mayCountHalfOpen } from './half-open.ts';
 import type { Gate } from './gate.ts';
 import type { Listener } from './listener.ts';
 import { type LeftInQueues, type WatchedQueue, watchQueue } from './watched-queue.ts';
@@ -8,8 +8,9 @@ import { type LeftInQueues, type WatchedQueue, watchQueue } from './watched-queu
 export interface DrainLimits {
   /** Who was queued when the gate shut. */
   readonly queued: number;
-  /** How many handshakes were under way then. */
+  /** How many handshakes were under way then, and when they were counted, on the clock of `performance.now()`. */
   readonly halfOpen: number;
+  readonly countedAt: number;
   /** Whether nobody else can accept them. */
   readonly isOurs: boolean;
   /** How long handshakes may take, in milliseconds. */
@@ -22,9 +23,6 @@ export interface DrainLimits {
 
 /** Nothing polls faster, in milliseconds. */
 const LOOK_EVERY = 1;
-
-// A dump walks all sockets of the host: it may take a tenth of the time, no more.
-const DUMP_SHARE = 10;
 
 // For those queued when the time is up: so many milliseconds, and so many turns of the loop however slow the machine is.
 const LAST_TURNS_FOR = 100;
@@ -42,7 +40,7 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
   const began = performance.now();
   let { halfOpen } = limits;
   let seenEmpty = limits.queued === 0 && halfOpen === 0;
-  let nextDump = 0;
+  let lookedAt = limits.countedAt;
   const queue = watchQueue(listener, limits);
   if (seenEmpty) await pause(limits.signal);
   while (listener.isOpen()) {
@@ -50,9 +48,9 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
     const waited = performance.now() - began;
     if (queued > 0) seenEmpty = false;
     // A dump walks all sockets of the host: it is asked for only when the queue is empty, and for a tenth of the time.
-    else if (seenEmpty || waited >= nextDump) {
-      halfOpen = countHalfOpen(listener);
-      nextDump = waited + DUMP_SHARE * (performance.now() - began - waited);
+    else if (seenEmpty || mayCountHalfOpen(listener, lookedAt)) {
+      halfOpen = countHalfOpen(listener, lookedAt);
+      lookedAt = performance.now();
       // Whoever left the half-open ones before the dump is in the queue by now.
       const isEmpty = halfOpen === 0 && (await queue.length()) === 0;
       // A SYN or an ACK that another processor had in hand when we looked is seen at the second look.
@@ -88,11 +86,12 @@ async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<L
  * the last one to be read, answered and ended; at most `LAST_TURNS_FOR` milliseconds of them.
  */
 async function leaveAtDeadline(listener: Listener, queue: WatchedQueue): Promise<LeftInQueues> {
-  const end = performance.now() + LAST_TURNS_FOR;
+  const began = performance.now();
+  const end = began + LAST_TURNS_FOR;
   const turns = (await queue.length()) + TURNS_TO_SERVE;
   for (let taken = 0; taken < turns && (taken < LAST_TURNS_LEAST || performance.now() < end); taken++) await turn();
   await queue.length();
-  return queue.lost(countHalfOpen(listener));
+  return queue.lost(countHalfOpen(listener, began));
 }
 
 async function pause(signal: AbortSignal): Promise<void> {

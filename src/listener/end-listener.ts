@@ -1,9 +1,10 @@
 import net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { awaitCookies, type CookieBounds, mayHaveCookiesOut } from './cookies.ts';
-import { countHalfOpen, countQueued } from './count-queues.ts';
+import { countQueued } from './count-queues.ts';
 import { drainQueues } from './drain-queues.ts';
 import { type Gate, makeRoom, type ShutGate, shutGate } from './gate.ts';
+import { countHalfOpen } from './half-open.ts';
 import type { Listener } from './listener.ts';
 import { findSharing, isServedByOthers, type Sharing } from './sharing.ts';
 import { type LeftInQueues, watchQueue } from './watched-queue.ts';
@@ -25,6 +26,8 @@ export interface EndListenerOptions {
 
 /** What was found when the gate shut. */
 export interface GateState extends ShutGate {
+  /** When it had shut, on the clock of `performance.now()`. */
+  readonly shutAt: number;
   readonly queued: number;
   readonly cookies: number;
   /** Connections accepted from now on inherit the filter of a held gate. */
@@ -47,7 +50,8 @@ const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
  */
 export async function endListener(listener: Listener, options: EndListenerOptions): Promise<EndedListener> {
   const state = await shutGateAt(listener, options);
-  const halfOpen = countHalfOpen(listener);
+  // The gates of those that are closed together are shut by now: one count does for all.
+  const halfOpen = countHalfOpen(listener, state.shutAt);
   const left = await leaveQueues(listener, { ...state, halfOpen }, options);
   if (listener.isOpen()) closeListener(listener.server);
   return { ...state, halfOpen, ...left };
@@ -64,7 +68,8 @@ async function leaveQueues(
   const isOurs = state.gate !== 'shared';
   const gate = isOurs ? state.gate : 'none';
   const { queued, halfOpen } = state;
-  return drainQueues(listener, gate, { queued, halfOpen, isOurs, handshakeWait, signal, over });
+  const countedAt = performance.now();
+  return drainQueues(listener, gate, { queued, halfOpen, countedAt, isOurs, handshakeWait, signal, over });
 }
 
 function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
@@ -106,6 +111,7 @@ function shutNow(
   // Counted before anything else happens: this is what a plain close would have reset.
   const state = {
     ...shut,
+    shutAt: performance.now(),
     queued: countQueued(listener) ?? cookies.closedWith,
     cookies: cookies.out,
     filtered: cookies.held || shut.gate === 'hold',
