@@ -1,4 +1,4 @@
-import { type CutConnection, type Peer, remoteName } from './connection.ts';
+import type { CutConnection } from './connection.ts';
 
 /** The part of a report that is about connections: each is counted once, as ended or as cut. */
 export interface ConnectionsReport {
@@ -68,21 +68,5 @@ export class ConnectionAccounts {
 
   countAnswered(): void {
     this.#answered += 1;
-  }
-
-  /** A client that Node has closed because of the server's maxConnections. */
-  countDropped(peer: Peer | undefined): void {
-    this.#fromQueues += 1;
-    // Of a Unix socket's peer Node says nothing.
-    const remote = remoteName(peer ?? {}, peer !== undefined);
-    this.#cut.push({ remote, protocol: 'raw', reason: 'dropped', unacknowledged: 0 });
-  }
-
-  /** Clients that were connected and that the program never accepted. */
-  countUnaccepted(clients: number): void {
-    this.#fromQueues += clients;
-    for (let client = 0; client < clients; client++) {
-      this.#cut.push({ remote: 'unknown', protocol: 'raw', reason: 'never accepted', unacknowledged: 0 });
-    }
   }
 }

@@ -28,3 +28,8 @@ export function remoteName(peer: Peer, isTcp: boolean): string {
   const address = peer.remoteFamily === 'IPv6' ? `[${peer.remoteAddress}]` : peer.remoteAddress;
   return `${address}:${peer.remotePort ?? 0}`;
 }
+
+/** The same for a client that Node has dropped; of a Unix socket's peer it says nothing. */
+export function droppedName(peer: Peer | undefined): string {
+  return remoteName(peer ?? {}, peer !== undefined);
+}

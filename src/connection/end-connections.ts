@@ -3,44 +3,19 @@ import net from 'node:net';
 import { LastCallError } from '../errors.ts';
 import { parserOn, parsersMidRequest, responseOn, serverOf } from '../node-fields.ts';
 import { ConnectionAccounts, type ConnectionsReport } from './accounts.ts';
-import type { CutConnection } from './connection.ts';
+import { type CutConnection, droppedName } from './connection.ts';
 import { DeliveryWatch } from './delivered.ts';
-import type { OnDrain } from './draining.ts';
+import type { EndConnectionsOptions } from './end-connections-options.ts';
 import { EndingConnection } from './ending.ts';
 import type { EndingHost } from './ending-host.ts';
 import { type ClosingHeads, sayCloseInHeads, sayCloseInTakenHead } from './http1-head.ts';
 import { holdRequestsBack, type Refusals } from './http1-requests.ts';
 import { isHttp1Server } from './http1.ts';
-import type { Farewell } from './raw.ts';
 import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './registry.ts';
 import { Rounds } from './rounds.ts';
 import { transportSocket, watchHandshakes, watchSecured } from './tls.ts';
 import { watchUpgrades } from './upgrades.ts';
 import { WebSocketClients } from './websocket.ts';
-import type { WebSocketClose, WebSocketServerLike } from './websocket-close.ts';
-
-/** How connections are ended. Times are in milliseconds. */
-export interface EndConnectionsOptions {
-  readonly idleWait: number;
-  readonly lingerWait: number;
-  readonly spread: number;
-  readonly farewell: Farewell | undefined;
-  readonly onDrain: OnDrain | undefined;
-  readonly webSockets: readonly WebSocketServerLike[];
-  readonly webSocketClose: WebSocketClose;
-  /** Whether connections of this server inherit the filter of a held gate. */
-  readonly isFiltered: (server: net.Server) => boolean;
-  /** Whether anybody wants the names of those that have ended. */
-  readonly wantsNames: () => boolean;
-  readonly onEnd: (remote: () => string, cut: CutConnection | undefined) => void;
-  readonly onError: (error: LastCallError) => void;
-  /** When the time will be up, on the clock of `performance.now()`. */
-  readonly endsAt: number;
-  /** Aborted when the time is up. */
-  readonly deadline: AbortSignal;
-  /** Aborted when the close is over: everything this has set up is taken away. */
-  readonly over: AbortSignal;
-}
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class ConnectionEnder {
@@ -117,7 +92,7 @@ export class ConnectionEnder {
 
   /** Counts clients that were connected and that the program never accepted. */
   countUnaccepted(clients: number): void {
-    this.#accounts.countUnaccepted(clients);
+    for (let client = 0; client < clients; client++) this.#noteLost('unknown', 'never accepted');
   }
 
   /** Resolves when no connection is open. Call it once nobody new can come. */
@@ -203,7 +178,7 @@ export class ConnectionEnder {
     this.#noMoreArrivals.set(server, noMore);
     over.addEventListener('abort', () => noMore.abort());
     watchConnections(server, (socket) => this.#adopt(server, socket, true), noMore.signal);
-    watchDrops(server, (peer) => this.#accounts.countDropped(peer), noMore.signal);
+    watchDrops(server, (peer) => this.#noteLost(droppedName(peer), 'dropped'), noMore.signal);
     watchSecured(server, (program) => this.#prepare(program), over);
     for (const socket of connectionsOf(server)) this.#adopt(server, socket, false);
   }
@@ -269,6 +244,12 @@ export class ConnectionEnder {
     if (!this.#endings.delete(ending.socket)) return;
     this.#noteCut({ remote: ending.remote, protocol: ending.protocol, reason: 'reset by peer', unacknowledged });
     if (this.#endings.size === 0) this.#onEmpty?.();
+  }
+
+  /** A client that was connected, and that the program has never had. */
+  #noteLost(remote: string, reason: string): void {
+    this.#accounts.countOpen(true);
+    this.#noteCut({ remote, protocol: 'raw', reason, unacknowledged: 0 });
   }
 
   #noteCut(cut: CutConnection): void {

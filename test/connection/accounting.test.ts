@@ -17,14 +17,12 @@ const CLOSES = process.env.LASTCALL_FULL === '1' ? 300 : 25;
 /** To run the closes of a failure again: its seed. */
 const SEED = process.env.LASTCALL_ACCOUNTING_SEED;
 /**
- * What a close may take beyond its deadline: 100 ms for who is queued still; for each TCP listener some walks through all
- * sockets of the host, 50 ms each where there are 88,000; and what a busy machine makes of that.
+ * What a close may take beyond its deadline: 100 ms for who is queued still, a walk through all sockets of the host, 50 ms
+ * where there are 88,000, and what a busy machine makes of that.
  */
-const SLACK = 3_000;
+const SLACK = 1_500;
 /** On average, and what is left is for making a failure smaller. */
 const LONGEST_ROUND = 5_000;
-
-const RESET_IS_UNIX = 'a TCP client that was reset before the close looked is called `unix`';
 
 const KINDS: readonly ServerKind[] = ['http', 'h2c', 'tcp', 'unix'];
 
@@ -33,8 +31,6 @@ describe(`${CLOSES} closes of any servers with any clients`, { timeout: CLOSES *
   const kinds = certificateMissing === false ? [...KINDS, 'https' as const] : KINDS;
   /** Of each close with wrong names, what is wrong. */
   const misnamed: string[] = [];
-  /** Closes whose last word to onProgress was not the report's. */
-  let outdated = 0;
 
   it('end in time, everybody agrees on what became of each connection, and nothing is left', async (t) => {
     const clients = startClients(t);
@@ -46,7 +42,6 @@ describe(`${CLOSES} closes of any servers with any clients`, { timeout: CLOSES *
       checkProgress(accounted);
       checkWhatIsLeft(accounted);
       misnamed.push(...wrongNames(accounted));
-      if (accounted.progress.at(-1)?.ended !== accounted.report.connections.ended) outdated += 1;
       const { cut, farewells, ...counts } = accounted.report.connections;
       sums.atStart += counts.atStart;
       sums.fromQueues += counts.fromQueues;
@@ -65,12 +60,7 @@ describe(`${CLOSES} closes of any servers with any clients`, { timeout: CLOSES *
     for (const [what, count] of Object.entries(sums)) assert.ok(count > 0, `none ${what}`);
   });
 
-  it('name each connection by its client', { todo: RESET_IS_UNIX }, () => assert.deepEqual(misnamed, []));
-
-  it('tell onProgress how many have ended in all', { todo: 'not within 100 ms of the word before' }, (t) => {
-    t.diagnostic(`${outdated} of ${CLOSES} did not`);
-    assert.equal(outdated, 0);
-  });
+  it('name each connection by its client', () => assert.deepEqual(misnamed, []));
 
   it('control: a close of the listeners alone leaves connections open, and clients that see no end', async (t) => {
     const report = await gracefulClose([]);
@@ -90,7 +80,7 @@ describe(`${CLOSES} closes of any servers with any clients`, { timeout: CLOSES *
   });
 });
 
-it('clients that were never accepted are told of, too', { todo: 'nothing is told of them' }, async (t) => {
+it('clients that were never accepted are told of, too', async (t) => {
   const messages: unknown[] = [];
   const hear = (message: unknown): void => void messages.push(message);
   subscribe('lastcall:connection', hear);

@@ -1,0 +1,29 @@
+import type net from 'node:net';
+import type { LastCallError } from '../errors.ts';
+import type { CutConnection } from './connection.ts';
+import type { OnDrain } from './draining.ts';
+import type { Farewell } from './raw.ts';
+import type { WebSocketClose, WebSocketServerLike } from './websocket-close.ts';
+
+/** How connections are ended. Times are in milliseconds. */
+export interface EndConnectionsOptions {
+  readonly idleWait: number;
+  readonly lingerWait: number;
+  readonly spread: number;
+  readonly farewell: Farewell | undefined;
+  readonly onDrain: OnDrain | undefined;
+  readonly webSockets: readonly WebSocketServerLike[];
+  readonly webSocketClose: WebSocketClose;
+  /** Whether connections of this server inherit the filter of a held gate. */
+  readonly isFiltered: (server: net.Server) => boolean;
+  /** Whether anybody wants the names of those that have ended. */
+  readonly wantsNames: () => boolean;
+  readonly onEnd: (remote: () => string, cut: CutConnection | undefined) => void;
+  readonly onError: (error: LastCallError) => void;
+  /** When the time will be up, on the clock of `performance.now()`. */
+  readonly endsAt: number;
+  /** Aborted when the time is up. */
+  readonly deadline: AbortSignal;
+  /** Aborted when the close is over: everything this has set up is taken away. */
+  readonly over: AbortSignal;
+}
