@@ -10,7 +10,10 @@ const lines = { received: 0, echoed: 0 };
 
 const server = net.createServer((socket) => {
   socket.on('error', () => socket.destroy());
-  createInterface({ input: socket }).on('line', (line) => {
+  const reader = createInterface({ input: socket });
+  // It repeats the socket's.
+  reader.on('error', () => {});
+  reader.on('line', (line) => {
     lines.received += 1;
     // After the end of our side a line can still come, and cannot be answered.
     if (!socket.writable) return;

@@ -18,6 +18,7 @@ const server = net.createServer((socket) => {
   session.onQuit = () => socket.end();
   socket.on('data', (bytes) => session.hear(bytes));
   socket.on('error', () => socket.destroy());
+  socket.on('close', () => session.end());
 });
 
 server.listen(Number(process.env.PORT ?? 2525), '127.0.0.1', () => {
@@ -26,6 +27,8 @@ server.listen(Number(process.env.PORT ?? 2525), '127.0.0.1', () => {
 
 process.once('SIGTERM', async () => {
   const report = await gracefulClose(server, {
+    // However long it pauses.
+    onDrain: ({ socket }) => sessions.get(socket)?.betweenMessages(),
     farewell: {
       // Asked again as long as it has nothing to say.
       say: (socket) => sessions.get(socket)?.sayGoodbye(),

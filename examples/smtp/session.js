@@ -5,6 +5,8 @@ const GOODBYE = '421 4.3.2 Service shutting down\r\n';
 export class Session {
   onMessage = () => {};
   onQuit = () => {};
+  /** Called once when it is between two messages again. */
+  #onceBetween = [];
   #reply;
   #unfinished = '';
   /** Where the client is: between two messages, naming its recipients, or sending the text. */
@@ -22,6 +24,17 @@ export class Session {
     for (const line of lines) this.#hearLine(line);
   }
 
+  /** Resolves when the client is between two messages, or gone. */
+  async betweenMessages() {
+    if (this.#state === 'between messages') return;
+    await new Promise((resolve) => this.#onceBetween.push(resolve));
+  }
+
+  /** The client is gone. */
+  end() {
+    this.#enter('between messages');
+  }
+
   /** The words, said between two messages only. */
   sayGoodbye() {
     if (this.#state !== 'between messages' || this.#unfinished !== '' || this.#isLeaving) return undefined;
@@ -32,9 +45,9 @@ export class Session {
   #hearLine(line) {
     if (this.#state === 'text') {
       if (line !== '.') return;
-      this.#state = 'between messages';
       this.onMessage();
       this.#reply('250 2.0.0 Message accepted\r\n');
+      this.#enter('between messages');
       return;
     }
     const verb = line.slice(0, 4).toUpperCase();
@@ -53,18 +66,23 @@ export class Session {
     if (verb === 'HELO' || verb === 'EHLO') return '250 lastcall example\r\n';
     if (verb === 'NOOP') return '250 2.0.0 OK\r\n';
     if (verb === 'RSET') {
-      this.#state = 'between messages';
+      this.#enter('between messages');
       return '250 2.0.0 OK\r\n';
     }
     if (verb === 'MAIL' && this.#state === 'between messages') {
-      this.#state = 'recipients';
+      this.#enter('recipients');
       return '250 2.1.0 OK\r\n';
     }
     if (verb === 'RCPT' && this.#state === 'recipients') return '250 2.1.5 OK\r\n';
     if (verb === 'DATA' && this.#state === 'recipients') {
-      this.#state = 'text';
+      this.#enter('text');
       return '354 End with a line that has only a dot\r\n';
     }
     return '503 5.5.1 Not now\r\n';
+  }
+
+  #enter(state) {
+    this.#state = state;
+    if (state === 'between messages') for (const resolve of this.#onceBetween.splice(0)) resolve();
   }
 }

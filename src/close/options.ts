@@ -86,14 +86,14 @@ const NAMES: ReadonlySet<string> = new Set<keyof CloseOptions>([
   'onProgress',
 ]);
 
+const CLOSE_NAMES: ReadonlySet<string> = new Set(['code', 'reason']);
+
 /** Checks the options once, at the edge. Throws a `LastCallError` with code `ERR_OPTION` that says what was expected and what came. */
 export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions {
-  if (typeof given !== 'object' || given === null) throw optionError('options', 'an object', given);
+  if (!isObject(given)) throw optionError('options', 'an object', given);
   // Its own properties alone, each read once: nothing that somebody has put on Object.prototype is an option.
   const options: CloseOptions = Object.assign(Object.create(null), given);
-  for (const name of Object.keys(options)) {
-    if (!NAMES.has(name)) throw optionError('options', `made of ${[...NAMES].join(', ')}`, name);
-  }
+  checkNames('options', options, NAMES);
   const deadline = milliseconds('deadline', options.deadline, 30_000);
   return {
     deadline,
@@ -110,6 +110,16 @@ export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions 
     signal: checkSignal(options.signal),
     onProgress: checkFunction('onProgress', options.onProgress),
   };
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A name that is written wrong would be an option that is not heard. */
+function checkNames(option: string, value: object, names: ReadonlySet<string>): void {
+  const wrong = Object.keys(value).find((name) => !names.has(name));
+  if (wrong !== undefined) throw optionError(option, `made of ${[...names].join(', ')}`, wrong);
 }
 
 function milliseconds(name: string, value: unknown, fallback: number): number {
@@ -140,7 +150,7 @@ function checkSpread(value: unknown, deadline: number): number {
 
 function checkFarewell(value: Farewell | undefined): Farewell | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== 'object' || value === null) throw optionError('farewell', 'an object', value);
+  if (!isObject(value)) throw optionError('farewell', 'an object', value);
   const say: unknown = Reflect.get(value, 'say');
   const answered: unknown = Reflect.get(value, 'answered');
   if (typeof say !== 'function') throw optionError('farewell.say', 'a function', say);
@@ -167,7 +177,8 @@ function isWebSocketServer(value: unknown): value is WebSocketServerLike {
 
 function checkWebSocketClose(value: unknown): WebSocketClose {
   if (value === undefined) return { code: 1001, reason: '' };
-  if (typeof value !== 'object' || value === null) throw optionError('webSocketClose', 'an object', value);
+  if (!isObject(value)) throw optionError('webSocketClose', 'an object', value);
+  checkNames('webSocketClose', value, CLOSE_NAMES);
   const { code = 1001, reason = '' }: { readonly code?: unknown; readonly reason?: unknown } = value;
   if (typeof code !== 'number' || !isCloseCode(code)) {
     throw optionError(

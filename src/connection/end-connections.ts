@@ -9,7 +9,7 @@ import type { EndConnectionsOptions } from './end-connections-options.ts';
 import { EndingConnection } from './ending.ts';
 import type { EndingHost } from './ending-host.ts';
 import { type ClosingHeads, sayCloseInHeads, sayCloseInTakenHead } from './http1-head.ts';
-import { holdRequestsBack, type Refusals } from './http1-requests.ts';
+import { holdRequestsBack, type Requests } from './http1-requests.ts';
 import { isHttp1Server } from './http1.ts';
 import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './registry.ts';
 import { Rounds } from './rounds.ts';
@@ -23,7 +23,7 @@ export class ConnectionEnder {
   readonly #options: EndConnectionsOptions;
   readonly #host: EndingHost;
   readonly #heads: ClosingHeads;
-  readonly #refusals: Refusals;
+  readonly #requests: Requests;
   // One for all connections: ten thousand of each would cost as much as the rest.
   readonly #onClose: (this: net.Socket) => void;
   readonly #destroySoon: net.Socket['destroySoon'];
@@ -48,9 +48,10 @@ export class ConnectionEnder {
     this.#webSockets = new WebSocketClients(options.webSockets, options.webSocketClose);
     this.#rounds = new Rounds(this.#endings, () => this.#prepareRound(), options.over);
     this.#host = this.#makeHost();
-    this.#refusals = {
+    this.#requests = {
       isRefusing: (program) => this.#endings.get(transportSocket(program))?.refusesRequests === true,
       countLate: () => this.#accounts.countLate(),
+      noteRequest: (program) => this.#lookSoonAt(this.#endings.get(transportSocket(program))),
     };
     this.#onClose = this.#makeOnClose();
     this.#destroySoon = this.#makeDestroySoon();
@@ -163,10 +164,15 @@ export class ConnectionEnder {
     };
   }
 
+  /** Something has changed on it: the next round is to look. */
+  #lookSoonAt(ending: EndingConnection | undefined): void {
+    if (ending !== undefined) ending.due = 0;
+  }
+
   #holdRequestsBack(server: net.Server): void {
     if (this.#heldBack.has(server) || !isHttp1Server(server)) return;
     this.#heldBack.add(server);
-    holdRequestsBack(server, this.#refusals, this.#options.over);
+    holdRequestsBack(server, this.#requests, this.#options.over);
   }
 
   #watch(server: net.Server): void {
@@ -203,6 +209,8 @@ export class ConnectionEnder {
     const ending = this.#endings.get(transport);
     if (ending === undefined) return;
     this.#delivery.watchFinal(program, transport);
+    // Under TLS it shows only now what is spoken.
+    if (program !== transport) this.#lookSoonAt(ending);
     const server = serverOf(program);
     if (!(server instanceof net.Server) || !isHttp1Server(server)) return;
     this.#holdRequestsBack(server);

@@ -21,7 +21,7 @@ const LOOK_SOON = 10;
 /** One accepted connection on its way to its end. */
 export class EndingConnection implements Watched {
   readonly socket: net.Socket;
-  /** When to look at it again. */
+  /** When to look at it again, on the clock of `performance.now()`. */
   due: number;
   /** Whether nothing that is asked from now on is for the program. */
   refusesRequests = false;
@@ -116,12 +116,10 @@ export class EndingConnection implements Watched {
 
   #lookAtOpen(): number {
     const { protocol } = this;
-    const drain = this.#drain;
-    drain?.ask(this.program, protocol, () => {
-      this.due = 0;
-    });
+    const session = protocol === 'h2' ? this.#sessionFarewell()?.session : undefined;
+    this.#drain?.ask({ socket: this.program, protocol, ...(session && { session }) }, () => (this.due = 0));
     // A session is told at once: what is begun on it from then on is not the program's to end.
-    if (drain?.isUnderWay === true && protocol !== 'h2') return LOOK_AT_LEAST;
+    if (this.#drain?.isUnderWay === true && protocol !== 'h2') return LOOK_AT_LEAST;
     const wait = this.#notBefore - performance.now();
     if (wait > 0) return wait;
     switch (protocol) {
@@ -222,8 +220,12 @@ export class EndingConnection implements Watched {
     // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
     const isToAnswer = program.readableEnded;
     if (this.#isWriting() || isAsked || isToAnswer) return LOOK_AT_LEAST;
-    const awaitsAnswer = this.#farewell === 'said' && this.#host.farewell?.answered !== undefined;
-    return awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
+    const { farewell } = this.#host;
+    const awaitsAnswer = this.#farewell === 'said' && farewell?.answered !== undefined;
+    if (awaitsAnswer) return this.#lingerUnanswered(this.#host.idleWait);
+    const next = this.#lingerWhenQuiet();
+    // The program may have words for it by then.
+    return farewell !== undefined && this.#farewell === 'to say' ? Math.min(next, LOOK_AT_LEAST) : next;
   }
 
   #sayRaw(): void {

@@ -1,12 +1,14 @@
 import http from 'node:http';
 import net from 'node:net';
 
-/** Who knows on which connections nothing that is asked from now on may reach the program. */
-export interface Refusals {
+/** Who hears of requests that come during a close, and knows which of them may not reach the program any more. */
+export interface Requests {
   /** Whether a request that comes on the connection has come too late. */
   isRefusing(program: net.Socket): boolean;
   /** Hears of each that did. */
   countLate(): void;
+  /** Hears of each other. */
+  noteRequest(program: net.Socket): void;
 }
 
 /** What http emits for a request, and with it hands the connection's next response to the program. */
@@ -19,7 +21,7 @@ const OTHERS: ReadonlySet<unknown> = new Set(['upgrade', 'connect', 'clientError
  * aborts: of pipelined requests the response to the last one carries `Connection: close`, and which one that is shows only
  * then. (Node emits 'request' in the middle of a chunk.) Requests that are refused are kept from it.
  */
-export function holdRequestsBack(server: net.Server, refusals: Refusals, signal: AbortSignal): void {
+export function holdRequestsBack(server: net.Server, requests: Requests, signal: AbortSignal): void {
   const had = Object.hasOwn(server, 'emit');
   const { emit } = server;
   const emitLater = function (this: net.Server, ...args: unknown[]): boolean {
@@ -27,8 +29,12 @@ export function holdRequestsBack(server: net.Server, refusals: Refusals, signal:
     if (!REQUESTS.has(args[0]) && !OTHERS.has(args[0])) return pass();
     const socket = args.map(socketOf).find((found) => found !== undefined);
     if (socket === undefined) return pass();
-    if (OTHERS.has(args[0])) return refuse(refusals, socket, args[0]) || pass();
-    process.nextTick(() => refuse(refusals, socket, args[0], args[1]) || pass());
+    if (OTHERS.has(args[0])) return refuse(requests, socket, args[0]) || pass();
+    process.nextTick(() => {
+      if (refuse(requests, socket, args[0], args[1])) return;
+      requests.noteRequest(socket);
+      pass();
+    });
     return true;
   };
   Object.defineProperty(server, 'emit', { value: emitLater, configurable: true, writable: true, enumerable: had });
@@ -41,10 +47,10 @@ export function holdRequestsBack(server: net.Server, refusals: Refusals, signal:
 }
 
 /** Whether a request, or an error in one, has come too late; it is thrown away then. */
-function refuse(refusals: Refusals, socket: net.Socket, event: unknown, request?: unknown): boolean {
-  if (!refusals.isRefusing(socket)) return false;
+function refuse(requests: Requests, socket: net.Socket, event: unknown, request?: unknown): boolean {
+  if (!requests.isRefusing(socket)) return false;
   // The rest of a body that the client gives up is no request.
-  if (event !== 'clientError') refusals.countLate();
+  if (event !== 'clientError') requests.countLate();
   if (request instanceof http.IncomingMessage) request.resume();
   else socket.resume();
   return true;

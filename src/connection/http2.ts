@@ -33,7 +33,7 @@ export function sessionOn(program: net.Socket): ServerHttp2Session | undefined {
  * may send it again. Then the session closes when its streams have finished, and Node says the last stream once more.
  */
 export class SessionFarewell {
-  readonly #session: ServerHttp2Session;
+  readonly session: ServerHttp2Session;
   readonly #isSecure: boolean;
   #step: 'nothing said' | 'noticed' | 'told' = 'nothing said';
   #noticedAt = 0;
@@ -41,28 +41,28 @@ export class SessionFarewell {
   #begin: number | undefined;
 
   constructor(session: ServerHttp2Session, isSecure: boolean) {
-    this.#session = session;
+    this.session = session;
     this.#isSecure = isSecure;
   }
 
   /** Bytes that its streams have not sent: the client's window has no room for them (RFC 9113 5.2). */
   get unsent(): number {
-    const streams = openStreams(this.#session).filter((stream) => stream instanceof Duplex);
+    const streams = openStreams(this.session).filter((stream) => stream instanceof Duplex);
     return streams.reduce((total, { writableLength }) => total + writableLength, 0);
   }
 
   get isOver(): boolean {
-    return this.#session.destroyed;
+    return this.session.destroyed;
   }
 
   /** Whether a stream is open. */
   get isServing(): boolean {
-    return openStreams(this.#session).length > 0;
+    return openStreams(this.session).length > 0;
   }
 
   /** Whether a stream was ever opened. */
   get hasServed(): boolean {
-    return (this.#session.state.lastProcStreamID ?? 0) > 0;
+    return (this.session.state.lastProcStreamID ?? 0) > 0;
   }
 
   /** Says what can be said now; the client has `patience` milliseconds to answer the PING. True once anything is said. */
@@ -93,7 +93,7 @@ export class SessionFarewell {
   #noteBegin(transport: net.Socket): void {
     if (this.#begin !== undefined || this.isServing) return;
     this.#begin = transport.bytesWritten;
-    this.#session.once('stream', () => {
+    this.session.once('stream', () => {
       this.#begin = undefined;
     });
   }
@@ -101,7 +101,7 @@ export class SessionFarewell {
   /** False where too many PINGs are on their way already. */
   #askBack(): boolean {
     try {
-      return this.#session.ping(() => this.#tell());
+      return this.session.ping(() => this.#tell());
     } catch {
       return false;
     }
@@ -110,7 +110,7 @@ export class SessionFarewell {
   #tell(): void {
     if (this.#step === 'told') return;
     this.#step = 'told';
-    const session = this.#session;
+    const session = this.session;
     if (session.destroyed || session.closed) return;
     session.goaway(NO_ERROR);
     // Some versions of Node say it when a session is closed, others do not: once is enough.

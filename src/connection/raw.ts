@@ -4,7 +4,7 @@ import type net from 'node:net';
 export interface Farewell {
   /**
    * The words to say to a client, said once nothing else waits to be written. `undefined`: nothing, or not now; it is asked
-   * again as long as the connection is open.
+   * again every 100 ms until the connection is quiet and ended.
    */
   say(socket: net.Socket): Uint8Array | undefined;
   /**

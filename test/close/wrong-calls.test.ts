@@ -28,6 +28,13 @@ describe('a wrong call throws at once', () => {
     { options: { dedline: 5 }, name: 'options', expected: `made of ${NAMES}`, shown: '`dedline`' },
     { options: 5, name: 'options', expected: 'an object', shown: '`5`' },
     { options: null, name: 'options', expected: 'an object', shown: '`null`' },
+    { options: [], name: 'options', expected: 'an object', shown: 'an array' },
+    {
+      options: { webSocketClose: { cod: 1012 } },
+      name: 'webSocketClose',
+      expected: 'made of code, reason',
+      shown: '`cod`',
+    },
   ];
 
   for (const { options, name, expected, shown } of wrong) {

@@ -38,6 +38,16 @@ describe('examples/echo, closed with no options', { timeout: 180_000 }, () => {
     assert.deepEqual([received, echoed], [64, 63]);
   });
 
+  it('survives a client that resets', async (t) => {
+    const server = new ExampleProcess(t, 'echo');
+    const port = await server.port;
+    const [rude, other] = [new LineClient(port), new LineClient(port)];
+    for (const client of [rude, other]) assert.equal(await client.ask('hello'), 'hello');
+    rude.socket.resetAndDestroy();
+    assert.equal(await other.ask('still there?'), 'still there?');
+    assert.equal((await server.close()).report.outcome, 'complete');
+  });
+
   it('control: killed, it answers no more, and resets who is talking', async (t) => {
     const server = new ExampleProcess(t, 'echo');
     const talker = new LineClient(await server.port);
@@ -73,6 +83,32 @@ describe('examples/smtp', { timeout: 180_000 }, () => {
     assert.deepEqual([outcome, connections.ended, connections.cut], ['complete', CLIENTS, []]);
     assert.deepEqual(connections.farewells, { said: CLIENTS, answered: CLIENTS });
     t.diagnostic(`${inMessage} of ${CLIENTS} in a message, ${String(accepted)} messages`);
+  });
+
+  it('hears out a client that pauses in the middle of a message for longer than a quiet one may', async (t) => {
+    const server = new ExampleProcess(t, 'smtp');
+    const port = await server.port;
+    const [slow, quiet] = [new LineClient(port), new LineClient(port)];
+    for (const client of [slow, quiet]) assert.match((await client.next()) ?? '', /^220/);
+    for (const command of ['MAIL FROM:<a@client.test>', 'RCPT TO:<b@example.test>', 'DATA', 'Subject: slow']) {
+      slow.socket.write(`${command}\r\n`);
+      if (!command.startsWith('Subject')) assert.match((await slow.next()) ?? '', /^(250|354)/);
+    }
+    const closing = server.close();
+    // Told at once, it says nothing, and is ended once it has been quiet for 2 s.
+    assert.match((await quiet.next()) ?? '', /^421/);
+    assert.equal(await quiet.ended, 'the end');
+    slow.socket.write('\r\nsorry\r\n.\r\n');
+    assert.match((await slow.next()) ?? '', /^250/);
+    assert.match((await slow.next()) ?? '', /^421/);
+    slow.socket.write('QUIT\r\n');
+    assert.match((await slow.next()) ?? '', /^221/);
+    assert.equal(await slow.ended, 'the end');
+    const { report, accepted } = await closing;
+    assert.deepEqual(
+      [report.outcome, report.connections.farewells, accepted],
+      ['complete', { said: 2, answered: 1 }, 1],
+    );
   });
 
   it('control: killed, it cuts messages and tells nobody', async (t) => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
+import http2 from 'node:http2';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
@@ -98,7 +99,88 @@ describe('onDrain', { timeout: 30_000 }, () => {
     // It need not have been quiet.
     assert(report.duration < 1_000, `${report.duration} ms`);
   });
+
+  it('is given the HTTP/2 session that the program knows, and may end its endless streams', async (t) => {
+    const server = http2.createServer();
+    const streams: http2.ServerHttp2Stream[] = [];
+    server.on('stream', (stream) => {
+      streams.push(stream);
+      stream.respond();
+      stream.write('for ever');
+    });
+    await startServer(t, server);
+    const client = http2.connect(`http://127.0.0.1:${portOf(server)}`);
+    t.after(() => client.destroy());
+    const request = client.request();
+    await once(request, 'data');
+    const ended = once(request.resume(), 'end');
+    const shown: unknown[] = [];
+    const report = await gracefulClose(server, {
+      onDrain: ({ protocol, session }) => {
+        shown.push(protocol);
+        for (const stream of streams) if (stream.session === session) stream.end();
+      },
+    });
+    await ended;
+    assert.deepEqual([shown, report.outcome], [['h2'], 'complete']);
+  });
+
+  it('is asked soon of a response that is begun during the close on a connection that was quiet', async (t) => {
+    const { server, client } = await startQuiet(t);
+    // Long after the request; the default would be 2 s.
+    const closing = gracefulClose(server, { idleWait: 5_000, onDrain: ({ response }) => response?.end('the end') });
+    const asked = performance.now();
+    client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await once(client, 'end');
+    assert(performance.now() - asked < 2_500, `${performance.now() - asked} ms`);
+    assert.equal((await closing).outcome, 'complete');
+  });
 });
+
+describe('farewell.say', { timeout: 30_000 }, () => {
+  it('is asked again and again while the client is quiet, and its words are said as soon as there are any', async (t) => {
+    const server = await startServer(
+      t,
+      net.createServer((socket) => socket.resume()),
+    );
+    const client = net.connect(portOf(server), '127.0.0.1');
+    await once(server, 'connection');
+    let asked = 0;
+    const closing = gracefulClose(server, {
+      idleWait: 5_000,
+      farewell: {
+        say: () => {
+          asked += 1;
+          return asked < 5 ? undefined : Buffer.from('bye\n');
+        },
+      },
+    });
+    const began = performance.now();
+    assert.equal(String((await once(client, 'data'))[0]), 'bye\n');
+    // Four times a tenth of a second; at its end it would have been 5 s.
+    assert(performance.now() - began < 2_500, `${performance.now() - began} ms`);
+    client.end();
+    assert.deepEqual((await closing).connections.farewells, { said: 1, answered: 1 });
+  });
+});
+
+/** A connection that is kept after one request, to a server whose next response does not end. */
+async function startQuiet(t: TestContext): Promise<{ readonly server: http.Server; readonly client: net.Socket }> {
+  let requests = 0;
+  const server = await startServer(
+    t,
+    http.createServer((_request, response) => {
+      requests += 1;
+      if (requests === 1) response.end('served');
+      else response.write('for ever');
+    }),
+  );
+  const client = net.connect(portOf(server), '127.0.0.1');
+  t.after(() => client.destroy());
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(client, 'data');
+  return { server, client };
+}
 
 interface Started {
   readonly server: http.Server;
