@@ -9,25 +9,41 @@ import type { Proxy } from './proxy.ts';
  * As docs/behind-a-proxy.md recommends it. `retries 3` and `retry-on conn-failure` are the defaults: only a request that
  * was not sent is tried again. `option redispatch 1` tries it at another instance.
  */
-export const haproxy: Proxy = configuredWith('HAProxy', 'option redispatch 1');
+export const haproxy: Proxy = configuredWith('HAProxy', 'option redispatch 1', '500ms');
+
+/** The same, but that it hears late of an instance that is gone: it meets the refusals. */
+export const haproxyWithRareChecks: Proxy = configuredWith('HAProxy with rare checks', 'option redispatch 1', '10s');
 
 /** Asks the instance that has refused it again and again, a second apart, and then answers 503. */
-export const haproxyWithoutRedispatch: Proxy = configuredWith('HAProxy without redispatch', 'no option redispatch');
+export const haproxyWithoutRedispatch: Proxy = configuredWith(
+  'HAProxy without redispatch',
+  'no option redispatch',
+  '10s',
+);
 
-function configuredWith(name: string, redispatch: string): Proxy {
+interface Settings {
+  readonly folder: string;
+  readonly port: number;
+  readonly backends: readonly number[];
+  readonly redispatch: string;
+  /** Between two health checks. */
+  readonly interval: string;
+}
+
+function configuredWith(name: string, redispatch: string, interval: string): Proxy {
   return {
     name,
     program: 'haproxy',
     configure: (folder, port, backends) => {
       const file = join(folder, 'haproxy.cfg');
-      writeFileSync(file, configuration(folder, port, backends, redispatch));
+      writeFileSync(file, configuration({ folder, port, backends, redispatch, interval }));
       return ['-db', '-f', file];
     },
     noticed,
   };
 }
 
-function configuration(folder: string, port: number, backends: readonly number[], redispatch: string): string {
+function configuration({ folder, port, backends, redispatch, interval }: Settings): string {
   const servers = backends.map((backend, index) => `  server instance${index} 127.0.0.1:${backend}`);
   return `
 global
@@ -44,7 +60,7 @@ defaults
 listen service
   bind 127.0.0.1:${port}
   balance roundrobin
-  default-server check inter 500ms fall 1 rise 2 pool-purge-delay 1s
+  default-server check inter ${interval} fall 1 rise 2 pool-purge-delay 1s
 ${servers.join('\n')}
 `;
 }

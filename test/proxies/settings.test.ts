@@ -1,5 +1,5 @@
 import { suite, test } from 'node:test';
-import { haproxy, haproxyWithoutRedispatch } from './haproxy.ts';
+import { haproxy, haproxyWithoutRedispatch, haproxyWithRareChecks } from './haproxy.ts';
 import { PROGRAMS } from './load.ts';
 import { nginx, nginxWithItsMaxFails } from './nginx.ts';
 import { assertErrors, assertNoError } from './outcome.ts';
@@ -10,7 +10,7 @@ import { restartBoth, stopUnderLoad } from './stop-behind.ts';
 
 suite('option redispatch of HAProxy', { skip: missing(haproxy.program, ...PROGRAMS, 'setpriv') }, () => {
   test('leads requests past an instance that is closed gracefully', async (t) => {
-    assertNoError(t, await stopUnderLoad(t, haproxy, 'graceful'));
+    assertNoError(t, await stopUnderLoad(t, haproxyWithRareChecks, 'graceful'));
   });
 
   test('control: without it clients see errors', async (t) => {
