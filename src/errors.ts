@@ -25,8 +25,16 @@ export function serverError(
   got: unknown,
   servers = "a net, tls, http, https or http2 server, an array of them, or `'all'`",
 ): LastCallError {
-  const hint = typeof got === 'function' ? '; of an Express application, pass what `app.listen()` returns' : '';
+  const hint = hintFor(got);
   return new LastCallError('ERR_SERVER', `Expected ${servers}, got ${show(got)}${hint}`);
+}
+
+/** What a framework's application has the server in. */
+function hintFor(got: unknown): string {
+  if (typeof got === 'function') return '; of an Express application, pass what `app.listen()` returns';
+  if (got instanceof Promise) return '; await it first';
+  const hasServer = typeof got === 'object' && got !== null && 'server' in got;
+  return hasServer ? "; pass its `server`, or `'all'`" : '';
 }
 
 function show(value: unknown): string {

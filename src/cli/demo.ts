@@ -10,7 +10,7 @@ interface DemoOptions {
   readonly clients: number;
   readonly stops: number;
   readonly port: number;
-  readonly json: boolean;
+  readonly json?: boolean;
 }
 
 /** Adds `lastcall demo`. */
@@ -25,7 +25,7 @@ export function addDemoCommand(program: Command): void {
     .option('--clients <number>', 'clients at the same time', wholeNumber(1, 2_000), 300)
     .option('--stops <number>', 'stops of each kind', wholeNumber(1, 20), 3)
     .option('--port <number>', 'port on 127.0.0.1; 0: any', wholeNumber(0, 65_535), 0)
-    .option('--json', 'print one JSON document for a program; with npm: npm start --silent -- --json', false)
+    .option('--json', 'print one JSON document for a program; with npm: npm start --silent -- --json')
     .action((options: DemoOptions) => runInterruptible((signal) => demo(options, signal)));
 }
 

@@ -235,7 +235,7 @@ export class EndingConnection implements Watched {
       this.#noteAnswered();
       this.linger();
     });
-    if (this.#raw.say((cause) => this.#host.onCallbackError('farewell', cause))) this.#noteSaid();
+    if (this.#raw.say((name, cause) => this.#host.onCallbackError(name, cause))) this.#noteSaid();
   }
 
   #lingerWhenQuiet(least: number = this.#host.idleWait, halfClose?: () => void): number {

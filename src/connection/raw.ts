@@ -17,6 +17,9 @@ export interface Farewell {
 // What `answered` may look at; more would be the client's to decide.
 const KEPT = 64 * 1024;
 
+/** Hears what the program's functions throw. */
+type OnFarewellError = (name: 'farewell.say' | 'farewell.answered', cause: unknown) => void;
+
 /** The farewell to one raw connection. */
 export class RawFarewell {
   readonly #farewell: Farewell;
@@ -33,7 +36,7 @@ export class RawFarewell {
   }
 
   /** Says the words if they can be said now; true once they are said. */
-  say(onError: (cause: unknown) => void): boolean {
+  say(onError: OnFarewellError): boolean {
     const program = this.#program;
     if (this.#step !== 'to say') return this.#step === 'said';
     // Nobody reads yet: to listen for the answer would take from the program what comes before it does.
@@ -48,26 +51,26 @@ export class RawFarewell {
     return true;
   }
 
-  #ask(onError: (cause: unknown) => void): Uint8Array | undefined {
+  #ask(onError: OnFarewellError): Uint8Array | undefined {
     try {
       const words: unknown = this.#farewell.say(this.#program);
       if (words === undefined || words instanceof Uint8Array) return words;
       throw new TypeError(`Expected \`farewell.say\` to return bytes, or nothing, got ${typeof words}`);
     } catch (cause) {
       this.#step = 'failed';
-      onError(cause);
+      onError('farewell.say', cause);
       return undefined;
     }
   }
 
-  #listen(onError: (cause: unknown) => void): void {
+  #listen(onError: OnFarewellError): void {
     const hear = (chunk: Buffer | string): void => {
       // A string where the program has set an encoding.
       this.#received = Buffer.concat([this.#received, Buffer.from(chunk as string)]).subarray(-KEPT);
       try {
         if (this.#farewell.answered?.(this.#received, this.#program) !== true) return;
       } catch (cause) {
-        onError(cause);
+        onError('farewell.answered', cause);
       }
       this.#program.off('data', hear);
       this.#onAnswer();

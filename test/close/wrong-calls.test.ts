@@ -70,6 +70,12 @@ describe('a wrong call throws at once', () => {
       servers: () => {},
       shown: 'a function; of an Express application, pass what `app.listen()` returns',
     },
+    {
+      name: 'a Fastify application',
+      servers: { server: http.createServer() },
+      shown: "an object; pass its `server`, or `'all'`",
+    },
+    { name: 'a promise', servers: Promise.resolve(), shown: 'an object; await it first' },
   ];
   for (const { name, servers, shown } of noServers) {
     it(`for ${name} as a server`, () => {
