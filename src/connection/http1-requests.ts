@@ -22,13 +22,19 @@ const OTHERS: ReadonlySet<unknown> = new Set(['upgrade', 'connect', 'clientError
 export function holdRequestsBack(server: net.Server, refusals: Refusals, signal: AbortSignal): void {
   const had = Object.hasOwn(server, 'emit');
   const { emit } = server;
+  const waiting = new WaitingRequests();
   const emitLater = function (this: net.Server, ...args: unknown[]): boolean {
     const pass = (): boolean => Reflect.apply(emit, this, args);
-    if (!REQUESTS.has(args[0]) && !OTHERS.has(args[0])) return pass();
+    const isRequest = REQUESTS.has(args[0]);
+    if (!isRequest && !OTHERS.has(args[0])) return pass();
     const socket = args.map(socketOf).find((found) => found !== undefined);
     if (socket === undefined) return pass();
-    if (OTHERS.has(args[0])) return refuse(refusals, socket, args[0]) || pass();
-    process.nextTick(() => refuse(refusals, socket, args[0], args[1]) || pass());
+    // What came before it in the same chunk has its turn first.
+    if (!isRequest) waiting.handOver(socket);
+    // Now, not when it is handed over: what Node itself answers behind it may be the connection's last response.
+    if (refuse(refusals, socket, args[0], args[1])) return true;
+    if (!isRequest) return pass();
+    waiting.add(socket, pass);
     return true;
   };
   Object.defineProperty(server, 'emit', { value: emitLater, configurable: true, writable: true, enumerable: had });
@@ -38,6 +44,23 @@ export function holdRequestsBack(server: net.Server, refusals: Refusals, signal:
     if (had) server.emit = emit;
     else Reflect.deleteProperty(server, 'emit');
   });
+}
+
+/** Requests that wait for the rest of what came with them, in the order in which they came. */
+class WaitingRequests {
+  readonly #of = new WeakMap<net.Socket, (() => boolean)[]>();
+
+  add(socket: net.Socket, request: () => boolean): void {
+    const waiting = this.#of.get(socket) ?? [];
+    this.#of.set(socket, waiting);
+    waiting.push(request);
+    process.nextTick(() => waiting.shift()?.());
+  }
+
+  handOver(socket: net.Socket): void {
+    const waiting = this.#of.get(socket) ?? [];
+    for (let request = waiting.shift(); request !== undefined; request = waiting.shift()) request();
+  }
 }
 
 /** Whether a request, or an error in one, has come too late; it is thrown away then. */
