@@ -15,6 +15,7 @@ import type { Farewell } from './raw.ts';
 import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './registry.ts';
 import { Rounds } from './rounds.ts';
 import { transportSocket, watchHandshakes, watchSecured } from './tls.ts';
+import { ToldBefore } from './told-before.ts';
 import { watchUpgrades } from './upgrades.ts';
 import { WebSocketClients } from './websocket.ts';
 import type { WebSocketClose, WebSocketServerLike } from './websocket-close.ts';
@@ -59,9 +60,7 @@ export class ConnectionEnder {
   readonly #rounds: Rounds;
   readonly #noMoreArrivals = new Map<net.Server, AbortController>();
   readonly #heldBack = new Set<net.Server>();
-  /** Connections whose last response said so before they were taken in. */
-  readonly #toldBefore = new WeakSet<net.Socket>();
-  readonly #endedBefore = new WeakSet<net.Socket>();
+  readonly #toldBefore = new ToldBefore();
   #midRequest = new Map<net.Server, ReadonlySet<unknown>>();
   #onEmpty: (() => void) | undefined;
 
@@ -106,6 +105,7 @@ export class ConnectionEnder {
   /** Takes in what is open, and watches for what comes. */
   begin(): void {
     for (const server of this.#servers) this.#watch(server);
+    this.#toldBefore.giveBack();
     this.#spread();
     this.#rounds.begin();
   }
@@ -176,16 +176,8 @@ export class ConnectionEnder {
     const server = serverOf(program);
     if (server instanceof net.Server) this.#holdRequestsBack(server);
     const ending = this.#endings.get(transportSocket(program));
-    if (ending === undefined) this.#noteToldBefore(program);
+    if (ending === undefined) this.#toldBefore.note(program);
     else ending.sayClose();
-  }
-
-  /** Its response may be over, and http done with the connection, before it is taken in. */
-  #noteToldBefore(program: net.Socket): void {
-    this.#toldBefore.add(program);
-    program.destroySoon = () => {
-      this.#endedBefore.add(program);
-    };
   }
 
   #holdRequestsBack(server: net.Server): void {
@@ -233,8 +225,9 @@ export class ConnectionEnder {
     this.#holdRequestsBack(server);
     // http calls it after a last response; Node's own closes the connection without waiting for the client's end.
     program.destroySoon = this.#destroySoon;
-    if (this.#toldBefore.has(program)) ending.sayClose();
-    if (this.#endedBefore.has(program)) ending.linger();
+    const told = this.#toldBefore.take(program);
+    if (told !== 'not told') ending.sayClose();
+    if (told === 'over') ending.linger();
     const response = responseOn(program);
     if (response instanceof http.ServerResponse) sayCloseInTakenHead(response, this.#heads.onLast);
   }
