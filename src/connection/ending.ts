@@ -6,13 +6,13 @@ import { delayedAcknowledgement, unacknowledged, type Watched } from './delivere
 import { ProgramDrain } from './draining.ts';
 import type { EndingHost } from './ending-host.ts';
 import { EventStream } from './event-stream.ts';
-import { isHttp1Server } from './http1.ts';
 import { halfCloseIdle } from './half-close.ts';
 import { SessionFarewell, sessionOn } from './http2.ts';
 import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
 import { RawFarewell, surviveLateWrites } from './raw.ts';
 import { protocolOf } from './protocol.ts';
 import { programSocket } from './tls.ts';
+import { awaitsChange } from './upgrades.ts';
 
 // How often to look at a connection that is busy, and at one that is expected to change soon, in milliseconds.
 const LOOK_AT_LEAST = 100;
@@ -216,12 +216,11 @@ export class EndingConnection implements Watched {
 
   #lookAtRaw(): number {
     const { program } = this;
+    if (awaitsChange(program)) return LOOK_AT_LEAST;
     this.#sayRaw();
-    // An upgrade, or a tunnel, that is not answered yet.
-    const isAsked = isHttp1Server(this.#server) && program.bytesRead > 0 && program.bytesWritten === 0;
     // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
     const isToAnswer = program.readableEnded;
-    if (this.#isWriting() || isAsked || isToAnswer) return LOOK_AT_LEAST;
+    if (this.#isWriting() || isToAnswer) return LOOK_AT_LEAST;
     const awaitsAnswer = this.#farewell === 'said' && this.#host.farewell?.answered !== undefined;
     return awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
   }

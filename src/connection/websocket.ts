@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { serverOf } from '../node-fields.ts';
 import { isHttp1Server } from './http1.ts';
-import { offersExtensions } from './upgrades.ts';
+import { awaitsChange, offersExtensions } from './upgrades.ts';
 import { closeFrame, type WebSocketClose, type WebSocketLike, type WebSocketServerLike } from './websocket-close.ts';
 
 // What a library compresses has not got to the connection yet, and a Close must not overtake it. `ws` tells how much it has;
@@ -54,7 +54,7 @@ export class WebSocketClients {
     // One of those that do not tell is on it, perhaps, and was told already.
     if (this.#hasUnplaced) return true;
     // Not before the answer to the upgrade.
-    if (program.bytesWritten === 0 || program.writableLength > 0 || !program.writable) return false;
+    if (awaitsChange(program) || program.writableLength > 0 || !program.writable) return false;
     const found = clientFoundOn(program);
     const isBehind = found === undefined ? offersExtensions(program) && !this.#isStill(program) : hasBuffered(found);
     if (isBehind && !this.#isLate(program)) return false;
