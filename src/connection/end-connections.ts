@@ -69,7 +69,9 @@ export class ConnectionEnder {
     this.#servers = servers;
     this.#options = options;
     this.#delivery = new DeliveryWatch((socket) => this.#endings.get(socket), options.over);
-    this.#webSockets = new WebSocketClients(options.webSockets, options.webSocketClose);
+    this.#webSockets = new WebSocketClients(options.webSockets, options.webSocketClose, (cause) =>
+      this.#noteCallbackError('webSockets', cause),
+    );
     this.#rounds = new Rounds(this.#endings, () => this.#prepareRound(), options.over);
     this.#host = this.#makeHost();
     this.#refusals = {
