@@ -1,6 +1,6 @@
 import http from 'node:http';
 import type net from 'node:net';
-import { isTcp, parserOn, responseOn } from '../node-fields.ts';
+import { isTcp, isUnderTls, parserOn, responseOn } from '../node-fields.ts';
 import { type CutConnection, type Protocol, remoteName } from './connection.ts';
 import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
 import { ProgramDrain } from './draining.ts';
@@ -227,7 +227,8 @@ export class EndingConnection implements Watched {
 
   #sayRaw(): void {
     const { farewell } = this.#host;
-    if (farewell === undefined || this.#farewell !== 'to say') return;
+    // In the middle of a TLS handshake, or under TLS of the program's own (STARTTLS), words would break it.
+    if (farewell === undefined || this.#farewell !== 'to say' || isUnderTls(this.program)) return;
     this.#raw ??= new RawFarewell(farewell, this.program, () => {
       this.#noteAnswered();
       this.linger();
