@@ -221,6 +221,8 @@ export class ConnectionEnder {
     const transport = transportSocket(program);
     const ending = this.#endings.get(transport);
     if (ending === undefined) return;
+    // Its handshake had more time than what is spoken after it has.
+    ending.due = 0;
     this.#delivery.watchFinal(program, transport);
     const server = serverOf(program);
     if (!(server instanceof net.Server) || !isHttp1Server(server)) return;

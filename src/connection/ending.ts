@@ -222,7 +222,9 @@ export class EndingConnection implements Watched {
     const isToAnswer = program.readableEnded;
     if (this.#isWriting() || isToAnswer) return LOOK_AT_LEAST;
     const awaitsAnswer = this.#farewell === 'said' && this.#host.farewell?.answered !== undefined;
-    return awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
+    const next = awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
+    const isToSay = this.#host.farewell !== undefined && this.#farewell === 'to say';
+    return isToSay ? Math.min(next, LOOK_AT_LEAST) : next;
   }
 
   #sayRaw(): void {
