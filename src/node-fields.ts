@@ -151,6 +151,11 @@ export function onEndOfReads(socket: net.Socket, callback: () => void): boolean 
   });
 }
 
+/** Has http keep to itself what it would write to a socket: it asks whether that is `writable`, which can be set. */
+export function keepHttpFromWriting(socket: net.Socket): void {
+  Reflect.set(socket, 'writable', false);
+}
+
 /** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */
 export function writeQueueSize(socket: net.Socket): number {
   const size = field(field(socket, '_handle'), 'writeQueueSize');

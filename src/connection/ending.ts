@@ -138,7 +138,9 @@ export class EndingConnection implements Watched {
 
   /** The last HTTP/1.1 response says so: nothing that comes after its request is for the program. */
   sayClose(): void {
-    this.#noteSaid();
+    if (this.#step === 'open') this.#noteSaid();
+    // Node's own answer to a request that came after our end: nobody gets it.
+    else this.#host.countLate();
     this.refusesRequests = true;
   }
 
@@ -219,8 +221,7 @@ export class EndingConnection implements Watched {
     if (awaitsChange(program)) return LOOK_AT_LEAST;
     this.#sayRaw();
     // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
-    const isToAnswer = program.readableEnded;
-    if (this.#isWriting() || isToAnswer) return LOOK_AT_LEAST;
+    if (this.#isWriting() || program.readableEnded) return LOOK_AT_LEAST;
     const awaitsAnswer = this.#farewell === 'said' && this.#host.farewell?.answered !== undefined;
     const next = awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
     const isToSay = this.#host.farewell !== undefined && this.#farewell === 'to say';

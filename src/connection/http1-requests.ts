@@ -14,36 +14,62 @@ const REQUESTS: ReadonlySet<unknown> = new Set(['request', 'checkContinue', 'che
 /** What it emits when a connection stops speaking HTTP/1.1. */
 const OTHERS: ReadonlySet<unknown> = new Set(['upgrade', 'connect', 'clientError']);
 
+/** A server whose requests are held back, and the closes for which they are: one that listens anew may be in two. */
+interface Held {
+  readonly closes: Set<Refusals>;
+  readonly release: () => void;
+}
+
+const heldServers = new WeakMap<net.Server, Held>();
+
 /**
  * Hands requests to the program of an HTTP/1.1 server only when everything that came with them is read, until `signal`
  * aborts: of pipelined requests the response to the last one carries `Connection: close`, and which one that is shows only
  * then. (Node emits 'request' in the middle of a chunk.) Requests that are refused are kept from it.
  */
 export function holdRequestsBack(server: net.Server, refusals: Refusals, signal: AbortSignal): void {
+  const held = heldServers.get(server) ?? hold(server);
+  heldServers.set(server, held);
+  held.closes.add(refusals);
+  signal.addEventListener('abort', () => {
+    held.closes.delete(refusals);
+    if (held.closes.size > 0) return;
+    heldServers.delete(server);
+    held.release();
+  });
+}
+
+function hold(server: net.Server): Held {
   const had = Object.hasOwn(server, 'emit');
   const { emit } = server;
+  const closes = new Set<Refusals>();
   const waiting = new WaitingRequests();
   const emitLater = function (this: net.Server, ...args: unknown[]): boolean {
     const pass = (): boolean => Reflect.apply(emit, this, args);
     const isRequest = REQUESTS.has(args[0]);
-    if (!isRequest && !OTHERS.has(args[0])) return pass();
+    if (closes.size === 0 || (!isRequest && !OTHERS.has(args[0]))) return pass();
     const socket = args.map(socketOf).find((found) => found !== undefined);
     if (socket === undefined) return pass();
     // What came before it in the same chunk has its turn first.
     if (!isRequest) waiting.handOver(socket);
     // Now, not when it is handed over: what Node itself answers behind it may be the connection's last response.
-    if (refuse(refusals, socket, args[0], args[1])) return true;
+    const refusing = [...closes].find((refusals) => refusals.isRefusing(socket));
+    if (refusing !== undefined) {
+      refuse(refusing, socket, args[0], args[1]);
+      return true;
+    }
     if (!isRequest) return pass();
     waiting.add(socket, pass);
     return true;
   };
   Object.defineProperty(server, 'emit', { value: emitLater, configurable: true, writable: true, enumerable: had });
-  signal.addEventListener('abort', () => {
+  const release = (): void => {
     // Where somebody else has wrapped ours meanwhile it stays.
     if (server.emit !== emitLater) return;
     if (had) server.emit = emit;
     else Reflect.deleteProperty(server, 'emit');
-  });
+  };
+  return { closes, release };
 }
 
 /** Requests that wait for the rest of what came with them, in the order in which they came. */
@@ -63,14 +89,12 @@ class WaitingRequests {
   }
 }
 
-/** Whether a request, or an error in one, has come too late; it is thrown away then. */
-function refuse(refusals: Refusals, socket: net.Socket, event: unknown, request?: unknown): boolean {
-  if (!refusals.isRefusing(socket)) return false;
+/** A request, or an error in one, has come too late, and is thrown away. */
+function refuse(refusals: Refusals, socket: net.Socket, event: unknown, request: unknown): void {
   // The rest of a body that the client gives up is no request.
   if (event !== 'clientError') refusals.countLate();
   if (request instanceof http.IncomingMessage) request.resume();
   else socket.resume();
-  return true;
 }
 
 function socketOf(argument: unknown): net.Socket | undefined {
