@@ -77,6 +77,13 @@ export function socketBelow(socket: net.Socket): unknown {
   return field(socket, '_parent');
 }
 
+/** Whether TLS is spoken over a socket by another one, which puts what tells whether it is read on its handle. */
+export function isUnderTls(socket: net.Socket): boolean {
+  const handle = field(socket, '_handle');
+  if (typeof handle !== 'object' || handle === null) return false;
+  return Object.getOwnPropertyDescriptor(handle, 'reading')?.get !== undefined;
+}
+
 /** The parsers of an http or https server that are in the middle of a request: begun, and not read to its end. Empty for others. */
 export function parsersMidRequest(server: net.Server): ReadonlySet<unknown> {
   return new Set(parsersOf(server, 'active'));
@@ -143,6 +150,11 @@ export function onEndOfReads(socket: net.Socket, callback: () => void): boolean 
   return Reflect.set(handle, 'onread', function readOrEnd(this: unknown, ...args: unknown[]): unknown {
     return args[0] === undefined ? callback() : Reflect.apply(onRead, this, args);
   });
+}
+
+/** Has http keep to itself what it would write to a socket: it asks whether that is `writable`, which can be set. */
+export function keepHttpFromWriting(socket: net.Socket): void {
+  Reflect.set(socket, 'writable', false);
 }
 
 /** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */

@@ -14,6 +14,7 @@ import { isHttp1Server } from './http1.ts';
 import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './registry.ts';
 import { Rounds } from './rounds.ts';
 import { transportSocket, watchHandshakes, watchSecured } from './tls.ts';
+import { ToldBefore } from './told-before.ts';
 import { watchUpgrades } from './upgrades.ts';
 import { WebSocketClients } from './websocket.ts';
 
@@ -34,9 +35,7 @@ export class ConnectionEnder {
   readonly #rounds: Rounds;
   readonly #noMoreArrivals = new Map<net.Server, AbortController>();
   readonly #heldBack = new Set<net.Server>();
-  /** Connections whose last response said so before they were taken in. */
-  readonly #toldBefore = new WeakSet<net.Socket>();
-  readonly #endedBefore = new WeakSet<net.Socket>();
+  readonly #toldBefore = new ToldBefore();
   #midRequest = new Map<net.Server, ReadonlySet<unknown>>();
   #onEmpty: (() => void) | undefined;
 
@@ -45,7 +44,9 @@ export class ConnectionEnder {
     this.#servers = servers;
     this.#options = options;
     this.#delivery = new DeliveryWatch((socket) => this.#endings.get(socket), options.over);
-    this.#webSockets = new WebSocketClients(options.webSockets, options.webSocketClose);
+    this.#webSockets = new WebSocketClients(options.webSockets, options.webSocketClose, (cause) =>
+      this.#noteCallbackError('webSockets', cause),
+    );
     this.#rounds = new Rounds(this.#endings, () => this.#prepareRound(), options.over);
     this.#host = this.#makeHost();
     this.#requests = {
@@ -82,6 +83,7 @@ export class ConnectionEnder {
   /** Takes in what is open, and watches for what comes. */
   begin(): void {
     for (const server of this.#servers) this.#watch(server);
+    this.#toldBefore.giveBack();
     this.#spread();
     this.#rounds.begin();
   }
@@ -152,16 +154,8 @@ export class ConnectionEnder {
     const server = serverOf(program);
     if (server instanceof net.Server) this.#holdRequestsBack(server);
     const ending = this.#endings.get(transportSocket(program));
-    if (ending === undefined) this.#noteToldBefore(program);
+    if (ending === undefined) this.#toldBefore.note(program);
     else ending.sayClose();
-  }
-
-  /** Its response may be over, and http done with the connection, before it is taken in. */
-  #noteToldBefore(program: net.Socket): void {
-    this.#toldBefore.add(program);
-    program.destroySoon = () => {
-      this.#endedBefore.add(program);
-    };
   }
 
   /** Something has changed on it: the next round is to look. */
@@ -208,16 +202,17 @@ export class ConnectionEnder {
     const transport = transportSocket(program);
     const ending = this.#endings.get(transport);
     if (ending === undefined) return;
+    // Its handshake had more time than what is spoken after it has.
+    this.#lookSoonAt(ending);
     this.#delivery.watchFinal(program, transport);
-    // Under TLS it shows only now what is spoken.
-    if (program !== transport) this.#lookSoonAt(ending);
     const server = serverOf(program);
     if (!(server instanceof net.Server) || !isHttp1Server(server)) return;
     this.#holdRequestsBack(server);
     // http calls it after a last response; Node's own closes the connection without waiting for the client's end.
     program.destroySoon = this.#destroySoon;
-    if (this.#toldBefore.has(program)) ending.sayClose();
-    if (this.#endedBefore.has(program)) ending.linger();
+    const told = this.#toldBefore.take(program);
+    if (told !== 'not told') ending.sayClose();
+    if (told === 'over') ending.linger();
     const response = responseOn(program);
     if (response instanceof http.ServerResponse) sayCloseInTakenHead(response, this.#heads.onLast);
   }

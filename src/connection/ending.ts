@@ -1,18 +1,18 @@
 import http from 'node:http';
 import type net from 'node:net';
-import { isTcp, parserOn, responseOn } from '../node-fields.ts';
+import { isTcp, isUnderTls, parserOn, responseOn } from '../node-fields.ts';
 import { type CutConnection, type Protocol, remoteName } from './connection.ts';
 import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
 import { ProgramDrain } from './draining.ts';
 import type { EndingHost } from './ending-host.ts';
 import { EventStream } from './event-stream.ts';
-import { isHttp1Server } from './http1.ts';
 import { halfCloseIdle } from './half-close.ts';
 import { SessionFarewell, sessionOn } from './http2.ts';
 import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
 import { RawFarewell, surviveLateWrites } from './raw.ts';
 import { protocolOf } from './protocol.ts';
 import { programSocket } from './tls.ts';
+import { awaitsChange } from './upgrades.ts';
 
 // How often to look at a connection that is busy, and at one that is expected to change soon, in milliseconds.
 const LOOK_AT_LEAST = 100;
@@ -136,7 +136,9 @@ export class EndingConnection implements Watched {
 
   /** The last HTTP/1.1 response says so: nothing that comes after its request is for the program. */
   sayClose(): void {
-    this.#noteSaid();
+    if (this.#step === 'open') this.#noteSaid();
+    // Node's own answer to a request that came after our end: nobody gets it.
+    else this.#host.countLate();
     this.refusesRequests = true;
   }
 
@@ -214,23 +216,20 @@ export class EndingConnection implements Watched {
 
   #lookAtRaw(): number {
     const { program } = this;
+    if (awaitsChange(program)) return LOOK_AT_LEAST;
     this.#sayRaw();
-    // An upgrade, or a tunnel, that is not answered yet.
-    const isAsked = isHttp1Server(this.#server) && program.bytesRead > 0 && program.bytesWritten === 0;
     // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
-    const isToAnswer = program.readableEnded;
-    if (this.#isWriting() || isAsked || isToAnswer) return LOOK_AT_LEAST;
-    const { farewell } = this.#host;
-    const awaitsAnswer = this.#farewell === 'said' && farewell?.answered !== undefined;
-    if (awaitsAnswer) return this.#lingerUnanswered(this.#host.idleWait);
-    const next = this.#lingerWhenQuiet();
-    // The program may have words for it by then.
-    return farewell !== undefined && this.#farewell === 'to say' ? Math.min(next, LOOK_AT_LEAST) : next;
+    if (this.#isWriting() || program.readableEnded) return LOOK_AT_LEAST;
+    const awaitsAnswer = this.#farewell === 'said' && this.#host.farewell?.answered !== undefined;
+    const next = awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
+    const isToSay = this.#host.farewell !== undefined && this.#farewell === 'to say';
+    return isToSay ? Math.min(next, LOOK_AT_LEAST) : next;
   }
 
   #sayRaw(): void {
     const { farewell } = this.#host;
-    if (farewell === undefined || this.#farewell !== 'to say') return;
+    // In the middle of a TLS handshake, or under TLS of the program's own (STARTTLS), words would break it.
+    if (farewell === undefined || this.#farewell !== 'to say' || isUnderTls(this.program)) return;
     this.#raw ??= new RawFarewell(farewell, this.program, () => {
       this.#noteAnswered();
       this.linger();

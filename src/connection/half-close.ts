@@ -2,7 +2,7 @@ import type net from 'node:net';
 import { SHUT_WR } from '../linux/constants.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { shutdown } from '../linux/sockets.ts';
-import { descriptorOf, onEndOfReads } from '../node-fields.ts';
+import { descriptorOf, keepHttpFromWriting, onEndOfReads } from '../node-fields.ts';
 
 /**
  * Half-closes a connection on which nobody but http waits for anything, and destroys it when the peer's end comes, or its
@@ -14,6 +14,8 @@ export function halfCloseIdle(socket: net.Socket): boolean {
   if (fd === undefined || !loadLibc().available || !onEndOfReads(socket, () => socket.destroy())) return false;
   try {
     shutdown(fd, SHUT_WR);
+    // What http answers by itself to a late request (100, 417) would be an error on the program's socket.
+    keepHttpFromWriting(socket);
     return true;
   } catch {
     // ENOTCONN: it is gone, and its end is about to be read.

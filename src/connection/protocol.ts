@@ -11,9 +11,11 @@ export function protocolOf(server: net.Server, socket: net.Socket): Protocol {
   const program = programSocket(socket);
   if (isWebSocket(program)) return 'websocket';
   if (parserOn(program) !== undefined) return 'http/1.1';
+  // Whichever server has accepted it: a session may be another's, to whom it was handed, or nobody's (performServerHandshake).
+  if (sessionOn(program) !== undefined) return 'h2';
   const speaks = serverOf(program);
   const serving = speaks instanceof net.Server ? speaks : server;
-  if (isHttp2Server(serving)) return sessionOn(program) !== undefined || !isReady(serving, socket) ? 'h2' : 'raw';
+  if (isHttp2Server(serving)) return isReady(serving, socket) ? 'raw' : 'h2';
   // Node has taken its parser off: something else is spoken by now.
   return isHttp1Server(serving) && !isReady(serving, socket) ? 'http/1.1' : 'raw';
 }

@@ -67,13 +67,16 @@ export class RawFarewell {
     const hear = (chunk: Buffer | string): void => {
       // A string where the program has set an encoding.
       this.#received = Buffer.concat([this.#received, Buffer.from(chunk as string)]).subarray(-KEPT);
+      let isAnswered = false;
       try {
-        if (this.#farewell.answered?.(this.#received, this.#program) !== true) return;
+        isAnswered = this.#farewell.answered?.(this.#received, this.#program) === true;
+        if (!isAnswered) return;
       } catch (cause) {
         onError('farewell.answered', cause);
       }
       this.#program.off('data', hear);
-      this.#onAnswer();
+      // One that throws knows of no answer: the connection is ended as if none had come.
+      if (isAnswered) this.#onAnswer();
     };
     this.#program.on('data', hear);
   }

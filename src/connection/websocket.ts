@@ -1,7 +1,7 @@
 import net from 'node:net';
 import { serverOf } from '../node-fields.ts';
 import { isHttp1Server } from './http1.ts';
-import { offersExtensions } from './upgrades.ts';
+import { awaitsChange, offersExtensions } from './upgrades.ts';
 import { closeFrame, type WebSocketClose, type WebSocketLike, type WebSocketServerLike } from './websocket-close.ts';
 
 // What a library compresses has not got to the connection yet, and a Close must not overtake it. `ws` tells how much it has;
@@ -15,6 +15,7 @@ const BEHIND_AT_MOST = 2_000;
 export class WebSocketClients {
   readonly #servers: readonly WebSocketServerLike[];
   readonly #close: WebSocketClose;
+  readonly #onError: (cause: unknown) => void;
   readonly #clients = new WeakMap<net.Socket, WebSocketLike>();
   /** Clients that do not tell on which connection they are. */
   readonly #unplaced = new WeakSet<WebSocketLike>();
@@ -24,9 +25,11 @@ export class WebSocketClients {
   readonly #behind = new WeakMap<net.Socket, number>();
   #hasUnplaced = false;
 
-  constructor(servers: readonly WebSocketServerLike[], close: WebSocketClose) {
+  /** What a client's `close` throws goes to `onError`. */
+  constructor(servers: readonly WebSocketServerLike[], close: WebSocketClose, onError: (cause: unknown) => void) {
     this.#servers = servers;
     this.#close = close;
+    this.#onError = onError;
   }
 
   /** Looks for clients that are new since the last time. Call it before asking for many connections. */
@@ -48,17 +51,17 @@ export class WebSocketClients {
   say(program: net.Socket): boolean {
     const client = this.#clients.get(program);
     if (client !== undefined) {
-      client.close(this.#close.code, this.#close.reason);
+      this.#tell(client);
       return true;
     }
     // One of those that do not tell is on it, perhaps, and was told already.
     if (this.#hasUnplaced) return true;
     // Not before the answer to the upgrade.
-    if (program.bytesWritten === 0 || program.writableLength > 0 || !program.writable) return false;
+    if (awaitsChange(program) || program.writableLength > 0 || !program.writable) return false;
     const found = clientFoundOn(program);
     const isBehind = found === undefined ? offersExtensions(program) && !this.#isStill(program) : hasBuffered(found);
     if (isBehind && !this.#isLate(program)) return false;
-    if (found !== undefined && isBehind) found.close(this.#close.code, this.#close.reason);
+    if (found !== undefined && isBehind) this.#tell(found);
     else program.write(closeFrame(this.#close));
     return true;
   }
@@ -90,7 +93,16 @@ export class WebSocketClients {
     if (socket === null) return;
     this.#unplaced.add(client);
     this.#hasUnplaced = true;
-    client.close(this.#close.code, this.#close.reason);
+    this.#tell(client);
+  }
+
+  /** One that throws is ended all the same, as one that does not answer. */
+  #tell(client: WebSocketLike): void {
+    try {
+      client.close(this.#close.code, this.#close.reason);
+    } catch (cause) {
+      this.#onError(cause);
+    }
   }
 }
 
