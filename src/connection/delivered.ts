@@ -56,6 +56,8 @@ export interface Watched {
   readonly socket: net.Socket;
   /** Everything was acknowledged when its end began, and nothing was written since: all that is left is our FIN. */
   readonly isDelivered: boolean;
+  /** Whether our FIN was sent, past Node or by it. */
+  readonly hasEnded: boolean;
   /** How many of the last bytes sent are a protocol's farewell. */
   readonly farewellBytes: number;
   /** Hears how much was lost where the peer has reset the connection. */
@@ -150,7 +152,7 @@ export class DeliveryWatch {
     const program = programSocket(socket);
     const sent = unsent(socket) + askKernel(socket).bytes;
     // FIN counts as one.
-    const end = (this.#closeNotify.get(socket) ?? 0) + (program.writableEnded ? 1 : 0);
+    const end = (this.#closeNotify.get(socket) ?? 0) + (watched.hasEnded || program.writableEnded ? 1 : 0);
     const lost = sent - end - farewellBytes;
     if (lost > 0) watched.noteReset(lost);
   }

@@ -47,7 +47,12 @@ export class ConnectionEnder {
     this.#webSockets = new WebSocketClients(options.webSockets, options.webSocketClose, (cause) =>
       this.#noteCallbackError('webSockets', cause),
     );
-    this.#rounds = new Rounds(this.#endings, () => this.#prepareRound(), options.over);
+    this.#rounds = new Rounds(
+      this.#endings,
+      () => this.#prepareRound(),
+      (cause) => this.#noteCallbackError('a method of a connection', cause),
+      options.over,
+    );
     this.#host = this.#makeHost();
     this.#requests = {
       isRefusing: (program) => this.#endings.get(transportSocket(program))?.refusesRequests === true,

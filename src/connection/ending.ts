@@ -91,6 +91,10 @@ export class EndingConnection implements Watched {
     return words + (hasAnswered ? delayedAcknowledgement(this.socket) : 0);
   }
 
+  get hasEnded(): boolean {
+    return this.#step === 'lingering';
+  }
+
   /** Leaves it in peace for so many milliseconds more. */
   postpone(milliseconds: number): void {
     this.#notBefore = this.#since + milliseconds;
@@ -106,12 +110,8 @@ export class EndingConnection implements Watched {
     }
     const next = this.#lookAtOpen();
     // Nothing is lost on one that was quiet: no report will name it.
-    if (this.#isOpen()) void this.remote;
+    if (!this.hasEnded) void this.remote;
     return next;
-  }
-
-  #isOpen(): boolean {
-    return this.#step === 'open';
   }
 
   #lookAtOpen(): number {

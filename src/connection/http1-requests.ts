@@ -1,5 +1,6 @@
 import http from 'node:http';
 import net from 'node:net';
+import { discardIncoming } from './http1.ts';
 
 /** Who hears of requests that come during a close, and knows which of them may not reach the program any more. */
 export interface Requests {
@@ -10,6 +11,9 @@ export interface Requests {
   /** Hears of each other. */
   noteRequest(program: net.Socket): void;
 }
+
+// Late requests of one connection that are read as such. http keeps each of them: who sends more is not read any further.
+const MOST_LATE = 1_000;
 
 /** What http emits for a request, and with it hands the connection's next response to the program. */
 const REQUESTS: ReadonlySet<unknown> = new Set(['request', 'checkContinue', 'checkExpectation']);
@@ -60,8 +64,8 @@ function hold(server: net.Server): Held {
       refuse(refusing, socket, args[0], args[1]);
       return true;
     }
-    if (!isRequest) return pass();
     for (const requests of closes) requests.noteRequest(socket);
+    if (!isRequest) return pass();
     waiting.add(socket, pass);
     return true;
   };
@@ -92,8 +96,13 @@ class WaitingRequests {
   }
 }
 
+const late = new WeakMap<net.Socket, number>();
+
 /** A request, or an error in one, has come too late, and is thrown away. */
 function refuse(requests: Requests, socket: net.Socket, event: unknown, request: unknown): void {
+  const count = (late.get(socket) ?? 0) + 1;
+  late.set(socket, count);
+  if (count === MOST_LATE) discardIncoming(socket, () => {});
   // The rest of a body that the client gives up is no request.
   if (event !== 'clientError') requests.countLate();
   if (request instanceof http.IncomingMessage) request.resume();

@@ -12,15 +12,27 @@ const LOOK_FOR = 10;
 export class Rounds {
   readonly #endings: ReadonlyMap<net.Socket, EndingConnection>;
   readonly #prepare: () => void;
+  readonly #onError: (cause: unknown) => void;
+  /** Those on which the program's code has thrown: it may do so at every look. */
+  readonly #throwing = new WeakSet<EndingConnection>();
   readonly #over: AbortSignal;
   #timer: NodeJS.Timeout | undefined;
   /** The rest of a round that takes long. */
   #rest: NodeJS.Immediate | undefined;
 
-  /** `prepare` is called at the beginning of each round; `over` ends them. */
-  constructor(endings: ReadonlyMap<net.Socket, EndingConnection>, prepare: () => void, over: AbortSignal) {
+  /**
+   * `prepare` is called at the beginning of each round; `over` ends them. `onError` hears once for a connection what the
+   * program's code on it throws, where it has put its own in the place of Node's methods.
+   */
+  constructor(
+    endings: ReadonlyMap<net.Socket, EndingConnection>,
+    prepare: () => void,
+    onError: (cause: unknown) => void,
+    over: AbortSignal,
+  ) {
     this.#endings = endings;
     this.#prepare = prepare;
+    this.#onError = onError;
     this.#over = over;
     over.addEventListener('abort', () => this.#stop());
   }
@@ -45,7 +57,7 @@ export class Rounds {
     let next = soonest;
     for (let { value: ending } = left.next(); ending !== undefined; { value: ending } = left.next()) {
       const now = performance.now();
-      if (ending.due <= now) ending.due = now + ending.look();
+      if (ending.due <= now) ending.due = now + this.#lookAt(ending);
       next = Math.min(next, ending.due);
       if (now > until) {
         this.#rest = setImmediate(() => this.#goOn(left, next));
@@ -54,6 +66,16 @@ export class Rounds {
     }
     this.#rest = undefined;
     if (next !== Number.POSITIVE_INFINITY) this.lookAgainIn(next - performance.now());
+  }
+
+  #lookAt(ending: EndingConnection): number {
+    try {
+      return ending.look();
+    } catch (cause) {
+      if (!this.#throwing.has(ending)) this.#onError(cause);
+      this.#throwing.add(ending);
+      return LOOK_AT_LEAST;
+    }
   }
 
   #stop(): void {

@@ -45,6 +45,44 @@ describe('a request that crosses the end of a quiet connection', { timeout: 30_0
   }
 });
 
+describe('a quiet connection that was ended', { timeout: 30_000 }, () => {
+  it('is read no further as requests when its client never stops asking, and memory does not grow with them', async (t) => {
+    const server = await startHttp(t);
+    const client = await RawHttpClient.connect(t, portOf(server));
+    client.send(get('/'));
+    await client.heard(/served$/);
+    const closing = gracefulClose(server, QUICK);
+    assert.equal(await client.ended, 'EOF');
+    const [requests, times] = [get('/late').repeat(1_000), 50];
+    for (let time = 0; time < times; time += 1) {
+      if (!client.socket.write(requests)) await once(client.socket, 'drain');
+    }
+    client.socket.end();
+    await once(client.socket, 'close');
+    assert.equal(client.socket.errored, null);
+    const { outcome, connections } = await closing;
+    assert.equal(outcome, 'complete');
+    const { lateRequests } = connections;
+    assert(lateRequests >= 1_000 && lateRequests < 0.5 * times * 1_000, `${lateRequests} were read`);
+  });
+
+  it('is complete though the program writes to it and the client resets it then', async (t) => {
+    const server = await startHttp(t);
+    const accepted = once(server, 'connection');
+    const client = await RawHttpClient.connect(t, portOf(server));
+    const [socket]: net.Socket[] = await accepted;
+    socket!.on('error', () => {});
+    client.send(get('/'));
+    await client.heard(/served$/);
+    const closing = gracefulClose(server, QUICK);
+    assert.equal(await client.ended, 'EOF');
+    socket!.write('nobody asked');
+    client.socket.resetAndDestroy();
+    const { outcome, connections } = await closing;
+    assert.deepEqual([outcome, connections.ended, connections.cut], ['complete', 1, []]);
+  });
+});
+
 describe('two closes of servers that have connections in common', { timeout: 30_000 }, () => {
   it('answer a request behind which Node itself answers, and leave nothing on the server', async (t) => {
     const speaker = await startServer(

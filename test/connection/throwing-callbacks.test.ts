@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import http from 'node:http';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { gracefulClose } from '../../src/index.ts';
 import { portOf, startHttp, startServer } from '../close/calls-servers.ts';
 import { LineClient } from './line-client.ts';
+import { get, RawHttpClient } from './raw-http-client.ts';
 
 const OPTIONS = { idleWait: 300, lingerWait: 200, deadline: 8_000 };
 
@@ -62,7 +64,36 @@ describe('what the program throws', { timeout: 30_000 }, () => {
     assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 0 }]);
     assert.deepEqual(
       errors.map(({ code, message }) => [code, message]),
-      [['ERR_CALLBACK', '`farewell` threw']],
+      [['ERR_CALLBACK', '`farewell.answered` threw']],
+    );
+  });
+
+  it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async (t) => {
+    const server = await startServer(
+      t,
+      http.createServer((request, response) => {
+        if (request.url === '/') {
+          response.end('served');
+          return;
+        }
+        response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+        response.write('data: 1\n\n');
+        Object.assign(response, { end: fail });
+      }),
+    );
+    const [stream, other] = [
+      await RawHttpClient.connect(t, portOf(server)),
+      await RawHttpClient.connect(t, portOf(server)),
+    ];
+    stream.send(get('/stream'));
+    other.send(get('/'));
+    await Promise.all([stream.heard(/data: 1/), other.heard(/served$/)]);
+    other.socket.on('end', () => other.socket.end());
+    const { outcome, connections, errors } = await gracefulClose(server, { ...OPTIONS, deadline: 1_500 });
+    assert.deepEqual([outcome, connections.ended, connections.cut.length], ['forced', 1, 1]);
+    assert.deepEqual(
+      errors.map(({ code, message }) => [code, message]),
+      [['ERR_CALLBACK', '`a method of a connection` threw']],
     );
   });
 });
