@@ -88,7 +88,8 @@ export function patienceWith(
   idleWait: number,
 ): number {
   if (isHandshaking(server, socket)) return Math.max(idleWait, LONG_SILENCE);
-  if (info === undefined) return idleWait;
+  // 0: not to wait, whoever it is.
+  if (info === undefined || idleWait === 0) return idleWait;
   const isSilent = socket.bytesRead === 0;
   const longest = Math.max(idleWait, isSilent ? LONG_SILENCE : LONG_SILENCE_LATER);
   // Whatever was sent again after the handshake had a byte at least.
