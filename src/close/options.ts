@@ -1,4 +1,5 @@
 import { optionError } from '../errors.ts';
+import type { EndingChoices } from '../connection/end-connections-options.ts';
 import type { OnDrain } from '../connection/draining.ts';
 import type { Farewell } from '../connection/raw.ts';
 import {
@@ -51,18 +52,11 @@ export interface CloseOptions {
 }
 
 /** Options as a close uses them: checked and complete. */
-export interface CompleteCloseOptions {
+export interface CompleteCloseOptions extends EndingChoices {
   readonly deadline: number;
   readonly newConnections: 'refuse' | 'hold';
   readonly ownGate: boolean;
   readonly handshakeWait: number;
-  readonly idleWait: number;
-  readonly lingerWait: number;
-  readonly spread: number;
-  readonly farewell: Farewell | undefined;
-  readonly onDrain: OnDrain | undefined;
-  readonly webSockets: readonly WebSocketServerLike[];
-  readonly webSocketClose: WebSocketClose;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: CloseProgress) => void) | undefined;
 }

@@ -5,8 +5,8 @@ import type { OnDrain } from './draining.ts';
 import type { Farewell } from './raw.ts';
 import type { WebSocketClose, WebSocketServerLike } from './websocket-close.ts';
 
-/** How connections are ended. Times are in milliseconds. */
-export interface EndConnectionsOptions {
+/** What a caller chooses of how connections are ended. Times are in milliseconds. */
+export interface EndingChoices {
   readonly idleWait: number;
   readonly lingerWait: number;
   readonly spread: number;
@@ -14,6 +14,10 @@ export interface EndConnectionsOptions {
   readonly onDrain: OnDrain | undefined;
   readonly webSockets: readonly WebSocketServerLike[];
   readonly webSocketClose: WebSocketClose;
+}
+
+/** How the connections of one close are ended. */
+export interface EndConnectionsOptions extends EndingChoices {
   /** Whether connections of this server inherit the filter of a held gate. */
   readonly isFiltered: (server: net.Server) => boolean;
   /** Whether anybody wants the names of those that have ended. */
