@@ -20,7 +20,7 @@ export interface HalfOpen {
 }
 
 // struct inet_diag_req_v2, linux/inet_diag.h: family u8, protocol u8, ext u8, pad u8, states u32, then inet_diag_sockid.
-const INET_REQUEST = { size: 56, states: 4, sourcePort: 8 } as const;
+const INET_REQUEST = { size: 56, states: 4 } as const;
 
 // struct inet_diag_msg: family u8, state u8, timer u8, retrans u8, then inet_diag_sockid: ports be16, addresses be32[4].
 const INET_ANSWER = { size: 72, state: 1, sourcePort: 4, destinationPort: 6, source: 8, destination: 24 } as const;
@@ -33,13 +33,12 @@ const UNIX_ANSWER = { size: 16, inode: 4 } as const;
 
 let lastSequence = 0;
 
-/** The request for all half-open connections (SYN_RECV) of one family to one local port; port 0 stands for all. */
-export function encodeHalfOpenRequest(family: 'IPv4' | 'IPv6', port: number, sequence: number): Buffer {
+/** The request for all half-open connections (SYN_RECV) of one family, whatever their ports. */
+export function encodeHalfOpenRequest(family: 'IPv4' | 'IPv6', sequence: number): Buffer {
   const payload = Buffer.alloc(INET_REQUEST.size);
   payload.writeUInt8(family === 'IPv4' ? AF_INET : AF_INET6, 0);
   payload.writeUInt8(IPPROTO_TCP, 1);
   payload.writeUInt32LE(1 << TCP_SYN_RECV, INET_REQUEST.states);
-  payload.writeUInt16BE(port, INET_REQUEST.sourcePort);
   return encodeMessage(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload);
 }
 
@@ -58,16 +57,12 @@ export function decodeHalfOpen(payload: Buffer): HalfOpen {
   };
 }
 
-/**
- * All half-open connections of a family, or those to one local port, as the kernel has them now; unprivileged. Throws if the
- * kernel has no tcp_diag.
- */
-export function dumpHalfOpen(family: 'IPv4' | 'IPv6', port = 0): readonly HalfOpen[] {
+/** All half-open connections of a family, as the kernel has them now; unprivileged. Throws if the kernel has no tcp_diag. */
+export function dumpHalfOpen(family: 'IPv4' | 'IPv6'): readonly HalfOpen[] {
   const sequence = nextSequence();
   const found: HalfOpen[] = [];
-  askSockDiag(encodeHalfOpenRequest(family, port, sequence), SOCK_DIAG_BY_FAMILY, sequence, (payload) => {
-    const halfOpen = decodeHalfOpen(payload);
-    if (port === 0 || halfOpen.localPort === port) found.push(halfOpen);
+  askSockDiag(encodeHalfOpenRequest(family, sequence), SOCK_DIAG_BY_FAMILY, sequence, (payload) => {
+    found.push(decodeHalfOpen(payload));
   });
   return found;
 }

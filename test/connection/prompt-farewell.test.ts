@@ -111,7 +111,7 @@ function connectTls(t: TestContext, server: net.Server, protocol: string): tls.T
   return client;
 }
 
-/** Every connection is looked at once in this time. */
+/** A close looks at every connection in the turn in which it is called. */
 function roundOfLooks(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 250));
+  return new Promise(setImmediate);
 }

@@ -137,33 +137,6 @@ describe('onDrain', { timeout: 30_000 }, () => {
   });
 });
 
-describe('farewell.say', { timeout: 30_000 }, () => {
-  it('is asked again and again while the client is quiet, and its words are said as soon as there are any', async (t) => {
-    const server = await startServer(
-      t,
-      net.createServer((socket) => socket.resume()),
-    );
-    const client = net.connect(portOf(server), '127.0.0.1');
-    await once(server, 'connection');
-    let asked = 0;
-    const closing = gracefulClose(server, {
-      idleWait: 5_000,
-      farewell: {
-        say: () => {
-          asked += 1;
-          return asked < 5 ? undefined : Buffer.from('bye\n');
-        },
-      },
-    });
-    const began = performance.now();
-    assert.equal(String((await once(client, 'data'))[0]), 'bye\n');
-    // Four times a tenth of a second; at its end it would have been 5 s.
-    assert(performance.now() - began < 2_500, `${performance.now() - began} ms`);
-    client.end();
-    assert.deepEqual((await closing).connections.farewells, { said: 1, answered: 1 });
-  });
-});
-
 /** A connection that is kept after one request, to a server whose next response does not end. */
 async function startQuiet(t: TestContext): Promise<{ readonly server: http.Server; readonly client: net.Socket }> {
   let requests = 0;

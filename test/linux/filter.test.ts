@@ -4,9 +4,8 @@ import net from 'node:net';
 import { test } from 'node:test';
 import { attachSynFilter, detachFilter } from '../../src/linux/filter.ts';
 import { SystemCallError } from '../../src/linux/libc.ts';
-import { dumpHalfOpen } from '../../src/linux/sock-diag.ts';
 import { readAcceptQueue, readConnection } from '../../src/linux/tcp-info.ts';
-import { beginConnect, connectClient, fdOf, startDeferredListener, startListener } from './loopback.ts';
+import { beginConnect, connectClient, fdOf, halfOpenTo, startDeferredListener, startListener } from './loopback.ts';
 import { NEEDS_ROOT, runChild } from './run-child.ts';
 
 const host = '127.0.0.1';
@@ -25,7 +24,7 @@ for (const family of ['127.0.0.1', '::1']) {
     await connectClient(t, { host: family, port: open.port });
     assert.equal(client.connecting, true);
     assert.equal(readAcceptQueue(fd).queued, 0);
-    assert.deepEqual(dumpHalfOpen(family === '::1' ? 'IPv6' : 'IPv4', port), []);
+    assert.deepEqual(halfOpenTo(family === '::1' ? 'IPv6' : 'IPv4', port), []);
 
     const accepted = once(server, 'connection');
     detachFilter(fd);
@@ -43,7 +42,7 @@ test('without the filter a client is let in by its first SYN', async (t) => {
 test('a client that was half-open when the filter came is let in while it is on', { skip }, async (t) => {
   const { server, fd, port } = await startDeferredListener(t);
   const client = await connectClient(t, { host, port });
-  assert.equal(dumpHalfOpen('IPv4', port).length, 1);
+  assert.equal(halfOpenTo('IPv4', port).length, 1);
   attachSynFilter(fd);
   const accepted = once(server, 'connection');
   client.write('hello');

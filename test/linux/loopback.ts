@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from '../../src/linux/constants.ts';
+import { dumpHalfOpen, type HalfOpen } from '../../src/linux/sock-diag.ts';
 import { setIntOption } from '../../src/linux/sockets.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
 
@@ -92,4 +93,9 @@ export function socketPath(t: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'lastcall-'));
   t.after(() => rmSync(directory, { recursive: true }));
   return join(directory, 'socket');
+}
+
+/** The half-open connections to one port: others run tests on this host, too. */
+export function halfOpenTo(family: 'IPv4' | 'IPv6', port: number): readonly HalfOpen[] {
+  return dumpHalfOpen(family).filter(({ localPort }) => localPort === port);
 }

@@ -8,20 +8,26 @@ import { decodeDatagram, NetlinkError } from '../../src/linux/netlink.ts';
 import {
   decodeHalfOpen,
   decodeUnixQueue,
-  dumpHalfOpen,
   encodeHalfOpenRequest,
   encodeUnixQueueRequest,
   readUnixQueue,
 } from '../../src/linux/sock-diag.ts';
 import { CAPTURED_SEQUENCE, HALF_OPEN_IPV4, HALF_OPEN_IPV6, UNIX_QUEUE, UNIX_QUEUE_INODE } from './captured-dump.ts';
-import { connectClient, connectWhileBlocked, socketPath, startDeferredListener, startListener } from './loopback.ts';
+import {
+  connectClient,
+  connectWhileBlocked,
+  halfOpenTo,
+  socketPath,
+  startDeferredListener,
+  startListener,
+} from './loopback.ts';
 
 for (const [family, number] of [
   ['IPv4', 2],
   ['IPv6', 10],
 ] as const) {
   test(`the request for half-open ${family} connections is an inet_diag_req_v2`, () => {
-    const request = encodeHalfOpenRequest(family, 0x1f90, 0x01020304);
+    const request = encodeHalfOpenRequest(family, 0x01020304);
     assert.equal(request.length, 72);
     assert.equal(request.readUInt32LE(0), 72);
     assert.equal(request.readUInt16LE(4), 20, 'SOCK_DIAG_BY_FAMILY');
@@ -31,8 +37,10 @@ for (const [family, number] of [
     assert.equal(request.readUInt8(17), 6, 'sdiag_protocol');
     assert.equal(request.readUInt8(18), 0, 'idiag_ext');
     assert.equal(request.readUInt32LE(20), 1 << 3, 'idiag_states: TCP_SYN_RECV');
-    assert.equal(request.readUInt16BE(24), 0x1f90, 'idiag_sport');
-    assert(request.subarray(26).every((byte) => byte === 0));
+    assert(
+      request.subarray(24).every((byte) => byte === 0),
+      'any address and port',
+    );
   });
 }
 
@@ -110,7 +118,7 @@ for (const [family, host] of [
   test(`the silent ${family} clients of a deferred listener are half-open, each with its address`, async (t) => {
     const { port } = await startDeferredListener(t, { host });
     const other = await startDeferredListener(t, { host });
-    assert.deepEqual(dumpHalfOpen(family, port), []);
+    assert.deepEqual(halfOpenTo(family, port), []);
     const clients = [];
     for (let count = 0; count < 5; count++) clients.push(await connectClient(t, { host, port }));
     await connectClient(t, { host, port: other.port });
@@ -120,27 +128,27 @@ for (const [family, host] of [
       remoteAddress: host,
       remotePort: localPort ?? 0,
     }));
-    assert.deepEqual(sorted(dumpHalfOpen(family, port)), sorted(expected));
-    assert.equal(dumpHalfOpen(family, other.port).length, 1);
-    assert.deepEqual(dumpHalfOpen(family === 'IPv4' ? 'IPv6' : 'IPv4', port), []);
+    assert.deepEqual(sorted(halfOpenTo(family, port)), sorted(expected));
+    assert.equal(halfOpenTo(family, other.port).length, 1);
+    assert.deepEqual(halfOpenTo(family === 'IPv4' ? 'IPv6' : 'IPv4', port), []);
   });
 }
 
 test('a client of a deferred listener is half-open no more once it has spoken', async (t) => {
   const { server, port } = await startDeferredListener(t);
   const client = await connectClient(t, { host: '127.0.0.1', port });
-  assert.equal(dumpHalfOpen('IPv4', port).length, 1);
+  assert.equal(halfOpenTo('IPv4', port).length, 1);
   client.write('hello');
   await once(server, 'connection');
-  assert.deepEqual(dumpHalfOpen('IPv4', port), []);
+  assert.deepEqual(halfOpenTo('IPv4', port), []);
 });
 
 test('an IPv4 client of a dual-stack listener is in the IPv6 dump, by its mapped address', async (t) => {
   const { port } = await startDeferredListener(t, { host: '::' });
   await connectClient(t, { host: '127.0.0.1', port });
-  assert.deepEqual(dumpHalfOpen('IPv4', port), []);
+  assert.deepEqual(halfOpenTo('IPv4', port), []);
   assert.deepEqual(
-    dumpHalfOpen('IPv6', port).map(({ localAddress, remoteAddress }) => [localAddress, remoteAddress]),
+    halfOpenTo('IPv6', port).map(({ localAddress, remoteAddress }) => [localAddress, remoteAddress]),
     [['::ffff:127.0.0.1', '::ffff:127.0.0.1']],
   );
 });
@@ -149,7 +157,7 @@ test('a dump of several parts is read to its end', async (t) => {
   // A row is 96 bytes and a part at most 32 KiB.
   const { port } = await startDeferredListener(t, { backlog: 500 });
   await Promise.all(Array.from({ length: 400 }, () => connectClient(t, { host: '127.0.0.1', port })));
-  assert.equal(dumpHalfOpen('IPv4', port).length, 400);
+  assert.equal(halfOpenTo('IPv4', port).length, 400);
 });
 
 test('the connections that a Unix listener has not accepted are counted', async (t) => {
