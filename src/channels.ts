@@ -5,6 +5,9 @@ import type { CutConnection } from './connection/connection.ts';
 /** Who hears of a close, by what it hears of. */
 export type Channels = Readonly<Record<'gate' | 'listener' | 'connection' | 'closed', Channel>>;
 
+/** Where a `lastCall` is. */
+export type LastCallState = 'serving' | 'lame duck' | 'closing' | 'closed';
+
 /**
  * All diagnostics channels of lastcall. The library never logs: a logger is a subscriber.
  *
@@ -24,6 +27,16 @@ export const channels: Channels = {
   /** A close is over: `CloseReport`. */
   closed: channel('lastcall:closed'),
 };
+
+/** A `lastCall` has come into another state: `StateMessage`. */
+export const stateChannel: Channel = channel('lastcall:state');
+
+/** What `lastcall:state` carries. */
+export interface StateMessage {
+  readonly state: LastCallState;
+  /** Why it stops: the signal's name, `uncaught error`, or what `close` was given. Absent while it serves. */
+  readonly reason?: string;
+}
 
 /** What `lastcall:gate` carries, right after the gate shut: half-open connections are counted afterwards. */
 export type GateMessage = Pick<ListenerReport, 'address' | 'gate' | 'reason' | 'queued' | 'cookies'>;

@@ -19,7 +19,7 @@ export { lingeringClose } from './connection/lingering-close.ts';
 export { LastCallError, type LastCallErrorCode } from './errors.ts';
 
 // Diagnostics channels
-export type { ClosedMessage, ConnectionMessage, GateMessage } from './channels.ts';
+export type { ClosedMessage, ConnectionMessage, GateMessage, LastCallState, StateMessage } from './channels.ts';
 
 watchListeners((server) => {
   watchHandshakes(server);
