@@ -73,5 +73,8 @@ export const WNOHANG = 0x1;
 export const WEXITED = 0x4;
 export const WNOWAIT = 0x01000000;
 
+// linux/fcntl.h
+export const F_DUPFD_CLOEXEC = 1030;
+
 // asm-generic/errno-base.h
 export const ECHILD = 10;

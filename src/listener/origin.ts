@@ -15,7 +15,7 @@ export interface Origin {
 const mayBeWorker = process.channel !== undefined;
 
 /** node:cluster brings much along, and is not loaded for a program that is no worker. */
-function isClusterWorker(): boolean {
+export function isClusterWorker(): boolean {
   return mayBeWorker && Reflect.get(process.getBuiltinModule('node:cluster'), 'isWorker') === true;
 }
 
