@@ -15,6 +15,9 @@ export type { WebSocketClose, WebSocketLike, WebSocketServerLike } from './conne
 export type { Gate } from './listener/gate.ts';
 export { lingeringClose } from './connection/lingering-close.ts';
 
+// The process around
+export { inheritedListener } from './lifecycle/inherited-listener.ts';
+
 // Errors
 export { LastCallError, type LastCallErrorCode } from './errors.ts';
 
