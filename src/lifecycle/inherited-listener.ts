@@ -1,7 +1,7 @@
 import { fstatSync } from 'node:fs';
 import { optionError } from '../errors.ts';
-import { F_SETFD, FD_CLOEXEC, SO_TYPE, SOCK_STREAM, SOL_SOCKET } from '../linux/constants.ts';
-import { bindFunction, check, loadLibc } from '../linux/libc.ts';
+import { SO_TYPE, SOCK_STREAM, SOL_SOCKET } from '../linux/constants.ts';
+import { loadLibc } from '../linux/libc.ts';
 import { getIntOption, isListening } from '../linux/sockets.ts';
 import { takePassed } from '../listener/passed.ts';
 
@@ -17,8 +17,8 @@ let left: PassedListener[] | undefined;
  *
  * Each socket is given once, in the order in which they were passed: with a name the first of that name (`FileDescriptorName=`
  * of the `.socket` unit; `unknown` where none was passed along), without one the first of all. The first call takes
- * LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID and LISTEN_PIDFDID out of the environment, and sees to it that no child of this
- * process inherits the sockets.
+ * LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID and LISTEN_PIDFDID out of the environment, so that no child of this process takes
+ * them for its own. (The sockets themselves are not inherited: Node sees to that when it starts.)
  *
  * LISTEN_PID must be this process. A shell or npm between systemd and Node makes it another's; that is told by a warning.
  *
@@ -72,18 +72,10 @@ function whyNotUsable(fd: number): string | undefined {
     if (!loadLibc().available) return undefined;
     // A socket of systemd's Accept=yes is one client's connection.
     const isStream = getIntOption(fd, SOL_SOCKET, SO_TYPE) === SOCK_STREAM;
-    if (!isStream || !isListening(fd)) return 'it is no listening stream socket';
-    closeOnExec(fd);
-    return undefined;
+    return isStream && isListening(fd) ? undefined : 'it is no listening stream socket';
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }
-}
-
-function closeOnExec(fd: number): void {
-  // Declared without the ellipsis, as ioctl is. Bound only here: few programs inherit anything.
-  const fcntl = bindFunction('int fcntl(int fd, int command, intptr_t argument)');
-  check('fcntl', fcntl(fd, F_SETFD, FD_CLOEXEC));
 }
 
 function warn(message: string): void {

@@ -75,10 +75,6 @@ export const WNOHANG = 0x1;
 export const WEXITED = 0x4;
 export const WNOWAIT = 0x01000000;
 
-// asm-generic/fcntl.h
-export const F_SETFD = 2;
-export const FD_CLOEXEC = 1;
-
 // asm-generic/errno-base.h, asm-generic/errno.h
 export const ECHILD = 10;
 export const EAGAIN = 11;
