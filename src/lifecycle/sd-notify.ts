@@ -97,10 +97,12 @@ class RunningNotifier implements Notifier {
 
   #say(assignments: Assignments): void {
     if (this.#isClosed) return;
+    clearTimeout(this.#again);
     // READY=1 must arrive, however full the receiver is: it goes with the next message. Of the rest the newest counts.
     const message = { ...this.#unsent, ...assignments };
-    this.#unsent = this.#sends(message) ? {} : message;
-    if (Object.keys(this.#unsent).length > 0) this.#tryAgain();
+    const isSent = this.#sends(message);
+    this.#unsent = isSent ? {} : message;
+    if (!isSent) this.#again = setTimeout(() => this.#say({}), TRY_AGAIN_AFTER).unref();
   }
 
   /** False where the receiver has no room. */
@@ -113,13 +115,6 @@ class RunningNotifier implements Notifier {
       this.#hasFailed = true;
       return true;
     }
-  }
-
-  #tryAgain(): void {
-    this.#again ??= setTimeout(() => {
-      this.#again = undefined;
-      this.#say({});
-    }, TRY_AGAIN_AFTER).unref();
   }
 }
 

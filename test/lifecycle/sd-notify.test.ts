@@ -17,10 +17,21 @@ function openTo(t: TestContext, socket: NotifySocket, more: NodeJS.ProcessEnv = 
   return notifier;
 }
 
-/** The warnings of what is done, which come a moment later. */
+/** Sends until there is no room; returns how much that was. */
+function fill(t: TestContext, socket: NotifySocket): number {
+  const stranger = openDatagramSender(socket.address);
+  t.after(() => stranger.close());
+  let sent = 0;
+  while (stranger.send('full')) sent += 1;
+  return sent;
+}
+
+/** Our warnings of what is done, which come a moment later. */
 async function warningsOf(action: () => unknown): Promise<readonly string[]> {
   const warnings: string[] = [];
-  const listen = (warning: Error): void => void warnings.push(`${warning.name}: ${warning.message}`);
+  const listen = ({ name, message }: Error): void => {
+    if (name === 'LastCallWarning') warnings.push(message);
+  };
   process.on('warning', listen);
   action();
   await new Promise((resolve) => setImmediate(resolve));
@@ -83,10 +94,7 @@ describe('a status', () => {
 describe('a manager that does not read', () => {
   it('holds nobody up, and hears that the service is ready once it does', async (t) => {
     const socket = new NotifySocket(t, 'path');
-    const stranger = openDatagramSender(socket.address);
-    t.after(() => stranger.close());
-    let sent = 0;
-    while (stranger.send('full')) sent += 1;
+    const sent = fill(t, socket);
     const warnings = await warningsOf(() => {
       const notifier = openTo(t, socket);
       notifier.ready('one');
@@ -96,6 +104,32 @@ describe('a manager that does not read', () => {
     assert.deepEqual(warnings, []);
     assert.deepEqual(socket.takeAll(), Array(sent).fill('full'));
     assert.equal(await socket.next(), 'READY=1\nSTATUS=three\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=5000000');
+  });
+
+  it('hears with the next message what it had no room for, and then no second time', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const socket = new NotifySocket(t, 'path');
+    const notifier = openTo(t, socket);
+    fill(t, socket);
+    notifier.ready('one');
+    socket.takeAll();
+    notifier.ready('two');
+    assert.deepEqual(socket.takeAll(), ['READY=1\nSTATUS=two']);
+    t.mock.timers.tick(60_000);
+    assert.deepEqual(socket.takeAll(), []);
+  });
+
+  it('is not told anything once the notifier is closed', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const socket = new NotifySocket(t, 'path');
+    const [closed, open] = [openTo(t, socket), openTo(t, socket)];
+    const sent = fill(t, socket);
+    closed.ready('closed');
+    open.ready('open');
+    closed.close();
+    assert.deepEqual(socket.takeAll(), Array(sent).fill('full'));
+    t.mock.timers.tick(60_000);
+    assert.deepEqual(socket.takeAll(), ['READY=1\nSTATUS=open']);
   });
 });
 
@@ -109,7 +143,7 @@ describe('a manager that has gone', () => {
       notifier.progress('two', 0);
       notifier.progress('three', 0);
     });
-    assert.deepEqual(warnings, ['LastCallWarning: The service manager cannot be told anything: sendto: ECONNREFUSED']);
+    assert.deepEqual(warnings, ['The service manager cannot be told anything: sendto: ECONNREFUSED']);
   });
 });
 
@@ -170,7 +204,7 @@ describe('the environment', () => {
       const socket = new NotifySocket(t, 'abstract');
       const warnings = await warningsOf(() => openTo(t, socket, { WATCHDOG_USEC: value }).ready('serving'));
       assert.equal(warnings.length, 1);
-      assert.match(warnings[0]!, /^LastCallWarning: WATCHDOG_USEC is ".*", expected microseconds from 2000 on/);
+      assert.match(warnings[0]!, /^WATCHDOG_USEC is ".*", expected microseconds from 2000 on/);
       assert.deepEqual(socket.takeAll(), ['READY=1\nSTATUS=serving']);
     });
   }
