@@ -5,19 +5,16 @@ import http from 'node:http';
 import net from 'node:net';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
-import { readTcpTable } from '../../src/linux/proc-net.ts';
 import { runStorm, type Storm } from '../../src/storm/storm.ts';
 import { type Program, startProgram } from '../fixtures/share-program.ts';
 import { freePort, missing } from '../proxies/proxy.ts';
 import { Activator } from './activator.ts';
+import { listensAt } from './listens-at.ts';
 
 const CLIENTS = 40;
 const RESTARTS = 4;
 /** So many more come while a service that is to stop is held up, so that they wait in the kernel. */
 const WAITING = 20;
-// net/tcp_states.h
-const LISTEN = 10;
 
 /** What one new client is answered. */
 async function ask(where: { port: number } | { socketPath: string }, path = '/'): Promise<string> {
@@ -188,9 +185,4 @@ async function connect(t: TestContext, port: number): Promise<net.Socket> {
 async function getOn(socket: net.Socket): Promise<string> {
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n');
   return (await text(socket)).split('\r\n\r\n', 2)[1] ?? '';
-}
-
-/** Waits until somebody listens at the port. */
-async function listensAt(port: number): Promise<void> {
-  while (!readTcpTable('IPv4').some((row) => row.localPort === port && row.state === LISTEN)) await setTimeout(2);
 }
