@@ -22,7 +22,7 @@ let left: PassedListener[] | undefined;
  *
  * LISTEN_PID must be this process. A shell or npm between systemd and Node makes it another's; that is told by a warning.
  *
- * @throws {@link LastCallError} `ERR_OPTION` for what cannot be a name.
+ * @throws `LastCallError` with code `ERR_OPTION` for what cannot be a name.
  *
  * @example
  * ```ts
