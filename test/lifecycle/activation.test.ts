@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { runStorm, type Storm } from '../../src/storm/storm.ts';
@@ -122,7 +125,8 @@ describe('a service that owns its port (control)', () => {
 describe('systemd-socket-activate', { skip: missing('systemd-socket-activate') }, () => {
   it('becomes the service, which gets its sockets by their names, serves, and closes', async (t) => {
     const port = await freePort();
-    const path = `/tmp/lastcall-${randomUUID()}`;
+    const path = join(tmpdir(), `lastcall-${randomUUID()}`);
+    t.after(() => rmSync(path, { force: true }));
     const program = startProgram(t, 'activated-service.js', {
       below: ['systemd-socket-activate', '-l', `127.0.0.1:${port}`, '-l', path, '--fdname=web:admin'],
       args: ['graceful', 'admin', 'web'],

@@ -6,8 +6,9 @@ import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { inheritedListener } from '../../src/index.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
+import { copyWithoutKoffi } from '../copy-without-koffi.ts';
 import { socketsInChild } from '../fixtures/sockets-in-child.ts';
-import { type ProgramOptions, startProgram } from '../fixtures/share-program.ts';
+import { Program, type ProgramOptions, startProgram, type Told } from '../fixtures/share-program.ts';
 
 /** What the fixture tells. */
 interface Asked {
@@ -34,7 +35,10 @@ function onLoopback(t: TestContext): Promise<number> {
 /** Runs the fixture, which asks for these names. */
 async function ask(t: TestContext, names: readonly string[], options: ProgramOptions): Promise<Asked> {
   const program = startProgram(t, 'inherited-listeners.js', { listenPid: true, ...options, args: names });
-  const { facts } = await program.next('asked');
+  return asAsked(await program.next('asked'));
+}
+
+function asAsked({ facts }: Told): Asked {
   return facts as unknown as Asked;
 }
 
@@ -111,6 +115,22 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     ]);
     assert.equal(warnings.length, 3);
     assert.match(warnings[2]!, /^LastCallWarning: Descriptor 6 in LISTEN_FDS, `unknown`, is not used: /);
+  });
+
+  it('are given also without system calls, where no more is known than that they are sockets', async (t) => {
+    const descriptors = [await onLoopback(t)];
+    const program = new Program(
+      t,
+      copyWithoutKoffi(t, 'inherited-listeners.js', 'share-orders.js', 'sockets-in-child.js'),
+      {
+        env: { NODE_PATH: '', LISTEN_FDS: '1' },
+        listenPid: true,
+        descriptors,
+        args: ['-'],
+      },
+    );
+    const { given, childHas, warnings } = asAsked(await program.next('asked'));
+    assert.deepEqual({ given, childHas, warnings }, { given: [3], childHas: [], warnings: [] });
   });
 
   for (const LISTEN_FDS of ['', '0', '-1', '1.0', ' 1', '1025', '99999', '100000', '0x1', '18446744073709551616']) {

@@ -4,7 +4,8 @@ import { describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { type Notifier, openNotifier } from '../../src/lifecycle/sd-notify.ts';
 import { openDatagramSender } from '../../src/linux/unix-datagram.ts';
-import { type Program, startProgram } from '../fixtures/share-program.ts';
+import { copyWithoutKoffi } from '../copy-without-koffi.ts';
+import { Program, startProgram } from '../fixtures/share-program.ts';
 import { missing } from '../proxies/proxy.ts';
 import { NotifySocket } from './notify-socket.ts';
 
@@ -197,6 +198,19 @@ describe('the environment', () => {
         [],
       );
     }
+  });
+
+  it('names a manager that cannot be told anything without system calls, which is warned of', async (t) => {
+    const socket = new NotifySocket(t, 'path');
+    const service = new Program(t, copyWithoutKoffi(t, 'notify-service.js', 'share-orders.js'), {
+      env: { NODE_PATH: '', NOTIFY_SOCKET: socket.address },
+      args: ['leave'],
+    });
+    assert.deepEqual((await service.next('opened')).facts, { left: [] });
+    const { code, stderr } = await service.ended;
+    assert.equal(code, 0);
+    assert.match(stderr, /LastCallWarning: NOTIFY_SOCKET is ".*", which cannot be told anything: koffi did not load/);
+    assert.deepEqual(socket.takeAll(), []);
   });
 
   for (const value of ['', '0', '1999', '-1', '1e6', '0x10000', ' 2000000', '2000000s', '18446744073709551615']) {
