@@ -58,9 +58,15 @@ function isWanted(address: SocketAddress, wanted: ClusterAddress): boolean {
 
 function addressOf(server: net.Server): SocketAddress | undefined {
   const address = server.address();
-  if (address === null) return undefined;
+  if (address === null) return passedAddressOf(server);
   if (typeof address === 'string') return { family: 'Unix', path: address };
   return { family: address.family === 'IPv6' ? 'IPv6' : 'IPv4', address: address.address, port: address.port };
+}
+
+/** Node knows no address of a Unix listener that came as a descriptor; the kernel does. */
+function passedAddressOf(server: net.Server): SocketAddress | undefined {
+  const fd = descriptorOf(server);
+  return fd !== undefined && loadLibc().available && isListening(fd) ? localAddress(fd) : undefined;
 }
 
 function nameOf(address: SocketAddress | undefined): string {
