@@ -1,7 +1,4 @@
-import { watchHandshakes } from './connection/tls.ts';
-import { watchUpgrades } from './connection/upgrades.ts';
-import { rehearseClose } from './close/rehearse.ts';
-import { watchListeners } from './listener/watch.ts';
+import { watchServers } from './watch-servers.ts';
 
 // Closing
 export { gracefulClose } from './close/graceful-close.ts';
@@ -26,8 +23,4 @@ export { LastCallError, type LastCallErrorCode } from './errors.ts';
 // Diagnostics channels
 export type { ClosedMessage, ConnectionMessage, GateMessage, LastCallState, StateMessage } from './channels.ts';
 
-watchListeners((server) => {
-  watchHandshakes(server);
-  watchUpgrades(server);
-  rehearseClose(server);
-});
+watchServers();
