@@ -10,6 +10,7 @@ const TELL_EVERY = 1_000;
 /** Tells systemd where the service is, if that is who runs it. */
 export class Supervisor {
   readonly #notifier: Notifier | undefined;
+  #isReady = false;
   #timer: NodeJS.Timeout | undefined;
   #progress: CloseProgress | undefined;
 
@@ -19,7 +20,8 @@ export class Supervisor {
   }
 
   noteReady(): void {
-    this.#notifier?.ready('ready');
+    if (!this.#isReady) this.#notifier?.ready('ready');
+    this.#isReady = true;
   }
 
   /** From now on the progress is told, until the end. */

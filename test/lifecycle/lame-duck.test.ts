@@ -41,7 +41,7 @@ async function lasts({ service }: Service, every: number, visit: () => unknown):
     }
   })();
   const closing = service.close();
-  while (service.state === 'lame duck') await sleep(10);
+  while (service.state === 'lame duck') await sleep(5);
   over.abort();
   await Promise.all([visits, closing]);
   return performance.now() - began;
@@ -60,7 +60,7 @@ suite('a lame duck', { concurrency: 4 }, () => {
     const took = await lasts(service, 100, () => answers.push(ask('/ready', service.port)));
     assert.ok(took >= LONG.quietFor && took < MIDDLE, `${took} ms`);
     const statuses = (await Promise.all(answers)).map(({ status }) => status);
-    assert.ok(statuses.filter((status) => status === 503).length >= 3, `${statuses}`);
+    assert.ok(statuses.filter((status) => status === 503).length >= 3, statuses.join());
   });
 
   test('control: lasts until its time is up while clients come as often', async (t) => {
@@ -125,13 +125,14 @@ suite('a lame duck', { concurrency: 4 }, () => {
     assert.equal(await get(), 'keep-alive');
     const target = { host: '127.0.0.1', port: service.port };
     const storm = runStorm({ target, clients: 50, keepAlive: true, thinkTime: [0, 20] });
-    await storm.served(500);
+    const servedBefore = 500;
+    await storm.served(servedBefore);
     const closing = service.service.close();
     assert.equal(await get(), 'close');
     assert.equal(await get(), 'close');
     const { counts } = await storm.finished;
     assert.equal(countLost(counts), 0, JSON.stringify(counts));
-    assert.ok(counts.served > 1_000, 'the storm went on through the lame duck');
+    assert.ok(counts.served > servedBefore + 50, `${counts.served - servedBefore} were served in the lame duck`);
     assert.equal((await closing).outcome, 'complete');
   });
 });

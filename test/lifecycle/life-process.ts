@@ -33,10 +33,13 @@ export class LifeProcess {
   readonly #child: ChildProcess;
   #toldAt = 0;
 
-  constructor(t: TestContext, config: LifeConfig = {}) {
+  constructor(t: TestContext, config: LifeConfig = {}, more: NodeJS.ProcessEnv = {}) {
     // Whatever runs the tests, the program is to find the surroundings of a terminal.
     const { KUBERNETES_SERVICE_HOST: _, NOTIFY_SOCKET: __, ...env } = process.env;
-    this.#child = fork(PROGRAM, [JSON.stringify(config)], { stdio: ['ignore', 'inherit', 'pipe', 'ipc'], env });
+    this.#child = fork(PROGRAM, [JSON.stringify(config)], {
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+      env: { ...env, ...more },
+    });
     this.tells = new ProgramMessages(this.#child);
     this.ended = this.#watchEnd();
     t.after(async () => {
