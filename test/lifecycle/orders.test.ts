@@ -1,7 +1,26 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { suite, test, type TestContext } from 'node:test';
 import { LifeProcess } from './life-process.ts';
 import { ORDERS, type Order } from './orders.ts';
+
+test('docs/lifecycle.md has a row for each order of events, and no other', () => {
+  const page = readFileSync(new URL('../../../docs/lifecycle.md', import.meta.url), 'utf8');
+  const [, table = ''] = /^\| event .*\n\| -+ \|.*\n((?:\|.*\n)+)/m.exec(page) ?? [];
+  const rows = table
+    .trimEnd()
+    .split('\n')
+    .map((row) =>
+      row
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+  assert.deepEqual(
+    rows,
+    ORDERS.map(({ event, result }) => [event, result]),
+  );
+});
 
 suite('every order of events has its documented result', { concurrency: 2 }, () => {
   for (const order of ORDERS) test(order.event, (t) => take(t, order));

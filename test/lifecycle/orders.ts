@@ -5,6 +5,7 @@ import { ask, type LifeProcess } from './life-process.ts';
 /** One order of events, and what comes of it. docs/lifecycle.md has a row for each, with the same words. */
 export interface Order {
   readonly event: string;
+  readonly result: string;
   readonly config?: LifeConfig;
   /** Brings it about. The service listens at `port`, where it does from the start. */
   readonly walk: (service: LifeProcess, port: number) => Promise<void>;
@@ -34,6 +35,7 @@ async function signalTwice(service: LifeProcess, apart: number): Promise<void> {
 export const ORDERS: readonly Order[] = [
   {
     event: 'SIGTERM before a server listens',
+    result: 'the process ends of the signal, as any program does',
     config: { listens: false },
     walk: async (service) => {
       await service.reaches('serving');
@@ -44,6 +46,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM',
+    result: 'the stop; exit code 0',
     config: { options: QUICK },
     walk: async (service, port) => {
       assert.equal((await ask('/', port)).status, 200);
@@ -55,6 +58,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'two SIGTERMs within 500 ms',
+    result: 'one stop: terminals and process groups send two',
     config: { options: QUICK },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -71,6 +75,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'a second SIGTERM during the lame duck',
+    result: 'the gate shuts at once and what is left is cut; exit code 0',
     config: { options: { ...QUICK, lameDuck: 8_000, lameDuckMin: 8_000, deadline: 20_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -86,6 +91,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'a second SIGTERM during the drain',
+    result: 'what is left is cut; exit code 0',
     config: { options: { ...QUICK, deadline: 20_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -100,6 +106,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'a second SIGTERM during a hook',
+    result: 'the hook has one more second; exit code 1 if that is not enough',
     config: { options: { ...QUICK, deadline: 20_000 }, onDrained: 'never ends' },
     walk: async (service) => {
       await signalTwice(service, SECOND_AFTER);
@@ -112,6 +119,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'the deadline, with a request under way',
+    result: 'it is cut, and named on stderr; exit code 0',
     config: { options: { ...QUICK, deadline: 1_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -126,6 +134,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'the same, with `strict`',
+    result: 'exit code 1',
     config: { options: { ...QUICK, deadline: 1_000, strict: true } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -139,6 +148,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'an error thrown in `onLameDuck`',
+    result: 'reported; the stop goes on; exit code 1',
     config: { options: QUICK, onLameDuck: 'throws', onDrained: 'tells' },
     walk: async (service) => {
       service.signal();
@@ -152,6 +162,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'a rejection of `onDrained`',
+    result: 'reported; exit code 1',
     config: { options: QUICK, onDrained: 'rejects' },
     walk: async (service) => {
       service.signal();
@@ -164,6 +175,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'an `onLameDuck` that never ends',
+    result: 'given up at half of the deadline; the stop goes on; exit code 1',
     config: { options: { ...QUICK, deadline: 2_000 }, onLameDuck: 'never ends', onDrained: 'tells' },
     walk: async (service, port) => {
       service.signal();
@@ -180,6 +192,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'an `onDrained` that never ends',
+    result: 'given up at the deadline; exit code 1',
     config: { options: { ...QUICK, deadline: 1_000 }, onDrained: 'never ends' },
     walk: async (service) => {
       service.signal();
@@ -193,6 +206,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM after the program has closed its only server',
+    result: 'the process ends of the signal',
     config: { options: QUICK, keeps: true },
     walk: async (service, port) => {
       assert.equal((await ask('/', port)).status, 200);
@@ -209,6 +223,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM after the program has closed one of two servers',
+    result: 'the other one is drained; exit code 0',
     config: { options: QUICK, servers: 'two' },
     walk: async (service) => {
       const second = await service.tells.next('second');
@@ -225,6 +240,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'a server begins to listen during the lame duck',
+    result: 'it serves, and is closed with the others',
     config: { options: { ...QUICK, lameDuck: 1_000, lameDuckMin: 1_000 }, servers: 'all', secondListens: 'lame duck' },
     walk: async (service) => {
       service.signal();
@@ -238,6 +254,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'a server begins to listen during the drain',
+    result: 'it is closed, too, and drained',
     config: { options: QUICK, servers: 'all', secondListens: 'closing' },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -252,6 +269,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'a server begins to listen in `onDrained`',
+    result: 'it is closed, too, and drained',
     config: { options: QUICK, servers: 'all', secondListens: 'in onDrained', onDrained: 'tells' },
     walk: async (service) => {
       service.signal();
@@ -262,6 +280,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'an uncaught error',
+    result: "Node's message at once, no lame duck, the drain and the hooks in 5 s; exit code 1",
     config: { options: { ...QUICK, lameDuck: 8_000, lameDuckMin: 8_000, deadline: 20_000 }, onDrained: 'tells' },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -278,6 +297,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'an uncaught error, and a request that is never answered',
+    result: 'the request is cut when the 5 s are over; exit code 1',
     config: { options: { ...QUICK, deadline: 20_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -292,6 +312,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'an unhandled rejection during the drain',
+    result: 'the same: 5 s are left; exit code 1',
     config: { options: { ...QUICK, deadline: 20_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -308,6 +329,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: "an uncaught error that the program's own listener takes",
+    result: 'nothing: the program has decided to go on',
     config: { options: QUICK, catches: true },
     walk: async (service, port) => {
       service.order({ do: 'fail' });
@@ -321,6 +343,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM to a program whose service is in a worker thread',
+    result: 'the process ends of the signal: Node gives signals to the main thread alone',
     config: { options: QUICK, inThread: true },
     walk: async (service, port) => {
       assert.equal((await ask('/', port)).status, 200);
@@ -331,6 +354,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: '`close()` in a worker thread',
+    result: 'the stop; the process goes on',
     config: { options: QUICK, inThread: true },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -347,6 +371,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: '`close()`',
+    result: 'the stop; the process ends when nothing keeps it',
     config: { options: QUICK, onLameDuck: 'tells', onDrained: 'tells' },
     walk: async (service) => {
       service.order({ do: 'close', reason: 'an order' });
@@ -358,6 +383,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: '`close()`, and SIGTERM while it goes on',
+    result: 'one stop; the process exits after it',
     config: { options: { ...QUICK, deadline: 20_000 }, onDrained: 'tells' },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -374,6 +400,7 @@ export const ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM, with `exit: false`',
+    result: 'the stop; the process ends when nothing keeps it',
     config: { options: { ...QUICK, exit: false } },
     walk: async (service) => {
       service.signal();
