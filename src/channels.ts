@@ -1,6 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import type { CloseReport, ListenerReport } from './close/report.ts';
-import type { CutConnection } from './connection/connection.ts';
+import type { CutConnection, Protocol } from './connection/connection.ts';
 
 /** Who hears of a close, by what it hears of. */
 export type Channels = Readonly<Record<'gate' | 'listener' | 'connection' | 'closed', Channel>>;
@@ -44,6 +44,7 @@ export type GateMessage = Pick<ListenerReport, 'address' | 'gate' | 'reason' | '
 /** What `lastcall:connection` carries: `cut` is there if it was. */
 export interface ConnectionMessage {
   readonly remote: string;
+  readonly protocol: Protocol;
   readonly cut?: CutConnection;
 }
 

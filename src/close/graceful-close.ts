@@ -82,9 +82,10 @@ export async function closeServers(
     ...options,
     // Not known before the gate is shut: new SYNs may be held back while cookies come in.
     isFiltered: (server) => gates.get(server)?.filtered ?? true,
-    wantsNames: () => tell.connection.hasSubscribers,
-    onEnd: (remote, cut) => {
-      if (tell.connection.hasSubscribers) tell.connection.publish({ remote: remote(), ...(cut && { cut }) });
+    wantsFacts: () => tell.connection.hasSubscribers,
+    onEnd: ({ remote, protocol }, cut) => {
+      if (!tell.connection.hasSubscribers) return;
+      tell.connection.publish({ remote: remote(), protocol: protocol(), ...(cut && { cut }) });
     },
     onError: (error) => errors.push(error),
     endsAt: clock.endsAt,

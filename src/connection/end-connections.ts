@@ -193,7 +193,7 @@ export class ConnectionEnder {
     if (this.#endings.has(socket)) return;
     const ending = new EndingConnection(socket, server, fromQueue, this.#host);
     this.#endings.set(socket, ending);
-    if (this.#options.wantsNames()) void ending.remote;
+    if (this.#options.wantsFacts()) void ending.remote;
     this.#accounts.countOpen(fromQueue);
     if (fromQueue && this.#options.isFiltered(server)) freeOfFilter(socket);
     this.#delivery.watch(socket);
@@ -244,7 +244,7 @@ export class ConnectionEnder {
     this.#endings.delete(socket);
     ending.noteEnd();
     this.#accounts.countEnded();
-    this.#options.onEnd(() => ending.remote, undefined);
+    this.#options.onEnd({ remote: () => ending.remote, protocol: () => ending.spoke }, undefined);
     if (this.#endings.size === 0) this.#onEmpty?.();
   }
 
@@ -262,7 +262,7 @@ export class ConnectionEnder {
 
   #noteCut(cut: CutConnection): void {
     this.#accounts.countCut(cut);
-    this.#options.onEnd(() => cut.remote, cut);
+    this.#options.onEnd({ remote: () => cut.remote, protocol: () => cut.protocol }, cut);
   }
 
   #noteCallbackError(name: string, cause: unknown): void {
