@@ -18,8 +18,8 @@ export interface EndingChoices {
 
 /** What can be told of a connection at its end; each costs something to find out. */
 export interface ConnectionFacts {
-  remote(): string;
-  protocol(): Protocol;
+  readonly remote: () => string;
+  readonly protocol: () => Protocol;
 }
 
 /** How the connections of one close are ended. */

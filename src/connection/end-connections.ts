@@ -3,7 +3,7 @@ import net from 'node:net';
 import { LastCallError } from '../errors.ts';
 import { parserOn, parsersMidRequest, responseOn, serverOf } from '../node-fields.ts';
 import { ConnectionAccounts, type ConnectionsReport } from './accounts.ts';
-import { type CutConnection, droppedName } from './connection.ts';
+import { type CutConnection, type CutReason, droppedName } from './connection.ts';
 import { DeliveryWatch } from './delivered.ts';
 import type { EndConnectionsOptions } from './end-connections-options.ts';
 import { EndingConnection } from './ending.ts';
@@ -112,7 +112,7 @@ export class ConnectionEnder {
   }
 
   /** Cuts whatever is still open and names it. */
-  cutAll(reason: string): void {
+  cutAll(reason: CutReason): void {
     for (const [socket, ending] of this.#endings) {
       this.#endings.delete(socket);
       this.#noteCut(ending.cut(reason));
@@ -255,7 +255,7 @@ export class ConnectionEnder {
   }
 
   /** A client that was connected, and that the program has never had. */
-  #noteLost(remote: string, reason: string): void {
+  #noteLost(remote: string, reason: CutReason): void {
     this.#accounts.countOpen(true);
     this.#noteCut({ remote, protocol: 'raw', reason, unacknowledged: 0 });
   }

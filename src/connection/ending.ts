@@ -173,7 +173,7 @@ export class EndingConnection implements Watched {
   }
 
   /** Ends it at once; returns what to say of it. */
-  cut(reason: string): CutConnection {
+  cut(reason: CutConnection['reason']): CutConnection {
     const missing = unacknowledged(this.socket) + (this.#session?.unsent ?? 0);
     const cut = { remote: this.remote, protocol: this.protocol, reason, unacknowledged: missing };
     this.program.destroy();
