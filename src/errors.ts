@@ -1,5 +1,11 @@
 /** Every code that a `LastCallError` can have; docs/errors.md has a heading for each. */
-export const ERROR_CODES = ['ERR_OPTION', 'ERR_SERVER', 'ERR_CALLBACK'] as const;
+export const ERROR_CODES = [
+  'ERR_OPTION',
+  'ERR_SERVER',
+  'ERR_CALLBACK',
+  'ERR_OVERRUN',
+  'ERR_ENVIRONMENT',
+] as const;
 
 /** A code of the closed list that docs/errors.md explains. */
 export type LastCallErrorCode = (typeof ERROR_CODES)[number];

@@ -15,6 +15,10 @@ export type { WebSocketClose, WebSocketLike, WebSocketServerLike } from './conne
 export type { Gate } from './listener/gate.ts';
 export { lingeringClose } from './connection/lingering-close.ts';
 
+// The process around
+export { lastCall, type LastCall } from './lifecycle/last-call.ts';
+export type { LastCallOptions, ReadinessAddress } from './lifecycle/options.ts';
+
 // Errors
 export { LastCallError, type LastCallErrorCode } from './errors.ts';
 

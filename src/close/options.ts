@@ -1,4 +1,5 @@
 import { optionError } from '../errors.ts';
+import { checkFunction, checkNames, checkSignal, isObject, milliseconds } from '../option-checks.ts';
 import type { EndingChoices } from '../connection/end-connections-options.ts';
 import type { OnDrain } from '../connection/draining.ts';
 import type { Farewell } from '../connection/raw.ts';
@@ -61,10 +62,8 @@ export interface CompleteCloseOptions extends EndingChoices {
   readonly onProgress: ((progress: CloseProgress) => void) | undefined;
 }
 
-// setTimeout's own limit (2^31 - 1 ms, nearly 25 days); a longer one would fire at once.
-const LONGEST_WAIT = 2_147_483_647;
-
-const NAMES: ReadonlySet<string> = new Set<keyof CloseOptions>([
+/** Every option of a close. */
+export const CLOSE_OPTION_NAMES: readonly string[] = [
   'deadline',
   'newConnections',
   'gate',
@@ -78,16 +77,16 @@ const NAMES: ReadonlySet<string> = new Set<keyof CloseOptions>([
   'webSocketClose',
   'signal',
   'onProgress',
-]);
+] satisfies readonly (keyof CloseOptions)[];
 
-const CLOSE_NAMES: ReadonlySet<string> = new Set(['code', 'reason']);
+const WEB_SOCKET_CLOSE_NAMES = ['code', 'reason'];
 
 /** Checks the options once, at the edge. Throws a `LastCallError` with code `ERR_OPTION` that says what was expected and what came. */
 export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions {
   if (!isObject(given)) throw optionError('options', 'an object', given);
   // Its own properties alone, each read once: nothing that somebody has put on Object.prototype is an option.
   const options: CloseOptions = Object.assign(Object.create(null), given);
-  checkNames('options', options, NAMES);
+  checkNames('options', options, CLOSE_OPTION_NAMES);
   const deadline = milliseconds('deadline', options.deadline, 30_000);
   return {
     deadline,
@@ -104,24 +103,6 @@ export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions 
     signal: checkSignal(options.signal),
     onProgress: checkFunction('onProgress', options.onProgress),
   };
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** A name that is written wrong would be an option that is not heard. */
-function checkNames(option: string, value: object, names: ReadonlySet<string>): void {
-  const wrong = Object.keys(value).find((name) => !names.has(name));
-  if (wrong !== undefined) throw optionError(option, `made of ${[...names].join(', ')}`, wrong);
-}
-
-function milliseconds(name: string, value: unknown, fallback: number): number {
-  if (value === undefined) return fallback;
-  if (typeof value !== 'number' || !(value >= 0 && value <= LONGEST_WAIT)) {
-    throw optionError(name, `a number of milliseconds from 0 to ${LONGEST_WAIT}`, value);
-  }
-  return value;
 }
 
 function checkNewConnections(value: unknown): 'refuse' | 'hold' {
@@ -172,7 +153,7 @@ function isWebSocketServer(value: unknown): value is WebSocketServerLike {
 function checkWebSocketClose(value: unknown): WebSocketClose {
   if (value === undefined) return { code: 1001, reason: '' };
   if (!isObject(value)) throw optionError('webSocketClose', 'an object', value);
-  checkNames('webSocketClose', value, CLOSE_NAMES);
+  checkNames('webSocketClose', value, WEB_SOCKET_CLOSE_NAMES);
   const { code = 1001, reason = '' }: { readonly code?: unknown; readonly reason?: unknown } = value;
   if (typeof code !== 'number' || !isCloseCode(code)) {
     throw optionError(
@@ -185,14 +166,4 @@ function checkWebSocketClose(value: unknown): WebSocketClose {
     throw optionError('webSocketClose.reason', `a string of at most ${LONGEST_REASON} bytes`, reason);
   }
   return { code, reason };
-}
-
-function checkSignal(value: unknown): AbortSignal | undefined {
-  if (value === undefined || value instanceof AbortSignal) return value;
-  throw optionError('signal', 'an AbortSignal', value);
-}
-
-function checkFunction<F extends (...args: never[]) => unknown>(name: string, value: F | undefined): F | undefined {
-  if (value === undefined || typeof value === 'function') return value;
-  throw optionError(name, 'a function', value);
 }

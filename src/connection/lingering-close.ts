@@ -44,11 +44,16 @@ export function lingeringClose(server: http.Server | https.Server): void {
   if (!(given instanceof net.Server) || !('requestTimeout' in given)) {
     throw serverError(given, 'an http or https server');
   }
-  if (lingering.has(given)) return;
-  lingering.add(given);
-  watchHandshakes(given);
-  given.prependListener(isTlsServer(given) ? 'secureConnection' : 'connection', lingerAfterLast);
-  for (const socket of connectionsOf(given)) lingerAfterLast(programSocket(socket));
+  lingerOn(given);
+}
+
+/** The same for a server that is known to speak HTTP/1.1. */
+export function lingerOn(server: net.Server): void {
+  if (lingering.has(server)) return;
+  lingering.add(server);
+  watchHandshakes(server);
+  server.prependListener(isTlsServer(server) ? 'secureConnection' : 'connection', lingerAfterLast);
+  for (const socket of connectionsOf(server)) lingerAfterLast(programSocket(socket));
 }
 
 /** http calls `destroySoon` after a connection's last response. */

@@ -1,0 +1,84 @@
+import { LastCallError } from '../errors.ts';
+import type { LastCallOptions } from './options.ts';
+
+/** How a variable's text is read; undefined where it is none of what was expected. */
+interface Reader {
+  readonly expected: string;
+  readonly read: (text: string) => unknown;
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
+
+const DURATION: Reader = {
+  expected: 'a duration such as `20s`, `500ms` or `1m`',
+  read: (text) => {
+    const [, amount = '', unit = ''] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? [];
+    const factor = UNITS[unit];
+    return factor === undefined ? undefined : Number(amount) * factor;
+  },
+};
+
+const SWITCH: Reader = {
+  expected: '`true` or `false`',
+  read: (text) => ({ true: true, '1': true, false: false, '0': false })[text],
+};
+
+const SIGNALS: Reader = {
+  expected: 'signals such as `SIGTERM,SIGINT`',
+  read: (text) => (/^SIG[A-Z0-9]+(,SIG[A-Z0-9]+)*$/.test(text) ? text.split(',') : undefined),
+};
+
+const ADDRESS: Reader = {
+  expected: 'a port or an address such as `127.0.0.1:9090`',
+  read: (text) => {
+    const [, host, port = ''] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
+    if (port === '') return undefined;
+    return host === undefined ? { port: Number(port) } : { port: Number(port), host: host.replaceAll(/^\[|\]$/g, '') };
+  },
+};
+
+/** Any text: whoever checks the options checks it. */
+const WORD: Reader = { expected: 'a word', read: (text) => text };
+
+const VARIABLES: Readonly<Record<string, readonly [option: keyof LastCallOptions, reader: Reader]>> = {
+  LASTCALL_DEADLINE: ['deadline', DURATION],
+  LASTCALL_NEW_CONNECTIONS: ['newConnections', WORD],
+  LASTCALL_GATE: ['gate', WORD],
+  LASTCALL_HANDSHAKE_WAIT: ['handshakeWait', DURATION],
+  LASTCALL_IDLE_WAIT: ['idleWait', DURATION],
+  LASTCALL_LINGER_WAIT: ['lingerWait', DURATION],
+  LASTCALL_SPREAD: ['spread', DURATION],
+  LASTCALL_SIGNALS: ['signals', SIGNALS],
+  LASTCALL_LAME_DUCK: ['lameDuck', DURATION],
+  LASTCALL_LAME_DUCK_MIN: ['lameDuckMin', DURATION],
+  LASTCALL_QUIET_FOR: ['quietFor', DURATION],
+  LASTCALL_STRICT: ['strict', SWITCH],
+  LASTCALL_READINESS_SERVER: ['readinessServer', ADDRESS],
+};
+
+/** Every variable that is read, with the option that it sets. */
+export const ENVIRONMENT: readonly (readonly [variable: string, option: string])[] = Object.entries(VARIABLES).map(
+  ([variable, [option]]) => [variable, option],
+);
+
+/**
+ * The options that the environment sets, of a service that is not changed: `LASTCALL_DEADLINE=20s`. An empty one counts as
+ * not set, and a name that is none of these is warned of: it may be written wrong. Throws a `LastCallError` with code
+ * `ERR_ENVIRONMENT` for a wrong value.
+ */
+export function optionsFromEnvironment(env: NodeJS.ProcessEnv = process.env): LastCallOptions {
+  const given = Object.entries(env).filter(([name, text]) => name.startsWith('LASTCALL_') && text !== '');
+  return Object.fromEntries(given.flatMap(([name, text = '']) => readVariable(name, text)));
+}
+
+function readVariable(name: string, text: string): readonly (readonly [string, unknown])[] {
+  const variable = Object.hasOwn(VARIABLES, name) ? VARIABLES[name] : undefined;
+  if (variable === undefined) {
+    process.emitWarning(`${name} is none of ${Object.keys(VARIABLES).join(', ')}`, 'LastCallWarning');
+    return [];
+  }
+  const [option, { expected, read }] = variable;
+  const value = read(text);
+  if (value !== undefined) return [[option, value]];
+  throw new LastCallError('ERR_ENVIRONMENT', `Expected \`${name}\` to be ${expected}, got \`${text}\``);
+}

@@ -1,0 +1,74 @@
+import { interceptProcessEvent } from './process-events.ts';
+
+/**
+ * Where the package signal-exit counts its listeners, of its versions 4 and 3: they only end the process where nobody else
+ * listens, so they are nobody's wish to end it in a way of its own.
+ */
+const SIGNAL_EXIT = [
+  [globalThis, Symbol.for('signal-exit emitter')],
+  [process, '__signal_exit_emitter__'],
+] as const;
+
+/**
+ * The program's own listeners of the signals that stop a service: held back while they are armed, so that they run after the
+ * drain and find nobody left whom they could cut off.
+ */
+export class HeldListeners {
+  readonly #names: readonly NodeJS.Signals[];
+  readonly #undo: (() => void)[] = [];
+  /** Each gives the listeners one signal that has come. */
+  readonly #pending: (() => unknown)[] = [];
+  /** Without a listener there is no signal for Node to tell of. */
+  readonly #keep = (): void => {};
+  #isRunning = false;
+
+  constructor(names: readonly NodeJS.Signals[]) {
+    this.#names = names;
+    for (const name of names) restartSignal(name);
+  }
+
+  /** Whether the program has any. */
+  get hasAny(): boolean {
+    const others = countSignalExit();
+    return this.#names.some((name) => {
+      return process.listeners(name).filter((listener) => listener !== this.#keep).length > others;
+    });
+  }
+
+  arm(onSignal: (name: NodeJS.Signals) => void): void {
+    for (const name of this.#names) {
+      process.on(name, this.#keep);
+      const release = interceptProcessEvent(name, (_, pass) => {
+        onSignal(name);
+        if (this.#isRunning) return pass();
+        this.#pending.push(pass);
+        return true;
+      });
+      this.#undo.push(release, () => process.off(name, this.#keep));
+    }
+  }
+
+  disarm(): void {
+    for (const undo of this.#undo.splice(0)) undo();
+  }
+
+  /** Lets them have the signals that came meanwhile, and those that come from now on at once. */
+  run(): void {
+    this.#isRunning = true;
+    for (const pass of this.#pending.splice(0)) pass();
+  }
+}
+
+/** Node calls the `process.emit` of the moment at which a signal's first listener was added: those from before ours are added anew. */
+function restartSignal(name: NodeJS.Signals): void {
+  const listeners = process.rawListeners(name);
+  process.removeAllListeners(name);
+  for (const listener of listeners) Reflect.apply(process.on, process, [name, listener]);
+}
+
+function countSignalExit(): number {
+  return SIGNAL_EXIT.reduce((sum, [holder, key]) => {
+    const { count }: { readonly count?: unknown } = Object(Reflect.get(holder, key));
+    return sum + (typeof count === 'number' ? count : 0);
+  }, 0);
+}

@@ -1,0 +1,23 @@
+import { inspect } from 'node:util';
+import type { CloseReport } from '../close/report.ts';
+import type { LastCallError } from '../errors.ts';
+
+/** So many of those that were cut are named; the report has them all. */
+const NAMED = 5;
+
+/** What people should know of a stop, in a line each; nothing where all went well. */
+export function lastWords({ connections, errors }: CloseReport): readonly string[] {
+  const { atStart, fromQueues, cut } = connections;
+  const named = cut.slice(0, NAMED).map(({ remote, protocol, reason }) => `${remote} (${protocol}, ${reason})`);
+  const others = cut.length > NAMED ? `, and ${cut.length - NAMED} more` : '';
+  const ofCut = `${cut.length} of ${atStart + fromQueues} connections cut: ${named.join(', ')}${others}`;
+  return [...(cut.length > 0 ? [ofCut] : []), ...errors.map(describe)];
+}
+
+function describe({ message, cause }: LastCallError): string {
+  return cause === undefined ? message : `${message}: ${inspect(cause)}`;
+}
+
+export function writeLastWords(lines: readonly string[]): void {
+  for (const line of lines) process.stderr.write(`lastcall: ${line}\n`);
+}

@@ -1,0 +1,31 @@
+/** What is asked in place of the listeners of an event of `process`; `pass` asks them, and says whether there are any. */
+export type Interceptor = (args: readonly unknown[], pass: () => boolean) => boolean;
+
+const interceptors = new Map<string, Interceptor>();
+let original: typeof process.emit | undefined;
+
+/**
+ * Takes an event of `process` before its listeners get it, whenever they were added; one interceptor an event. Returns what
+ * undoes it. A listener would do less: the program would see that there is one, and it could not hold the others back.
+ */
+export function interceptProcessEvent(name: string, interceptor: Interceptor): () => void {
+  wrapEmit();
+  interceptors.set(name, interceptor);
+  return () => {
+    if (interceptors.get(name) === interceptor) interceptors.delete(name);
+  };
+}
+
+/** Once, and for good: others may have wrapped ours meanwhile. An event that nobody intercepts costs a look into a map. */
+function wrapEmit(): void {
+  if (original !== undefined) return;
+  const emit = process.emit;
+  original = emit;
+  const wrapper = function emitOrIntercept(this: NodeJS.Process, ...args: readonly unknown[]): boolean {
+    const pass = (): boolean => Reflect.apply(emit, this, args) === true;
+    const [name, ...rest] = args;
+    const interceptor = typeof name === 'string' ? interceptors.get(name) : undefined;
+    return interceptor === undefined ? pass() : interceptor(rest, pass);
+  };
+  Reflect.set(process, 'emit', wrapper);
+}

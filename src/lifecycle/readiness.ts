@@ -1,0 +1,47 @@
+import http from 'node:http';
+import { noteHealthCheck } from './health-checks.ts';
+import type { ReadinessAddress } from './options.ts';
+import { markAuxiliary } from './watched-servers.ts';
+
+/** What a probe may ask about a service. */
+export interface ServiceHealth {
+  readonly ready: boolean;
+  /** For people: why, or why not. */
+  readonly words: string;
+}
+
+/**
+ * Answers probes: 200 while the service is ready, 503 while it is not; 200 in any case to whoever asks for a path that ends
+ * in `/live`, since a service that stops is alive. May be mounted at any path.
+ */
+export function answerProbes(health: () => ServiceHealth): http.RequestListener {
+  return (request, response) => {
+    noteHealthCheck(request.socket);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.writeHead(405, { Allow: 'GET, HEAD', 'Content-Type': 'text/plain' }).end('GET or HEAD\n');
+      return;
+    }
+    const { ready, words } = health();
+    const status = ready || pathOf(request).endsWith('/live') ? 200 : 503;
+    response.writeHead(status, { 'Content-Type': 'text/plain', 'Cache-Control': 'no-store' }).end(`${words}\n`);
+  };
+}
+
+/**
+ * A server of its own for probes, at `/ready` and `/live`, from the start of the program to the end of its stop. It does not
+ * keep the process alive. Where it cannot listen it emits 'error', as any server does.
+ */
+export function startReadinessServer(address: ReadinessAddress, answer: http.RequestListener): http.Server {
+  const server = http.createServer((request, response) => {
+    const path = pathOf(request);
+    if (path === '/ready' || path === '/live') answer(request, response);
+    else response.writeHead(404, { 'Content-Type': 'text/plain' }).end('/ready or /live\n');
+  });
+  markAuxiliary(server);
+  server.on('connection', (socket) => socket.unref());
+  return server.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) }).unref();
+}
+
+function pathOf(request: http.IncomingMessage): string {
+  return (request.url ?? '').split('?', 1)[0] ?? '';
+}

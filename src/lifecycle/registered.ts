@@ -1,0 +1,30 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { isMainThread } from 'node:worker_threads';
+import { optionsFromEnvironment } from './environment.ts';
+import { HeldListeners } from './held-listeners.ts';
+import { completeLastCallOptions } from './options.ts';
+import { Service } from './service.ts';
+
+let isDecidedByProgram = false;
+let registered: Service | undefined;
+
+/**
+ * Makes a service of whatever this program serves, once its first server listens; before that, and in a program without one,
+ * nothing is read, loaded or changed. A wrong variable ends the program then, as an uncaught error.
+ */
+export function registerService(): void {
+  if (isMainThread) subscribe('tracing:net.server.listen:asyncEnd', begin);
+}
+
+/** The program calls `lastCall` itself: what was registered stands back. */
+export function leaveToProgram(): void {
+  isDecidedByProgram = true;
+  registered?.retire();
+}
+
+function begin(): void {
+  unsubscribe('tracing:net.server.listen:asyncEnd', begin);
+  if (isDecidedByProgram) return;
+  const options = completeLastCallOptions(optionsFromEnvironment());
+  registered = new Service('all', options, new HeldListeners(options.signals));
+}
