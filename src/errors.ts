@@ -5,6 +5,7 @@ export const ERROR_CODES = [
   'ERR_CALLBACK',
   'ERR_OVERRUN',
   'ERR_ENVIRONMENT',
+  'ERR_WORKER',
 ] as const;
 
 /** A code of the closed list that docs/errors.md explains. */

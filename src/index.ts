@@ -18,6 +18,7 @@ export { lingeringClose } from './connection/lingering-close.ts';
 // The process around
 export { lastCall, type LastCall } from './lifecycle/last-call.ts';
 export type { LastCallOptions, ReadinessAddress } from './lifecycle/options.ts';
+export { inheritedListener } from './lifecycle/inherited-listener.ts';
 
 // Errors
 export { LastCallError, type LastCallErrorCode } from './errors.ts';

@@ -52,6 +52,43 @@ export function onHandlePassedUp(callback: () => void): void {
   });
 }
 
+/** The `cmd` of messages between the processes of one service. Node shows those whose `cmd` begins so to nobody as a 'message'. */
+const UNSEEN = 'NODE_LASTCALL';
+
+/** What can send and receive over a message channel: this process, or a child. */
+export interface ChannelEnd extends EventEmitter {
+  readonly connected?: boolean;
+  send?(message: object, handle?: undefined, options?: undefined, callback?: (error: Error | null) => void): boolean;
+}
+
+/** Sends over a message channel what the program at its other end does not see; `then` is called when it is on its way, or lost. */
+export function sendUnseen(end: ChannelEnd, body: object, then: () => void = () => {}): void {
+  // Without a callback a channel that is just closing emits 'error'.
+  if (end.connected === true && end.send !== undefined) end.send({ cmd: UNSEEN, body }, undefined, undefined, then);
+  else then();
+}
+
+/** Hears what was sent so, until what is returned is called. It does not keep the channel open. */
+export function onUnseen(end: ChannelEnd, listener: (body: unknown) => void): () => void {
+  const hear = (message: unknown): void => {
+    if (field(message, 'cmd') === UNSEEN) listener(field(message, 'body'));
+  };
+  end.on('internalMessage', hear);
+  return () => end.off('internalMessage', hear);
+}
+
+/**
+ * How many accepted connections are on their way from a cluster's primary to its workers: handles that keep the process alive
+ * and that no stream owns. A worker that is busy leaves them with the primary.
+ */
+export function connectionsInTransit(isListening: (fd: number) => boolean): number {
+  return activeHandles().filter((handle) => {
+    const fd = field(handle, 'fd');
+    const name = Object(handle).constructor?.name;
+    return (name === 'TCP' || name === 'Pipe') && typeof fd === 'number' && fd >= 0 && !isListening(fd);
+  }).length;
+}
+
 /** Whether a handle is on its way to the parent: Node queues what comes after it until the parent has it. */
 export function isPassingHandleUp(): boolean {
   return Array.isArray(field(process, '_handleQueue'));

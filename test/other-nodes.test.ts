@@ -19,6 +19,7 @@ const FILES = [
   'connection/http1',
   'connection/http1-ending',
   'connection/registry',
+  'lifecycle/inherited-listener',
 ];
 
 for (const { title, path, missing } of otherNodes) {

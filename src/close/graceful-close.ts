@@ -139,7 +139,8 @@ function holdCloseEvents(listeners: readonly Listener[]): () => Promise<void> {
   };
 }
 
-async function closeListener(
+/** One listener's part of a close; `gates` learns how its gate was shut. */
+export async function closeListener(
   listener: Listener,
   options: CompleteCloseOptions,
   clock: CloseClock,

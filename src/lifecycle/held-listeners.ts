@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { interceptProcessEvent } from './process-events.ts';
 
 /**
@@ -63,7 +64,13 @@ export class HeldListeners {
 function restartSignal(name: NodeJS.Signals): void {
   const listeners = process.rawListeners(name);
   process.removeAllListeners(name);
-  for (const listener of listeners) Reflect.apply(process.on, process, [name, listener]);
+  const events: EventEmitter = process;
+  // As they are: those of `once` take themselves off.
+  for (const listener of listeners) if (isListener(listener)) events.on(name, listener);
+}
+
+function isListener(value: unknown): value is (...args: unknown[]) => void {
+  return typeof value === 'function';
 }
 
 function countSignalExit(): number {

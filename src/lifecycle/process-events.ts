@@ -2,7 +2,7 @@
 export type Interceptor = (args: readonly unknown[], pass: () => boolean) => boolean;
 
 const interceptors = new Map<string, Interceptor>();
-let original: typeof process.emit | undefined;
+let isWrapped = false;
 
 /**
  * Takes an event of `process` before its listeners get it, whenever they were added; one interceptor an event. Returns what
@@ -18,9 +18,10 @@ export function interceptProcessEvent(name: string, interceptor: Interceptor): (
 
 /** Once, and for good: others may have wrapped ours meanwhile. An event that nobody intercepts costs a look into a map. */
 function wrapEmit(): void {
-  if (original !== undefined) return;
-  const emit = process.emit;
-  original = emit;
+  if (isWrapped) return;
+  isWrapped = true;
+  const emit: unknown = Reflect.get(process, 'emit');
+  if (typeof emit !== 'function') return;
   const wrapper = function emitOrIntercept(this: NodeJS.Process, ...args: readonly unknown[]): boolean {
     const pass = (): boolean => Reflect.apply(emit, this, args) === true;
     const [name, ...rest] = args;

@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isMainThread } from 'node:worker_threads';
+import { onWorker } from './cluster-primary.ts';
 import { optionsFromEnvironment } from './environment.ts';
 import { HeldListeners } from './held-listeners.ts';
 import { completeLastCallOptions } from './options.ts';
@@ -13,7 +14,10 @@ let registered: Service | undefined;
  * nothing is read, loaded or changed. A wrong variable ends the program then, as an uncaught error.
  */
 export function registerService(): void {
-  if (isMainThread) subscribe('tracing:net.server.listen:asyncEnd', begin);
+  if (!isMainThread) return;
+  subscribe('tracing:net.server.listen:asyncEnd', begin);
+  // A cluster's primary may listen for its workers without a server.
+  subscribe('child_process', beginWithWorker);
 }
 
 /** The program calls `lastCall` itself: what was registered stands back. */
@@ -22,9 +26,14 @@ export function leaveToProgram(): void {
   registered?.retire();
 }
 
+function beginWithWorker(message: unknown): void {
+  onWorker(message, begin);
+}
+
 function begin(): void {
   unsubscribe('tracing:net.server.listen:asyncEnd', begin);
-  if (isDecidedByProgram) return;
+  unsubscribe('child_process', beginWithWorker);
+  if (isDecidedByProgram || registered !== undefined) return;
   const options = completeLastCallOptions(optionsFromEnvironment());
   registered = new Service('all', options, new HeldListeners(options.signals));
 }

@@ -1,11 +1,16 @@
 import type http from 'node:http';
 import type net from 'node:net';
+import { isMainThread } from 'node:worker_threads';
 import { type LastCallState, stateChannel, type StateMessage } from '../channels.ts';
 import { gracefulClose } from '../close/graceful-close.ts';
+import type { CloseOptions } from '../close/options.ts';
 import { type CloseReport, mergeReports } from '../close/report.ts';
 import type { LastCallError } from '../errors.ts';
+import { isClusterWorker } from '../listener/origin.ts';
 import { Budget } from './budget.ts';
 import { CloseCalls } from './close-calls.ts';
+import { ClusterPrimary } from './cluster-primary.ts';
+import { PrimaryLink } from './cluster-worker.ts';
 import { exitAfter, expectExitOf } from './exit.ts';
 import type { HeldListeners } from './held-listeners.ts';
 import { runHook } from './hooks.ts';
@@ -32,6 +37,9 @@ export class Service implements LastCall {
   readonly #servers: WatchedServers;
   readonly #signals: StopSignals;
   readonly #readinessServer: http.Server | undefined;
+  /** Of a service that is a cluster: this process is the primary, or a worker. */
+  readonly #primary: ClusterPrimary | undefined;
+  readonly #link: PrimaryLink | undefined;
   /** Closes under way; one that begins to listen during the stop has one of its own. */
   readonly #closes = new Set<Promise<CloseReport>>();
   readonly #hookErrors: LastCallError[] = [];
@@ -43,6 +51,8 @@ export class Service implements LastCall {
   #reason: string | undefined;
   #stop: Promise<CloseReport> | undefined;
   #budget: Budget | undefined;
+  /** Milliseconds that the primary gives to this worker. */
+  #granted = Infinity;
   #lameDuck: LameDuck | undefined;
   #unwatchUncaught: (() => void) | undefined;
   #isExiting = false;
@@ -64,9 +74,11 @@ export class Service implements LastCall {
     this.#signals = new StopSignals(signals, observer, held);
     this.#servers = new WatchedServers(servers, {
       onFirst: () => this.#arm(),
-      onNone: () => this.#disarmUnlessStopping(),
+      onNone: () => this.#disarmIfUnused(),
       onListening: (server) => this.#takeIn(server),
     });
+    if (isClusterWorker()) this.#link = new PrimaryLink((reason, deadline) => this.#stopWithPrimary(reason, deadline));
+    else if (servers === 'all' && isMainThread) this.#primary = this.#watchWorkers();
     this.#servers.begin();
     const { readinessServer } = options;
     this.#readinessServer = readinessServer && startReadinessServer(readinessServer, this.readiness);
@@ -77,7 +89,7 @@ export class Service implements LastCall {
   }
 
   get ready(): boolean {
-    return this.#state === 'serving' && this.#servers.isListening;
+    return this.#state === 'serving' && (this.#servers.isListening || this.#primary?.isListening === true);
   }
 
   close(reason = 'close()'): Promise<CloseReport> {
@@ -92,7 +104,7 @@ export class Service implements LastCall {
   /** Somebody else takes over; nothing is closed. */
   retire(): void {
     if (this.#stop !== undefined) return;
-    this.#servers.end();
+    this.#endWatching();
     this.#disarm();
     this.#readinessServer?.close();
   }
@@ -104,10 +116,12 @@ export class Service implements LastCall {
     for (const server of this.#servers.open) this.#closeCalls.takeOver(server, this.#hasHeldListeners);
 
     this.#enter('lame duck');
+    this.#primary?.tellStop(reason, budget);
     if (this.#hasLameDuck(budget)) await this.#serveOn(budget, reason);
 
     this.#enter('closing');
     this.#closeServers(this.#servers.toClose, budget);
+    if (this.#primary !== undefined) this.#closes.add(this.#primary.close(this.#closeOptions(budget), budget));
     const drained = await this.#allClosed();
     this.#closeCalls.noteDrained();
     await this.#runDrained(drained, budget);
@@ -115,8 +129,9 @@ export class Service implements LastCall {
     // One that has begun to listen since is not left behind.
     const report = await this.#allClosed();
     await this.#closeReadinessServer(budget);
+    await this.#link?.report(report);
     this.#enter('closed');
-    this.#servers.end();
+    this.#endWatching();
     this.#resolveClosed(report);
     if (!this.#isExiting) this.#letGo();
     return report;
@@ -125,7 +140,7 @@ export class Service implements LastCall {
   #makeBudget(): Budget {
     const { deadline, onDrained } = this.#options;
     const { signal } = this.#options.close;
-    const budget = new Budget(deadline, onDrained !== undefined || this.#hasHeldListeners);
+    const budget = new Budget(Math.min(deadline, this.#granted), onDrained !== undefined || this.#hasHeldListeners);
     this.#budget = budget;
     if (this.#hasCrashed) budget.shorten(AFTER_AN_ERROR);
     if (signal?.aborted === true) budget.endNow();
@@ -133,8 +148,11 @@ export class Service implements LastCall {
     return budget;
   }
 
+  /** Whether there is anything to wait for before the gate shuts: without, it shuts in this turn of the loop. */
   #hasLameDuck(budget: Budget): boolean {
-    return !budget.soon.aborted && (this.#options.lameDuck > 0 || this.#options.onLameDuck !== undefined);
+    const { lameDuck, onLameDuck } = this.#options;
+    const isCluster = this.#link?.isAnswering === true || this.#primary?.isListening === true;
+    return !budget.soon.aborted && (lameDuck > 0 || onLameDuck !== undefined || isCluster);
   }
 
   /** Not ready any more, but still serving everyone. */
@@ -148,14 +166,19 @@ export class Service implements LastCall {
       await this.#runHook('onLameDuck', () => onLameDuck(reason), budget.beforeDrain, budget.soon);
     }
     await walk;
+    const { beforeDrain, soon } = budget;
+    await this.#primary?.allAsk(beforeDrain, soon);
+    if (this.#link?.isAnswering === true) await this.#link.askForLeave(beforeDrain, soon);
   }
 
   #closeServers(servers: readonly net.Server[], budget: Budget): void {
+    this.#closes.add(gracefulClose(servers, this.#closeOptions(budget)));
+  }
+
+  #closeOptions(budget: Budget): CloseOptions {
     const { close, spread } = this.#options;
     const deadline = budget.drain;
-    this.#closes.add(
-      gracefulClose(servers, { ...close, deadline, spread: Math.min(spread, deadline), signal: budget.now }),
-    );
+    return { ...close, deadline, spread: Math.min(spread, deadline), signal: budget.now };
   }
 
   async #allClosed(): Promise<CloseReport> {
@@ -189,6 +212,11 @@ export class Service implements LastCall {
     this.#closeCalls.takeOver(server, this.#hasHeldListeners);
     if (this.#state === 'lame duck') this.#lameDuck?.add(server);
     if (this.#state === 'closing' && this.#budget !== undefined) this.#closeServers([server], this.#budget);
+  }
+
+  #stopWithPrimary(reason: string, deadline: number): void {
+    this.#granted = deadline;
+    this.#stopAndExit(reason);
   }
 
   #stopAndExit(reason: string): void {
@@ -234,8 +262,13 @@ export class Service implements LastCall {
     this.#unwatchUncaught ??= watchUncaught(() => this.#onUncaught());
   }
 
-  #disarmUnlessStopping(): void {
-    if (this.#stop === undefined) this.#disarm();
+  #watchWorkers(): ClusterPrimary {
+    return new ClusterPrimary({ onFirst: () => this.#arm(), onNone: () => this.#disarmIfUnused() });
+  }
+
+  #disarmIfUnused(): void {
+    const isUsed = this.#servers.open.length > 0 || this.#primary?.isListening === true;
+    if (this.#stop === undefined && !isUsed) this.#disarm();
   }
 
   #disarm(): void {
@@ -244,9 +277,15 @@ export class Service implements LastCall {
     this.#unwatchUncaught = undefined;
   }
 
+  #endWatching(): void {
+    this.#servers.end();
+    this.#link?.end();
+  }
+
   /** Nothing of the stop is left behind. */
   #letGo(): void {
     this.#over.abort();
+    this.#primary?.end();
     this.#budget?.end();
     this.#disarm();
   }

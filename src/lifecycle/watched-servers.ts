@@ -80,6 +80,8 @@ export class WatchedServers {
     const isFirst = this.#open.size === 0;
     if (!this.#open.has(server)) {
       this.#open.add(server);
+      // A cluster's primary takes the handle of its server away, and never lets it say that it has closed.
+      setImmediate(() => this.#remove(server));
       const remove = (): void => this.#remove(server);
       server.once('close', remove);
       this.#over.signal.addEventListener('abort', () => server.off('close', remove));

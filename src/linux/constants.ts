@@ -10,6 +10,7 @@ export const AF_INET = 2;
 export const AF_INET6 = 10;
 export const AF_NETLINK = 16;
 export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_CLOEXEC = 0x80000;
 export const SHUT_RD = 0;
@@ -19,6 +20,7 @@ export const MSG_NOSIGNAL = 0x4000;
 
 // asm-generic/socket.h
 export const SOL_SOCKET = 1;
+export const SO_TYPE = 3;
 export const SO_ATTACH_FILTER = 26;
 export const SO_DETACH_FILTER = 27;
 export const SO_ACCEPTCONN = 30;
@@ -73,5 +75,10 @@ export const WNOHANG = 0x1;
 export const WEXITED = 0x4;
 export const WNOWAIT = 0x01000000;
 
-// asm-generic/errno-base.h
+// linux/fcntl.h
+export const F_DUPFD_CLOEXEC = 1030;
+
+// asm-generic/errno-base.h, asm-generic/errno.h
 export const ECHILD = 10;
+export const EAGAIN = 11;
+export const ENOBUFS = 105;

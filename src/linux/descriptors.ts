@@ -1,6 +1,6 @@
 import { fstatSync, readdirSync } from 'node:fs';
-import { SO_ACCEPTCONN, SOL_SOCKET } from './constants.ts';
-import { loadLibc } from './libc.ts';
+import { F_DUPFD_CLOEXEC, SO_ACCEPTCONN, SOL_SOCKET } from './constants.ts';
+import { bindFunction, check, loadLibc } from './libc.ts';
 import { localAddress, type SocketAddress } from './sockets.ts';
 
 /** A listening socket among this process's descriptors. */
@@ -28,6 +28,12 @@ export function listeningDescriptors(): readonly ListeningDescriptor[] {
 /** The inode of a descriptor of this process, by fstat(2): it works where /proc/self/fd is unreadable. */
 export function inodeOf(fd: number): number {
   return fstatSync(fd).ino;
+}
+
+/** Another descriptor for the same open file, close-on-exec: fcntl(2), F_DUPFD_CLOEXEC. Throws the `SystemCallError`. */
+export function duplicate(fd: number): number {
+  const fcntl = bindFunction('int fcntl(int fd, int command, int argument)');
+  return check('fcntl', fcntl(fd, F_DUPFD_CLOEXEC, 0));
 }
 
 function describe(fd: number): readonly ListeningDescriptor[] {

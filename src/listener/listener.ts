@@ -1,4 +1,4 @@
-import type net from 'node:net';
+import net from 'node:net';
 import { listeningDescriptors } from '../linux/descriptors.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { isListening, localAddress, type SocketAddress } from '../linux/sockets.ts';
@@ -30,11 +30,43 @@ export function findListener(server: net.Server): Listener {
   return { server, address, name: nameOf(address), descriptor: findDescriptor(server, address, isOpen), isOpen };
 }
 
+/** Where a cluster's workers listen, as far as the primary is told: no address means all of them. */
+export type ClusterAddress = { readonly port: number; readonly address: string | undefined } | { readonly path: string };
+
+/**
+ * Finds the socket that a cluster's primary listens on for its workers: no server here has it. `server` of what is returned
+ * stands for none. Undefined where there is not just one that it can be.
+ */
+export function findPrimaryListener(wanted: ClusterAddress): Listener | undefined {
+  const [found, another] = loadLibc().available
+    ? listeningDescriptors().filter(({ address }) => isWanted(address, wanted))
+    : [];
+  if (found === undefined || another !== undefined) return undefined;
+  const { fd, address } = found;
+  const isOpen = (): boolean => isOurs(fd, address);
+  const descriptor = (): number | undefined => (isOpen() ? fd : undefined);
+  return { server: new net.Server(), address, name: nameOf(address), descriptor, isOpen };
+}
+
+function isWanted(address: SocketAddress, wanted: ClusterAddress): boolean {
+  if (address.family === 'Unix') return 'path' in wanted && isSamePath(address.path, wanted.path);
+  if ('path' in wanted || address.port !== wanted.port) return false;
+  const { address: text = '::' } = wanted;
+  const isWildcard = text === '::' || text === '0.0.0.0';
+  return isWildcard ? ['::', '0.0.0.0'].includes(address.address) : withoutZone(address.address) === withoutZone(text);
+}
+
 function addressOf(server: net.Server): SocketAddress | undefined {
   const address = server.address();
-  if (address === null) return undefined;
+  if (address === null) return passedAddressOf(server);
   if (typeof address === 'string') return { family: 'Unix', path: address };
   return { family: address.family === 'IPv6' ? 'IPv6' : 'IPv4', address: address.address, port: address.port };
+}
+
+/** Node knows no address of a Unix listener that came as a descriptor; the kernel does. */
+function passedAddressOf(server: net.Server): SocketAddress | undefined {
+  const fd = descriptorOf(server);
+  return fd !== undefined && loadLibc().available && isListening(fd) ? localAddress(fd) : undefined;
 }
 
 function nameOf(address: SocketAddress | undefined): string {

@@ -1,5 +1,6 @@
 import { originOf } from '../node-fields.ts';
 import type { Listener } from './listener.ts';
+import { isPassedBySupervisor } from './passed.ts';
 
 /** Where a listening socket came from, as far as that decides on who may share it. It does not change any more. */
 export interface Origin {
@@ -15,7 +16,7 @@ export interface Origin {
 const mayBeWorker = process.channel !== undefined;
 
 /** node:cluster brings much along, and is not loaded for a program that is no worker. */
-function isClusterWorker(): boolean {
+export function isClusterWorker(): boolean {
   return mayBeWorker && Reflect.get(process.getBuiltinModule('node:cluster'), 'isWorker') === true;
 }
 
@@ -32,11 +33,4 @@ function whyNotOurs(listener: Listener, how: ReturnType<typeof originOf>, isBoun
   if (how === 'descriptor') return 'it came to listen as a descriptor or handle';
   const fd = listener.descriptor();
   return !isBoundHere && fd !== undefined && isPassedBySupervisor(fd) ? 'LISTEN_FDS names it' : undefined;
-}
-
-/** LISTEN_FDS of sd_listen_fds(3): descriptors from 3 on. */
-function isPassedBySupervisor(fd: number): boolean {
-  const text = process.env.LISTEN_FDS ?? '';
-  const count = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  return fd >= 3 && fd < 3 + count;
 }

@@ -47,9 +47,17 @@ export function isServedByOthers(listener: Listener, holder: Sharing['holder']):
   }
 }
 
-function searchForHolders(fd: number, onlyOurs: boolean): Sharing | undefined {
+/** The same for a listener of a cluster's primary: its workers, that end with it, do not count. */
+export function findSharingBeside(listener: Listener, workers: readonly number[]): Sharing | undefined {
+  const fd = listener.descriptor();
+  return fd === undefined ? undefined : searchForHolders(fd, true, workers);
+}
+
+function searchForHolders(fd: number, onlyOurs: boolean, friends: readonly number[] = []): Sharing | undefined {
   try {
-    const { holders, suspects, finished, hidden } = search(fd, onlyOurs);
+    const { finished, hidden, ...found } = search(fd, onlyOurs);
+    const holders = found.holders.filter((pid) => !friends.includes(pid));
+    const suspects = found.suspects.filter((pid) => !friends.includes(pid));
     if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holder: 'found' };
     if (!finished) return doubt(`the search for other holders took longer than ${SEARCH_LIMIT} ms`);
     if (hidden) return doubt('/proc hides the processes of other users (hidepid)');

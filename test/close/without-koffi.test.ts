@@ -1,24 +1,10 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { describe, it } from 'node:test';
+import { copyWithoutKoffi } from '../copy-without-koffi.ts';
 import { Program, startProgram, type Told } from '../fixtures/share-program.ts';
 
 const CLIENTS = 20;
-const FIXTURE = 'test/fixtures/koffi-close.js';
-const BUILT = fileURLToPath(new URL('../..', import.meta.url));
-
-/** The built library and the fixture as somebody has them whose package manager left the FFI out. */
-function copyWithoutKoffi(t: TestContext): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'lastcall-without-koffi-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  cpSync(path.join(BUILT, 'src'), path.join(folder, 'src'), { recursive: true });
-  cpSync(path.join(BUILT, FIXTURE), path.join(folder, FIXTURE));
-  writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }');
-  return path.join(folder, FIXTURE);
-}
+const FIXTURE = 'koffi-close.js';
 
 async function assertServedWithoutGate(program: Program, reason: RegExp, queued: number): Promise<void> {
   const { report, facts }: Told = await program.next('closed');
@@ -38,14 +24,14 @@ async function assertServedWithoutGate(program: Program, reason: RegExp, queued:
 
 describe('a close without system calls', () => {
   it('serves who is queued and says that koffi did not load', async (t) => {
-    const program = new Program(t, copyWithoutKoffi(t), { env: { NODE_PATH: '' } });
+    const program = new Program(t, copyWithoutKoffi(t, FIXTURE), { env: { NODE_PATH: '' } });
     await assertServedWithoutGate(program, /^koffi did not load \(Cannot find module 'koffi'\)$/, CLIENTS);
   });
 
   for (const platform of ['darwin', 'freebsd']) {
     it(`serves who is queued and says that ${platform} has no gate`, async (t) => {
       // Nobody can tell there how many are queued.
-      const program = startProgram(t, 'koffi-close.js', { args: [platform] });
+      const program = startProgram(t, FIXTURE, { args: [platform] });
       await assertServedWithoutGate(program, new RegExp(`^no gate on ${platform}, only on Linux$`), 0);
     });
   }

@@ -60,7 +60,8 @@ function isProgram(path: string): boolean {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback at which nobody listens. */
+export async function freePort(): Promise<number> {
   const server = net.createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();

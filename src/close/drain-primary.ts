@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { channels } from '../channels.ts';
+import { duplicate } from '../linux/descriptors.ts';
+import { requireLibc } from '../linux/libc.ts';
+import { isListening } from '../linux/sockets.ts';
+import { type ClusterAddress, findPrimaryListener, type Listener } from '../listener/listener.ts';
+import { findSharingBeside } from '../listener/sharing.ts';
+import { connectionsInTransit } from '../node-fields.ts';
+import { CloseClock } from './clock.ts';
+import { closeListener } from './graceful-close.ts';
+import { type CloseOptions, completeOptions } from './options.ts';
+import { type CloseReport, mergeReports } from './report.ts';
+
+/** Nothing polls faster, in milliseconds. */
+const LOOK_EVERY = 1;
+
+/** What came of the sockets that a cluster's primary listens on for its workers. */
+export interface DrainedPrimary {
+  readonly report: CloseReport;
+  /** Lets go of the addresses: until then nobody can listen there, as a worker that the program makes anew would. */
+  readonly release: () => void;
+}
+
+/**
+ * Shuts the gates of a cluster's primary, once for all workers (whose processes `workers` are), and waits until everyone in
+ * the queues has been accepted by one of them. The sockets stay open: Node closes them when the last worker has left.
+ */
+export async function drainPrimary(
+  addresses: readonly ClusterAddress[],
+  workers: readonly number[],
+  given: CloseOptions,
+): Promise<DrainedPrimary> {
+  const options = completeOptions(given);
+  const clock = new CloseClock(options);
+  const listeners = addresses.map(findPrimaryListener).filter((listener) => listener !== undefined);
+  const ended = listeners.map((listener) => {
+    const ownGate = options.ownGate || findSharingBeside(listener, workers) === undefined;
+    return closeListener(listener, { ...options, ownGate }, clock, channels, new Map());
+  });
+  const kept = listeners.flatMap(keepBound);
+  const reports = (await Promise.all(ended)).map(({ report }) => report);
+  // Accepted here, and not yet with a worker.
+  while (connectionsInTransit(isListening) > 0 && !clock.deadline.aborted) await sleep(LOOK_EVERY);
+  clock.end();
+  const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: reports };
+  return { report, release: () => kept.forEach((fd) => requireLibc().close(fd)) };
+}
+
+function keepBound(listener: Listener): readonly number[] {
+  const fd = listener.descriptor();
+  try {
+    return fd === undefined ? [] : [duplicate(fd)];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,98 @@
+// What systemd does for a service with a .socket unit: it holds the listening socket, and starts the service when a client
+// comes and none runs.
+import type { TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { AF_INET, SOCK_CLOEXEC, SOCK_STREAM } from '../../src/linux/constants.ts';
+import { bindFunction, check, requireLibc } from '../../src/linux/libc.ts';
+import { listen, localAddress } from '../../src/linux/sockets.ts';
+import { readAcceptQueue } from '../../src/linux/tcp-info.ts';
+import { type Program, startProgram } from '../fixtures/share-program.ts';
+
+const BACKLOG = 511;
+
+/** A service under the activator, from its start to its end. */
+export interface Activated {
+  readonly program: Program;
+  readonly pid: number;
+}
+
+export class Activator {
+  readonly port: number;
+  /** The service that runs, once it listens; undefined between two. */
+  running: Activated | undefined;
+  /** How many have been started. */
+  started = 0;
+  readonly #test: TestContext;
+  readonly #fd: number;
+  readonly #over = new AbortController();
+  #failure: unknown;
+  #startAt = 1;
+
+  /** Passes the socket as `web` to the fixture service, until the test ends. */
+  constructor(t: TestContext) {
+    this.#test = t;
+    this.#fd = listenOnLoopback();
+    const address = localAddress(this.#fd);
+    this.port = address !== undefined && 'port' in address ? address.port : 0;
+    this.#activate().catch((error: unknown) => {
+      this.#failure = error;
+    });
+    t.after(() => {
+      this.#over.abort();
+      requireLibc().close(this.#fd);
+    });
+  }
+
+  /** Clients that are connected, and that nobody has accepted. */
+  get queued(): number {
+    return readAcceptQueue(this.#fd).queued;
+  }
+
+  /** From now on starts a service once so many clients wait; systemd does at the first. */
+  startAt(clients: number): void {
+    this.#startAt = clients;
+  }
+
+  /** Waits until the n-th service listens. */
+  async runs(count: number): Promise<Activated> {
+    await this.#until(() => this.started >= count && this.running !== undefined);
+    return this.running ?? (await this.runs(count));
+  }
+
+  async #activate(): Promise<void> {
+    while (!this.#over.signal.aborted) {
+      await this.#until(() => this.queued >= this.#startAt);
+      const program = startProgram(this.#test, 'activated-service.js', {
+        args: ['graceful', 'web'],
+        descriptors: [this.#fd],
+        env: { LISTEN_FDS: '1', LISTEN_FDNAMES: 'web' },
+        listenPid: true,
+      });
+      const { pid } = await program.next('listening');
+      this.started += 1;
+      this.running = { program, pid };
+      await program.ended;
+      this.running = undefined;
+    }
+  }
+
+  async #until(holds: () => boolean): Promise<void> {
+    while (!holds()) {
+      if (this.#failure !== undefined) throw new Error('the activator has failed', { cause: this.#failure });
+      await setTimeout(2, undefined, { signal: this.#over.signal });
+    }
+  }
+}
+
+/** A socket of a free port that takes clients in, made by system calls: nobody here accepts them. */
+function listenOnLoopback(): number {
+  const fd = check('socket', requireLibc().socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const bind = bindFunction('int bind(int fd, void *address, uint32_t length)');
+  // struct sockaddr_in, netinet/in.h: family u16, port u16, address; port 0 is any.
+  const address = Buffer.alloc(16);
+  address.writeUInt16LE(AF_INET, 0);
+  address.set([127, 0, 0, 1], 4);
+  check('bind', bind(fd, address, address.length));
+  listen(fd, BACKLOG);
+  return fd;
+}

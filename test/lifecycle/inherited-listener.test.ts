@@ -1,0 +1,161 @@
+import assert from 'node:assert/strict';
+import { type StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import net from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { inheritedListener } from '../../src/index.ts';
+import { descriptorOf } from '../../src/node-fields.ts';
+import { copyWithoutKoffi } from '../copy-without-koffi.ts';
+import { socketsInChild } from '../fixtures/sockets-in-child.ts';
+import { Program, type ProgramOptions, startProgram, type Told } from '../fixtures/share-program.ts';
+
+/** What the fixture tells. */
+interface Asked {
+  /** A descriptor for each name that it asked for. */
+  readonly given: readonly (number | null)[];
+  /** Variables that are still in its environment. */
+  readonly left: readonly string[];
+  readonly warnings: readonly string[];
+  /** Sockets that a child of it has. */
+  readonly childHas: readonly number[];
+}
+
+async function startListener(t: TestContext, where: { port: 0; host: string } | { path: string }): Promise<number> {
+  const server = net.createServer().listen(where);
+  t.after(() => server.close());
+  await once(server, 'listening');
+  return descriptorOf(server) ?? -1;
+}
+
+function onLoopback(t: TestContext): Promise<number> {
+  return startListener(t, { port: 0, host: '127.0.0.1' });
+}
+
+/** Runs the fixture, which asks for these names. */
+async function ask(t: TestContext, names: readonly string[], options: ProgramOptions): Promise<Asked> {
+  const program = startProgram(t, 'inherited-listeners.js', { listenPid: true, ...options, args: names });
+  return asAsked(await program.next('asked'));
+}
+
+function asAsked({ facts }: Told): Asked {
+  return facts as unknown as Asked;
+}
+
+describe('sockets that were passed by LISTEN_FDS', () => {
+  it('are given once each, in their order, without a name', async (t) => {
+    const descriptors = [await onLoopback(t), await onLoopback(t)];
+    const { given, warnings } = await ask(t, ['-', '-', '-'], { descriptors, env: { LISTEN_FDS: '2' } });
+    assert.deepEqual({ given, warnings }, { given: [3, 4, null], warnings: [] });
+  });
+
+  it('are given by their names, those of one name in their order', async (t) => {
+    const descriptors = [await onLoopback(t), await onLoopback(t), await onLoopback(t), await onLoopback(t)];
+    const env = { LISTEN_FDS: '4', LISTEN_FDNAMES: 'web:admin:web:my socket' };
+    const names = ['my socket', 'web', 'nobody', 'web', 'web', '-', '-'];
+    const { given, warnings } = await ask(t, names, { descriptors, env });
+    assert.deepEqual({ given, warnings }, { given: [6, 3, null, 5, null, 4, null], warnings: [] });
+  });
+
+  it('are called unknown where they have no name, or a name is missing', async (t) => {
+    const descriptors = [await onLoopback(t), await onLoopback(t), await onLoopback(t)];
+    const unnamed = await ask(t, ['unknown', 'unknown'], { descriptors, env: { LISTEN_FDS: '2' } });
+    assert.deepEqual(unnamed.given, [3, 4]);
+    const env = { LISTEN_FDS: '3', LISTEN_FDNAMES: ':web' };
+    const half = await ask(t, ['web', 'unknown', 'unknown'], { descriptors, env });
+    assert.deepEqual(half.given, [4, 3, 5]);
+  });
+
+  it('may be Unix sockets', async (t) => {
+    const descriptors = [await startListener(t, { path: `\0lastcall-${process.pid}-inherited` })];
+    const { given, warnings } = await ask(t, ['-'], { descriptors, env: { LISTEN_FDS: '1' } });
+    assert.deepEqual({ given, warnings }, { given: [3], warnings: [] });
+  });
+
+  it('and their variables are not inherited by children, once one was asked for', async (t) => {
+    const descriptors = [await onLoopback(t), await onLoopback(t)];
+    const env = { LISTEN_FDS: '2', LISTEN_FDNAMES: 'web:admin', LISTEN_PIDFDID: '123' };
+    const asked = await ask(t, ['web'], { descriptors, env });
+    assert.deepEqual([asked.left, asked.childHas], [[], []]);
+    const control = await ask(t, [], { descriptors, env });
+    assert.deepEqual(control.left.toSorted(), ['LISTEN_FDNAMES', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_PIDFDID']);
+    const stdio = ['ignore', 'pipe', 'inherit', ...descriptors] satisfies StdioOptions;
+    assert.deepEqual(socketsInChild({ stdio }), [3, 4]);
+  });
+
+  it('are left alone with a warning where they are meant for another process, which says what to do', async (t) => {
+    const descriptors = [await onLoopback(t)];
+    for (const env of [{ LISTEN_FDS: '1', LISTEN_PID: '1' }, { LISTEN_FDS: '1' }]) {
+      const asked = await ask(t, ['-', '-'], { descriptors, env, listenPid: false });
+      assert.deepEqual([asked.given, asked.left], [[null, null], []]);
+      assert.equal(asked.warnings.length, 1);
+      assert.match(
+        asked.warnings[0]!,
+        /^LastCallWarning: The sockets in LISTEN_FDS are not used: LISTEN_PID is (?:1|not set), and this process is \d+\. A shell or npm .*: start `node` directly, or by `exec` in the shell$/,
+      );
+    }
+  });
+
+  it('are not given where they are no listening stream sockets, which is told of each', async (t) => {
+    const listening = await onLoopback(t);
+    const file = openSync('/dev/null', 'r');
+    t.after(() => closeSync(file));
+    const server = net.createServer().listen(0, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+    t.after(() => client.destroy());
+    await once(client, 'connect');
+    const descriptors = [file, descriptorOf(client) ?? -1, listening];
+    const { given, warnings } = await ask(t, ['-', '-'], { descriptors, env: { LISTEN_FDS: '4' } });
+    assert.deepEqual(given, [5, null]);
+    assert.deepEqual(warnings.slice(0, 2), [
+      'LastCallWarning: Descriptor 3 in LISTEN_FDS, `unknown`, is not used: it is no socket',
+      'LastCallWarning: Descriptor 4 in LISTEN_FDS, `unknown`, is not used: it is no listening stream socket',
+    ]);
+    assert.equal(warnings.length, 3);
+    assert.match(warnings[2]!, /^LastCallWarning: Descriptor 6 in LISTEN_FDS, `unknown`, is not used: /);
+  });
+
+  it('are given also without system calls, where no more is known than that they are sockets', async (t) => {
+    const descriptors = [await onLoopback(t)];
+    const program = new Program(
+      t,
+      copyWithoutKoffi(t, 'inherited-listeners.js', 'share-orders.js', 'sockets-in-child.js'),
+      {
+        env: { NODE_PATH: '', LISTEN_FDS: '1' },
+        listenPid: true,
+        descriptors,
+        args: ['-'],
+      },
+    );
+    const { given, childHas, warnings } = asAsked(await program.next('asked'));
+    assert.deepEqual({ given, childHas, warnings }, { given: [3], childHas: [], warnings: [] });
+  });
+
+  for (const LISTEN_FDS of ['', '0', '-1', '1.0', ' 1', '1025', '99999', '100000', '0x1', '18446744073709551616']) {
+    it(`are none by a LISTEN_FDS of ${JSON.stringify(LISTEN_FDS)}`, async (t) => {
+      const { given, left, warnings } = await ask(t, ['-'], {
+        descriptors: [await onLoopback(t)],
+        env: { LISTEN_FDS },
+      });
+      assert.deepEqual({ given, left, warnings }, { given: [null], left: [], warnings: [] });
+    });
+  }
+});
+
+describe('a process that nothing was passed to', () => {
+  it('gets nothing, whatever it asks for', () => {
+    assert.deepEqual([inheritedListener(), inheritedListener('web')], [undefined, undefined]);
+  });
+
+  for (const name of ['', 'a:b', 'é', 'a\nb', 'n'.repeat(256), 3, null, {}]) {
+    it(`is told that this is no name: ${JSON.stringify(name).slice(0, 12)}`, () => {
+      assert.throws(() => Reflect.apply(inheritedListener, undefined, [name]), {
+        name: 'LastCallError',
+        code: 'ERR_OPTION',
+        message: /^Expected `name` to be a socket's name: 1 to 255 characters of ASCII, no colon, got /,
+      });
+    });
+  }
+});

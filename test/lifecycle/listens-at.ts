@@ -1,0 +1,12 @@
+import { setTimeout } from 'node:timers/promises';
+import { readTcpTable } from '../../src/linux/proc-net.ts';
+
+// net/tcp_states.h
+const LISTEN = 10;
+
+/** Waits until somebody listens at the port of IPv4 or of both, without a connection, which would start what waits for one. */
+export async function listensAt(port: number): Promise<void> {
+  const listens = (family: 'IPv4' | 'IPv6'): boolean =>
+    readTcpTable(family).some((row) => row.localPort === port && row.state === LISTEN);
+  while (!listens('IPv4') && !listens('IPv6')) await setTimeout(2);
+}

@@ -1,0 +1,308 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { describe, it, type TestContext } from 'node:test';
+import { promisify } from 'node:util';
+import { type Notifier, openNotifier } from '../../src/lifecycle/sd-notify.ts';
+import { openDatagramSender } from '../../src/linux/unix-datagram.ts';
+import { copyWithoutKoffi } from '../copy-without-koffi.ts';
+import { Program, startProgram } from '../fixtures/share-program.ts';
+import { missing } from '../proxies/proxy.ts';
+import { NotifySocket } from './notify-socket.ts';
+
+const KINDS = ['path', 'abstract'] as const;
+
+function openTo(t: TestContext, socket: NotifySocket, more: NodeJS.ProcessEnv = {}): Notifier {
+  const notifier = openNotifier({ NOTIFY_SOCKET: socket.address, ...more });
+  assert(notifier !== undefined);
+  t.after(() => notifier.close());
+  return notifier;
+}
+
+/** Sends until there is no room; returns how much that was. */
+function fill(t: TestContext, socket: NotifySocket): number {
+  const stranger = openDatagramSender(socket.address);
+  t.after(() => stranger.close());
+  let sent = 0;
+  while (stranger.send('full')) sent += 1;
+  return sent;
+}
+
+/** Our warnings of what is done, which come a moment later. */
+async function warningsOf(action: () => unknown): Promise<readonly string[]> {
+  const warnings: string[] = [];
+  const listen = ({ name, message }: Error): void => {
+    if (name === 'LastCallWarning') warnings.push(message);
+  };
+  process.on('warning', listen);
+  action();
+  await new Promise((resolve) => setImmediate(resolve));
+  process.off('warning', listen);
+  return warnings;
+}
+
+for (const kind of KINDS) {
+  describe(`a service whose manager listens at ${kind === 'path' ? 'a path' : 'an abstract address'}`, () => {
+    it('says that it is ready as systemd-notify does', { skip: missing('systemd-notify') }, async (t) => {
+      const socket = new NotifySocket(t, kind);
+      const program = promisify(execFile)('systemd-notify', ['--ready', '--status=serving :8080'], {
+        env: { ...process.env, NOTIFY_SOCKET: socket.address },
+        timeout: 10_000,
+      });
+      const theirs = await socket.next();
+      // It waits until its descriptor is closed.
+      assert.equal(await socket.next(), 'BARRIER=1');
+      await program;
+      openTo(t, socket).ready('serving :8080');
+      assert.equal(theirs, 'READY=1\nSTATUS=serving :8080');
+      assert.equal(await socket.next(), theirs);
+    });
+
+    it('says once that it is ready, that it stops, and how far it is, with the time that it needs and 5 s', (t) => {
+      const socket = new NotifySocket(t, kind);
+      const notifier = openTo(t, socket);
+      notifier.ready('one');
+      notifier.ready('two');
+      notifier.stopping('draining queues', 60_000);
+      notifier.progress('12 connections open', 1_500.25);
+      notifier.progress('late', -300);
+      notifier.close();
+      notifier.progress('closed', 1);
+      assert.deepEqual(socket.takeAll(), [
+        'READY=1\nSTATUS=one',
+        'STATUS=two',
+        'STOPPING=1\nSTATUS=draining queues\nEXTEND_TIMEOUT_USEC=65000000',
+        'STATUS=12 connections open\nEXTEND_TIMEOUT_USEC=6501000',
+        'STATUS=late\nEXTEND_TIMEOUT_USEC=5000000',
+      ]);
+    });
+  });
+}
+
+describe('a status', () => {
+  it('stays one line, whatever is in it', (t) => {
+    const socket = new NotifySocket(t, 'abstract');
+    openTo(t, socket).progress('a\nMAINPID=1\r\nb\0c\u{2028}=é', 0);
+    assert.deepEqual(socket.takeAll(), ['STATUS=a MAINPID=1 b c\u{2028}=é\nEXTEND_TIMEOUT_USEC=5000000']);
+  });
+
+  it('is cut to what a manager reads', (t) => {
+    const socket = new NotifySocket(t, 'abstract');
+    openTo(t, socket).stopping('€'.repeat(10_000), 1_000);
+    assert.deepEqual(socket.takeAll(), [`STOPPING=1\nSTATUS=${'€'.repeat(1_000)}\nEXTEND_TIMEOUT_USEC=6000000`]);
+  });
+});
+
+describe('a manager that does not read', () => {
+  it('holds nobody up, and hears that the service is ready once it does', async (t) => {
+    const socket = new NotifySocket(t, 'path');
+    const sent = fill(t, socket);
+    const warnings = await warningsOf(() => {
+      const notifier = openTo(t, socket);
+      notifier.ready('one');
+      notifier.ready('two');
+      notifier.stopping('three', 0);
+    });
+    assert.deepEqual(warnings, []);
+    assert.deepEqual(socket.takeAll(), Array(sent).fill('full'));
+    assert.equal(await socket.next(), 'READY=1\nSTATUS=three\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=5000000');
+  });
+
+  it('hears with the next message what it had no room for, and then no second time', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const socket = new NotifySocket(t, 'path');
+    const notifier = openTo(t, socket);
+    fill(t, socket);
+    notifier.ready('one');
+    socket.takeAll();
+    notifier.ready('two');
+    assert.deepEqual(socket.takeAll(), ['READY=1\nSTATUS=two']);
+    t.mock.timers.tick(60_000);
+    assert.deepEqual(socket.takeAll(), []);
+  });
+
+  it('is not told anything once the notifier is closed', (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const socket = new NotifySocket(t, 'path');
+    const [closed, open] = [openTo(t, socket), openTo(t, socket)];
+    const sent = fill(t, socket);
+    closed.ready('closed');
+    open.ready('open');
+    closed.close();
+    assert.deepEqual(socket.takeAll(), Array(sent).fill('full'));
+    t.mock.timers.tick(60_000);
+    assert.deepEqual(socket.takeAll(), ['READY=1\nSTATUS=open']);
+  });
+});
+
+describe('a manager that has gone', () => {
+  it('is told of in one warning, and ends nothing', async (t) => {
+    const socket = new NotifySocket(t, 'path');
+    const notifier = openTo(t, socket);
+    notifier.ready('one');
+    socket.close();
+    const warnings = await warningsOf(() => {
+      notifier.progress('two', 0);
+      notifier.progress('three', 0);
+    });
+    assert.deepEqual(warnings, ['The service manager cannot be told anything: sendto: ECONNREFUSED']);
+  });
+});
+
+describe('the environment', () => {
+  it('has nothing for the children once it was read, usable or not', async (t) => {
+    const socket = new NotifySocket(t, 'path');
+    for (const address of [socket.address, 'nowhere']) {
+      const env: NodeJS.ProcessEnv = {
+        NOTIFY_SOCKET: address,
+        WATCHDOG_USEC: '9000000',
+        WATCHDOG_PID: '1',
+        OTHER: '1',
+      };
+      await warningsOf(() => openNotifier(env)?.close());
+      assert.deepEqual(env, { OTHER: '1' });
+    }
+  });
+
+  for (const env of [{}, { NOTIFY_SOCKET: '' }, { WATCHDOG_USEC: '2000000' }]) {
+    it(`without a manager has nobody to tell: ${JSON.stringify(env)}`, async () => {
+      assert.deepEqual(await warningsOf(() => assert.equal(openNotifier(env), undefined)), []);
+    });
+  }
+
+  const UNUSABLE: readonly (readonly [string, RegExp])[] = [
+    ['run/notify', /neither a path from the root nor an abstract name/],
+    ['vsock:2:1234', /neither a path from the root nor an abstract name/],
+    ['@', /no name/],
+    ['/', /no name/],
+    [`/${'n'.repeat(107)}`, /longer than the 108 bytes/],
+    [`@${'n'.repeat(108)}`, /longer than the 108 bytes/],
+    [`/${'é'.repeat(54)}`, /longer than the 108 bytes/],
+    ['/run/\0', /a NUL/],
+  ];
+  for (const [address, reason] of UNUSABLE) {
+    it(`with an address that cannot be one is warned of once: ${JSON.stringify(address).slice(0, 20)}`, async () => {
+      const warnings = await warningsOf(() => assert.equal(openNotifier({ NOTIFY_SOCKET: address }), undefined));
+      assert.equal(warnings.length, 1);
+      assert.match(warnings[0]!, reason);
+    });
+  }
+
+  it('may have an address of all the bytes that there are', async (t) => {
+    for (const address of [`/${'n'.repeat(106)}`, `@${'n'.repeat(107)}`]) {
+      assert.deepEqual(
+        await warningsOf(() => {
+          const notifier = openNotifier({ NOTIFY_SOCKET: address });
+          assert(notifier !== undefined, address);
+          t.after(() => notifier.close());
+        }),
+        [],
+      );
+    }
+  });
+
+  it('names a manager that cannot be told anything without system calls, which is warned of', async (t) => {
+    const socket = new NotifySocket(t, 'path');
+    const service = new Program(t, copyWithoutKoffi(t, 'notify-service.js', 'share-orders.js'), {
+      env: { NODE_PATH: '', NOTIFY_SOCKET: socket.address },
+      args: ['leave'],
+    });
+    assert.deepEqual((await service.next('opened')).facts, { left: [] });
+    const { code, stderr } = await service.ended;
+    assert.equal(code, 0);
+    assert.match(stderr, /LastCallWarning: NOTIFY_SOCKET is ".*", which cannot be told anything: koffi did not load/);
+    assert.deepEqual(socket.takeAll(), []);
+  });
+
+  for (const value of ['', '0', '1999', '-1', '1e6', '0x10000', ' 2000000', '2000000s', '18446744073709551615']) {
+    it(`with a WATCHDOG_USEC of ${JSON.stringify(value)} is warned of once, and the service is told of all the same`, async (t) => {
+      const socket = new NotifySocket(t, 'abstract');
+      const warnings = await warningsOf(() => openTo(t, socket, { WATCHDOG_USEC: value }).ready('serving'));
+      assert.equal(warnings.length, 1);
+      assert.match(warnings[0]!, /^WATCHDOG_USEC is ".*", expected microseconds from 2000 on/);
+      assert.deepEqual(socket.takeAll(), ['READY=1\nSTATUS=serving']);
+    });
+  }
+});
+
+describe('the watchdog', () => {
+  interface Service {
+    readonly socket: NotifySocket;
+    readonly program: Program;
+  }
+
+  async function startService(t: TestContext, env: NodeJS.ProcessEnv = {}): Promise<Service> {
+    const socket = new NotifySocket(t, 'path');
+    const program = startProgram(t, 'notify-service.js', {
+      env: { NOTIFY_SOCKET: socket.address, WATCHDOG_USEC: '40000', ...env },
+    });
+    assert.deepEqual((await program.next('opened')).facts, { left: [] });
+    assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
+    return { socket, program };
+  }
+
+  /** Waits until it has been told so often that a loop turns. */
+  async function beats(socket: NotifySocket, times: number): Promise<void> {
+    for (let beat = 0; beat < times; beat += 1) assert.equal(await socket.next(), 'WATCHDOG=1');
+  }
+
+  it('hears of a service whose event loop turns, not of one whose loop is held up, and again when it goes on', async (t) => {
+    const held = await startService(t);
+    const other = await startService(t);
+    await beats(held.socket, 5);
+    held.program.order('block');
+    await held.program.next('stands still');
+    held.socket.takeAll();
+    other.socket.takeAll();
+    await beats(other.socket, 10);
+    assert.deepEqual(held.socket.takeAll(), []);
+    held.program.order('go on');
+    await held.program.next('goes on');
+    await beats(held.socket, 5);
+  });
+
+  it('hears nothing more once the notifier is closed', async (t) => {
+    const closed = await startService(t);
+    const other = await startService(t);
+    await beats(closed.socket, 5);
+    closed.program.order('close');
+    await closed.program.next('goes on');
+    closed.socket.takeAll();
+    other.socket.takeAll();
+    await beats(other.socket, 10);
+    assert.deepEqual(closed.socket.takeAll(), []);
+  });
+
+  it('hears nothing of a process that is not the one that is watched', async (t) => {
+    const unwatched = await startService(t, { WATCHDOG_PID: '1' });
+    const other = await startService(t);
+    await beats(other.socket, 10);
+    assert.deepEqual(unwatched.socket.takeAll(), []);
+  });
+
+  it('hears of the process that WATCHDOG_PID names', async (t) => {
+    const socket = new NotifySocket(t, 'path');
+    openTo(t, socket, { WATCHDOG_USEC: '40000', WATCHDOG_PID: String(process.pid) }).ready('serving');
+    assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
+    await beats(socket, 2);
+  });
+
+  it('hears every half of the time that it waits for', async (t) => {
+    const socket = new NotifySocket(t, 'path');
+    const began = performance.now();
+    openTo(t, socket, { WATCHDOG_USEC: '200000' }).ready('serving');
+    assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
+    await beats(socket, 3);
+    // A timer is never early by more than the millisecond to which Node rounds.
+    assert(performance.now() - began >= 3 * 100 - 3, 'told too often');
+  });
+
+  it('keeps no process that has nothing else to do', async (t) => {
+    const socket = new NotifySocket(t, 'path');
+    const program = startProgram(t, 'notify-service.js', {
+      env: { NOTIFY_SOCKET: socket.address, WATCHDOG_USEC: '40000' },
+      args: ['leave'],
+    });
+    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+    assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
+  });
+});

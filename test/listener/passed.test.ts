@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isPassedBySupervisor, takePassed } from '../../src/listener/passed.ts';
+
+test('descriptors count as passed by a supervisor also when the variables have been taken away', () => {
+  Object.assign(process.env, { LISTEN_FDS: '2', LISTEN_FDNAMES: 'web', LISTEN_PID: '7' });
+  const passed = (): readonly boolean[] => [2, 3, 4, 5].map(isPassedBySupervisor);
+  assert.deepEqual(passed(), [false, true, true, false]);
+  const descriptors = [
+    { fd: 3, name: 'web' },
+    { fd: 4, name: 'unknown' },
+  ];
+  assert.deepEqual(takePassed(), { pid: '7', descriptors });
+  assert.deepEqual(
+    [process.env.LISTEN_FDS, process.env.LISTEN_FDNAMES, process.env.LISTEN_PID],
+    Array(3).fill(undefined),
+  );
+  assert.deepEqual(passed(), [false, true, true, false]);
+  assert.deepEqual(takePassed(), { pid: undefined, descriptors: [] });
+});
