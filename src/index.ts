@@ -1,3 +1,4 @@
+import { isBun, rememberSockets } from './bun.ts';
 import { watchHandshakes } from './connection/tls.ts';
 import { watchUpgrades } from './connection/upgrades.ts';
 import { rehearseClose } from './close/rehearse.ts';
@@ -26,6 +27,7 @@ export { LastCallError, type LastCallErrorCode } from './errors.ts';
 // Diagnostics channels
 export type { ClosedMessage, ConnectionMessage, GateMessage, LastCallState, StateMessage } from './channels.ts';
 
+if (isBun) rememberSockets();
 watchListeners((server) => {
   watchHandshakes(server);
   watchUpgrades(server);

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { isBun } from '../bun.ts';
 import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder } from '../connection/end-connections.ts';
 import { releaseServers } from '../connection/http1.ts';
@@ -172,6 +173,8 @@ function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | '
 }
 
 function checkServers(servers: unknown): readonly net.Server[] {
+  if (servers === 'all' && isBun)
+    throw serverError(servers, 'servers by name, for Bun does not tell which of them listen');
   if (servers === 'all') return [...new Set([...listeningServers(), ...serversUnderWay()])];
   const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
   const checked = list.filter((server) => server instanceof net.Server);

@@ -1,5 +1,6 @@
 import { type Registry, type RegistryContentType, register } from 'prom-client';
 import { LastCallError, optionError } from '../errors.ts';
+import { checkNames, isObject } from '../option-checks.ts';
 import { METRIC_NAMES } from './names.ts';
 
 /** Where the metrics go, and what they are called. */
@@ -18,16 +19,15 @@ export interface CompleteMetricsOptions {
   readonly prefix: string;
 }
 
-const NAMES: ReadonlySet<string> = new Set<keyof MetricsOptions>(['registry', 'prefix']);
+const NAMES: readonly (keyof MetricsOptions)[] = ['registry', 'prefix'];
 
 // How a metric's name may begin (Prometheus, "Metric names and labels"); what follows begins with a letter.
 const PREFIX = /^([a-zA-Z_:][a-zA-Z0-9_:]*)?$/;
 
 /** Checks the options. Throws a `LastCallError` with code `ERR_OPTION` that says what was expected and what came. */
 export function completeMetricsOptions(given: MetricsOptions = {}): CompleteMetricsOptions {
-  if (typeof given !== 'object' || given === null) throw optionError('options', 'an object', given);
-  const wrong = Object.keys(given).find((name) => !NAMES.has(name));
-  if (wrong !== undefined) throw optionError('options', `made of ${[...NAMES].join(', ')}`, wrong);
+  if (!isObject(given)) throw optionError('options', 'an object', given);
+  checkNames('options', given, NAMES);
   const { registry = register, prefix = '' } = given;
   if (!isRegistry(registry)) throw optionError('registry', 'a registry of prom-client', registry);
   if (typeof prefix !== 'string' || !PREFIX.test(prefix)) {
