@@ -1,8 +1,4 @@
-import { isBun, rememberSockets } from './bun.ts';
-import { watchHandshakes } from './connection/tls.ts';
-import { watchUpgrades } from './connection/upgrades.ts';
-import { rehearseClose } from './close/rehearse.ts';
-import { watchListeners } from './listener/watch.ts';
+import { watchServers } from './watch-servers.ts';
 
 // Closing
 export { gracefulClose } from './close/graceful-close.ts';
@@ -27,9 +23,4 @@ export { LastCallError, type LastCallErrorCode } from './errors.ts';
 // Diagnostics channels
 export type { ClosedMessage, ConnectionMessage, GateMessage, LastCallState, StateMessage } from './channels.ts';
 
-if (isBun) rememberSockets();
-watchListeners((server) => {
-  watchHandshakes(server);
-  watchUpgrades(server);
-  rehearseClose(server);
-});
+watchServers();

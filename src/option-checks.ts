@@ -26,7 +26,10 @@ export function checkSignal(value: unknown): AbortSignal | undefined {
   throw optionError('signal', 'an AbortSignal', value);
 }
 
-export function checkFunction<F extends (...args: never[]) => unknown>(name: string, value: F | undefined): F | undefined {
+export function checkFunction<F extends (...args: never[]) => unknown>(
+  name: string,
+  value: F | undefined,
+): F | undefined {
   if (value === undefined || typeof value === 'function') return value;
   throw optionError(name, 'a function', value);
 }

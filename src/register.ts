@@ -3,8 +3,8 @@
  * change to it. Options come from the environment (docs/register.md). A program without a server is left as it is, as is one
  * that calls `lastCall` itself, and every thread but the main one.
  */
-// Watches servers begin to listen.
-import './index.ts';
 import { registerService } from './lifecycle/registered.ts';
+import { watchServers } from './watch-servers.ts';
 
+watchServers();
 registerService();

@@ -7,25 +7,20 @@ import { hasChildren } from '../linux/processes.ts';
 import type { ClusterAddress } from '../listener/listener.ts';
 import { AttendingWorker } from './attending-worker.ts';
 import type { Budget } from './budget.ts';
+import type { ClusterObserver, ClusterPart } from './cluster-part.ts';
 
 /** A worker that is told to stop may be the first of all of them, when a signal goes to a whole group: so long its primary waits for its own. In milliseconds. */
 const SIGNAL_MAY_COME = 100;
 
-/** What is told of a cluster's workers. */
-export interface WorkersObserver {
-  onFirst(): void;
-  onNone(): void;
-}
-
 /** The workers of this process, if it is a cluster's primary, and the sockets that it listens on for them. */
-export class ClusterPrimary {
-  readonly #observer: WorkersObserver;
+export class ClusterPrimary implements ClusterPart {
+  readonly #observer: Pick<ClusterObserver, 'onFirst' | 'onNone'>;
   readonly #workers = new Map<number, AttendingWorker>();
   readonly #addresses = new Map<string, ClusterAddress>();
   readonly #over = new AbortController();
   #isStopping = false;
 
-  constructor(observer: WorkersObserver) {
+  constructor(observer: Pick<ClusterObserver, 'onFirst' | 'onNone'>) {
     this.#observer = observer;
     // node:cluster brings much along, and is not loaded for a program without children.
     if (hasChildren()) this.#watch();
@@ -36,15 +31,19 @@ export class ClusterPrimary {
     return this.#listening.length > 0;
   }
 
+  get hasColleagues(): boolean {
+    return this.isListening;
+  }
+
   /** Tells every worker to stop. */
   tellStop(reason: string, budget: Budget): void {
     this.#isStopping = true;
     for (const worker of this.#workers.values()) worker.tellStop(reason, budget.drain);
   }
 
-  /** Resolves when every worker would close now; after `most` milliseconds, or when `soon` aborts, in any case. */
-  async allAsk(most: number, soon: AbortSignal): Promise<void> {
-    const limit = AbortSignal.any([AbortSignal.timeout(Math.ceil(most)), soon]);
+  /** Resolves when every worker would close now. */
+  async mayClose({ beforeDrain, soon }: Budget): Promise<void> {
+    const limit = AbortSignal.any([AbortSignal.timeout(Math.ceil(beforeDrain)), soon]);
     await Promise.all([...this.#workers.values()].map((worker) => worker.hasAsked(limit)));
   }
 
@@ -58,6 +57,8 @@ export class ClusterPrimary {
     const limit = AbortSignal.any([AbortSignal.timeout(Math.ceil(budget.left)), budget.now]);
     return mergeReports([report, ...(await Promise.all(workers.map((worker) => worker.gone(limit))))]);
   }
+
+  async report(): Promise<void> {}
 
   end(): void {
     unsubscribe('child_process', this.#onChild);

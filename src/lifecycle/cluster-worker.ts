@@ -1,4 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloseReport } from '../close/report.ts';
+import type { Budget } from './budget.ts';
+import type { ClusterObserver, ClusterPart } from './cluster-part.ts';
 import { onUnseen, sendUnseen } from '../node-fields.ts';
 import { isPrimaryTells, type WorkerTells } from './cluster-messages.ts';
 
@@ -6,13 +9,14 @@ import { isPrimaryTells, type WorkerTells } from './cluster-messages.ts';
  * A cluster worker's line to its primary, which holds the listening sockets: as long as one worker accepts, those in the
  * queues are served; when the last one has left, Node closes the sockets, and they are reset.
  */
-export class PrimaryLink {
+export class PrimaryLink implements ClusterPart {
+  /** Whoever else listens is not this worker's. */
+  readonly isListening = false;
   readonly #leave = new AbortController();
   #isAnswering = false;
   readonly #unhear: () => void;
 
-  /** `onStop`: the primary stops, and this worker with it. */
-  constructor(onStop: (reason: string, deadline: number) => void) {
+  constructor({ onStop }: Pick<ClusterObserver, 'onStop'>) {
     this.#unhear = onUnseen(process, (body) => {
       if (!isPrimaryTells(body)) return;
       if (body.kind === 'hello' && !this.#isAnswering) this.#greet();
@@ -24,23 +28,21 @@ export class PrimaryLink {
   }
 
   /** Whether the primary has lastcall, too. */
-  get isAnswering(): boolean {
+  get hasColleagues(): boolean {
     return this.#isAnswering;
   }
 
-  /** Resolves when this worker may close: the primary says so, or has gone, or `most` milliseconds are over, or `soon` aborts. */
-  async askForLeave(most: number, soon: AbortSignal): Promise<void> {
+  tellStop(): void {}
+
+  /** Resolves when the primary says that this worker may close, or has gone. */
+  async mayClose({ beforeDrain, soon }: Budget): Promise<void> {
+    if (!this.#isAnswering) return;
     this.#tell({ kind: 'asks' });
-    const asked = AbortSignal.any([soon, this.#leave.signal]);
-    if (asked.aborted) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, most);
-      asked.addEventListener('abort', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-    });
+    const either = AbortSignal.any([soon, this.#leave.signal]);
+    await sleep(beforeDrain, undefined, { signal: either }).catch(() => {});
   }
+
+  close(): undefined {}
 
   /** Resolves when the report is on its way. */
   async report(report: CloseReport): Promise<void> {

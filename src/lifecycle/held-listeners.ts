@@ -25,7 +25,6 @@ export class HeldListeners {
 
   constructor(names: readonly NodeJS.Signals[]) {
     this.#names = names;
-    for (const name of names) restartSignal(name);
   }
 
   /** Whether the program has any. */
@@ -38,13 +37,15 @@ export class HeldListeners {
 
   arm(onSignal: (name: NodeJS.Signals) => void): void {
     for (const name of this.#names) {
-      process.on(name, this.#keep);
       const release = interceptProcessEvent(name, (_, pass) => {
         onSignal(name);
         if (this.#isRunning) return pass();
         this.#pending.push(pass);
         return true;
       });
+      // Node calls the `process.emit` of the moment at which a signal's first listener was added.
+      restartSignal(name);
+      process.on(name, this.#keep);
       this.#undo.push(release, () => process.off(name, this.#keep));
     }
   }
@@ -60,7 +61,7 @@ export class HeldListeners {
   }
 }
 
-/** Node calls the `process.emit` of the moment at which a signal's first listener was added: those from before ours are added anew. */
+/** Takes its listeners off, and adds them anew. */
 function restartSignal(name: NodeJS.Signals): void {
   const listeners = process.rawListeners(name);
   process.removeAllListeners(name);

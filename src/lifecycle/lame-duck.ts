@@ -89,5 +89,6 @@ class Arrivals {
 
 function noteProbers(message: unknown): void {
   const { request }: { readonly request?: unknown } = Object(message);
-  if (request instanceof http.IncomingMessage && isProber(request.headers['user-agent'])) noteHealthCheck(request.socket);
+  if (request instanceof http.IncomingMessage && isProber(request.headers['user-agent']))
+    noteHealthCheck(request.socket);
 }

@@ -1,25 +1,23 @@
 import type http from 'node:http';
 import type net from 'node:net';
-import { isMainThread } from 'node:worker_threads';
 import { type LastCallState, stateChannel, type StateMessage } from '../channels.ts';
 import { gracefulClose } from '../close/graceful-close.ts';
 import type { CloseOptions } from '../close/options.ts';
-import { type CloseReport, mergeReports } from '../close/report.ts';
+import { type CloseProgress, type CloseReport, mergeReports } from '../close/report.ts';
 import type { LastCallError } from '../errors.ts';
-import { isClusterWorker } from '../listener/origin.ts';
 import { Budget } from './budget.ts';
 import { CloseCalls } from './close-calls.ts';
-import { ClusterPrimary } from './cluster-primary.ts';
-import { PrimaryLink } from './cluster-worker.ts';
-import { exitAfter, expectExitOf } from './exit.ts';
+import { type ClusterPart, findClusterPart } from './cluster-part.ts';
+import { expectExitOf } from './exit.ts';
 import type { HeldListeners } from './held-listeners.ts';
 import { runHook } from './hooks.ts';
 import { LameDuck } from './lame-duck.ts';
 import type { LastCall } from './last-call.ts';
-import { lastWords, writeLastWords } from './last-words.ts';
+import { leave } from './leaving.ts';
 import type { CompleteLastCallOptions } from './options.ts';
 import { answerProbes, startReadinessServer } from './readiness.ts';
 import { StopSignals } from './signals.ts';
+import { Supervisor } from './supervisor.ts';
 import { watchUncaught } from './uncaught.ts';
 import { WatchedServers } from './watched-servers.ts';
 
@@ -37,9 +35,8 @@ export class Service implements LastCall {
   readonly #servers: WatchedServers;
   readonly #signals: StopSignals;
   readonly #readinessServer: http.Server | undefined;
-  /** Of a service that is a cluster: this process is the primary, or a worker. */
-  readonly #primary: ClusterPrimary | undefined;
-  readonly #link: PrimaryLink | undefined;
+  readonly #cluster: ClusterPart;
+  readonly #supervisor = new Supervisor();
   /** Closes under way; one that begins to listen during the stop has one of its own. */
   readonly #closes = new Set<Promise<CloseReport>>();
   readonly #hookErrors: LastCallError[] = [];
@@ -77,8 +74,11 @@ export class Service implements LastCall {
       onNone: () => this.#disarmIfUnused(),
       onListening: (server) => this.#takeIn(server),
     });
-    if (isClusterWorker()) this.#link = new PrimaryLink((reason, deadline) => this.#stopWithPrimary(reason, deadline));
-    else if (servers === 'all' && isMainThread) this.#primary = this.#watchWorkers();
+    this.#cluster = findClusterPart(servers === 'all', {
+      onFirst: () => this.#arm(),
+      onNone: () => this.#disarmIfUnused(),
+      onStop: (reason, deadline) => this.#stopWithPrimary(reason, deadline),
+    });
     this.#servers.begin();
     const { readinessServer } = options;
     this.#readinessServer = readinessServer && startReadinessServer(readinessServer, this.readiness);
@@ -89,7 +89,7 @@ export class Service implements LastCall {
   }
 
   get ready(): boolean {
-    return this.#state === 'serving' && (this.#servers.isListening || this.#primary?.isListening === true);
+    return this.#state === 'serving' && (this.#servers.isListening || this.#cluster.isListening);
   }
 
   close(reason = 'close()'): Promise<CloseReport> {
@@ -104,8 +104,8 @@ export class Service implements LastCall {
   /** Somebody else takes over; nothing is closed. */
   retire(): void {
     if (this.#stop !== undefined) return;
-    this.#endWatching();
-    this.#disarm();
+    this.#servers.end();
+    this.#letGo();
     this.#readinessServer?.close();
   }
 
@@ -116,12 +116,13 @@ export class Service implements LastCall {
     for (const server of this.#servers.open) this.#closeCalls.takeOver(server, this.#hasHeldListeners);
 
     this.#enter('lame duck');
-    this.#primary?.tellStop(reason, budget);
+    this.#supervisor.noteStop(reason, budget);
+    this.#cluster.tellStop(reason, budget);
     if (this.#hasLameDuck(budget)) await this.#serveOn(budget, reason);
 
     this.#enter('closing');
     this.#closeServers(this.#servers.toClose, budget);
-    if (this.#primary !== undefined) this.#closes.add(this.#primary.close(this.#closeOptions(budget), budget));
+    this.#closeForOthers(budget);
     const drained = await this.#allClosed();
     this.#closeCalls.noteDrained();
     await this.#runDrained(drained, budget);
@@ -129,9 +130,9 @@ export class Service implements LastCall {
     // One that has begun to listen since is not left behind.
     const report = await this.#allClosed();
     await this.#closeReadinessServer(budget);
-    await this.#link?.report(report);
+    await this.#cluster.report(report);
     this.#enter('closed');
-    this.#endWatching();
+    this.#servers.end();
     this.#resolveClosed(report);
     if (!this.#isExiting) this.#letGo();
     return report;
@@ -151,8 +152,7 @@ export class Service implements LastCall {
   /** Whether there is anything to wait for before the gate shuts: without, it shuts in this turn of the loop. */
   #hasLameDuck(budget: Budget): boolean {
     const { lameDuck, onLameDuck } = this.#options;
-    const isCluster = this.#link?.isAnswering === true || this.#primary?.isListening === true;
-    return !budget.soon.aborted && (lameDuck > 0 || onLameDuck !== undefined || isCluster);
+    return !budget.soon.aborted && (lameDuck > 0 || onLameDuck !== undefined || this.#cluster.hasColleagues);
   }
 
   /** Not ready any more, but still serving everyone. */
@@ -166,9 +166,7 @@ export class Service implements LastCall {
       await this.#runHook('onLameDuck', () => onLameDuck(reason), budget.beforeDrain, budget.soon);
     }
     await walk;
-    const { beforeDrain, soon } = budget;
-    await this.#primary?.allAsk(beforeDrain, soon);
-    if (this.#link?.isAnswering === true) await this.#link.askForLeave(beforeDrain, soon);
+    await this.#cluster.mayClose(budget);
   }
 
   #closeServers(servers: readonly net.Server[], budget: Budget): void {
@@ -178,7 +176,16 @@ export class Service implements LastCall {
   #closeOptions(budget: Budget): CloseOptions {
     const { close, spread } = this.#options;
     const deadline = budget.drain;
-    return { ...close, deadline, spread: Math.min(spread, deadline), signal: budget.now };
+    const onProgress = (progress: CloseProgress): void => {
+      this.#supervisor.noteProgress(progress);
+      close.onProgress?.(progress);
+    };
+    return { ...close, deadline, spread: Math.min(spread, deadline), signal: budget.now, onProgress };
+  }
+
+  #closeForOthers(budget: Budget): void {
+    const closing = this.#cluster.close(this.#closeOptions(budget), budget);
+    if (closing !== undefined) this.#closes.add(closing);
   }
 
   async #allClosed(): Promise<CloseReport> {
@@ -208,7 +215,10 @@ export class Service implements LastCall {
   }
 
   #takeIn(server: net.Server): void {
-    if (this.#stop === undefined) return;
+    if (this.#stop === undefined) {
+      if (this.#servers.areListening) this.#supervisor.noteReady();
+      return;
+    }
     this.#closeCalls.takeOver(server, this.#hasHeldListeners);
     if (this.#state === 'lame duck') this.#lameDuck?.add(server);
     if (this.#state === 'closing' && this.#budget !== undefined) this.#closeServers([server], this.#budget);
@@ -227,27 +237,17 @@ export class Service implements LastCall {
   }
 
   #leave(report: CloseReport): void {
-    writeLastWords(lastWords(report));
-    const hasFailed = this.#hasCrashed || this.#hookErrors.length > 0;
-    const code = hasFailed || (this.#options.strict && report.outcome === 'forced') ? 1 : 0;
-    if (code !== 0) process.exitCode = code;
-    if (this.#hasHeldListeners && !this.#hasCrashed) this.#runHeldListeners();
-    else if (this.#isExiting) this.#exit(code);
-  }
-
-  /** They end the process themselves, or let it end; what is left of the budget is theirs. */
-  #runHeldListeners(): void {
-    this.#budget?.letGo();
-    this.#budget?.over.addEventListener('abort', () => {
-      writeLastWords(["the program's own listeners of the signal have not ended the process in time"]);
-      this.#exit(1);
+    const { strict } = this.#options;
+    if (this.#budget === undefined) return;
+    leave(this, {
+      report,
+      hasFailed: this.#hasCrashed || this.#hookErrors.length > 0,
+      strict,
+      isExiting: this.#isExiting,
+      held: this.#hasHeldListeners && !this.#hasCrashed ? this.#held : undefined,
+      budget: this.#budget,
+      letGo: () => this.#letGo(),
     });
-    this.#held?.run();
-  }
-
-  #exit(code: number): void {
-    this.#letGo();
-    exitAfter(this, code);
   }
 
   #onUncaught(): void {
@@ -262,12 +262,8 @@ export class Service implements LastCall {
     this.#unwatchUncaught ??= watchUncaught(() => this.#onUncaught());
   }
 
-  #watchWorkers(): ClusterPrimary {
-    return new ClusterPrimary({ onFirst: () => this.#arm(), onNone: () => this.#disarmIfUnused() });
-  }
-
   #disarmIfUnused(): void {
-    const isUsed = this.#servers.open.length > 0 || this.#primary?.isListening === true;
+    const isUsed = this.#servers.open.length > 0 || this.#cluster.isListening;
     if (this.#stop === undefined && !isUsed) this.#disarm();
   }
 
@@ -277,15 +273,11 @@ export class Service implements LastCall {
     this.#unwatchUncaught = undefined;
   }
 
-  #endWatching(): void {
-    this.#servers.end();
-    this.#link?.end();
-  }
-
   /** Nothing of the stop is left behind. */
   #letGo(): void {
     this.#over.abort();
-    this.#primary?.end();
+    this.#cluster.end();
+    this.#supervisor.end();
     this.#budget?.end();
     this.#disarm();
   }

@@ -16,7 +16,8 @@ export function describeUncaught(error: unknown, isRejection: boolean): string {
 
 /** The line of source that the error was thrown from, with a mark below; empty where it cannot be read. */
 function placeOf(stack: string): string {
-  const [, file = '', line = '', column = ''] = /^ {4}at (?:.*\()?((?:file:\/\/)?\/[^()\n]+?):(\d+):(\d+)\)?$/m.exec(stack) ?? [];
+  const [, file = '', line = '', column = ''] =
+    /^ {4}at (?:.*\()?((?:file:\/\/)?\/[^()\n]+?):(\d+):(\d+)\)?$/m.exec(stack) ?? [];
   if (file === '') return '';
   const source = readLine(file, Number(line));
   if (source === undefined) return '';

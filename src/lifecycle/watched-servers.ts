@@ -53,6 +53,11 @@ export class WatchedServers {
     return this.open.some((server) => server.listening);
   }
 
+  /** Whether all that were named listen; of all servers one is enough. */
+  get areListening(): boolean {
+    return this.#given === 'all' ? this.isListening : this.#given.every((server) => server.listening);
+  }
+
   end(): void {
     this.#over.abort();
   }

@@ -31,7 +31,9 @@ export function findListener(server: net.Server): Listener {
 }
 
 /** Where a cluster's workers listen, as far as the primary is told: no address means all of them. */
-export type ClusterAddress = { readonly port: number; readonly address: string | undefined } | { readonly path: string };
+export type ClusterAddress =
+  | { readonly port: number; readonly address: string | undefined }
+  | { readonly path: string };
 
 /**
  * Finds the socket that a cluster's primary listens on for its workers: no server here has it. `server` of what is returned

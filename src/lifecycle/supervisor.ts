@@ -1,0 +1,46 @@
+import { isMainThread } from 'node:worker_threads';
+import type { CloseProgress } from '../close/report.ts';
+import { isClusterWorker } from '../listener/origin.ts';
+import type { Budget } from './budget.ts';
+import { type Notifier, openNotifier } from './sd-notify.ts';
+
+/** How often systemd is told how a stop goes on, and how much time it needs; in milliseconds. */
+const TELL_EVERY = 1_000;
+
+/** Tells systemd where the service is, if that is who runs it. */
+export class Supervisor {
+  readonly #notifier: Notifier | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #progress: CloseProgress | undefined;
+
+  constructor() {
+    // Workers and threads are not the service's main process.
+    this.#notifier = isMainThread && !isClusterWorker() ? openNotifier() : undefined;
+  }
+
+  noteReady(): void {
+    this.#notifier?.ready('ready');
+  }
+
+  /** From now on the progress is told, until the end. */
+  noteStop(reason: string, budget: Budget): void {
+    const notifier = this.#notifier;
+    if (notifier === undefined) return;
+    notifier.stopping(`stopping: ${reason}`, budget.left);
+    const words = (): string => (this.#progress === undefined ? 'not ready, still serving' : wordsOf(this.#progress));
+    this.#timer = setInterval(() => notifier.progress(words(), budget.left), TELL_EVERY).unref();
+  }
+
+  noteProgress(progress: CloseProgress): void {
+    this.#progress = progress;
+  }
+
+  end(): void {
+    clearInterval(this.#timer);
+    this.#notifier?.close();
+  }
+}
+
+function wordsOf({ phase, queued, halfOpen, open, ended }: CloseProgress): string {
+  return `${phase}: ${queued} queued, ${halfOpen} half-open, ${open} connections open, ${ended} ended`;
+}
