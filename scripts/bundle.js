@@ -12,6 +12,7 @@ await build({
   absWorkingDir: root,
   entryPoints: {
     index: 'dist/src/index.js',
+    metrics: 'dist/src/metrics.js',
     register: 'dist/src/register.js',
     'cli/main': 'dist/src/cli/main.js',
     'cli/demo-server': 'dist/src/cli/demo-server.js',

@@ -1,3 +1,5 @@
+import { isBun } from './bun.ts';
+
 /** Every code that a `LastCallError` can have; docs/errors.md has a heading for each. */
 export const ERROR_CODES = [
   'ERR_OPTION',
@@ -36,10 +38,13 @@ export function serverError(
   return new LastCallError('ERR_SERVER', `Expected ${servers}, got ${show(got)}${hint}`);
 }
 
-/** What a framework's application has the server in. */
+/** What a framework's application has the server in, and what Bun calls one. */
 function hintFor(got: unknown): string {
   if (typeof got === 'function') return '; of an Express application, pass what `app.listen()` returns';
   if (got instanceof Promise) return '; await it first';
+  if (isBun && typeof got === 'object' && got !== null && 'closeIdleConnections' in got) {
+    return ': the http and https servers of Bun are none of node:net, and lastcall cannot close them';
+  }
   const hasServer = typeof got === 'object' && got !== null && 'server' in got;
   return hasServer ? "; pass its `server`, or `'all'`" : '';
 }

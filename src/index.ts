@@ -5,7 +5,7 @@ export { gracefulClose } from './close/graceful-close.ts';
 export type { CloseOptions } from './close/options.ts';
 export type { CloseProgress, CloseReport, ListenerReport } from './close/report.ts';
 export type { ConnectionsReport } from './connection/accounts.ts';
-export type { CutConnection, Protocol } from './connection/connection.ts';
+export type { CutConnection, CutReason, Protocol } from './connection/connection.ts';
 export type { DrainingConnection, OnDrain } from './connection/draining.ts';
 export type { Farewell } from './connection/raw.ts';
 export type { WebSocketClose, WebSocketLike, WebSocketServerLike } from './connection/websocket-close.ts';

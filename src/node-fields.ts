@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type http from 'node:http';
 import type net from 'node:net';
+import { isBun, rememberedSockets } from './bun.ts';
 
 /**
  * What Node keeps to itself and a close must know. No other file reads a field that Node does not document; each is
@@ -208,6 +209,7 @@ export function undispatchedBytes(socket: net.Socket): number {
 
 /** The handles of this thread that keep it alive, accepted connections among them; those that were unref'd are not. */
 export function activeHandles(): readonly unknown[] {
+  if (isBun) return rememberedSockets();
   const list = field(process, '_getActiveHandles');
   const handles: unknown = typeof list === 'function' ? list.call(process) : [];
   return Array.isArray(handles) ? handles : [];

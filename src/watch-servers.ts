@@ -1,3 +1,4 @@
+import { isBun, rememberSockets } from './bun.ts';
 import { rehearseClose } from './close/rehearse.ts';
 import { watchHandshakes } from './connection/tls.ts';
 import { watchUpgrades } from './connection/upgrades.ts';
@@ -11,6 +12,7 @@ export function watchServers(): void {
   if (isWatching) return;
   isWatching = true;
   watchCluster();
+  if (isBun) rememberSockets();
   watchListeners((server) => {
     watchHandshakes(server);
     watchUpgrades(server);

@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { test } from 'node:test';
 import * as entry from 'lastcall';
+import { collectMetrics } from 'lastcall/metrics';
+import { Registry } from 'prom-client';
 import * as source from '../src/index.ts';
 
 // What users get is bundled; the other tests import the modules that it is made of.
@@ -16,4 +18,14 @@ test('the package closes a server that it has seen begin to listen', async () =>
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const [listener] = (await entry.gracefulClose(server)).listeners;
   assert.deepEqual([listener?.gate, listener?.reason], ['refuse', undefined]);
+});
+
+test('its metrics see the same servers and closes', async (t) => {
+  const registry = new Registry();
+  t.after(collectMetrics({ registry }));
+  const server = http.createServer();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  assert.match(await registry.metrics(), /^lastcall_queued\{address="127.0.0.1:\d+"\} 0$/m);
+  await entry.gracefulClose(server);
+  assert.match(await registry.metrics(), /^lastcall_close_duration_seconds_count 1$/m);
 });

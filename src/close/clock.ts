@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import type { CutReason } from '../connection/connection.ts';
 import type { CompleteCloseOptions } from './options.ts';
 
 /** The time of one close: when it began, when it must be over, and whether it is. Holds its only long timer. */
@@ -10,7 +11,7 @@ export class CloseClock {
   readonly #over = new AbortController();
   readonly #timer: NodeJS.Timeout;
   readonly #following: AbortSignal | undefined;
-  #reason = 'deadline';
+  #reason: CutReason = 'deadline';
 
   constructor({ deadline, signal }: Pick<CompleteCloseOptions, 'deadline' | 'signal'>) {
     setMaxListeners(0, this.#deadline.signal, this.#over.signal);
@@ -34,7 +35,7 @@ export class CloseClock {
   }
 
   /** Why what is left is cut. */
-  get reason(): string {
+  get reason(): CutReason {
     return this.#reason;
   }
 

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { isBun } from '../bun.ts';
 import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder } from '../connection/end-connections.ts';
 import { releaseServers } from '../connection/http1.ts';
@@ -82,9 +83,10 @@ export async function closeServers(
     ...options,
     // Not known before the gate is shut: new SYNs may be held back while cookies come in.
     isFiltered: (server) => gates.get(server)?.filtered ?? true,
-    wantsNames: () => tell.connection.hasSubscribers,
-    onEnd: (remote, cut) => {
-      if (tell.connection.hasSubscribers) tell.connection.publish({ remote: remote(), ...(cut && { cut }) });
+    wantsFacts: () => tell.connection.hasSubscribers,
+    onEnd: ({ remote, protocol }, cut) => {
+      if (!tell.connection.hasSubscribers) return;
+      tell.connection.publish({ remote: remote(), protocol: protocol(), ...(cut && { cut }) });
     },
     onError: (error) => errors.push(error),
     endsAt: clock.endsAt,
@@ -171,6 +173,8 @@ function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | '
 }
 
 function checkServers(servers: unknown): readonly net.Server[] {
+  if (servers === 'all' && isBun)
+    throw serverError(servers, 'servers by name, for Bun does not tell which of them listen');
   if (servers === 'all') return [...new Set([...listeningServers(), ...serversUnderWay()])];
   const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
   const checked = list.filter((server) => server instanceof net.Server);

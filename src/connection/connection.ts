@@ -1,6 +1,13 @@
 /** What a connection speaks. `raw`: TCP, TLS or a Unix socket with a protocol of the program's; `channel` is not there yet. */
 export type Protocol = 'http/1.1' | 'h2' | 'websocket' | 'channel' | 'raw';
 
+/** Those that there are. */
+export const PROTOCOLS = ['http/1.1', 'h2', 'websocket', 'raw'] as const;
+
+/** Every reason for which a connection was not brought to its end. */
+export const CUT_REASONS = ['deadline', 'aborted', 'reset by peer', 'dropped', 'never accepted'] as const;
+export type CutReason = (typeof CUT_REASONS)[number];
+
 /** A connection that was not brought to its end. */
 export interface CutConnection {
   /** `address:port`, `unix`, or `unknown` for one that was never accepted, or was reset as soon as it was. */
@@ -10,7 +17,7 @@ export interface CutConnection {
    * `deadline`, `aborted`, `reset by peer` before it had acknowledged everything, `dropped` by the server's maxConnections,
    * or `never accepted`: the program never saw it.
    */
-  readonly reason: string;
+  readonly reason: CutReason;
   /** Bytes that the peer had not acknowledged. */
   readonly unacknowledged: number;
 }

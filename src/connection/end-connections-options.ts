@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import type { LastCallError } from '../errors.ts';
-import type { CutConnection } from './connection.ts';
+import type { CutConnection, Protocol } from './connection.ts';
 import type { OnDrain } from './draining.ts';
 import type { Farewell } from './raw.ts';
 import type { WebSocketClose, WebSocketServerLike } from './websocket-close.ts';
@@ -16,13 +16,19 @@ export interface EndingChoices {
   readonly webSocketClose: WebSocketClose;
 }
 
+/** What can be told of a connection at its end; each costs something to find out. */
+export interface ConnectionFacts {
+  readonly remote: () => string;
+  readonly protocol: () => Protocol;
+}
+
 /** How the connections of one close are ended. */
 export interface EndConnectionsOptions extends EndingChoices {
   /** Whether connections of this server inherit the filter of a held gate. */
   readonly isFiltered: (server: net.Server) => boolean;
-  /** Whether anybody wants the names of those that have ended. */
-  readonly wantsNames: () => boolean;
-  readonly onEnd: (remote: () => string, cut: CutConnection | undefined) => void;
+  /** Whether anybody wants to know of those that have ended. */
+  readonly wantsFacts: () => boolean;
+  readonly onEnd: (facts: ConnectionFacts, cut: CutConnection | undefined) => void;
   readonly onError: (error: LastCallError) => void;
   /** When the time will be up, on the clock of `performance.now()`. */
   readonly endsAt: number;

@@ -3,7 +3,7 @@ import net from 'node:net';
 import { LastCallError } from '../errors.ts';
 import { parserOn, parsersMidRequest, responseOn, serverOf } from '../node-fields.ts';
 import { ConnectionAccounts, type ConnectionsReport } from './accounts.ts';
-import { type CutConnection, droppedName } from './connection.ts';
+import { type CutConnection, type CutReason, droppedName } from './connection.ts';
 import { DeliveryWatch } from './delivered.ts';
 import type { EndConnectionsOptions } from './end-connections-options.ts';
 import { EndingConnection } from './ending.ts';
@@ -112,7 +112,7 @@ export class ConnectionEnder {
   }
 
   /** Cuts whatever is still open and names it. */
-  cutAll(reason: string): void {
+  cutAll(reason: CutReason): void {
     for (const [socket, ending] of this.#endings) {
       this.#endings.delete(socket);
       this.#noteCut(ending.cut(reason));
@@ -193,7 +193,7 @@ export class ConnectionEnder {
     if (this.#endings.has(socket)) return;
     const ending = new EndingConnection(socket, server, fromQueue, this.#host);
     this.#endings.set(socket, ending);
-    if (this.#options.wantsNames()) void ending.remote;
+    if (this.#options.wantsFacts()) void ending.remote;
     this.#accounts.countOpen(fromQueue);
     if (fromQueue && this.#options.isFiltered(server)) freeOfFilter(socket);
     this.#delivery.watch(socket);
@@ -244,7 +244,7 @@ export class ConnectionEnder {
     this.#endings.delete(socket);
     ending.noteEnd();
     this.#accounts.countEnded();
-    this.#options.onEnd(() => ending.remote, undefined);
+    this.#options.onEnd({ remote: () => ending.remote, protocol: () => ending.spoke }, undefined);
     if (this.#endings.size === 0) this.#onEmpty?.();
   }
 
@@ -255,14 +255,14 @@ export class ConnectionEnder {
   }
 
   /** A client that was connected, and that the program has never had. */
-  #noteLost(remote: string, reason: string): void {
+  #noteLost(remote: string, reason: CutReason): void {
     this.#accounts.countOpen(true);
     this.#noteCut({ remote, protocol: 'raw', reason, unacknowledged: 0 });
   }
 
   #noteCut(cut: CutConnection): void {
     this.#accounts.countCut(cut);
-    this.#options.onEnd(() => cut.remote, cut);
+    this.#options.onEnd({ remote: () => cut.remote, protocol: () => cut.protocol }, cut);
   }
 
   #noteCallbackError(name: string, cause: unknown): void {

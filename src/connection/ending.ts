@@ -10,7 +10,7 @@ import { halfCloseIdle } from './half-close.ts';
 import { SessionFarewell, sessionOn } from './http2.ts';
 import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
 import { RawFarewell, surviveLateWrites } from './raw.ts';
-import { protocolOf } from './protocol.ts';
+import { protocolOf, spokenOn } from './protocol.ts';
 import { programSocket } from './tls.ts';
 import { awaitsChange } from './upgrades.ts';
 
@@ -36,6 +36,7 @@ export class EndingConnection implements Watched {
   /** What the connection moved before is the kernel's to tell; where it cannot, it counts as having moved at the start. */
   #seen: Movement | undefined;
   #remote: string | undefined;
+  #lastSpoken: Protocol | undefined;
   /** How many bytes had been sent when it was half-closed for being quiet. */
   #quietSince: number | undefined;
   #farewell: 'to say' | 'said' | 'answered' | 'unanswered' = 'to say';
@@ -71,6 +72,12 @@ export class EndingConnection implements Watched {
     if (this.#session !== undefined) return 'h2';
     const protocol = protocolOf(this.#server, this.socket);
     return protocol === 'raw' && this.#host.webSockets.isOn(this.program) ? 'websocket' : protocol;
+  }
+
+  /** The same at its end, when Node has taken off what tells. */
+  get spoke(): Protocol {
+    const { protocol } = this;
+    return protocol === 'raw' ? spokenOn(this.#server, this.socket, this.#lastSpoken) : protocol;
   }
 
   get isDelivered(): boolean {
@@ -116,6 +123,7 @@ export class EndingConnection implements Watched {
 
   #lookAtOpen(): number {
     const { protocol } = this;
+    this.#lastSpoken = protocol;
     const session = protocol === 'h2' ? this.#sessionFarewell()?.session : undefined;
     this.#drain?.ask({ socket: this.program, protocol, ...(session && { session }) }, () => (this.due = 0));
     // A session is told at once: what is begun on it from then on is not the program's to end.
@@ -165,10 +173,9 @@ export class EndingConnection implements Watched {
   }
 
   /** Ends it at once; returns what to say of it. */
-  cut(reason: string): CutConnection {
-    const { remote, protocol } = this;
+  cut(reason: CutConnection['reason']): CutConnection {
     const missing = unacknowledged(this.socket) + (this.#session?.unsent ?? 0);
-    const cut = { remote, protocol, reason, unacknowledged: missing };
+    const cut = { remote: this.remote, protocol: this.protocol, reason, unacknowledged: missing };
     this.program.destroy();
     this.socket.destroy();
     return cut;
@@ -180,7 +187,8 @@ export class EndingConnection implements Watched {
       this.#stream ??= new EventStream();
       this.#stream.endAfter(this.#host.idleWait, response);
     }
-    if (response !== undefined || this.#isWriting() || this.#host.isMidRequest(this.program)) return LOOK_AT_LEAST;
+    if (response !== undefined || this.program.writableLength > 0 || this.#host.isMidRequest(this.program))
+      return LOOK_AT_LEAST;
     return this.#lingerWhenQuiet(this.#host.idleWait, () => {
       // Under TLS close_notify goes first.
       if (this.program !== this.socket || !halfCloseIdle(this.socket)) this.program.end();
@@ -200,10 +208,8 @@ export class EndingConnection implements Watched {
   }
 
   #sessionFarewell(): SessionFarewell | undefined {
-    if (this.#session !== undefined) return this.#session;
-    const session = sessionOn(this.program);
-    if (session === undefined) return undefined;
-    this.#session = new SessionFarewell(session, this.program !== this.socket);
+    const session = this.#session === undefined ? sessionOn(this.program) : undefined;
+    if (session !== undefined) this.#session = new SessionFarewell(session, this.program !== this.socket);
     return this.#session;
   }
 
@@ -219,7 +225,7 @@ export class EndingConnection implements Watched {
     if (awaitsChange(program)) return LOOK_AT_LEAST;
     this.#sayRaw();
     // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
-    if (this.#isWriting() || program.readableEnded) return LOOK_AT_LEAST;
+    if (program.writableLength > 0 || program.readableEnded) return LOOK_AT_LEAST;
     const awaitsAnswer = this.#farewell === 'said' && this.#host.farewell?.answered !== undefined;
     const next = awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
     const isToSay = this.#host.farewell !== undefined && this.#farewell === 'to say';
@@ -278,10 +284,6 @@ export class EndingConnection implements Watched {
     this.program.destroy();
     this.socket.destroy();
     return LOOK_AT_LEAST;
-  }
-
-  #isWriting(): boolean {
-    return this.program.writableLength > 0;
   }
 
   #noteSaid(): void {

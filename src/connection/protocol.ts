@@ -4,7 +4,7 @@ import type { Protocol } from './connection.ts';
 import { isHttp1Server } from './http1.ts';
 import { isHttp2Server, sessionOn } from './http2.ts';
 import { isTlsServer, programSocket } from './tls.ts';
-import { isWebSocket } from './upgrades.ts';
+import { hasAskedForChange, isWebSocket } from './upgrades.ts';
 
 /** What a connection speaks now: it may be upgraded, and a TLS client chooses only in its handshake. */
 export function protocolOf(server: net.Server, socket: net.Socket): Protocol {
@@ -13,11 +13,31 @@ export function protocolOf(server: net.Server, socket: net.Socket): Protocol {
   if (parserOn(program) !== undefined) return 'http/1.1';
   // Whichever server has accepted it: a session may be another's, to whom it was handed, or nobody's (performServerHandshake).
   if (sessionOn(program) !== undefined) return 'h2';
-  const speaks = serverOf(program);
-  const serving = speaks instanceof net.Server ? speaks : server;
+  const serving = servingOf(server, program);
   if (isHttp2Server(serving)) return isReady(serving, socket) ? 'raw' : 'h2';
   // Node has taken its parser off: something else is spoken by now.
   return isHttp1Server(serving) && !isReady(serving, socket) ? 'http/1.1' : 'raw';
+}
+
+/**
+ * What a connection spoke that has ended, and that `protocolOf` takes for `raw`: its parser or session is gone. `last` is what
+ * it spoke when it was looked at the last time.
+ */
+export function spokenOn(server: net.Server, socket: net.Socket, last: Protocol | undefined): Protocol {
+  const program = programSocket(socket);
+  if (hasAskedForChange(program)) return 'raw';
+  if (last !== undefined) return last;
+  const serving = servingOf(server, program);
+  // Of two protocols the TLS client has chosen one (RFC 7301); in cleartext there is no choice.
+  const chosen: unknown = Reflect.get(program, 'alpnProtocol');
+  if (isHttp2Server(serving) && (chosen === undefined || chosen === 'h2')) return 'h2';
+  return isHttp1Server(serving) ? 'http/1.1' : 'raw';
+}
+
+/** The server whose protocol is spoken, which need not be the one that has accepted the connection. */
+function servingOf(server: net.Server, program: net.Socket): net.Server {
+  const speaks = serverOf(program);
+  return speaks instanceof net.Server ? speaks : server;
 }
 
 /** Whether the program has the connection: under TLS it has not before the handshake is done. */

@@ -14,6 +14,15 @@ export function connectionsOf(server: net.Server): readonly net.Socket[] {
   );
 }
 
+/** All connections that are open, of whatever server, with the server of each. */
+export function acceptedConnections(): readonly { readonly server: net.Server; readonly socket: net.Socket }[] {
+  return activeHandles().flatMap((handle) => {
+    if (!(handle instanceof net.Socket) || handle.destroyed) return [];
+    const server = acceptorOf(handle);
+    return server instanceof net.Server ? [{ server, socket: handle }] : [];
+  });
+}
+
 /** Accepted by the server, or handed to it by whoever accepted it (`server.emit('connection', socket)`). */
 function isOf(server: net.Server, socket: net.Socket): boolean {
   return acceptorOf(socket) === server || serverOf(socket) === server;

@@ -41,6 +41,11 @@ export function offersExtensions(program: net.Socket): boolean {
   return extended.has(program);
 }
 
+/** Whether a client has asked for another protocol on this connection, or for a tunnel. */
+export function hasAskedForChange(program: net.Socket): boolean {
+  return sentBefore.has(program);
+}
+
 /** Whether a client's request for another protocol, or for a tunnel, is still to be answered. */
 export function awaitsChange(program: net.Socket): boolean {
   const before = sentBefore.get(program);

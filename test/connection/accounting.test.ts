@@ -4,9 +4,9 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { type CloseReport, gracefulClose } from '../../src/index.ts';
+import { type CloseReport, gracefulClose, type Protocol } from '../../src/index.ts';
 import { blockUntilQueued, portOf, SOON, startHttp } from '../close/calls-servers.ts';
-import type { ClientsTold, ServerKind } from '../fixtures/accounting-clients.ts';
+import type { ClientSaw, ClientsTold, ServerKind } from '../fixtures/accounting-clients.ts';
 import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
 import { type Accounted, type ClientsProcess, closeAndAccount } from './accounting-close.ts';
 import { onceEach, type Population, populations } from './accounting-population.ts';
@@ -31,6 +31,9 @@ describe(`${CLOSES} closes of any servers with any clients`, { timeout: CLOSES *
   const kinds = certificateMissing === false ? [...KINDS, 'https' as const] : KINDS;
   /** Of each close with wrong names, what is wrong. */
   const misnamed: string[] = [];
+  /** The same for protocols, and whose protocols were told rightly. */
+  const mistaken: string[] = [];
+  const spoken = new Set<string>();
 
   it('end in time, everybody agrees on what became of each connection, and nothing is left', async (t) => {
     const clients = startClients(t);
@@ -42,6 +45,7 @@ describe(`${CLOSES} closes of any servers with any clients`, { timeout: CLOSES *
       checkProgress(accounted);
       checkWhatIsLeft(accounted);
       misnamed.push(...wrongNames(accounted));
+      mistaken.push(...wrongProtocols(accounted, spoken));
       const { cut, farewells, ...counts } = accounted.report.connections;
       sums.atStart += counts.atStart;
       sums.fromQueues += counts.fromQueues;
@@ -61,6 +65,11 @@ describe(`${CLOSES} closes of any servers with any clients`, { timeout: CLOSES *
   });
 
   it('name each connection by its client', () => assert.deepEqual(misnamed, []));
+
+  it('tell of each connection that has ended what it spoke', () => {
+    assert.deepEqual(mistaken, []);
+    assert.deepEqual([...spoken].toSorted(), ['h2', 'http/1.1', 'raw', 'websocket']);
+  });
 
   it('control: a close of the listeners alone leaves connections open, and clients that see no end', async (t) => {
     const report = await gracefulClose([]);
@@ -149,6 +158,27 @@ function wrongNames({ report, messages, byUnix, saw }: Accounted): readonly stri
   const neverAccepted = report.connections.cut.filter(({ reason }) => reason === 'never accepted');
   const guessed = neverAccepted.filter(({ remote }) => remote !== 'unknown');
   return [...wrong, ...guessed.map(({ remote }) => `${remote} was never accepted`)];
+}
+
+/** Of those that have ended; a name that two clients have tells nothing of either. */
+function wrongProtocols({ messages, saw }: Accounted, right: Set<string>): readonly string[] {
+  return messages.flatMap(({ remote, protocol, cut }) => {
+    const [client, another] = saw.filter(({ port }) => remote === `127.0.0.1:${port}`);
+    if (client === undefined || another !== undefined || cut !== undefined) return [];
+    if (spokenBy(client).includes(protocol)) {
+      right.add(protocol);
+      return [];
+    }
+    return [`${protocol} of one that ${client.deed} at ${client.server}, ${client.end}`];
+  });
+}
+
+function spokenBy({ server, deed, end, leaves }: ClientSaw): readonly Protocol[] {
+  if (server === 'h2c') return ['h2'];
+  if (server === 'tcp' || server === 'unix') return ['raw'];
+  if (!deed.endsWith('WebSocket')) return ['http/1.1'];
+  // Who leaves may have done so before it had become one.
+  return end === 'left' || leaves !== null ? ['websocket', 'http/1.1'] : ['websocket'];
 }
 
 function checkProgress({ report, progress }: Accounted): void {

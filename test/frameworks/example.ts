@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Observed } from '../fixtures/framework-observer.ts';
+import { holdUp } from '../held-process.ts';
 
 const fixture = (name: string): string => new URL(`../fixtures/${name}.js`, import.meta.url).href;
 const OBSERVED = ['--import', fixture('framework-observer')];
@@ -37,10 +37,7 @@ export async function startExample(t: TestContext, name: string, how: 'graceful'
     port,
     hears,
     stop: () => void child.kill('SIGTERM'),
-    holdUp: async () => {
-      child.kill('SIGSTOP');
-      while (stateOf(child) !== 'T') await new Promise((resolve) => setImmediate(resolve));
-    },
+    holdUp: () => holdUp(child.pid!),
     goOn: () => void child.kill('SIGCONT'),
     ended: once(child, 'exit').then(([code, signal]) => code ?? signal),
   };
@@ -57,9 +54,4 @@ function hearFrom<K extends keyof Observed>(child: ChildProcess, what: K): Promi
     };
     child.on('message', onMessage).once('disconnect', onEnd);
   });
-}
-
-/** The letter that the kernel gives the process's state; the name before it, in parentheses, may contain anything. */
-function stateOf(child: ChildProcess): string | undefined {
-  return /\) (\w) [^)]*$/.exec(readFileSync(`/proc/${child.pid}/stat`, 'utf8'))?.[1];
 }

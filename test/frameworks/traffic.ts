@@ -9,11 +9,14 @@ import type { RunningExample } from './example.ts';
 
 const HOST = '127.0.0.1';
 
+/** A server that is told to stop under traffic. */
+export type Stoppable = Pick<RunningExample, 'port' | 'stop' | 'holdUp' | 'goOn'>;
+
 /**
  * Stops the example while clients ask on kept connections, with short pauses, so that some are idle at that moment and
  * others wait for their answer. Those refused later leave.
  */
-export async function stopInStorm(t: TestContext, example: RunningExample, clients: number): Promise<StormResult> {
+export async function stopInStorm(t: TestContext, example: Stoppable, clients: number): Promise<StormResult> {
   const target = { host: HOST, port: example.port };
   const storm = runStorm({
     target,
@@ -35,7 +38,7 @@ export async function stopInStorm(t: TestContext, example: RunningExample, clien
  * Stops the example before it has accepted anyone of so many clients that are connected and have asked. Returns what each
  * got: the first line of the answer, or the error's code.
  */
-export async function stopWithQueue(example: RunningExample, clients: number): Promise<readonly string[]> {
+export async function stopWithQueue(example: Stoppable, clients: number): Promise<readonly string[]> {
   await example.holdUp();
   const queued = Array.from({ length: clients }, () => ask(example.port));
   await Promise.all(queued.map(({ socket }) => once(socket, 'connect')));
@@ -53,7 +56,7 @@ export interface Answer {
 /** A request of a client that would keep its connection. Its body is the caller's to write and to end. */
 export function beginRequest(
   t: TestContext,
-  example: RunningExample,
+  example: Pick<RunningExample, 'port'>,
   options: http.RequestOptions,
 ): { request: http.ClientRequest; head: Promise<http.IncomingMessage>; answer: Promise<Answer> } {
   const agent = new http.Agent({ keepAlive: true });

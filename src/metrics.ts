@@ -1,0 +1,44 @@
+import { makeCounters } from './metrics/counters.ts';
+import { makeGauges } from './metrics/gauges.ts';
+import { checkThatNew, completeMetricsOptions, type MetricsOptions, namesOf } from './metrics/options.ts';
+
+export type { MetricsOptions, MetricsRegistry } from './metrics/options.ts';
+
+/**
+ * Puts lastcall's metrics on a registry of prom-client's. `lastcall_state`, `lastcall_queued`, `lastcall_half_open` and
+ * `lastcall_connections` are asked for at each scrape; the others count the closes of the process from now on, by
+ * connections, requests, and seconds. docs/metrics.md lists them. Nothing is done between two scrapes, or per request.
+ *
+ * @returns What takes them off the registry again, which may be called more than once.
+ * @throws `LastCallError` with code `ERR_OPTION` for a wrong option, and where the registry has one of the metrics already.
+ *
+ * @example
+ * ```ts
+ * import http from 'node:http';
+ * import { collectMetrics } from 'lastcall/metrics';
+ * import { register } from 'prom-client';
+ *
+ * collectMetrics();
+ * http
+ *   .createServer(async (request, response) => {
+ *     response.setHeader('Content-Type', register.contentType);
+ *     response.end(await register.metrics());
+ *   })
+ *   .listen(9090);
+ * ```
+ */
+export function collectMetrics(options?: MetricsOptions): () => void {
+  const complete = completeMetricsOptions(options);
+  checkThatNew(complete);
+  const gauges = makeGauges(complete);
+  const { metrics, stop } = makeCounters(complete);
+  const ours: ReadonlySet<unknown> = new Set([...gauges, ...metrics]);
+  return () => {
+    stop();
+    const { registry } = complete;
+    for (const name of namesOf(complete)) {
+      // The program may have put another in its place since.
+      if (ours.has(registry.getSingleMetric(name))) registry.removeSingleMetric(name);
+    }
+  };
+}

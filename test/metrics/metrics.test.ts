@@ -1,0 +1,208 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { Registry, register } from 'prom-client';
+import { WebSocket, WebSocketServer } from 'ws';
+import { channels, LAST_CALL_STATES, stateChannel } from '../../src/channels.ts';
+import { gracefulClose, type LastCallError } from '../../src/index.ts';
+import { collectMetrics } from '../../src/metrics.ts';
+import { ask, blockUntilQueued, portOf, SOON, startBusy, startHttp, startServer } from '../close/calls-servers.ts';
+import { RawHttpClient, get } from '../connection/raw-http-client.ts';
+import { connectClient, startDeferredListener } from '../linux/loopback.ts';
+import { countsOf, scrape } from './scrape.ts';
+
+const HOST = '127.0.0.1';
+
+describe('a scrape', { timeout: 30_000 }, () => {
+  it('before, during and after a close of all protocols tells what each connection spoke', async (t) => {
+    const registry = collect(t);
+    const { servers, leave, answer } = await startAllProtocols(t);
+    const before = await scrape(registry);
+    const open = { 'http/1.1': 2, h2: 1, websocket: 1, raw: 1 };
+    assert.deepEqual(countsOf(before, 'lastcall_connections'), open);
+    assert.deepEqual(countsOf(before, 'lastcall_connections_ended_total'), {});
+    assert.equal(before.get('lastcall_connections_ended_total{protocol="h2"}'), 0);
+    assert.equal(before.get('lastcall_close_duration_seconds_count'), 0);
+
+    const closing = gracefulClose(servers, { idleWait: 50, lingerWait: 2_000 });
+    leave();
+    // One response is held, so that the close is not over.
+    while ((await endedOn(registry)) < 4) await new Promise((resolve) => setImmediate(resolve));
+    const during = await scrape(registry);
+    assert.deepEqual(countsOf(during, 'lastcall_connections'), { 'http/1.1': 1 });
+    const ended = { 'http/1.1': 1, h2: 1, websocket: 1, raw: 1 };
+    assert.deepEqual(countsOf(during, 'lastcall_connections_ended_total'), ended);
+    assert.equal(during.get('lastcall_close_duration_seconds_count'), 0);
+
+    answer();
+    const { duration } = await closing;
+    const after = await scrape(registry);
+    assert.deepEqual(countsOf(after, 'lastcall_connections'), {});
+    assert.deepEqual(countsOf(after, 'lastcall_connections_ended_total'), open);
+    assert.deepEqual(countsOf(after, 'lastcall_connections_cut_total'), {});
+    assert.equal(after.get('lastcall_close_duration_seconds_count'), 1);
+    assert.equal(after.get('lastcall_close_duration_seconds_sum'), duration / 1_000);
+    assert.deepEqual(
+      [...after].filter(([name]) => name.startsWith('lastcall_queued{')),
+      [],
+    );
+  });
+
+  it('counts who waits in an accept queue, and nobody when they were served', async (t) => {
+    const registry = collect(t);
+    const server = await startHttp(t);
+    const answers = blockUntilQueued(t, portOf(server), 30, 0);
+    // In this turn of the loop nobody is accepted.
+    const series = await scrape(registry);
+    const address = `${HOST}:${portOf(server)}`;
+    assert.deepEqual(countsOf(series, 'lastcall_queued'), { [address]: 30 });
+    await answers;
+    assert.deepEqual(countsOf(await scrape(registry), 'lastcall_queued'), {});
+  });
+
+  it('counts handshakes under way', async (t) => {
+    const registry = collect(t);
+    const { port } = await startDeferredListener(t);
+    assert.deepEqual(countsOf(await scrape(registry), 'lastcall_half_open'), {});
+    for (let client = 0; client < 3; client += 1) await connectClient(t, { host: HOST, port });
+    assert.deepEqual(countsOf(await scrape(registry), 'lastcall_half_open'), { [`${HOST}:${port}`]: 3 });
+  });
+
+  it('counts what was cut by its reason', async (t) => {
+    const registry = collect(t);
+    const [late, given] = [await startBusy(t), await startBusy(t)];
+    await gracefulClose(late.server, { ...SOON, deadline: 0 });
+    await gracefulClose(given.server, { ...SOON, signal: AbortSignal.abort() });
+    const series = await scrape(registry);
+    assert.deepEqual(countsOf(series, 'lastcall_connections_cut_total'), {
+      'http/1.1, deadline': 1,
+      'http/1.1, aborted': 1,
+    });
+    assert.deepEqual(countsOf(series, 'lastcall_connections_ended_total'), {});
+    assert.equal(series.get('lastcall_close_duration_seconds_count'), 2);
+  });
+
+  it('counts a request that came after the end', async (t) => {
+    const registry = collect(t);
+    const server = await startHttp(t);
+    const client = await RawHttpClient.connect(t, portOf(server));
+    client.send(get('/'));
+    await client.heard(/served$/);
+    const closing = gracefulClose(server, { idleWait: 50, lingerWait: 2_000 });
+    assert.equal(await client.ended, 'EOF');
+    client.socket.end(get('/late'));
+    await closing;
+    assert.equal((await scrape(registry)).get('lastcall_late_requests_total'), 1);
+  });
+
+  it('tells no state without a lastCall, and then the last one, also where the metrics came after it', async (t) => {
+    const registry = collect(t);
+    const states = async (): Promise<object> => countsOf(await scrape(registry), 'lastcall_state');
+    assert.deepEqual(await states(), {});
+    assert.equal((await scrape(registry)).get('lastcall_state{state="serving"}'), 0);
+    for (const state of LAST_CALL_STATES) {
+      stateChannel.publish({ state });
+      assert.deepEqual(await states(), { [state]: 1 });
+    }
+    assert.deepEqual(countsOf(await scrape(collect(t)), 'lastcall_state'), { closed: 1 });
+  });
+});
+
+describe('the metrics', { timeout: 30_000 }, () => {
+  it('go on the global registry unless told otherwise, and off it again', async () => {
+    const takeOff = collectMetrics();
+    assert.ok(register.getSingleMetric('lastcall_state'));
+    takeOff();
+    takeOff();
+    assert.deepEqual(register.getMetricsAsArray(), []);
+    const hears = [channels.connection, channels.closed].map((one) => one.hasSubscribers);
+    assert.deepEqual(hears, [false, false]);
+  });
+
+  it('leave alone what the program has put in their place', () => {
+    const registry = new Registry();
+    const takeOff = collectMetrics({ registry });
+    registry.clear();
+    const takeOthersOff = collectMetrics({ registry });
+    takeOff();
+    assert.ok(registry.getSingleMetric('lastcall_state'));
+    takeOthersOff();
+    assert.deepEqual(registry.getMetricsAsArray(), []);
+  });
+
+  it('are put on a registry once, and with another prefix once more', async (t) => {
+    const registry = collect(t);
+    const [count, message] = [registry.getMetricsAsArray().length, /without lastcall_state: .* another `prefix`/];
+    assert.throws(() => collectMetrics({ registry }), { code: 'ERR_OPTION', message });
+    assert.equal(registry.getMetricsAsArray().length, count);
+    t.after(collectMetrics({ registry, prefix: 'shop_' }));
+    assert.equal((await scrape(registry)).get('shop_lastcall_late_requests_total'), 0);
+  });
+
+  for (const [what, options, message] of [
+    ['no registry', { registry: {} }, 'Expected `registry` to be a registry of prom-client, got an object'],
+    [
+      'no prefix',
+      { prefix: 'my shop' },
+      'Expected `prefix` to be a string that a metric may begin with, got `my shop`',
+    ],
+    ['no option', { prefixes: '' }, 'Expected `options` to be made of registry, prefix, got `prefixes`'],
+    ['no options', 'shop_', 'Expected `options` to be an object, got `shop_`'],
+  ] as const) {
+    it(`are refused to what is ${what}`, () => {
+      const isExpected = (error: LastCallError): boolean => error.code === 'ERR_OPTION' && error.message === message;
+      assert.throws(() => Reflect.apply(collectMetrics, undefined, [options]), isExpected);
+    });
+  }
+});
+
+/** A registry with the metrics, until the test ends. */
+function collect(t: TestContext): Registry {
+  const registry = new Registry();
+  t.after(collectMetrics({ registry }));
+  return registry;
+}
+
+async function endedOn(registry: Registry): Promise<number> {
+  const counts = countsOf(await scrape(registry), 'lastcall_connections_ended_total');
+  return Object.values(counts).reduce((sum, count) => sum + count, 0);
+}
+
+/** A connection of each protocol, and one of HTTP/1.1 that waits for its response until `answer` is called. */
+async function startAllProtocols(
+  t: TestContext,
+): Promise<{ servers: readonly net.Server[]; leave: () => void; answer: () => void }> {
+  const busy = await startBusy(t);
+  const web = await startHttp(t);
+  const webSockets = new WebSocketServer({ server: web });
+  const h2 = await startServer(
+    t,
+    http2.createServer((_, response) => void response.end('served')),
+  );
+  const raw = await startServer(
+    t,
+    net.createServer((socket) => void socket.pipe(socket)),
+  );
+
+  const idle = ask(portOf(web), 'keep-alive');
+  await once(idle.socket, 'data');
+  const webSocket = new WebSocket(`ws://${HOST}:${portOf(web)}`);
+  await Promise.all([once(webSocket, 'open'), once(webSockets, 'connection')]);
+  const session = http2.connect(`http://${HOST}:${portOf(h2)}`);
+  await once(session.request().resume(), 'close');
+  const line = await connectClient(t, { host: HOST, port: portOf(raw) });
+  line.write('hello');
+  await once(line, 'data');
+  t.after(() => {
+    session.destroy();
+    webSocket.terminate();
+    idle.socket.destroy();
+  });
+  return {
+    servers: [busy.server, web, h2, raw],
+    leave: () => void line.end(),
+    answer: busy.answer,
+  };
+}
