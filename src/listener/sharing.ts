@@ -1,5 +1,6 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { inodeOf } from '../linux/descriptors.ts';
-import { findHolders, type HolderSearch } from '../linux/holders.ts';
+import { findHolders, type HolderSearch, Search } from '../linux/holders.ts';
 import type { Listener } from './listener.ts';
 import { findOrigin } from './origin.ts';
 import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './watch.ts';
@@ -13,6 +14,9 @@ export interface Sharing {
 
 /** How long the processes of the host may be searched for other holders, in milliseconds. */
 const SEARCH_LIMIT = 50;
+/** How long where others serve on meanwhile, and how long of it at a time. */
+const PATIENT_LIMIT = 2_000;
+const PIECE = 10;
 
 /**
  * Whether the listener counts as shared; undefined if it is this process's own. Shutting the gate of a shared one would take
@@ -47,29 +51,48 @@ export function isServedByOthers(listener: Listener, holder: Sharing['holder']):
   }
 }
 
-/** The same for a listener of a cluster's primary: its workers, that end with it, do not count. */
-export function findSharingBeside(listener: Listener, workers: readonly number[]): Sharing | undefined {
+/**
+ * The same for a listener of a cluster's primary: its workers, that end with it, do not count. They go on accepting meanwhile,
+ * so the search may take many turns of the loop: on a busy host one is soon over, and has not got far.
+ */
+export async function findSharingBeside(listener: Listener, workers: readonly number[]): Promise<Sharing | undefined> {
   const fd = listener.descriptor();
-  return fd === undefined ? undefined : searchForHolders(fd, true, workers);
+  if (fd === undefined) return undefined;
+  const end = performance.now() + PATIENT_LIMIT;
+  try {
+    const search = new Search(inodeOf(fd), { onlyOurs: true, friends: workers });
+    do {
+      search.goOn(PIECE);
+      await turn();
+    } while (!search.finished && performance.now() < end);
+    return judge(search, PATIENT_LIMIT);
+  } catch (error) {
+    return failure(error);
+  }
 }
 
-function searchForHolders(fd: number, onlyOurs: boolean, friends: readonly number[] = []): Sharing | undefined {
+function searchForHolders(fd: number, onlyOurs: boolean): Sharing | undefined {
   try {
-    const { finished, hidden, ...found } = search(fd, onlyOurs);
-    const holders = found.holders.filter((pid) => !friends.includes(pid));
-    const suspects = found.suspects.filter((pid) => !friends.includes(pid));
-    if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holder: 'found' };
-    if (!finished) return doubt(`the search for other holders took longer than ${SEARCH_LIMIT} ms`);
-    if (hidden) return doubt('/proc hides the processes of other users (hidepid)');
-    if (suspects.length === 0) return undefined;
-    return doubt(`process ${suspects.join(', ')} may hold it and cannot be looked into`);
+    return judge(search(fd, onlyOurs), SEARCH_LIMIT);
   } catch (error) {
-    return doubt(`the search for other holders failed (${error instanceof Error ? error.message : String(error)})`);
+    return failure(error);
   }
 }
 
 function search(fd: number, onlyOurs: boolean): HolderSearch {
   return findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, onlyOurs });
+}
+
+function judge({ holders, suspects, finished, hidden }: HolderSearch, limit: number): Sharing | undefined {
+  if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holder: 'found' };
+  if (!finished) return doubt(`the search for other holders took longer than ${limit} ms`);
+  if (hidden) return doubt('/proc hides the processes of other users (hidepid)');
+  if (suspects.length === 0) return undefined;
+  return doubt(`process ${suspects.join(', ')} may hold it and cannot be looked into`);
+}
+
+function failure(error: unknown): Sharing {
+  return doubt(`the search for other holders failed (${error instanceof Error ? error.message : String(error)})`);
 }
 
 function doubt(reason: string): Sharing {
