@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import { suite, test, type TestContext } from 'node:test';
-import { countLost } from '../../src/storm/outcome.ts';
-import { runStorm, type StormOptions, type StormResult } from '../../src/storm/storm.ts';
+import type { StormOptions, StormResult } from '../../src/storm/storm.ts';
 import { stops } from '../close/stop-under-storm.ts';
 import type { Ended, Program } from '../fixtures/share-program.ts';
 import { type Registration, startService } from './start-service.ts';
-
-const CLIENTS = 300;
+import { CLIENTS, stopInStorm } from './stop-in-storm.ts';
 
 const LOADS: readonly (Pick<StormOptions, 'keepAlive' | 'thinkTime'> & { readonly title: string })[] = [
   { title: 'with a new connection for each request' },
@@ -45,9 +43,9 @@ for (const { title: load, ...storm } of LOADS) {
   suite(`${CLIENTS} clients ${load}, when SIGTERM comes to a program`, () => {
     for (const { title, program, registration = 'none' } of WAYS) {
       test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
-        for (let stop = 1; stop <= stops(10); stop += 1) {
+        for (let seed = 1; seed <= stops(10); seed += 1) {
           const service = startService(t, 'stopped-service.js', { args: [program], registration });
-          const stopped = await stopInStorm(t, service, { ...storm, seed: stop });
+          const stopped = await stop(t, service, { ...storm, seed });
           assertNobodyLost(stopped, service, storm.keepAlive === true);
           t.diagnostic(`${stopped.result.counts.served} served, 0 lost`);
         }
@@ -57,7 +55,7 @@ for (const { title: load, ...storm } of LOADS) {
     for (const program of new Set(WAYS.map(({ control }) => control))) {
       test(`control: that does \`${program}\` without lastcall: clients are lost`, async (t) => {
         const service = startService(t, 'stopped-service.js', { args: [program] });
-        const { result } = await stopInStorm(t, service, storm);
+        const { result } = await stop(t, service, storm);
         assert.ok(result.lost > 0, JSON.stringify(result));
         t.diagnostic(`${result.lost} lost`);
       });
@@ -70,24 +68,10 @@ interface Stopped {
   readonly ended: Ended;
 }
 
-async function stopInStorm(t: TestContext, service: Program, options: Partial<StormOptions>): Promise<Stopped> {
+async function stop(t: TestContext, service: Program, storm: Partial<StormOptions>): Promise<Stopped> {
   const { port = 0 } = await service.next('listening');
-  const storm = runStorm({
-    ...options,
-    target: { host: '127.0.0.1', port },
-    clients: CLIENTS,
-    timeout: 30_000,
-    duration: 60_000,
-    signal: t.signal,
-    // That decides it. A plain close lets those go on whose requests it had read already, for as long as they like.
-    onProgress: (counts) => {
-      if (countLost(counts) > 0) storm.stop();
-    },
-  });
-  await storm.served(CLIENTS);
-  process.kill(service.pid, 'SIGTERM');
-  const [result, ended] = await Promise.all([storm.finished, service.ended]);
-  return { result, ended };
+  const result = await stopInStorm(t, port, () => process.kill(service.pid, 'SIGTERM'), storm);
+  return { result, ended: await service.ended };
 }
 
 function assertNobodyLost({ result, ended }: Stopped, service: Program, isKept: boolean): void {
