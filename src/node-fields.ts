@@ -80,13 +80,15 @@ export function onUnseen(end: ChannelEnd, listener: (body: unknown) => void): ()
 
 /**
  * How many accepted connections are on their way from a cluster's primary to its workers: handles that keep the process alive
- * and that no stream owns. A worker that is busy leaves them with the primary.
+ * and that no stream owns. A worker that is busy leaves them with the primary. (A message channel is such a handle, too, and
+ * has a place for the handle that it passes on.)
  */
 export function connectionsInTransit(isListening: (fd: number) => boolean): number {
   return activeHandles().filter((handle) => {
     const fd = field(handle, 'fd');
-    const name = Object(handle).constructor?.name;
-    return (name === 'TCP' || name === 'Pipe') && typeof fd === 'number' && fd >= 0 && !isListening(fd);
+    const name: unknown = field(field(handle, 'constructor'), 'name');
+    const isConnection = (name === 'TCP' || name === 'Pipe') && field(handle, 'pendingHandle') === undefined;
+    return isConnection && typeof fd === 'number' && fd >= 0 && !isListening(fd);
   }).length;
 }
 
@@ -258,5 +260,6 @@ export function tellEmitter(error: Error): void {
 }
 
 function field(owner: unknown, name: string): unknown {
-  return owner !== null && typeof owner === 'object' ? Reflect.get(owner, name) : undefined;
+  const hasFields = (typeof owner === 'object' && owner !== null) || typeof owner === 'function';
+  return hasFields ? Reflect.get(owner, name) : undefined;
 }

@@ -40,7 +40,8 @@ export async function drainPrimary(
   const kept = listeners.flatMap(keepBound);
   const reports = (await Promise.all(ended)).map(({ report }) => report);
   // Accepted here, and not yet with a worker.
-  while (connectionsInTransit(isListening) > 0 && !clock.deadline.aborted) await sleep(LOOK_EVERY);
+  while (listeners.length > 0 && connectionsInTransit(isListening) > 0 && !clock.deadline.aborted)
+    await sleep(LOOK_EVERY);
   clock.end();
   const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: reports };
   return { report, release: () => kept.forEach((fd) => requireLibc().close(fd)) };

@@ -94,7 +94,9 @@ export class EndingConnection implements Watched {
     const words = session?.farewellBytes(this.socket) ?? 0;
     const isHttp = session !== undefined || this.protocol === 'http/1.1';
     const isAnswering = session?.isServing ?? responseOn(this.program) !== undefined;
-    const hasAnswered = isHttp && this.#farewell !== 'to say' && !isAnswering;
+    // It has said so in this close, or in the response that was its last when the close began.
+    const isLast = this.#farewell !== 'to say' || this.program.writableEnded;
+    const hasAnswered = isHttp && isLast && !isAnswering;
     return words + (hasAnswered ? delayedAcknowledgement(this.socket) : 0);
   }
 

@@ -12,6 +12,8 @@ export class AttendingWorker {
   #hasLastCall = false;
   #isListening = false;
   #report: ReportOverChannel | undefined;
+  /** What it has been told, for one that is not there yet. */
+  readonly #told: PrimaryTells[] = [];
   #end = '';
 
   constructor(worker: Worker, onAsk: () => void) {
@@ -56,8 +58,8 @@ export class AttendingWorker {
   tellStop(reason: string, deadline: number): void {
     // A program that forks a worker for each that goes looks at this.
     this.#worker.exitedAfterDisconnect = true;
-    if (this.#hasLastCall) this.#tell({ kind: 'stop', reason, deadline });
-    else this.#asked.abort();
+    this.#tellOrKeep({ kind: 'stop', reason, deadline });
+    if (!this.#hasLastCall) this.#asked.abort();
   }
 
   async hasAsked(limit: AbortSignal): Promise<void> {
@@ -65,9 +67,9 @@ export class AttendingWorker {
   }
 
   letLeave(): void {
-    if (this.#hasLastCall) this.#tell({ kind: 'leave' });
-    // Node's own way: its servers close, and it ends when its connections have.
-    else if (this.#worker.isConnected()) this.#worker.disconnect();
+    this.#tellOrKeep({ kind: 'leave' });
+    // Node's own way: its servers close, and it ends when its connections have. One that does not listen yet is never to.
+    if (!this.#hasLastCall && this.#worker.isConnected()) this.#worker.disconnect();
   }
 
   /** Resolves when it has ended, or `limit` aborts, with its report. */
@@ -87,6 +89,12 @@ export class AttendingWorker {
   #greet(): void {
     this.#hasLastCall = true;
     this.#tell({ kind: 'hello' });
+    for (const what of this.#told.splice(0)) this.#tell(what);
+  }
+
+  #tellOrKeep(what: PrimaryTells): void {
+    if (this.#hasLastCall) this.#tell(what);
+    else this.#told.push(what);
   }
 
   #tell(what: PrimaryTells): void {

@@ -52,7 +52,7 @@ export class ClusterPrimary implements ClusterPart {
     // The sockets stay bound until this process ends: a program that forks a worker for each that goes makes no new ones.
     this.#over.signal.addEventListener('abort', release);
     for (const worker of workers) worker.letLeave();
-    const limit = AbortSignal.any([AbortSignal.timeout(Math.ceil(budget.left)), budget.now]);
+    const limit = AbortSignal.any([AbortSignal.timeout(Math.ceil(budget.drain)), budget.now]);
     return mergeReports([report, ...(await Promise.all(workers.map((worker) => worker.gone(limit))))]);
   }
 
