@@ -248,6 +248,15 @@ function parsersOf(server: net.Server, which: 'all' | 'active'): readonly unknow
   return Array.isArray(parsers) ? parsers : [];
 }
 
+/** Lets the stack of an error that nobody has listened for as an 'error' event tell who emitted it, as Node's own last message does. */
+export function tellEmitter(error: Error): void {
+  const symbols = Object.getOwnPropertySymbols(error);
+  const symbol = symbols.find(({ description }) => description === 'kEnhanceStackBeforeInspector');
+  const enhance: unknown = symbol === undefined ? undefined : Reflect.get(error, symbol);
+  const stack: unknown = typeof enhance === 'function' ? Reflect.apply(enhance, undefined, []) : undefined;
+  if (typeof stack === 'string') error.stack = stack;
+}
+
 function field(owner: unknown, name: string): unknown {
   return owner !== null && typeof owner === 'object' ? Reflect.get(owner, name) : undefined;
 }

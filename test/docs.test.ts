@@ -5,6 +5,8 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { completeOptions } from '../src/close/options.ts';
 import { ERROR_CODES } from '../src/errors.ts';
+import { ENVIRONMENT } from '../src/lifecycle/environment.ts';
+import { LAST_CALL_OPTION_NAMES } from '../src/lifecycle/options.ts';
 
 const ROOT = findRoot(path.dirname(fileURLToPath(import.meta.url)));
 const DOCS = readdirSync(path.join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
@@ -155,6 +157,22 @@ describe('the documentation', () => {
     );
     // `gate` has another name in the complete options: left out, the listeners are not taken for the process's own.
     assert.equal(completeOptions().ownGate, false);
+  });
+
+  it('lists the options that lastCall has beside those of a close', () => {
+    const own = LAST_CALL_OPTION_NAMES.filter((name) => !acceptedOptions().includes(name));
+    const rows = tableOf('docs/lifecycle.md', ['option', 'default', 'meaning']).map(([option = '']) => option);
+    assert.deepEqual(
+      rows,
+      ['deadline', ...own].map((option) => `\`${option}\``),
+    );
+  });
+
+  it('lists the variables that register reads, with the options that they set', () => {
+    const rows = tableOf('docs/register.md', ['variable', 'option', 'example']).map((cells) =>
+      cells.map((cell) => /`(\w+)`/.exec(cell)?.[1]),
+    );
+    assert.deepEqual(new Map(rows as [string, string][]), new Map(ENVIRONMENT));
   });
 
   it('shows no message of ERR_OPTION but a real one', () => {

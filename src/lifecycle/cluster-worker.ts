@@ -5,6 +5,9 @@ import type { ClusterObserver, ClusterPart } from './cluster-part.ts';
 import { onUnseen, sendUnseen } from '../node-fields.ts';
 import { isPrimaryTells, type WorkerTells } from './cluster-messages.ts';
 
+/** How long to wait for a primary that does not read, in milliseconds. */
+const REPORT_WAIT = 500;
+
 /**
  * A cluster worker's line to its primary, which holds the listening sockets: as long as one worker accepts, those in the
  * queues are served; when the last one has left, Node closes the sockets, and they are reset.
@@ -48,7 +51,8 @@ export class PrimaryLink implements ClusterPart {
   async report(report: CloseReport): Promise<void> {
     if (!this.#isAnswering) return;
     const errors = report.errors.map(({ message }) => message);
-    await new Promise<void>((resolve) => this.#tell({ kind: 'closed', report: { ...report, errors } }, resolve));
+    const sent = new Promise<void>((resolve) => this.#tell({ kind: 'closed', report: { ...report, errors } }, resolve));
+    await Promise.race([sent, sleep(REPORT_WAIT)]);
   }
 
   end(): void {

@@ -27,7 +27,10 @@ export interface LastCallOptions extends CloseOptions {
   readonly exit?: boolean;
   /** Whether the exit code is 1 also when something was cut. Default false. */
   readonly strict?: boolean;
-  /** A port, or a port and a host, for a server of its own that answers `/ready` and `/live`. Default: none. */
+  /**
+   * A port, or a port and a host, for a server of its own that answers `/ready` and `/live`. Default: none. Of a cluster the
+   * primary has it; in a worker it is not started.
+   */
   readonly readinessServer?: number | ReadinessAddress;
 }
 

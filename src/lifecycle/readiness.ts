@@ -1,4 +1,6 @@
 import http from 'node:http';
+import { gracefulClose } from '../close/graceful-close.ts';
+import { isClusterWorker } from '../listener/origin.ts';
 import { noteHealthCheck } from './health-checks.ts';
 import type { ReadinessAddress } from './options.ts';
 import { markAuxiliary } from './watched-servers.ts';
@@ -27,19 +29,34 @@ export function answerProbes(health: () => ServiceHealth): http.RequestListener 
   };
 }
 
+/** What the server for probes gets for its end, in milliseconds. */
+const CLOSE_IN = 200;
+
 /**
  * A server of its own for probes, at `/ready` and `/live`, from the start of the program to the end of its stop. It does not
- * keep the process alive. Where it cannot listen it emits 'error', as any server does.
+ * keep the process alive. Where it cannot listen it emits 'error', as any server does. Of a cluster the primary has it.
  */
-export function startReadinessServer(address: ReadinessAddress, answer: http.RequestListener): http.Server {
-  const server = http.createServer((request, response) => {
-    const path = pathOf(request);
-    if (path === '/ready' || path === '/live') answer(request, response);
-    else response.writeHead(404, { 'Content-Type': 'text/plain' }).end('/ready or /live\n');
-  });
-  markAuxiliary(server);
-  server.on('connection', (socket) => socket.unref());
-  return server.listen({ port: address.port, ...(address.host === undefined ? {} : { host: address.host }) }).unref();
+export class ReadinessServer {
+  readonly #server: http.Server | undefined;
+
+  constructor(address: ReadinessAddress | undefined, answer: http.RequestListener) {
+    if (address === undefined || isClusterWorker()) return;
+    this.#server = http.createServer((request, response) => {
+      const path = pathOf(request);
+      if (path === '/ready' || path === '/live') answer(request, response);
+      else response.writeHead(404, { 'Content-Type': 'text/plain' }).end('/ready or /live\n');
+    });
+    markAuxiliary(this.#server);
+    this.#server.on('connection', (socket) => socket.unref());
+    this.#server.listen({ ...address }).unref();
+  }
+
+  /** In so many milliseconds at most. */
+  async close(most: number): Promise<void> {
+    if (this.#server === undefined) return;
+    const deadline = Math.min(CLOSE_IN, most);
+    await gracefulClose(this.#server, { gate: 'own', deadline, idleWait: 0, lingerWait: 0 });
+  }
 }
 
 function pathOf(request: http.IncomingMessage): string {

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isMainThread } from 'node:worker_threads';
-import { onWorker } from './cluster-primary.ts';
+import { onWorkers } from './cluster-listening.ts';
 import { optionsFromEnvironment } from './environment.ts';
 import { HeldListeners } from './held-listeners.ts';
 import { completeLastCallOptions } from './options.ts';
@@ -17,7 +17,7 @@ export function registerService(): void {
   if (!isMainThread) return;
   subscribe('tracing:net.server.listen:asyncEnd', begin);
   // A cluster's primary may listen for its workers without a server.
-  subscribe('child_process', beginWithWorker);
+  onWorkers({ onFork: () => {}, onListening: begin }, new AbortController().signal);
 }
 
 /** The program calls `lastCall` itself: what was registered stands back. */
@@ -26,13 +26,8 @@ export function leaveToProgram(): void {
   registered?.retire();
 }
 
-function beginWithWorker(message: unknown): void {
-  onWorker(message, begin);
-}
-
 function begin(): void {
   unsubscribe('tracing:net.server.listen:asyncEnd', begin);
-  unsubscribe('child_process', beginWithWorker);
   if (isDecidedByProgram || registered !== undefined) return;
   const options = completeLastCallOptions(optionsFromEnvironment());
   registered = new Service('all', options, new HeldListeners(options.signals));

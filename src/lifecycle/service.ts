@@ -15,7 +15,7 @@ import { LameDuck } from './lame-duck.ts';
 import type { LastCall } from './last-call.ts';
 import { leave } from './leaving.ts';
 import type { CompleteLastCallOptions } from './options.ts';
-import { answerProbes, startReadinessServer } from './readiness.ts';
+import { answerProbes, ReadinessServer } from './readiness.ts';
 import { StopSignals } from './signals.ts';
 import { Supervisor } from './supervisor.ts';
 import { watchUncaught } from './uncaught.ts';
@@ -23,8 +23,6 @@ import { WatchedServers } from './watched-servers.ts';
 
 /** What an uncaught error leaves, in milliseconds. */
 const AFTER_AN_ERROR = 5_000;
-/** What the probes' own server gets for its end, in milliseconds. */
-const READINESS_CLOSE = 200;
 
 /** One service: its servers, and its stop. The only owner of its state. */
 export class Service implements LastCall {
@@ -34,7 +32,7 @@ export class Service implements LastCall {
   readonly #held: HeldListeners | undefined;
   readonly #servers: WatchedServers;
   readonly #signals: StopSignals;
-  readonly #readinessServer: http.Server | undefined;
+  readonly #readinessServer: ReadinessServer;
   readonly #cluster: ClusterPart;
   readonly #supervisor = new Supervisor();
   /** Closes under way; one that begins to listen during the stop has one of its own. */
@@ -75,13 +73,12 @@ export class Service implements LastCall {
       onListening: (server) => this.#takeIn(server),
     });
     this.#cluster = findClusterPart(servers === 'all', {
-      onFirst: () => this.#arm(),
+      onFirst: () => this.#armForOthers(),
       onNone: () => this.#disarmIfUnused(),
       onStop: (reason, deadline) => this.#stopWithPrimary(reason, deadline),
     });
     this.#servers.begin();
-    const { readinessServer } = options;
-    this.#readinessServer = readinessServer && startReadinessServer(readinessServer, this.readiness);
+    this.#readinessServer = new ReadinessServer(options.readinessServer, this.readiness);
   }
 
   get state(): LastCallState {
@@ -106,7 +103,7 @@ export class Service implements LastCall {
     if (this.#stop !== undefined) return;
     this.#servers.end();
     this.#letGo();
-    this.#readinessServer?.close();
+    void this.#readinessServer.close(0);
   }
 
   /** The story of a stop, in the order of docs/lifecycle.md. */
@@ -129,7 +126,8 @@ export class Service implements LastCall {
 
     // One that has begun to listen since is not left behind.
     const report = await this.#allClosed();
-    await this.#closeReadinessServer(budget);
+    // It has told probes to the end that the service is not ready.
+    await this.#readinessServer.close(budget.left);
     await this.#cluster.report(report);
     this.#enter('closed');
     this.#servers.end();
@@ -207,13 +205,6 @@ export class Service implements LastCall {
     if (error !== undefined) this.#hookErrors.push(error);
   }
 
-  /** It has told probes to the end that the service is not ready. */
-  async #closeReadinessServer(budget: Budget): Promise<void> {
-    if (this.#readinessServer === undefined) return;
-    const deadline = Math.min(READINESS_CLOSE, budget.left);
-    await gracefulClose(this.#readinessServer, { gate: 'own', deadline, idleWait: 0, lingerWait: 0 });
-  }
-
   #takeIn(server: net.Server): void {
     if (this.#stop === undefined) {
       if (this.#servers.areListening) this.#supervisor.noteReady();
@@ -260,6 +251,11 @@ export class Service implements LastCall {
     if (this.#state === 'closed') return;
     this.#signals.arm();
     this.#unwatchUncaught ??= watchUncaught(() => this.#onUncaught());
+  }
+
+  #armForOthers(): void {
+    this.#arm();
+    this.#supervisor.noteReady();
   }
 
   #disarmIfUnused(): void {

@@ -7,19 +7,27 @@ import { type Notifier, openNotifier } from './sd-notify.ts';
 /** How often systemd is told how a stop goes on, and how much time it needs; in milliseconds. */
 const TELL_EVERY = 1_000;
 
+/** One for all services of this process: opening it takes the variables away. */
+let shared: { readonly notifier: Notifier | undefined; users: number } | undefined;
+
 /** Tells systemd where the service is, if that is who runs it. */
 export class Supervisor {
   readonly #notifier: Notifier | undefined;
+  #hasEnded = false;
+  #isReady = false;
   #timer: NodeJS.Timeout | undefined;
   #progress: CloseProgress | undefined;
 
   constructor() {
     // Workers and threads are not the service's main process.
-    this.#notifier = isMainThread && !isClusterWorker() ? openNotifier() : undefined;
+    shared ??= { notifier: isMainThread && !isClusterWorker() ? openNotifier() : undefined, users: 0 };
+    shared.users += 1;
+    this.#notifier = shared.notifier;
   }
 
   noteReady(): void {
-    this.#notifier?.ready('ready');
+    if (!this.#isReady) this.#notifier?.ready('ready');
+    this.#isReady = true;
   }
 
   /** From now on the progress is told, until the end. */
@@ -37,7 +45,11 @@ export class Supervisor {
 
   end(): void {
     clearInterval(this.#timer);
-    this.#notifier?.close();
+    if (this.#hasEnded || shared === undefined) return;
+    this.#hasEnded = true;
+    shared.users -= 1;
+    // The watchdog is told as long as one of them is left.
+    if (shared.users === 0) this.#notifier?.close();
   }
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { inspect } from 'node:util';
+import { tellEmitter } from '../node-fields.ts';
 
 /**
  * What Node writes of an error that ends the process (src/node_errors.cc): where it was thrown, the error, Node's version.
@@ -8,20 +9,25 @@ import { inspect } from 'node:util';
  */
 export function describeUncaught(error: unknown, isRejection: boolean): string {
   const version = `\nNode.js ${process.version}\n`;
-  if (!(error instanceof Error)) return `Uncaught:\n${inspect(error)}\n${version}`;
-  // Where a promise was rejected Node cannot tell.
-  const place = isRejection ? '' : placeOf(error.stack ?? '');
+  if (!(error instanceof Error)) {
+    const hint = '(Use `node --trace-uncaught ...` to show where the exception was thrown)';
+    return `Uncaught:\n${inspect(error)}\n${hint}\n${version}`;
+  }
+  const place = placeOf(error.stack ?? '', isRejection);
+  tellEmitter(error);
   return `${place}${inspect(error)}\n${version}`;
 }
 
 /** The line of source that the error was thrown from, with a mark below; empty where it cannot be read. */
-function placeOf(stack: string): string {
+function placeOf(stack: string, isRejection: boolean): string {
   const [, file = '', line = '', column = ''] =
     /^ {4}at (?:.*\()?((?:file:\/\/)?\/[^()\n]+?):(\d+):(\d+)\)?$/m.exec(stack) ?? [];
   if (file === '') return '';
   const source = readLine(file, Number(line));
   if (source === undefined) return '';
-  return `${file}:${line}\n${source}\n${' '.repeat(markAt(source, Number(column) - 1))}^\n\n`;
+  const made = Number(column) - 1;
+  const mark = isRejection ? made : thrownAt(source, made);
+  return `${file}:${line}\n${source}\n${' '.repeat(mark)}^\n\n`;
 }
 
 function readLine(file: string, line: number): string | undefined {
@@ -34,7 +40,7 @@ function readLine(file: string, line: number): string | undefined {
 }
 
 /** The stack knows where the error was made; Node marks where it was thrown, most often just before. */
-function markAt(source: string, column: number): number {
+function thrownAt(source: string, column: number): number {
   const thrown = /throw\s+$/.exec(source.slice(0, column));
   return thrown?.index ?? column;
 }

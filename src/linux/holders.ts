@@ -22,12 +22,14 @@ export interface SearchScope {
    * may not be looked into only descendants are suspects.
    */
   readonly onlyOurs: boolean;
+  /** Whom to look into. Default: every process that /proc shows. */
+  readonly among?: readonly number[];
 }
 
 /** Looks through /proc/PID/fd of other processes for the socket with this inode. Throws where there is no /proc. */
-export function findHolders(inode: number, { limit, onlyOurs }: SearchScope): HolderSearch {
+export function findHolders(inode: number, { limit, onlyOurs, among }: SearchScope): HolderSearch {
   const search = new Search(`socket:[${inode}]`, performance.now() + limit, onlyOurs);
-  const finished = otherProcesses(search.self).every((pid) => search.lookInto(pid));
+  const finished = (among ?? otherProcesses(search.self)).every((pid) => search.lookInto(pid));
   return { holders: search.holders, suspects: search.suspects, finished, hidden: hidesProcesses() };
 }
 

@@ -1,5 +1,6 @@
 import { inodeOf } from '../linux/descriptors.ts';
 import { findHolders, type HolderSearch } from '../linux/holders.ts';
+import { descendants } from '../linux/processes.ts';
 import type { Listener } from './listener.ts';
 import { findOrigin } from './origin.ts';
 import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './watch.ts';
@@ -29,7 +30,7 @@ export function findSharing(listener: Listener): Sharing | undefined {
   if (fd === undefined) return undefined;
   // Bound here, it can have come to others by children of ours only, or by a message to our parent.
   const mayBeAnywhere = !origin.isBoundHere || mayHavePassedUp(server);
-  return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, !mayBeAnywhere) : undefined;
+  return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, { onlyOurs: !mayBeAnywhere }) : undefined;
 }
 
 /**
@@ -41,23 +42,33 @@ export function isServedByOthers(listener: Listener, holder: Sharing['holder']):
   const fd = listener.descriptor();
   if (fd === undefined) return true;
   try {
-    return search(fd, false).holders.length > 0;
+    return search(fd, { onlyOurs: false }).holders.length > 0;
   } catch {
     return false;
   }
 }
 
-/** The same for a listener of a cluster's primary: its workers, that end with it, do not count. */
+/** The same for a listener of a cluster's primary: its workers, that end with it, do not count, and nobody else but descendants can have it. */
 export function findSharingBeside(listener: Listener, workers: readonly number[]): Sharing | undefined {
   const fd = listener.descriptor();
-  return fd === undefined ? undefined : searchForHolders(fd, true, workers);
+  if (fd === undefined) return undefined;
+  const others = descendants(workers);
+  return others?.length === 0 ? undefined : searchForHolders(fd, { onlyOurs: true, among: others, spared: workers });
 }
 
-function searchForHolders(fd: number, onlyOurs: boolean, friends: readonly number[] = []): Sharing | undefined {
+/** Where to search; `spared` are no matter. */
+interface Scope {
+  readonly onlyOurs: boolean;
+  readonly among?: readonly number[] | undefined;
+  readonly spared?: readonly number[];
+}
+
+function searchForHolders(fd: number, scope: Scope): Sharing | undefined {
   try {
-    const { finished, hidden, ...found } = search(fd, onlyOurs);
-    const holders = found.holders.filter((pid) => !friends.includes(pid));
-    const suspects = found.suspects.filter((pid) => !friends.includes(pid));
+    const { finished, hidden, ...found } = search(fd, scope);
+    const isCounted = (pid: number): boolean => scope.spared?.includes(pid) !== true;
+    const holders = found.holders.filter(isCounted);
+    const suspects = found.suspects.filter(isCounted);
     if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holder: 'found' };
     if (!finished) return doubt(`the search for other holders took longer than ${SEARCH_LIMIT} ms`);
     if (hidden) return doubt('/proc hides the processes of other users (hidepid)');
@@ -68,8 +79,8 @@ function searchForHolders(fd: number, onlyOurs: boolean, friends: readonly numbe
   }
 }
 
-function search(fd: number, onlyOurs: boolean): HolderSearch {
-  return findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, onlyOurs });
+function search(fd: number, { onlyOurs, among }: Scope): HolderSearch {
+  return findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, onlyOurs, ...(among && { among }) });
 }
 
 function doubt(reason: string): Sharing {

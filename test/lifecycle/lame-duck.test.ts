@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import net from 'node:net';
+import { suite, test, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { lastCall, type LastCall, type LastCallOptions } from '../../src/index.ts';
+import { countLost } from '../../src/storm/outcome.ts';
+import { runStorm } from '../../src/storm/storm.ts';
+import { portOf, SOON, startHttp } from '../close/calls-servers.ts';
+import { ask } from './life-process.ts';
+
+const LONG = { lameDuck: 3_000, quietFor: 500, exit: false, ...SOON } as const;
+/** Far enough from both: the lame duck has ended for quiet, or because its time was up. */
+const MIDDLE = 2_200;
+
+interface Service {
+  readonly service: LastCall;
+  readonly server: http.Server;
+  readonly port: number;
+}
+
+async function start(t: TestContext, options: LastCallOptions): Promise<Service> {
+  const server: http.Server = await startHttp(t, (request, response) => {
+    if (request.url === '/ready') service.readiness(request, response);
+    else response.end('served');
+  });
+  const service = lastCall(server, options);
+  t.after(() => service.close());
+  return { service, server, port: portOf(server) };
+}
+
+/** How long the lame duck of a stop lasts, in milliseconds, while `visit` is called again and again. */
+async function lasts({ service }: Service, every: number, visit: () => unknown): Promise<number> {
+  const began = performance.now();
+  const over = new AbortController();
+  const visits = (async () => {
+    while (!over.signal.aborted) {
+      visit();
+      await sleep(every, undefined, { signal: over.signal }).catch(() => {});
+    }
+  })();
+  const closing = service.close();
+  while (service.state === 'lame duck') await sleep(5);
+  over.abort();
+  await Promise.all([visits, closing]);
+  return performance.now() - began;
+}
+
+suite('a lame duck', { concurrency: 4 }, () => {
+  test('ends when no new client has come for quietFor', async (t) => {
+    const service = await start(t, LONG);
+    const took = await lasts(service, 10_000, () => ask('/', service.port));
+    assert.ok(took >= LONG.quietFor && took < MIDDLE, `${took} ms`);
+  });
+
+  test('lasts no longer for a health check that comes again and again', async (t) => {
+    const service = await start(t, LONG);
+    const answers: Promise<{ status: number | string }>[] = [];
+    const took = await lasts(service, 100, () => answers.push(ask('/ready', service.port)));
+    assert.ok(took >= LONG.quietFor && took < MIDDLE, `${took} ms`);
+    const statuses = (await Promise.all(answers)).map(({ status }) => status);
+    assert.ok(statuses.filter((status) => status === 503).length >= 3, statuses.join());
+  });
+
+  test('control: lasts until its time is up while clients come as often', async (t) => {
+    const service = await start(t, LONG);
+    const took = await lasts(service, 100, () => ask('/', service.port));
+    assert.ok(took >= LONG.lameDuck, `${took} ms`);
+  });
+
+  test('takes the kubelet for a health check, whatever it asks for', async (t) => {
+    const service = await start(t, LONG);
+    const headers = { 'User-Agent': 'kube-probe/1.33', Connection: 'close' };
+    const took = await lasts(service, 100, () => {
+      const probe = { host: '127.0.0.1', port: service.port, path: '/healthz', headers };
+      // The last one may be refused.
+      http.get(probe, (response) => response.resume()).on('error', () => {});
+    });
+    assert.ok(took < MIDDLE, `${took} ms`);
+  });
+
+  test('takes a connection without a word for a health check', async (t) => {
+    const service = await start(t, LONG);
+    const took = await lasts(service, 100, () => {
+      const socket = net.connect(service.port, '127.0.0.1', () => socket.end());
+      // The last one may be refused.
+      socket.on('error', () => {}).resume();
+    });
+    assert.ok(took < MIDDLE, `${took} ms`);
+  });
+
+  test('ends between two clients that come two seconds apart, and the second one is refused', async (t) => {
+    const service = await start(t, { ...LONG, quietFor: 1_000, lameDuck: 5_000 });
+    const closing = service.service.close();
+    assert.equal((await ask('/', service.port)).status, 200);
+    await sleep(2_000);
+    assert.equal((await ask('/', service.port)).status, 'ECONNREFUSED');
+    assert.equal((await closing).outcome, 'complete');
+  });
+
+  test('lasts lameDuckMin however quiet it is', async (t) => {
+    const service = await start(t, { ...LONG, quietFor: 0, lameDuckMin: 700 });
+    const took = await lasts(service, 10_000, () => {});
+    assert.ok(took >= 700 && took < MIDDLE, `${took} ms`);
+  });
+
+  test('leaves half of the deadline to those who are connected', async (t) => {
+    const service = await start(t, { ...LONG, deadline: 1_000 });
+    const took = await lasts(service, 50, () => ask('/', service.port).catch(() => {}));
+    assert.ok(took >= 500 && took < MIDDLE, `${took} ms`);
+  });
+
+  test('tells every client to leave, new ones and kept ones, and resets none', async (t) => {
+    const service = await start(t, { ...LONG, lameDuck: 1_000, lameDuckMin: 1_000 });
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => agent.destroy());
+    const get = async (): Promise<string | undefined> => {
+      const request = http.get({ host: '127.0.0.1', port: service.port, agent });
+      const [response]: http.IncomingMessage[] = await once(request, 'response');
+      response!.resume();
+      await once(response!, 'end');
+      return response!.headers.connection;
+    };
+    assert.equal(await get(), 'keep-alive');
+    const target = { host: '127.0.0.1', port: service.port };
+    const storm = runStorm({ target, clients: 50, keepAlive: true, thinkTime: [0, 20] });
+    const servedBefore = 500;
+    await storm.served(servedBefore);
+    const closing = service.service.close();
+    assert.equal(await get(), 'close');
+    assert.equal(await get(), 'close');
+    const { counts } = await storm.finished;
+    assert.equal(countLost(counts), 0, JSON.stringify(counts));
+    assert.ok(counts.served > servedBefore + 50, `${counts.served - servedBefore} were served in the lame duck`);
+    assert.equal((await closing).outcome, 'complete');
+  });
+});

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { LifeProcess } from './life-process.ts';
+import { NotifySocket } from './notify-socket.ts';
+
+const QUICK = { idleWait: 50, lingerWait: 50 } as const;
+
+/** The microseconds of EXTEND_TIMEOUT_USEC in a message, in milliseconds. */
+function extension(message: string): number {
+  return Number(/^EXTEND_TIMEOUT_USEC=(\d+)$/m.exec(message)?.[1]) / 1_000;
+}
+
+suite('a service under systemd', () => {
+  test('tells when it is ready, that it stops, and how that goes on, with the time that is left', async (t) => {
+    const manager = new NotifySocket(t, 'abstract');
+    const options = { ...QUICK, deadline: 20_000 };
+    const service = new LifeProcess(t, { options, servers: 'two' }, { NOTIFY_SOCKET: manager.address });
+    const port = await service.tells.next('port');
+    // Both servers listen by then.
+    assert.equal(await manager.next(), 'READY=1\nSTATUS=ready');
+    const { answer } = await service.begin('/slow', port);
+    service.signal();
+    const stopping = await manager.next();
+    assert.match(stopping, /^STOPPING=1\nSTATUS=stopping: SIGTERM\nEXTEND_TIMEOUT_USEC=\d+$/);
+    const first = extension(stopping);
+    assert.ok(first > 20_000 && first <= 25_000, `${first} ms: what is left of the deadline, and 5 s`);
+    const progress = await manager.next();
+    assert.match(progress, /^STATUS=ending connections: 0 queued, 0 half-open, 1 connections open, 0 ended\nEXTEND_/);
+    const second = extension(progress);
+    assert.ok(second < first && second >= first - 5_000, `${second} ms, of the same clock as ${first}`);
+    service.order({ do: 'answer' });
+    assert.equal((await answer).status, 200);
+    assert.equal((await service.ended).code, 0);
+    assert.deepEqual(
+      manager.takeAll().filter((message) => message.includes('READY')),
+      [],
+    );
+  });
+
+  test('is not ready before all its servers listen', async (t) => {
+    const manager = new NotifySocket(t, 'path');
+    const config = { options: { ...QUICK, lameDuck: 0 }, servers: 'two', secondListens: 'closing' } as const;
+    const service = new LifeProcess(t, config, { NOTIFY_SOCKET: manager.address });
+    await service.tells.next('port');
+    service.signal();
+    assert.match(await manager.next(), /^STOPPING=1\n/);
+    assert.equal((await service.ended).code, 0);
+  });
+
+  test('has the watchdog told while it stops, too', async (t) => {
+    const manager = new NotifySocket(t, 'abstract');
+    const env = { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '100000' };
+    const service = new LifeProcess(t, { options: { ...QUICK, deadline: 20_000 } }, env);
+    const port = await service.tells.next('port');
+    const { answer } = await service.begin('/slow', port);
+    await manager.hears('WATCHDOG=1');
+    service.signal();
+    while (!(await manager.next()).startsWith('STOPPING=1'));
+    await manager.hears('WATCHDOG=1');
+    service.order({ do: 'answer' });
+    await answer;
+    assert.equal((await service.ended).code, 0);
+  });
+
+  test('has a deadline of a minute', async (t) => {
+    const manager = new NotifySocket(t, 'abstract');
+    const service = new LifeProcess(t, { options: QUICK }, { NOTIFY_SOCKET: manager.address });
+    const port = await service.tells.next('port');
+    await service.begin('/slow', port);
+    service.signal();
+    while (true) {
+      const message = await manager.next();
+      if (!message.startsWith('STOPPING=1')) continue;
+      const told = extension(message);
+      assert.ok(told > 60_000 && told <= 65_000, `${told} ms`);
+      break;
+    }
+  });
+});
