@@ -13,6 +13,7 @@ export function watchServers(): void {
   isWatching = true;
   if (isBun) rememberSockets();
   watchCluster();
+  if (isBun) rememberSockets();
   watchListeners((server) => {
     watchHandshakes(server);
     watchUpgrades(server);

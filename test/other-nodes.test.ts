@@ -19,6 +19,11 @@ const FILES = [
   'connection/http1',
   'connection/http1-ending',
   'connection/registry',
+  'lifecycle/lame-duck',
+  'lifecycle/orders',
+  'lifecycle/readiness',
+  'lifecycle/supervisor',
+  'lifecycle/uncaught',
   'lifecycle/inherited-listener',
 ];
 

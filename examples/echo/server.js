@@ -1,10 +1,10 @@
-// A line echo. Nothing in it tells a client that the server is going, so its close is given no options: whoever still
+// A line echo. Nothing in it tells a client that the server is going, so nothing is said to one: whoever still
 // talks is answered, whoever has been quiet for 2 s gets the end of the stream, and is read until its own.
 //
 //   PORT=7007 node examples/echo/server.js        and then: nc 127.0.0.1 7007
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 
 const lines = { received: 0, echoed: 0 };
 
@@ -26,7 +26,6 @@ server.listen(Number(process.env.PORT ?? 7007), '127.0.0.1', () => {
   console.log(`listening on ${server.address().port}`);
 });
 
-process.once('SIGTERM', async () => {
-  const report = await gracefulClose(server);
-  console.log('closed', JSON.stringify({ report, ...lines }));
+lastCall(server, {
+  onDrained: (report) => console.log('closed', JSON.stringify({ report, ...lines })),
 });

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import express from 'express';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 
 const app = express();
 
@@ -17,13 +17,9 @@ app.post('/orders', express.json(), (request, response) => response.json({ accep
 
 app.get('/export', (request, response) => pipeline(Readable.from(rows()), response));
 
-// What closes is the server that listen() returns, not the app.
+// The server that listen() returns, not the app.
 const server = app.listen(process.env.PORT ?? 8080);
-
-process.once('SIGTERM', async () => {
-  const { outcome } = await gracefulClose(server);
-  console.log(`closed: ${outcome}`);
-});
+lastCall(server);
 
 /** A megabyte, 16 KiB at a time. */
 async function* rows() {

@@ -1,10 +1,10 @@
-// A gRPC server. grpc-js keeps its HTTP/2 server to itself: 'all' closes every server that listens, so lastcall must be
+// A gRPC server. grpc-js keeps its HTTP/2 server to itself: 'all' stops every server that listens, so lastcall must be
 // imported before it does.
 //
 //   PORT=50051 node examples/grpc/server.js
 import { setTimeout as sleep } from 'node:timers/promises';
 import grpc from '@grpc/grpc-js';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 import { greeter } from './greeter.js';
 
 const server = new grpc.Server();
@@ -28,7 +28,6 @@ server.bindAsync(address, grpc.ServerCredentials.createInsecure(), (error, port)
   console.log(`listening on ${port}`);
 });
 
-process.once('SIGTERM', async () => {
-  const report = await gracefulClose('all');
-  console.log('closed', JSON.stringify({ report }));
+lastCall('all', {
+  onDrained: (report) => console.log('closed', JSON.stringify({ report })),
 });

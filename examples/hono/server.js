@@ -3,7 +3,7 @@ import { setTimeout } from 'node:timers/promises';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
 import { stream } from 'hono/streaming';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 
 const app = new Hono();
 
@@ -22,13 +22,9 @@ app.get('/export', (context) =>
   }),
 );
 
-// What closes is the server that serve() returns, not the app.
+// The server that serve() returns, not the app.
 const server = serve({ fetch: app.fetch, port: Number(process.env.PORT ?? 8080) });
-
-process.once('SIGTERM', async () => {
-  const { outcome } = await gracefulClose(server);
-  console.log(`closed: ${outcome}`);
-});
+lastCall(server);
 
 /** A megabyte, 16 KiB at a time. */
 async function* rows() {

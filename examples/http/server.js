@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { json } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout } from 'node:timers/promises';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 
 const routes = {
   'GET /': async (request, response) => response.end('hello\n'),
@@ -30,11 +30,7 @@ const server = http.createServer(async (request, response) => {
 });
 
 server.listen(process.env.PORT ?? 8080);
-
-process.once('SIGTERM', async () => {
-  const { outcome } = await gracefulClose(server);
-  console.log(`closed: ${outcome}`);
-});
+lastCall(server);
 
 /** A megabyte, 16 KiB at a time. */
 async function* rows() {

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { json } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';
 import Koa from 'koa';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 
 const app = new Koa();
 
@@ -22,13 +22,9 @@ app.use(async (context) => {
   if (route !== undefined) context.body = await route(context.req);
 });
 
-// What closes is the server that listen() returns, not the app.
+// The server that listen() returns, not the app.
 const server = app.listen(process.env.PORT ?? 8080);
-
-process.once('SIGTERM', async () => {
-  const { outcome } = await gracefulClose(server);
-  console.log(`closed: ${outcome}`);
-});
+lastCall(server);
 
 /** A megabyte, 16 KiB at a time. */
 async function* rows() {

@@ -4,7 +4,7 @@ import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { Body, Controller, Get, Module, Post, StreamableFile } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 
 class OrdersController {
   hello() {
@@ -41,13 +41,8 @@ Module({ controllers: [OrdersController] })(AppModule);
 
 const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
 await app.listen(process.env.PORT ?? 8080);
-
-process.once('SIGTERM', async () => {
-  const { outcome } = await gracefulClose(app.getHttpServer());
-  // Nest's own hooks have their turn.
-  await app.close();
-  console.log(`closed: ${outcome}`);
-});
+// When nobody is left, Nest's own hooks have their turn.
+lastCall(app.getHttpServer(), { onDrained: () => app.close() });
 
 function decorate(method, decorator) {
   const { prototype } = OrdersController;

@@ -5,7 +5,7 @@
 //
 //   PORT=6379 SUCCESSOR=127.0.0.1:6380 node examples/redis/server.js
 import net from 'node:net';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 import { Client, letNobodyWait } from './commands.js';
 import { bulk, error, integer, push, takeCommands } from './resp.js';
 
@@ -36,14 +36,12 @@ server.listen(Number(PORT), '127.0.0.1', () => {
   console.log(`listening on ${server.address().port}`);
 });
 
-process.once('SIGTERM', async () => {
-  letNobodyWait();
-  const report = await gracefulClose(server, {
-    onDrain: ({ socket }) => clients.get(socket)?.stopWaiting(),
-    // The client's answer is that it ends the connection.
-    farewell: { say: sayMoving },
-  });
-  console.log('closed', JSON.stringify({ report }));
+lastCall(server, {
+  onLameDuck: letNobodyWait,
+  onDrain: ({ socket }) => clients.get(socket)?.stopWaiting(),
+  // The client's answer is that it ends the connection.
+  farewell: { say: sayMoving },
+  onDrained: (report) => console.log('closed', JSON.stringify({ report })),
 });
 
 function sayMoving(socket) {

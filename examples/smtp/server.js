@@ -3,7 +3,7 @@
 //
 //   PORT=2525 node examples/smtp/server.js
 import net from 'node:net';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 import { Session } from './session.js';
 
 const sessions = new WeakMap();
@@ -25,15 +25,13 @@ server.listen(Number(process.env.PORT ?? 2525), '127.0.0.1', () => {
   console.log(`listening on ${server.address().port}`);
 });
 
-process.once('SIGTERM', async () => {
-  const report = await gracefulClose(server, {
-    // However long it pauses.
-    onDrain: ({ socket }) => sessions.get(socket)?.betweenMessages(),
-    farewell: {
-      // Asked again as long as it has nothing to say.
-      say: (socket) => sessions.get(socket)?.sayGoodbye(),
-      answered: (received) => /^QUIT\r?$/im.test(received.toString('latin1')),
-    },
-  });
-  console.log('closed', JSON.stringify({ report, accepted }));
+lastCall(server, {
+  // However long it pauses, within the deadline.
+  onDrain: ({ socket }) => sessions.get(socket)?.betweenMessages(),
+  farewell: {
+    // Asked again as long as it has nothing to say.
+    say: (socket) => sessions.get(socket)?.sayGoodbye(),
+    answered: (received) => /^QUIT\r?$/im.test(received.toString('latin1')),
+  },
+  onDrained: (report) => console.log('closed', JSON.stringify({ report, accepted })),
 });

@@ -3,7 +3,7 @@
 //
 //   PORT=8080 node examples/websocket/server.js
 import http from 'node:http';
-import { gracefulClose } from 'lastcall';
+import { lastCall } from 'lastcall';
 import { WebSocket, WebSocketServer } from 'ws';
 
 const server = http.createServer((_, response) => response.end('a chat room: connect by WebSocket\n'));
@@ -22,10 +22,8 @@ server.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', () => {
   console.log(`listening on ${server.address().port}`);
 });
 
-process.once('SIGTERM', async () => {
-  const report = await gracefulClose(server, {
-    webSockets,
-    webSocketClose: { code: 1012, reason: 'back in a moment' },
-  });
-  console.log('closed', JSON.stringify({ report }));
+lastCall(server, {
+  webSockets,
+  webSocketClose: { code: 1012, reason: 'back in a moment' },
+  onDrained: (report) => console.log('closed', JSON.stringify({ report })),
 });

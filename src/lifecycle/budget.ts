@@ -23,6 +23,7 @@ export class Budget {
   readonly #soon = new AbortController();
   readonly #now = new AbortController();
   readonly #over = new AbortController();
+  readonly #ended = new AbortController();
   #drainTimer: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout;
 
@@ -71,6 +72,11 @@ export class Budget {
     return this.#over.signal;
   }
 
+  /** Aborted when the stop is over. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
   /** Skips the lame duck, and lets everything take so long at most. */
   shorten(most: number): void {
     this.#soon.abort();
@@ -96,6 +102,7 @@ export class Budget {
   end(): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#drainTimer);
+    this.#ended.abort();
   }
 
   #limit(most: number): void {

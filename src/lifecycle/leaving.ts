@@ -1,8 +1,10 @@
 import type { CloseReport } from '../close/report.ts';
 import type { Budget } from './budget.ts';
-import { exitAfter } from './exit.ts';
 import type { HeldListeners } from './held-listeners.ts';
 import { lastWords, writeLastWords } from './last-words.ts';
+
+/** What is left when nothing is left, in milliseconds: for a stop that is just done. */
+const AT_LAST = 500;
 
 /** How a process is left after its stop. */
 export interface Leaving {
@@ -11,21 +13,15 @@ export interface Leaving {
   readonly hasFailed: boolean;
   /** Exit code 1 also where something was cut. */
   readonly strict: boolean;
-  readonly isExiting: boolean;
   /** The program's own listeners of the signal, where their turn is now. */
   readonly held: HeldListeners | undefined;
   readonly budget: Budget;
-  /** Nothing of the stop is left behind. */
-  readonly letGo: () => void;
+  /** Leaves nothing of the stop behind, and ends the process if that is ours to do. */
+  readonly exit: (code: number) => void;
 }
 
 /** The last step of a stop that a signal or an error asked for: last words, the program's own listeners, the exit. */
-export function leave(stop: object, leaving: Leaving): void {
-  const { report, hasFailed, strict, isExiting, held, budget, letGo } = leaving;
-  const exit = (code: number): void => {
-    letGo();
-    if (isExiting) exitAfter(stop, code);
-  };
+export function leave({ report, hasFailed, strict, held, budget, exit }: Leaving): void {
   writeLastWords(lastWords(report));
   const code = hasFailed || (strict && report.outcome === 'forced') ? 1 : 0;
   if (code !== 0) process.exitCode = code;
@@ -37,4 +33,15 @@ export function leave(stop: object, leaving: Leaving): void {
     exit(1);
   });
   held.run();
+}
+
+/** However a stop has gone wrong, the process does not outlive its time: it exits a little after that. */
+export function leaveAtLast(budget: Budget, exit: () => void): void {
+  budget.over.addEventListener('abort', () => {
+    const timer = setTimeout(() => {
+      writeLastWords(['the stop was not done in its time']);
+      exit();
+    }, AT_LAST);
+    budget.ended.addEventListener('abort', () => clearTimeout(timer));
+  });
 }

@@ -1,19 +1,18 @@
 import type http from 'node:http';
 import type net from 'node:net';
 import { type LastCallState, stateChannel, type StateMessage } from '../channels.ts';
-import { gracefulClose } from '../close/graceful-close.ts';
-import type { CloseOptions } from '../close/options.ts';
-import { type CloseProgress, type CloseReport, mergeReports } from '../close/report.ts';
+import type { CloseReport } from '../close/report.ts';
 import type { LastCallError } from '../errors.ts';
 import { Budget } from './budget.ts';
 import { CloseCalls } from './close-calls.ts';
+import { Closes } from './closes.ts';
 import { type ClusterPart, findClusterPart } from './cluster-part.ts';
-import { expectExitOf } from './exit.ts';
+import { exitAfter, expectExitOf } from './exit.ts';
 import type { HeldListeners } from './held-listeners.ts';
 import { runHook } from './hooks.ts';
 import { LameDuck } from './lame-duck.ts';
 import type { LastCall } from './last-call.ts';
-import { leave } from './leaving.ts';
+import { leave, leaveAtLast } from './leaving.ts';
 import type { CompleteLastCallOptions } from './options.ts';
 import { answerProbes, ReadinessServer } from './readiness.ts';
 import { StopSignals } from './signals.ts';
@@ -35,8 +34,7 @@ export class Service implements LastCall {
   readonly #readinessServer: ReadinessServer;
   readonly #cluster: ClusterPart;
   readonly #supervisor = new Supervisor();
-  /** Closes under way; one that begins to listen during the stop has one of its own. */
-  readonly #closes = new Set<Promise<CloseReport>>();
+  readonly #closes: Closes;
   readonly #hookErrors: LastCallError[] = [];
   /** Aborted when the stop is over, so that everything it has set up goes. */
   readonly #over = new AbortController();
@@ -44,19 +42,22 @@ export class Service implements LastCall {
   #resolveClosed: (report: CloseReport) => void = () => {};
   #state: LastCallState = 'serving';
   #reason: string | undefined;
-  #stop: Promise<CloseReport> | undefined;
   #budget: Budget | undefined;
   /** Milliseconds that the primary gives to this worker. */
   #granted = Infinity;
   #lameDuck: LameDuck | undefined;
   #unwatchUncaught: (() => void) | undefined;
+  /** Known before it runs: whoever hears of it while it begins may ask for it again. */
+  #isStopping = false;
   #isExiting = false;
+  #hasLeft = false;
   #hasCrashed = false;
 
   /** `held`: the program's own listeners of the signals, where they are to run after the drain. */
   constructor(servers: unknown, options: CompleteLastCallOptions, held?: HeldListeners) {
     this.#options = options;
     this.#held = held;
+    this.#closes = new Closes(options, (progress) => this.#supervisor.noteProgress(progress));
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -90,8 +91,11 @@ export class Service implements LastCall {
   }
 
   close(reason = 'close()'): Promise<CloseReport> {
-    this.#stop ??= this.#runStop(reason);
-    return this.#stop;
+    if (!this.#isStopping) {
+      this.#isStopping = true;
+      void this.#runStop(reason);
+    }
+    return this.closed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,14 +104,14 @@ export class Service implements LastCall {
 
   /** Somebody else takes over; nothing is closed. */
   retire(): void {
-    if (this.#stop !== undefined) return;
+    if (this.#isStopping) return;
     this.#servers.end();
     this.#letGo();
     void this.#readinessServer.close(0);
   }
 
   /** The story of a stop, in the order of docs/lifecycle.md. */
-  async #runStop(reason: string): Promise<CloseReport> {
+  async #runStop(reason: string): Promise<void> {
     const budget = this.#makeBudget();
     this.#reason = reason;
     for (const server of this.#servers.open) this.#closeCalls.takeOver(server, this.#hasHeldListeners);
@@ -118,8 +122,8 @@ export class Service implements LastCall {
     if (this.#hasLameDuck(budget)) await this.#serveOn(budget, reason);
 
     this.#enter('closing');
-    this.#closeServers(this.#servers.toClose, budget);
-    this.#closeForOthers(budget);
+    this.#closes.begin(this.#servers.toClose, budget);
+    this.#closes.beginForOthers(this.#cluster, budget);
     const drained = await this.#allClosed();
     this.#closeCalls.noteDrained();
     await this.#runDrained(drained, budget);
@@ -133,7 +137,6 @@ export class Service implements LastCall {
     this.#servers.end();
     this.#resolveClosed(report);
     if (!this.#isExiting) this.#letGo();
-    return report;
   }
 
   #makeBudget(): Budget {
@@ -167,30 +170,8 @@ export class Service implements LastCall {
     await this.#cluster.mayClose(budget);
   }
 
-  #closeServers(servers: readonly net.Server[], budget: Budget): void {
-    this.#closes.add(gracefulClose(servers, this.#closeOptions(budget)));
-  }
-
-  #closeOptions(budget: Budget): CloseOptions {
-    const { close, spread } = this.#options;
-    const deadline = budget.drain;
-    const onProgress = (progress: CloseProgress): void => {
-      this.#supervisor.noteProgress(progress);
-      close.onProgress?.(progress);
-    };
-    return { ...close, deadline, spread: Math.min(spread, deadline), signal: budget.now, onProgress };
-  }
-
-  #closeForOthers(budget: Budget): void {
-    const closing = this.#cluster.close(this.#closeOptions(budget), budget);
-    if (closing !== undefined) this.#closes.add(closing);
-  }
-
   async #allClosed(): Promise<CloseReport> {
-    const reports: CloseReport[] = [];
-    // Those that come meanwhile are in the set, too.
-    for (const closing of this.#closes) reports.push(await closing);
-    const report = mergeReports(reports);
+    const report = await this.#closes.allOver();
     return { ...report, errors: [...report.errors, ...this.#hookErrors] };
   }
 
@@ -206,13 +187,13 @@ export class Service implements LastCall {
   }
 
   #takeIn(server: net.Server): void {
-    if (this.#stop === undefined) {
+    if (!this.#isStopping) {
       if (this.#servers.areListening) this.#supervisor.noteReady();
       return;
     }
     this.#closeCalls.takeOver(server, this.#hasHeldListeners);
     if (this.#state === 'lame duck') this.#lameDuck?.add(server);
-    if (this.#state === 'closing' && this.#budget !== undefined) this.#closeServers([server], this.#budget);
+    if (this.#state === 'closing' && this.#budget !== undefined) this.#closes.begin([server], this.#budget);
   }
 
   #stopWithPrimary(reason: string, deadline: number): void {
@@ -225,20 +206,26 @@ export class Service implements LastCall {
     this.#isExiting = this.#options.exit || this.#hasCrashed;
     if (this.#isExiting) expectExitOf(this);
     void this.close(reason).then((report) => this.#leave(report));
+    if (this.#isExiting && this.#budget !== undefined) leaveAtLast(this.#budget, () => this.#exit(1));
   }
 
   #leave(report: CloseReport): void {
     const { strict } = this.#options;
-    if (this.#budget === undefined) return;
-    leave(this, {
+    if (this.#hasLeft || this.#budget === undefined) return;
+    this.#hasLeft = true;
+    leave({
       report,
       hasFailed: this.#hasCrashed || this.#hookErrors.length > 0,
       strict,
-      isExiting: this.#isExiting,
       held: this.#hasHeldListeners && !this.#hasCrashed ? this.#held : undefined,
       budget: this.#budget,
-      letGo: () => this.#letGo(),
+      exit: (code) => (this.#isExiting ? this.#exit(code) : this.#letGo()),
     });
+  }
+
+  #exit(code: number): void {
+    this.#letGo();
+    exitAfter(this, code);
   }
 
   #onUncaught(): void {
@@ -260,7 +247,7 @@ export class Service implements LastCall {
 
   #disarmIfUnused(): void {
     const isUsed = this.#servers.open.length > 0 || this.#cluster.isListening;
-    if (this.#stop === undefined && !isUsed) this.#disarm();
+    if (!this.#isStopping && !isUsed) this.#disarm();
   }
 
   #disarm(): void {

@@ -100,7 +100,7 @@ export function closesWell(name: string): void {
 }
 
 /** The report, complete and without a connection unaccounted for; and the program has ended by itself soon after it. */
-async function endOf(t: TestContext, example: RunningExample): Promise<CloseReport> {
+export async function endOf(t: TestContext, example: RunningExample): Promise<CloseReport> {
   const report = await example.hears('report');
   const reported = performance.now();
   assert.equal(await example.ended, 0);

@@ -14,14 +14,20 @@ export type Stoppable = Pick<RunningExample, 'port' | 'stop' | 'holdUp' | 'goOn'
 
 /**
  * Stops the example while clients ask on kept connections, with short pauses, so that some are idle at that moment and
- * others wait for their answer. Those refused later leave.
+ * others wait for their answer. Those refused later leave. `request`: the bytes of one, if it is not GET /.
  */
-export async function stopInStorm(t: TestContext, example: Stoppable, clients: number): Promise<StormResult> {
+export async function stopInStorm(
+  t: TestContext,
+  example: Stoppable,
+  clients: number,
+  request?: Uint8Array,
+): Promise<StormResult> {
   const target = { host: HOST, port: example.port };
   const storm = runStorm({
     target,
     clients,
     keepAlive: true,
+    ...(request === undefined ? {} : { request }),
     thinkTime: [0, 5],
     signal: t.signal,
     // That decides it. A plain close lets those go on whose requests it had read already, for as long as they like.

@@ -399,6 +399,20 @@ export const ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
+    event: '`close()` in `onLameDuck`',
+    result: 'one stop, and one promise for all who ask',
+    config: { options: QUICK, onLameDuck: 'closes', onDrained: 'tells' },
+    walk: async (service) => {
+      service.order({ do: 'close', reason: 'an order' });
+      assert.equal(await service.tells.next('hook'), 'onLameDuck an order');
+      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+      assert.equal(await service.reaches('closed'), 'an order');
+    },
+    ends: 0,
+    outcome: 'complete',
+    within: SLACK,
+  },
+  {
     event: 'SIGTERM, with `exit: false`',
     result: 'the stop; the process ends when nothing keeps it',
     config: { options: { ...QUICK, exit: false } },

@@ -11,6 +11,17 @@ import type { Proxy } from './proxy.ts';
  */
 export const haproxy: Proxy = configuredWith('HAProxy', 'option redispatch 1', '500ms');
 
+/**
+ * The same, but that its checks ask whether the instance is ready. `timeout check` matters then: without it an instance that
+ * is slower than the interval once is taken for one that is not ready.
+ */
+export const haproxyThatAsks: Proxy = configuredWith(
+  'HAProxy that asks for /ready',
+  'option redispatch 1',
+  '200ms',
+  'option httpchk GET /ready',
+);
+
 /** The same, but that it hears late of an instance that is gone: it meets the refusals. */
 export const haproxyWithRareChecks: Proxy = configuredWith('HAProxy with rare checks', 'option redispatch 1', '10s');
 
@@ -28,22 +39,24 @@ interface Settings {
   readonly redispatch: string;
   /** Between two health checks. */
   readonly interval: string;
+  /** What a check asks; where it is empty, a connection is enough. */
+  readonly asks: string;
 }
 
-function configuredWith(name: string, redispatch: string, interval: string): Proxy {
+function configuredWith(name: string, redispatch: string, interval: string, asks = ''): Proxy {
   return {
     name,
     program: 'haproxy',
     configure: (folder, port, backends) => {
       const file = join(folder, 'haproxy.cfg');
-      writeFileSync(file, configuration({ folder, port, backends, redispatch, interval }));
+      writeFileSync(file, configuration({ folder, port, backends, redispatch, interval, asks }));
       return ['-db', '-f', file];
     },
     noticed,
   };
 }
 
-function configuration({ folder, port, backends, redispatch, interval }: Settings): string {
+function configuration({ folder, port, backends, redispatch, interval, asks }: Settings): string {
   const servers = backends.map((backend, index) => `  server instance${index} 127.0.0.1:${backend}`);
   return `
 global
@@ -54,12 +67,14 @@ defaults
   timeout connect 2s
   timeout client 30s
   timeout server 30s
+  timeout check 5s
   retries 3
   ${redispatch}
 
 listen service
   bind 127.0.0.1:${port}
   balance roundrobin
+  ${asks}
   default-server check inter ${interval} fall 1 rise 2 pool-purge-delay 1s
 ${servers.join('\n')}
 `;

@@ -21,6 +21,8 @@ export interface Instance {
   stop(): void;
   /** Of a graceful close. */
   readonly report: Promise<InstanceTells['report']>;
+  /** Of a service. */
+  readonly sinceSignal: Promise<InstanceTells['sinceSignal']>;
   readonly ended: Promise<unknown>;
   /** Holds the program up, while the kernel goes on to take in clients, until it is told to go on. */
   holdUp(): void;
@@ -34,8 +36,9 @@ export async function startInstance(t: TestContext, how: HowToStop, port = 0): P
   const child = fork(PROGRAM, [how, `${port}`]);
   t.after(() => child.kill('SIGKILL'));
   const report = tells(child, 'report');
-  // Not every instance has one, or is stopped.
-  report.catch(() => {});
+  const sinceSignal = tells(child, 'sinceSignal');
+  // Not every instance has them, or is stopped.
+  for (const told of [report, sinceSignal]) told.catch(() => {});
   const listening = await tells(child, 'port');
   return {
     port: listening,
@@ -45,6 +48,7 @@ export async function startInstance(t: TestContext, how: HowToStop, port = 0): P
     },
     stop: () => void child.kill('SIGTERM'),
     report,
+    sinceSignal,
     ended: once(child, 'exit'),
     holdUp: () => void child.kill('SIGSTOP'),
     queues: async (clients) => {

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 import { curl } from './curl.ts';
 import { libraries } from './libraries.ts';
+import type { LoadClient } from './load-client.ts';
 import { wrk } from './wrk.ts';
 
 const CLIENTS = [libraries, curl, wrk] as const;
@@ -18,9 +19,14 @@ export interface MixedResult {
   readonly errors: readonly string[];
 }
 
-/** Starts all clients at once, until the test ends or the function that it returns is called. */
-export function startLoad(t: TestContext, origin: string, folder: string): () => Promise<MixedResult> {
-  const loads = CLIENTS.map((client) => client.start(origin, folder));
+/** Starts all clients, or these, at once, until the test ends or the function that it returns is called. */
+export function startLoad(
+  t: TestContext,
+  origin: string,
+  folder: string,
+  clients: readonly LoadClient[] = CLIENTS,
+): () => Promise<MixedResult> {
+  const loads = clients.map((client) => client.start(origin, folder));
   t.after(() => {
     for (const load of loads) load.kill();
   });

@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import type { StormResult } from '../../src/storm/storm.ts';
+import { stops } from '../close/stop-under-storm.ts';
+import type { Ended } from '../fixtures/share-program.ts';
+import { type ClusterService, startCluster, toldBy } from './cluster-service.ts';
+import { CLIENTS, stopInStorm } from './stop-in-storm.ts';
+
+const POLICIES = ['rr', 'none'] as const;
+const WAYS = [
+  { title: 'whose processes call lastCall', program: 'lastCall' },
+  { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
+  { title: 'that forks a worker for each that exits, under register', program: 'forks anew', registration: '--import' },
+] as const;
+// A terminal and a service manager send it to all processes of a service.
+const RECEIVERS = [
+  { title: 'its primary', kill: (pid: number) => process.kill(pid, 'SIGTERM') },
+  { title: 'its process group', kill: (pid: number) => process.kill(-pid, 'SIGTERM') },
+] as const;
+
+for (const policy of POLICIES) {
+  for (const { title: receiver, kill } of RECEIVERS) {
+    suite(`${CLIENTS} clients, when SIGTERM comes to ${receiver} of a cluster with SCHED_${policy.toUpperCase()}`, () => {
+      for (const { title, program, ...registration } of WAYS) {
+        test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
+          for (let stop = 1; stop <= stops(10); stop += 1) {
+            const service = await startCluster(t, [policy, program], registration);
+            const result = await stopInStorm(t, service.port, () => kill(service.program.pid));
+            assertNobodyLost(result, await service.program.ended, service);
+            t.diagnostic(`${result.counts.served} served, 0 lost`);
+          }
+        });
+      }
+
+      test('control: without lastcall clients are lost', async (t) => {
+        const { program, port } = await startCluster(t, [policy, 'nothing']);
+        const { lost, counts } = await stopInStorm(t, port, () => kill(program.pid));
+        assert.ok(lost > 0, JSON.stringify(counts));
+        t.diagnostic(`${lost} lost`);
+      });
+    });
+  }
+}
+
+function assertNobodyLost({ counts, lost, errors }: StormResult, ended: Ended, service: ClusterService): void {
+  const told = JSON.stringify({ counts, errors, ended, history: service.program.history });
+  assert.deepEqual([lost, counts.failed, counts.aborted, counts.serverErrors], [0, 0, 0, 0], told);
+  assert.equal(counts.refused, CLIENTS, told);
+  assert.deepEqual([ended.code, ended.signal], [0, null], told);
+  // Of a worker that was forked too late and finds its primary gone, Node says so.
+  const isForkedAnew = toldBy('primary', service, 'forks anew').length > 0;
+  assert.ok(isForkedAnew ? !ended.stderr.includes('lastcall') : ended.stderr === '', told);
+
+  // The gate was shut once, by the primary, in front of clients that no worker had yet.
+  const [gate, ...others] = toldBy('primary', service, 'gate').map(({ facts }) => facts);
+  assert.deepEqual([gate?.gate, others], ['refuse', []], told);
+  assert.ok(Number(gate?.withoutOwner) + Number(gate?.queued) >= 10, told);
+  const gates = toldBy('workers', service, 'gate').map(({ facts }) => facts?.gate);
+  assert.deepEqual(gates, ['shared', 'shared', 'shared'], told);
+  assert.equal(toldBy('primary', service, 'state').at(-1)?.facts?.state, 'closed', told);
+}

@@ -1,0 +1,48 @@
+import type { TestContext } from 'node:test';
+import type { CloseReport } from '../../src/index.ts';
+import type { SinceSignal } from '../fixtures/proxy-backend.ts';
+import { type HowToStop, type Instance, startInstance } from './instance.ts';
+import { type MixedResult, startLoad } from './load.ts';
+import { type Proxy, startProxy } from './proxy.ts';
+import { storms } from './storms.ts';
+import { wrk } from './wrk.ts';
+
+const INSTANCES = 3;
+const CLIENTS = [wrk, storms];
+const PATHS = CLIENTS.flatMap(({ names }) => names.map((name) => `/${name}`));
+/** Requests of each client that an instance has served before the next one is stopped. */
+const TIMES = 10;
+
+/** What came of a rolling restart. */
+export interface Roll extends MixedResult {
+  /** Of each instance that was stopped, if it is a service. */
+  readonly stopped: readonly { readonly report: CloseReport; readonly sinceSignal: SinceSignal }[];
+  /** What the proxy noticed. */
+  readonly noticed: string;
+}
+
+/**
+ * Restarts three instances behind a proxy under load, one after the other at its port: the next one as soon as the proxy has
+ * sent requests to the one that was restarted.
+ */
+export async function roll(t: TestContext, proxy: Proxy, how: HowToStop): Promise<Roll> {
+  const instances = await Promise.all(Array.from({ length: INSTANCES }, () => startInstance(t, how)));
+  const ports = instances.map(({ port }) => port);
+  const { origin, folder } = await startProxy(t, proxy, ports);
+  const endLoad = startLoad(t, origin, folder, CLIENTS);
+  await Promise.all(instances.map((instance) => instance.serves(PATHS, TIMES)));
+  const stopped = [];
+  for (const instance of instances) {
+    stopped.push(...(await stop(instance, how)));
+    const next = await startInstance(t, how, instance.port);
+    await next.serves(PATHS, TIMES);
+  }
+  return { ...(await endLoad()), stopped, noticed: await proxy.noticed(folder) };
+}
+
+async function stop(instance: Instance, how: HowToStop): Promise<Roll['stopped']> {
+  instance.stop();
+  await instance.ended;
+  if (how !== 'last call' && how !== 'lame duck') return [];
+  return [{ report: await instance.report, sinceSignal: await instance.sinceSignal }];
+}
