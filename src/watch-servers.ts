@@ -11,7 +11,6 @@ let isWatching = false;
 export function watchServers(): void {
   if (isWatching) return;
   isWatching = true;
-  if (isBun) rememberSockets();
   watchCluster();
   if (isBun) rememberSockets();
   watchListeners((server) => {
