@@ -20,6 +20,5 @@ class Greeter {
 class Application {}
 
 const application = await NestFactory.create(Application, { logger: ['error', 'warn'] });
-application.enableShutdownHooks();
 await application.listen(Number(process.env.PORT ?? 3000), '127.0.0.1');
 console.log('listening');

@@ -1,0 +1,11 @@
+import { stopsWell } from './framework-command-suite.ts';
+import type { FrameworkCommand } from './running-command.ts';
+
+const command: FrameworkCommand = {
+  framework: 'fastify',
+  args: (port) => ['start', '--port', `${port}`, '--address', '127.0.0.1', '--log-level', 'info', 'app.js'],
+  listens: /Server listening/,
+  told: 'command',
+};
+
+stopsWell('`fastify start`', command, 0);

@@ -1,0 +1,12 @@
+import { stopsWell } from './framework-command-suite.ts';
+import type { FrameworkCommand } from './running-command.ts';
+
+const command: FrameworkCommand = {
+  framework: 'next',
+  args: (port) => ['start', '--port', `${port}`, '--hostname', '127.0.0.1'],
+  listens: /Ready in/,
+  told: 'command',
+};
+
+// Next's own listener of SIGTERM exits so, in the end.
+stopsWell('`next start`', command, 143);
