@@ -1,9 +1,9 @@
 import net from 'node:net';
-import { isBun } from '../bun.ts';
 import { type Channels, channels } from '../channels.ts';
 import { ConnectionEnder } from '../connection/end-connections.ts';
 import { releaseServers } from '../connection/http1.ts';
-import { type LastCallError, serverError } from '../errors.ts';
+import { checkServers } from '../check-servers.ts';
+import type { LastCallError } from '../errors.ts';
 import { handleOf, holdCloseEvent } from '../node-fields.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
 import type { Listener } from '../listener/listener.ts';
@@ -55,7 +55,8 @@ export function gracefulClose(
 /** Closes those that are not being closed yet, joins the closes of the others. `tell` are the channels that hear of it. */
 export function closeOrJoin(servers: unknown, options: CloseOptions | undefined, tell: Channels): Promise<CloseReport> {
   const complete = completeOptions(options);
-  const all = checkServers(servers);
+  const given = checkServers(servers);
+  const all = given === 'all' ? [...new Set([...listeningServers(), ...serversUnderWay()])] : given;
   const running = new Set(all.map(closeUnderWay).filter((close) => close !== undefined));
   const fresh = all.filter((server) => closeUnderWay(server) === undefined);
   const [only] = running;
@@ -170,16 +171,6 @@ export async function closeListener(
 function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | 'queued' | 'cookies'> {
   const { gate, reason, queued, cookies } = state;
   return { gate, ...(reason === undefined ? {} : { reason }), queued, cookies };
-}
-
-function checkServers(servers: unknown): readonly net.Server[] {
-  if (servers === 'all' && isBun)
-    throw serverError(servers, 'servers by name, for Bun does not tell which of them listen');
-  if (servers === 'all') return [...new Set([...listeningServers(), ...serversUnderWay()])];
-  const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
-  const checked = list.filter((server) => server instanceof net.Server);
-  if (checked.length < list.length) throw serverError(list.find((server) => !(server instanceof net.Server)));
-  return [...new Set(checked)];
 }
 
 function closeUnderWay(server: net.Server): BegunClose | undefined {

@@ -29,20 +29,12 @@ export class HeldListeners {
 
   /** Whether the program has any. */
   get hasAny(): boolean {
-    const others = countSignalExit();
-    return this.#names.some((name) => {
-      return process.listeners(name).filter((listener) => listener !== this.#keep).length > others;
-    });
+    return this.#names.some((name) => this.#hasAnyOf(name));
   }
 
   arm(onSignal: (name: NodeJS.Signals) => void): void {
     for (const name of this.#names) {
-      const release = interceptProcessEvent(name, (_, pass) => {
-        onSignal(name);
-        if (this.#isRunning) return pass();
-        this.#pending.push(pass);
-        return true;
-      });
+      const release = interceptProcessEvent(name, (_, pass) => this.#take(name, pass, onSignal));
       // Node calls the `process.emit` of the moment at which a signal's first listener was added.
       restartSignal(name);
       process.on(name, this.#keep);
@@ -52,6 +44,22 @@ export class HeldListeners {
 
   disarm(): void {
     for (const undo of this.#undo.splice(0)) undo();
+  }
+
+  #take(name: NodeJS.Signals, pass: () => boolean, onSignal: (name: NodeJS.Signals) => void): boolean {
+    if (this.#isRunning && !this.#hasAnyOf(name)) {
+      // A listener that has done its work takes itself off and raises the signal again, so that the process ends of it.
+      this.disarm();
+      return process.kill(process.pid, name);
+    }
+    onSignal(name);
+    if (this.#isRunning) return pass();
+    this.#pending.push(pass);
+    return true;
+  }
+
+  #hasAnyOf(name: NodeJS.Signals): boolean {
+    return process.listeners(name).filter((listener) => listener !== this.#keep).length > countSignalExit();
   }
 
   /** Lets them have the signals that came meanwhile, and those that come from now on at once. */

@@ -6,6 +6,9 @@ import { HeldListeners } from './held-listeners.ts';
 import { completeLastCallOptions } from './options.ts';
 import { Service } from './service.ts';
 
+/** Deno and Bun do not deliver signals through `process.emit`. */
+const isNode = !('deno' in process.versions) && !('bun' in process.versions);
+
 let isDecidedByProgram = false;
 let registered: Service | undefined;
 
@@ -15,6 +18,13 @@ let registered: Service | undefined;
  */
 export function registerService(): void {
   if (!isMainThread) return;
+  if (!isNode) {
+    process.emitWarning(
+      'lastcall/register does nothing here: it is for Node. Call lastCall(server)',
+      'LastCallWarning',
+    );
+    return;
+  }
   subscribe('tracing:net.server.listen:asyncEnd', begin);
   // A cluster's primary may listen for its workers without a server.
   onWorkers({ onFork: () => {}, onListening: begin }, new AbortController().signal);

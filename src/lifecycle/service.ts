@@ -49,6 +49,7 @@ export class Service implements LastCall {
   #unwatchUncaught: (() => void) | undefined;
   /** Known before it runs: whoever hears of it while it begins may ask for it again. */
   #isStopping = false;
+  #hasServed = false;
   #isExiting = false;
   #hasLeft = false;
   #hasCrashed = false;
@@ -236,6 +237,8 @@ export class Service implements LastCall {
 
   #arm(): void {
     if (this.#state === 'closed') return;
+    if (!this.#hasServed && !this.#isStopping) this.#enter('serving');
+    this.#hasServed = true;
     this.#signals.arm();
     this.#unwatchUncaught ??= watchUncaught(() => this.#onUncaught());
   }

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
-import { serverError } from '../errors.ts';
+import { checkServers } from '../check-servers.ts';
 import { listeningServers } from '../listener/watch.ts';
 
 /** Servers that answer for the service itself, as the readiness server does: nobody drains them. */
@@ -101,12 +101,4 @@ export class WatchedServers {
     this.#open.delete(server);
     if (this.#open.size === 0) this.#observer.onNone();
   }
-}
-
-function checkServers(servers: unknown): readonly net.Server[] | 'all' {
-  if (servers === 'all') return 'all';
-  const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
-  const wrong = list.findIndex((server) => !(server instanceof net.Server));
-  if (wrong !== -1) throw serverError(list[wrong]);
-  return [...new Set(list.filter((server) => server instanceof net.Server))];
 }

@@ -8,12 +8,10 @@ import { fixture } from '../connection/programs.ts';
 const REGISTER = new URL('../../lib/register.js', import.meta.url).href;
 // Of the deadline nothing is needed: it is 9 s.
 const SOON = 3_000;
-const TODO = { todo: 'the signal that the program raises is swallowed, or taken for a second one' };
-
 suite('a program whose own listener cleans up and raises the signal again', { timeout: 30_000 }, () => {
   // The signal is raised before or after what comes for a second one, 500 ms after the first.
   for (const takes of [50, 1_000]) {
-    test(`dies of it with lastcall/register, after a drain of ${takes} ms`, TODO, async (t) => {
+    test(`dies of it with lastcall/register, after a drain of ${takes} ms`, async (t) => {
       const { answer, end, took } = await stopWhileAnswering(t, ['--import', REGISTER], takes);
       assert.equal(answer, 'HTTP/1.1 200 OK');
       assert.deepEqual(end, [null, 'SIGTERM']);
