@@ -4,7 +4,7 @@ import { duplicate } from '../linux/descriptors.ts';
 import { requireLibc } from '../linux/libc.ts';
 import { isListening } from '../linux/sockets.ts';
 import { type ClusterAddress, findPrimaryListener, type Listener } from '../listener/listener.ts';
-import { findSharingBeside } from '../listener/sharing.ts';
+import { findSharingBeside, type Sharing } from '../listener/sharing.ts';
 import { connectionsInTransit } from '../node-fields.ts';
 import { CloseClock } from './clock.ts';
 import { closeListener } from './graceful-close.ts';
@@ -33,10 +33,13 @@ export async function drainPrimary(
   const options = completeOptions(given);
   const clock = new CloseClock(options);
   const listeners = addresses.map(findPrimaryListener).filter((listener) => listener !== undefined);
-  const ended = listeners.map((listener) => {
-    const ownGate = options.ownGate || findSharingBeside(listener, workers) === undefined;
-    return closeListener(listener, { ...options, ownGate }, clock, channels, new Map());
-  });
+  const sharing = new Map<Listener, Sharing | undefined>();
+  for (const listener of options.ownGate ? [] : listeners) {
+    sharing.set(listener, await findSharingBeside(listener, workers));
+  }
+  const ended = listeners.map((listener) =>
+    closeListener(listener, options, clock, channels, new Map(), () => sharing.get(listener)),
+  );
   const kept = listeners.flatMap(keepBound);
   const reports = (await Promise.all(ended)).map(({ report }) => report);
   // Accepted here, and not yet with a worker.

@@ -7,6 +7,7 @@ import type { LastCallError } from '../errors.ts';
 import { handleOf, holdCloseEvent } from '../node-fields.ts';
 import { endListener, type GateState } from '../listener/end-listener.ts';
 import type { Listener } from '../listener/listener.ts';
+import { findSharing, type Sharing } from '../listener/sharing.ts';
 import { listeningServers, listenersOf, releaseIfNobodyListens } from '../listener/watch.ts';
 import { CloseClock } from './clock.ts';
 import { type CloseOptions, type CompleteCloseOptions, completeOptions } from './options.ts';
@@ -141,19 +142,20 @@ function holdCloseEvents(listeners: readonly Listener[]): () => Promise<void> {
   };
 }
 
-/** One listener's part of a close; `gates` learns how its gate was shut. */
+/** One listener's part of a close; `gates` learns how its gate was shut. `sharing`: how to find out whether it is shared. */
 export async function closeListener(
   listener: Listener,
   options: CompleteCloseOptions,
   clock: CloseClock,
   tell: Channels,
   gates: Map<net.Server, GateState>,
+  sharing: (listener: Listener) => Sharing | undefined = findSharing,
 ): Promise<{ server: net.Server; report: ListenerReport; unaccepted: number }> {
   const { server, name } = listener;
   const ended = await endListener(listener, {
     over: clock.over,
     newConnections: options.newConnections,
-    ownGate: options.ownGate,
+    findSharing: options.ownGate ? () => undefined : sharing,
     handshakeWait: options.handshakeWait,
     cookieBounds: { usual: options.handshakeWait, overflowed: Math.max(options.handshakeWait, options.deadline / 3) },
     signal: clock.deadline,

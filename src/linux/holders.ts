@@ -15,42 +15,61 @@ export interface HolderSearch {
 
 /** Where to look for holders. */
 export interface SearchScope {
-  /** Milliseconds, at most. */
-  readonly limit: number;
   /**
    * Nobody can have the socket but from this process: what was started earlier cannot have inherited it, and of those that
    * may not be looked into only descendants are suspects.
    */
   readonly onlyOurs: boolean;
-  /** Whom to look into. Default: every process that /proc shows. */
-  readonly among?: readonly number[];
+  /** Processes that do not count, and are not looked into. Default: none. */
+  readonly friends?: readonly number[];
 }
 
-/** Looks through /proc/PID/fd of other processes for the socket with this inode. Throws where there is no /proc. */
-export function findHolders(inode: number, { limit, onlyOurs, among }: SearchScope): HolderSearch {
-  const search = new Search(`socket:[${inode}]`, performance.now() + limit, onlyOurs);
-  const finished = (among ?? otherProcesses(search.self)).every((pid) => search.lookInto(pid));
-  return { holders: search.holders, suspects: search.suspects, finished, hidden: hidesProcesses() };
+/**
+ * Looks through /proc/PID/fd of other processes for the socket with this inode, for so many milliseconds at most. Throws where
+ * there is no /proc.
+ */
+export function findHolders(
+  inode: number,
+  { limit, ...scope }: SearchScope & { readonly limit: number },
+): HolderSearch {
+  const search = new Search(inode, scope);
+  search.goOn(limit);
+  const { holders, suspects, finished, hidden } = search;
+  return { holders, suspects, finished, hidden };
 }
 
-class Search {
+/** The same, piece by piece. */
+export class Search implements HolderSearch {
   readonly holders: number[] = [];
   readonly suspects: number[] = [];
-  readonly self = ownNumber();
-  readonly #began = readStat(this.self)?.startTime ?? 0;
+  readonly hidden: boolean = hidesProcesses();
+  readonly #self = ownNumber();
+  readonly #began = readStat(this.#self)?.startTime ?? 0;
   readonly #parents = new Map<number, number>();
   readonly #wanted: string;
-  readonly #end: number;
   readonly #onlyOurs: boolean;
+  readonly #left: number[];
+  #end = 0;
 
-  constructor(wanted: string, end: number, onlyOurs: boolean) {
-    this.#wanted = wanted;
-    this.#end = end;
+  constructor(inode: number, { onlyOurs, friends = [] }: SearchScope) {
+    this.#wanted = `socket:[${inode}]`;
     this.#onlyOurs = onlyOurs;
+    this.#left = otherProcesses(this.#self).filter((pid) => !friends.includes(pid));
+  }
+
+  get finished(): boolean {
+    return this.#left.length === 0;
+  }
+
+  /** Goes on for so many milliseconds at most, or to the end. */
+  goOn(limit: number): void {
+    this.#end = performance.now() + limit;
+    for (let pid = this.#left.at(-1); pid !== undefined && this.#lookInto(pid); pid = this.#left.at(-1))
+      this.#left.pop();
   }
 
   /** False when the time is over. */
-  lookInto(pid: number): boolean {
+  #lookInto(pid: number): boolean {
     if (performance.now() > this.#end) return false;
     const held = this.#holds(pid);
     if (held === 'yes') this.holders.push(pid);
@@ -59,13 +78,14 @@ class Search {
   }
 
   #holds(pid: number): 'yes' | 'no' | 'unreadable' | 'out of time' {
+    // First, for most are: to read a line is a fraction of what a look through their descriptors costs.
+    if (this.#onlyOurs && this.#isOlder(readStat(pid)?.startTime)) return 'no';
     let descriptors: readonly string[];
     try {
       descriptors = readdirSync(`/proc/${pid}/fd`);
     } catch (error) {
       return isGone(error) ? 'no' : 'unreadable';
     }
-    if (this.#onlyOurs && this.#isOlder(readStat(pid)?.startTime)) return 'no';
     for (const fd of descriptors) {
       if (performance.now() > this.#end) return 'out of time';
       try {
@@ -81,7 +101,7 @@ class Search {
     const stat = readStat(pid);
     // The dead hold nothing, though nobody may look into them.
     if (stat?.state === 'Z' || stat?.state === 'X') return false;
-    return !this.#onlyOurs || (!this.#isOlder(stat?.startTime) && descendsFrom(pid, this.self, this.#parents));
+    return !this.#onlyOurs || descendsFrom(pid, this.#self, this.#parents);
   }
 
   #isOlder(startTime: number | undefined): boolean {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { ECHILD, P_ALL, WEXITED, WNOHANG, WNOWAIT } from './constants.ts';
 import { loadLibc } from './libc.ts';
 
@@ -75,34 +75,6 @@ export function hasChildren(): boolean {
   const info = Buffer.alloc(SIGINFO_SIZE);
   const result = loaded.libc.waitid(P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT);
   return result === 0 || loaded.libc.errno() !== ECHILD;
-}
-
-/**
- * The descendants of this process but for `spared` and theirs: /proc/PID/task/TID/children, proc(5). Undefined where the kernel
- * does not tell (CONFIG_PROC_CHILDREN).
- */
-export function descendants(spared: readonly number[]): readonly number[] | undefined {
-  const found: number[] = [];
-  const wanted: (number | 'self')[] = ['self'];
-  for (const pid of wanted) {
-    const children = childrenOf(pid);
-    if (children === undefined && pid === 'self') return undefined;
-    const others = (children ?? []).filter((child) => !spared.includes(child) && !found.includes(child));
-    found.push(...others);
-    wanted.push(...others);
-  }
-  return found;
-}
-
-/** Undefined also for a process that has ended meanwhile. */
-function childrenOf(pid: number | 'self'): readonly number[] | undefined {
-  try {
-    const threads = readdirSync(`/proc/${pid}/task`);
-    const lists = threads.map((thread) => readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1'));
-    return lists.flatMap((list) => list.split(' ').filter((text) => text !== '')).map(Number);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Whether /proc shows to this process only those of its own user: hidepid of proc(5), without the right to trace others. */

@@ -6,14 +6,14 @@ import { drainQueues } from './drain-queues.ts';
 import { type Gate, makeRoom, type ShutGate, shutGate } from './gate.ts';
 import { countHalfOpen } from './half-open.ts';
 import type { Listener } from './listener.ts';
-import { findSharing, isServedByOthers, type Sharing } from './sharing.ts';
+import { isServedByOthers, type Sharing } from './sharing.ts';
 import { type LeftInQueues, watchQueue } from './watched-queue.ts';
 
 /** How to end a listener. Times are in milliseconds. */
 export interface EndListenerOptions {
   readonly newConnections: 'refuse' | 'hold';
-  /** The caller's word that nobody else holds the socket. */
-  readonly ownGate: boolean;
+  /** Whether the listener counts as shared, and why. */
+  readonly findSharing: (listener: Listener) => Sharing | undefined;
   readonly handshakeWait: number;
   readonly cookieBounds: CookieBounds;
   /** Aborted when the close must be over. */
@@ -63,7 +63,7 @@ async function leaveQueues(
   options: EndListenerOptions,
 ): Promise<LeftInQueues> {
   // Shared with nobody that can be found, the queue may be ours alone: it is served as well as one can without a gate.
-  if (state.gate === 'shared' && isServedByOthers(listener, state.holder)) return LEFT_TO_THE_OTHERS;
+  if (state.gate === 'shared' && (await isServedByOthers(listener, state.holder))) return LEFT_TO_THE_OTHERS;
   const { handshakeWait, signal, over } = options;
   const isOurs = state.gate !== 'shared';
   const gate = isOurs ? state.gate : 'none';
@@ -73,13 +73,9 @@ async function leaveQueues(
 }
 
 function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
-  const sharing = findSharingUnlessOwn(listener, options);
+  const sharing = options.findSharing(listener);
   if (sharing === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, options);
   return shutNow(listener, options, sharing, { out: 0, held: false, closedWith: 0 });
-}
-
-function findSharingUnlessOwn(listener: Listener, { ownGate }: EndListenerOptions): Sharing | undefined {
-  return ownGate ? undefined : findSharing(listener);
 }
 
 async function shutAfterCookies(listener: Listener, options: EndListenerOptions): Promise<GateState> {
@@ -90,7 +86,7 @@ async function shutAfterCookies(listener: Listener, options: EndListenerOptions)
   const { out, held, ...wait } = await awaitCookies(listener, options.cookieBounds, options.signal, look);
   const closedWith = listener.isOpen() ? 0 : queue.lost(0).unaccepted;
   // It may have been passed on meanwhile.
-  const state = shutNow(listener, options, findSharingUnlessOwn(listener, options), { out, held, closedWith });
+  const state = shutNow(listener, options, options.findSharing(listener), { out, held, closedWith });
   if (state.gate !== 'hold') wait.release();
   return state;
 }

@@ -1,6 +1,6 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { inodeOf } from '../linux/descriptors.ts';
-import { findHolders, type HolderSearch } from '../linux/holders.ts';
-import { descendants } from '../linux/processes.ts';
+import { findHolders, type HolderSearch, Search } from '../linux/holders.ts';
 import type { Listener } from './listener.ts';
 import { findOrigin } from './origin.ts';
 import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './watch.ts';
@@ -14,6 +14,9 @@ export interface Sharing {
 
 /** How long the processes of the host may be searched for other holders, in milliseconds. */
 const SEARCH_LIMIT = 50;
+/** How long where others serve on meanwhile, and how long of it at a time. */
+const PATIENT_LIMIT = 2_000;
+const PIECE = 10;
 
 /**
  * Whether the listener counts as shared; undefined if it is this process's own. Shutting the gate of a shared one would take
@@ -30,57 +33,69 @@ export function findSharing(listener: Listener): Sharing | undefined {
   if (fd === undefined) return undefined;
   // Bound here, it can have come to others by children of ours only, or by a message to our parent.
   const mayBeAnywhere = !origin.isBoundHere || mayHavePassedUp(server);
-  return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, { onlyOurs: !mayBeAnywhere }) : undefined;
+  return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, !mayBeAnywhere) : undefined;
 }
 
 /**
  * Whether somebody else will serve the queue of a shared listener. Whoever passed it to us may have closed it since, so one
- * that came from somebody else is looked for only now: its gate stays open anyhow.
+ * that came from somebody else is looked for only now: its gate stays open anyhow, and this process goes on accepting.
  */
-export function isServedByOthers(listener: Listener, holder: Sharing['holder']): boolean {
+export async function isServedByOthers(listener: Listener, holder: Sharing['holder']): Promise<boolean> {
   if (holder !== 'not looked for') return holder === 'found';
   const fd = listener.descriptor();
   if (fd === undefined) return true;
   try {
-    return search(fd, { onlyOurs: false }).holders.length > 0;
+    const { holders } = await searchPatiently(new Search(inodeOf(fd), { onlyOurs: false }));
+    return holders.length > 0;
   } catch {
     return false;
   }
 }
 
-/** The same for a listener of a cluster's primary: its workers, that end with it, do not count, and nobody else but descendants can have it. */
-export function findSharingBeside(listener: Listener, workers: readonly number[]): Sharing | undefined {
+/** Whether a listener of a cluster's primary counts as shared: its workers, that end with it, do not count, and go on accepting. */
+export async function findSharingBeside(listener: Listener, workers: readonly number[]): Promise<Sharing | undefined> {
   const fd = listener.descriptor();
   if (fd === undefined) return undefined;
-  const others = descendants(workers);
-  return others?.length === 0 ? undefined : searchForHolders(fd, { onlyOurs: true, among: others, spared: workers });
-}
-
-/** Where to search; `spared` are no matter. */
-interface Scope {
-  readonly onlyOurs: boolean;
-  readonly among?: readonly number[] | undefined;
-  readonly spared?: readonly number[];
-}
-
-function searchForHolders(fd: number, scope: Scope): Sharing | undefined {
   try {
-    const { finished, hidden, ...found } = search(fd, scope);
-    const isCounted = (pid: number): boolean => scope.spared?.includes(pid) !== true;
-    const holders = found.holders.filter(isCounted);
-    const suspects = found.suspects.filter(isCounted);
-    if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holder: 'found' };
-    if (!finished) return doubt(`the search for other holders took longer than ${SEARCH_LIMIT} ms`);
-    if (hidden) return doubt('/proc hides the processes of other users (hidepid)');
-    if (suspects.length === 0) return undefined;
-    return doubt(`process ${suspects.join(', ')} may hold it and cannot be looked into`);
+    return judge(await searchPatiently(new Search(inodeOf(fd), { onlyOurs: true, friends: workers })), PATIENT_LIMIT);
   } catch (error) {
-    return doubt(`the search for other holders failed (${error instanceof Error ? error.message : String(error)})`);
+    return failure(error);
   }
 }
 
-function search(fd: number, { onlyOurs, among }: Scope): HolderSearch {
-  return findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, onlyOurs, ...(among && { among }) });
+/** Many turns of the loop, where the queue is served meanwhile: on a busy host one search is soon over, and has not got far. */
+async function searchPatiently(search: Search): Promise<HolderSearch> {
+  const end = performance.now() + PATIENT_LIMIT;
+  do {
+    search.goOn(PIECE);
+    if (search.finished || search.holders.length > 0) return search;
+    await turn();
+  } while (performance.now() < end);
+  return search;
+}
+
+function searchForHolders(fd: number, onlyOurs: boolean): Sharing | undefined {
+  try {
+    return judge(search(fd, onlyOurs), SEARCH_LIMIT);
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+function search(fd: number, onlyOurs: boolean): HolderSearch {
+  return findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, onlyOurs });
+}
+
+function judge({ holders, suspects, finished, hidden }: HolderSearch, limit: number): Sharing | undefined {
+  if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holder: 'found' };
+  if (!finished) return doubt(`the search for other holders took longer than ${limit} ms`);
+  if (hidden) return doubt('/proc hides the processes of other users (hidepid)');
+  if (suspects.length === 0) return undefined;
+  return doubt(`process ${suspects.join(', ')} may hold it and cannot be looked into`);
+}
+
+function failure(error: unknown): Sharing {
+  return doubt(`the search for other holders failed (${error instanceof Error ? error.message : String(error)})`);
 }
 
 function doubt(reason: string): Sharing {

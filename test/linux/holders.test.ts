@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { inodeOf } from '../../src/linux/descriptors.ts';
-import { findHolders, type HolderSearch } from '../../src/linux/holders.ts';
+import { findHolders, type HolderSearch, Search } from '../../src/linux/holders.ts';
 import { startCat } from './cat.ts';
 import { startListener } from './loopback.ts';
 import { NEEDS_ROOT, runChild } from './run-child.ts';
@@ -45,4 +45,21 @@ test('what is older than this process, or of another family, is no suspect of a 
   const { all, ours } = runChild('suspects-as-nobody') as Record<'all' | 'ours', HolderSearch>;
   assert(all.suspects.includes(process.pid));
   assert.deepEqual(ours.suspects, []);
+});
+
+test('a search that is given little time again and again comes to its end', async (t) => {
+  const { fd } = await startListener(t);
+  const heir = await startCat(t, fd);
+  const search = new Search(inodeOf(fd), { onlyOurs: true });
+  let pieces = 0;
+  for (; !search.finished; pieces += 1) search.goOn(0.2);
+  assert.deepEqual(search.holders, [heir.pid]);
+  t.diagnostic(`${pieces} pieces`);
+});
+
+test('friends that hold it do not count', async (t) => {
+  const { fd } = await startListener(t);
+  const [friend, heir] = [await startCat(t, fd), await startCat(t, fd)];
+  const { holders } = findHolders(inodeOf(fd), { ...ENOUGH, friends: [friend.pid ?? 0] });
+  assert.deepEqual(holders, [heir.pid]);
 });
