@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events';
+import { forManyListeners } from '../many-listeners.ts';
 import type { CutReason } from '../connection/connection.ts';
 import type { CompleteCloseOptions } from './options.ts';
 
@@ -7,14 +7,13 @@ export class CloseClock {
   readonly #began = performance.now();
   /** When the deadline is, on the clock of `performance.now()`. */
   readonly endsAt: number;
-  readonly #deadline = new AbortController();
-  readonly #over = new AbortController();
+  readonly #deadline = forManyListeners();
+  readonly #over = forManyListeners();
   readonly #timer: NodeJS.Timeout;
   readonly #following: AbortSignal | undefined;
   #reason: CutReason = 'deadline';
 
   constructor({ deadline, signal }: Pick<CompleteCloseOptions, 'deadline' | 'signal'>) {
-    setMaxListeners(0, this.#deadline.signal, this.#over.signal);
     this.endsAt = this.#began + deadline;
     this.#timer = setTimeout(() => this.#deadline.abort(), deadline);
     if (signal === undefined) return;

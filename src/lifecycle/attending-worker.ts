@@ -1,4 +1,6 @@
+import { forManyListeners } from '../many-listeners.ts';
 import type { Worker } from 'node:cluster';
+import { constants } from 'node:os';
 import { type CloseReport, mergeReports } from '../close/report.ts';
 import { LastCallError } from '../errors.ts';
 import { onUnseen, sendUnseen } from '../node-fields.ts';
@@ -7,13 +9,16 @@ import { isWorkerTells, type PrimaryTells, type ReportOverChannel } from './clus
 /** A worker of a cluster, seen from its primary. */
 export class AttendingWorker {
   readonly #worker: Worker;
-  readonly #asked = new AbortController();
-  readonly #gone = new AbortController();
+  readonly #asked = forManyListeners();
+  readonly #gone = forManyListeners();
   #hasLastCall = false;
   #isListening = false;
+  #hasListened = false;
   #report: ReportOverChannel | undefined;
   /** What it has been told, for one that is not there yet. */
   readonly #told: PrimaryTells[] = [];
+  /** What it is to get, unless it serves. */
+  #signal: NodeJS.Signals | undefined;
   #end = '';
 
   constructor(worker: Worker, onAsk: () => void) {
@@ -25,7 +30,7 @@ export class AttendingWorker {
         this.#asked.abort();
         onAsk();
       }
-      if (body.kind === 'closed') this.#report = body.report;
+      if (body.kind === 'closed') this.#noteClosed(body.report, body.exits === true);
     });
     worker.once('exit', (code, signal) => {
       unhear();
@@ -52,14 +57,21 @@ export class AttendingWorker {
 
   noteListening(): void {
     this.#isListening = true;
+    this.#hasListened = true;
   }
 
-  /** One without lastcall goes on until it may leave. */
-  tellStop(reason: string, deadline: number): void {
+  /**
+   * One without lastcall goes on until it may leave; one that serves nobody gets the signal, as if it were alone. One that
+   * starts just now may be about to serve: it has time until the others leave.
+   */
+  tellStop(reason: string, deadline: number, isStarting: boolean): void {
     // A program that forks a worker for each that goes looks at this.
     this.#worker.exitedAfterDisconnect = true;
     this.#tellOrKeep({ kind: 'stop', reason, deadline });
-    if (!this.#hasLastCall) this.#asked.abort();
+    if (this.#hasLastCall) return;
+    this.#asked.abort();
+    this.#signal = isSignal(reason) ? reason : 'SIGTERM';
+    if (!isStarting) this.#signalIfIdle();
   }
 
   async hasAsked(limit: AbortSignal): Promise<void> {
@@ -68,13 +80,21 @@ export class AttendingWorker {
 
   letLeave(): void {
     this.#tellOrKeep({ kind: 'leave' });
-    // Node's own way: its servers close, and it ends when its connections have. One that does not listen yet is never to.
-    if (!this.#hasLastCall && this.#worker.isConnected()) this.#worker.disconnect();
+    // Node's own way: its servers close, and it ends when its connections have.
+    if (!this.#hasLastCall && this.#isListening && this.#worker.isConnected()) this.#worker.disconnect();
+    this.#signalIfIdle();
   }
 
-  /** Resolves when it has ended, or `limit` aborts, with its report. */
+  #signalIfIdle(): void {
+    if (this.#hasLastCall || this.#isListening || this.#signal === undefined) return;
+    this.#worker.process.kill(this.#signal);
+    this.#signal = undefined;
+  }
+
+  /** Resolves when it has ended, with its report; ended for it, when `limit` aborts: it would outlive this process. */
   async gone(limit: AbortSignal): Promise<CloseReport> {
     await eitherAborts(this.#gone.signal, limit);
+    if (!this.#gone.signal.aborted) this.#worker.process.kill('SIGKILL');
     const name = `Worker ${this.#worker.id} (process ${this.pid})`;
     const nothing = mergeReports([]);
     if (this.#report !== undefined) {
@@ -82,8 +102,15 @@ export class AttendingWorker {
       return { ...this.#report, errors };
     }
     const how = this.#end === '' ? 'had not ended in time' : `ended with ${this.#end} before it had closed`;
-    const isWell = this.#end === 'exit code 0' && !this.#hasLastCall;
+    // Of one that serves nobody nothing is lost, however it ends.
+    const isWell = !this.#hasLastCall && this.#end !== '' && (this.#end === 'exit code 0' || !this.#hasListened);
     return isWell ? nothing : { ...nothing, errors: [new LastCallError('ERR_WORKER', `${name} ${how}`)] };
+  }
+
+  #noteClosed(report: ReportOverChannel, exits: boolean): void {
+    this.#report = report;
+    // Its channel is all that keeps it.
+    if (!exits && this.#worker.isConnected()) this.#worker.disconnect();
   }
 
   #greet(): void {
@@ -100,6 +127,10 @@ export class AttendingWorker {
   #tell(what: PrimaryTells): void {
     sendUnseen(this.#worker.process, what);
   }
+}
+
+function isSignal(name: string): name is NodeJS.Signals {
+  return Object.hasOwn(constants.signals, name);
 }
 
 async function eitherAborts(one: AbortSignal, other: AbortSignal): Promise<void> {

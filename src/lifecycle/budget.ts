@@ -1,3 +1,4 @@
+import { forManyListeners } from '../many-listeners.ts';
 import type { CompleteLastCallOptions } from './options.ts';
 
 /** What comes after the drain gets a tenth of all, and not more than this; in milliseconds. */
@@ -20,10 +21,10 @@ export class Budget {
   readonly #kept: number;
   readonly #lameDuckUntil: number;
   #endsAt: number;
-  readonly #soon = new AbortController();
-  readonly #now = new AbortController();
-  readonly #over = new AbortController();
-  readonly #ended = new AbortController();
+  readonly #soon = forManyListeners();
+  readonly #now = forManyListeners();
+  readonly #over = forManyListeners();
+  readonly #ended = forManyListeners();
   #drainTimer: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout;
 

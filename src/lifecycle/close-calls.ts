@@ -1,13 +1,18 @@
 import type net from 'node:net';
 import { holdCloseEvent } from '../node-fields.ts';
 
-/** What has become of a server whose `close` is taken over. */
+/** A server whose `close` is taken over, by as many stops as have it. */
 interface TakenOver {
+  users: number;
   isCalled: boolean;
   hasTold: boolean;
+  isDrained: boolean;
   /** Lets its 'close' event go, where it is held. */
   release: () => void;
+  readonly giveBack: () => void;
 }
+
+const takenOver = new WeakMap<net.Server, TakenOver>();
 
 /**
  * The program's own calls of `server.close` during a stop. Node's would reset who is queued, and after the drain it would say
@@ -15,9 +20,8 @@ interface TakenOver {
  * Outside a stop `close` is as it was.
  */
 export class CloseCalls {
-  readonly #servers = new Map<net.Server, TakenOver>();
+  readonly #servers = new Set<net.Server>();
   readonly #over: AbortSignal;
-  #isDrained = false;
 
   /** Until `over` aborts. */
   constructor(over: AbortSignal) {
@@ -30,42 +34,64 @@ export class CloseCalls {
    */
   takeOver(server: net.Server, holdEvent: boolean): void {
     if (this.#servers.has(server)) return;
-    const taken = { isCalled: false, hasTold: false, release: holdEvent ? holdCloseEvent(server) : () => {} };
-    this.#servers.set(server, taken);
-    const noteTold = (): void => {
-      taken.hasTold = true;
-    };
-    server.once('close', noteTold);
-    const own = Object.getOwnPropertyDescriptor(server, 'close');
-    const value = (callback?: unknown): net.Server => this.#answer(server, taken, callback);
-    Object.defineProperty(server, 'close', { value, configurable: true, writable: true });
+    this.#servers.add(server);
+    const taken = takenOver.get(server) ?? takeClose(server, holdEvent);
+    taken.users += 1;
     this.#over.addEventListener('abort', () => {
-      server.off('close', noteTold);
-      if (own === undefined) Reflect.deleteProperty(server, 'close');
-      else Object.defineProperty(server, 'close', own);
-      taken.release();
+      taken.users -= 1;
+      if (taken.users === 0) taken.giveBack();
     });
   }
 
   /** Whoever has called hears of it now, and whoever calls from now on at once. */
   noteDrained(): void {
-    this.#isDrained = true;
-    for (const taken of this.#servers.values()) if (taken.isCalled) this.#let(taken);
-  }
-
-  #answer(server: net.Server, taken: TakenOver, callback: unknown): net.Server {
-    taken.isCalled = true;
-    if (typeof callback === 'function') {
-      const call = (): unknown => Reflect.apply(callback, server, []);
-      if (taken.hasTold) process.nextTick(call);
-      else server.once('close', call);
+    for (const server of this.#servers) {
+      const taken = takenOver.get(server);
+      if (taken === undefined) continue;
+      taken.isDrained = true;
+      if (taken.isCalled) letGo(taken);
     }
-    if (this.#isDrained) this.#let(taken);
-    return server;
   }
+}
 
-  #let(taken: TakenOver): void {
-    taken.release();
-    taken.release = () => {};
+function takeClose(server: net.Server, holdEvent: boolean): TakenOver {
+  const own = Object.getOwnPropertyDescriptor(server, 'close');
+  const noteTold = (): void => {
+    taken.hasTold = true;
+  };
+  const taken: TakenOver = {
+    users: 0,
+    isCalled: false,
+    hasTold: false,
+    isDrained: false,
+    release: holdEvent ? holdCloseEvent(server) : () => {},
+    giveBack: () => {
+      takenOver.delete(server);
+      server.off('close', noteTold);
+      if (own === undefined) Reflect.deleteProperty(server, 'close');
+      else Object.defineProperty(server, 'close', own);
+      letGo(taken);
+    },
+  };
+  takenOver.set(server, taken);
+  server.once('close', noteTold);
+  const value = (callback?: unknown): net.Server => answer(server, taken, callback);
+  Object.defineProperty(server, 'close', { value, configurable: true, writable: true });
+  return taken;
+}
+
+function answer(server: net.Server, taken: TakenOver, callback: unknown): net.Server {
+  taken.isCalled = true;
+  if (typeof callback === 'function') {
+    const call = (): unknown => Reflect.apply(callback, server, []);
+    if (taken.hasTold) process.nextTick(call);
+    else server.once('close', call);
   }
+  if (taken.isDrained) letGo(taken);
+  return server;
+}
+
+function letGo(taken: TakenOver): void {
+  taken.release();
+  taken.release = () => {};
 }

@@ -15,8 +15,8 @@ export type WorkerTells =
   | { readonly kind: 'here' }
   /** It would close now. */
   | { readonly kind: 'asks' }
-  /** It has closed. */
-  | { readonly kind: 'closed'; readonly report: ReportOverChannel };
+  /** It has closed; `exits`: it ends by itself. */
+  | { readonly kind: 'closed'; readonly report: ReportOverChannel; readonly exits: boolean };
 
 /** A report as JSON has it: of errors the messages. */
 export interface ReportOverChannel extends Omit<CloseReport, 'errors'> {

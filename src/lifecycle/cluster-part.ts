@@ -17,7 +17,8 @@ export interface ClusterPart {
   mayClose(budget: Budget): Promise<void>;
   /** Closes what listens for others, and waits for them. */
   close(options: CloseOptions, budget: Budget): Promise<CloseReport> | undefined;
-  report(report: CloseReport): Promise<void>;
+  /** `exits`: this process ends when that is done. */
+  report(report: CloseReport, exits: boolean): Promise<void>;
   /** Nobody is told anything any more. */
   end(): void;
 }

@@ -48,10 +48,12 @@ export class PrimaryLink implements ClusterPart {
   close(): undefined {}
 
   /** Resolves when the report is on its way. */
-  async report(report: CloseReport): Promise<void> {
+  async report(report: CloseReport, exits: boolean): Promise<void> {
     if (!this.#isAnswering) return;
     const errors = report.errors.map(({ message }) => message);
-    const sent = new Promise<void>((resolve) => this.#tell({ kind: 'closed', report: { ...report, errors } }, resolve));
+    const sent = new Promise<void>((resolve) =>
+      this.#tell({ kind: 'closed', report: { ...report, errors }, exits }, resolve),
+    );
     await Promise.race([sent, sleep(REPORT_WAIT)]);
   }
 

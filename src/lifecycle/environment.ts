@@ -1,5 +1,6 @@
 import { LastCallError } from '../errors.ts';
-import type { LastCallOptions } from './options.ts';
+import { completeLastCallOptions, type CompleteLastCallOptions, type LastCallOptions } from './options.ts';
+import { type StopDefaults, stopDefaults } from './surroundings.ts';
 
 /** How a variable's text is read; undefined where it is none of what was expected. */
 interface Reader {
@@ -7,12 +8,15 @@ interface Reader {
   readonly read: (text: string) => unknown;
 }
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
+/** For a value that is looked at alone: what two of them have to do with each other is seen with all. */
+const ALONE: StopDefaults = { deadline: 2 ** 31 - 1, lameDuck: 0, lameDuckMin: 0 };
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 const DURATION: Reader = {
   expected: 'a duration such as `20s`, `500ms` or `1m`',
   read: (text) => {
-    const [, amount = '', unit = ''] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? [];
+    const [, amount = '', unit = ''] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text) ?? [];
     const factor = UNITS[unit];
     return factor === undefined ? undefined : Number(amount) * factor;
   },
@@ -25,7 +29,7 @@ const SWITCH: Reader = {
 
 const SIGNALS: Reader = {
   expected: 'signals such as `SIGTERM,SIGINT`',
-  read: (text) => (/^SIG[A-Z0-9]+(,SIG[A-Z0-9]+)*$/.test(text) ? text.split(',') : undefined),
+  read: (text) => (/^SIG[A-Z0-9]+(, ?SIG[A-Z0-9]+)*$/.test(text) ? text.split(/, ?/) : undefined),
 };
 
 const ADDRESS: Reader = {
@@ -66,19 +70,32 @@ export const ENVIRONMENT: readonly (readonly [variable: string, option: string])
  * not set, and a name that is none of these is warned of: it may be written wrong. Throws a `LastCallError` with code
  * `ERR_ENVIRONMENT` for a wrong value.
  */
-export function optionsFromEnvironment(env: NodeJS.ProcessEnv = process.env): LastCallOptions {
+export function optionsFromEnvironment(env: NodeJS.ProcessEnv = process.env): CompleteLastCallOptions {
   const given = Object.entries(env).filter(([name, text]) => name.startsWith('LASTCALL_') && text !== '');
-  return Object.fromEntries(given.flatMap(([name, text = '']) => readVariable(name, text)));
+  const options = given.map(([name, text = '']) => readVariable(name, text)).filter((option) => option !== undefined);
+  for (const [variable, name, value] of options) check(`\`${variable}\``, { [name]: value }, ALONE);
+  const all = options.map(([variable]) => variable).join(' and ');
+  return check(all, Object.fromEntries(options.map(([, name, value]) => [name, value])), stopDefaults(env));
 }
 
-function readVariable(name: string, text: string): readonly (readonly [string, unknown])[] {
+/** Whoever checks the options names the option; here the variable is what can be corrected. */
+function check(variables: string, options: LastCallOptions, defaults: StopDefaults): CompleteLastCallOptions {
+  try {
+    return completeLastCallOptions(options, defaults);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new LastCallError('ERR_ENVIRONMENT', `${variables}: ${why}`, { cause });
+  }
+}
+
+function readVariable(name: string, text: string): readonly [string, string, unknown] | undefined {
   const variable = Object.hasOwn(VARIABLES, name) ? VARIABLES[name] : undefined;
   if (variable === undefined) {
     process.emitWarning(`${name} is none of ${Object.keys(VARIABLES).join(', ')}`, 'LastCallWarning');
-    return [];
+    return undefined;
   }
   const [option, { expected, read }] = variable;
   const value = read(text);
-  if (value !== undefined) return [[option, value]];
+  if (value !== undefined) return [name, option, value];
   throw new LastCallError('ERR_ENVIRONMENT', `Expected \`${name}\` to be ${expected}, got \`${text}\``);
 }

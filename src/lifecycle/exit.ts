@@ -15,6 +15,9 @@ export function exitAfter(stop: object, code: number): void {
   worst = Math.max(worst, code);
   if (stopping.size > 0) return;
   setImmediate(() => {
-    if (stopping.size === 0) process.exit(worst === 0 ? undefined : worst);
+    if (stopping.size > 0) return;
+    // Node 20 takes an `undefined` for a wish to exit with 0.
+    if (worst === 0) process.exit();
+    process.exit(worst);
   });
 }

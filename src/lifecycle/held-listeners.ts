@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
-import { interceptProcessEvent } from './process-events.ts';
+import { constants } from 'node:os';
+import { interceptProcessEvent, passProcessEvent } from './process-events.ts';
 
 /**
  * Where the package signal-exit counts its listeners, of its versions 4 and 3: they only end the process where nobody else
@@ -17,8 +18,8 @@ const SIGNAL_EXIT = [
 export class HeldListeners {
   readonly #names: readonly NodeJS.Signals[];
   readonly #undo: (() => void)[] = [];
-  /** Each gives the listeners one signal that has come. */
-  readonly #pending: (() => unknown)[] = [];
+  /** The signals that have come, each once. */
+  readonly #pending = new Set<NodeJS.Signals>();
   /** Without a listener there is no signal for Node to tell of. */
   readonly #keep = (): void => {};
   #isRunning = false;
@@ -27,9 +28,15 @@ export class HeldListeners {
     this.#names = names;
   }
 
-  /** Whether the program has any. */
-  get hasAny(): boolean {
-    return this.#names.some((name) => this.#hasAnyOf(name));
+  /** Whether the program has any for a signal that has come. */
+  get areDue(): boolean {
+    return [...this.#pending].some((name) => this.#hasAnyOf(name));
+  }
+
+  /** The stop has this reason: where it is a signal that others of the service got, its listeners are to have it, too. */
+  noteReason(reason: string): void {
+    const name = this.#names.find((name) => name === reason);
+    if (name !== undefined) this.#pending.add(name);
   }
 
   arm(onSignal: (name: NodeJS.Signals) => void): void {
@@ -52,10 +59,9 @@ export class HeldListeners {
       this.disarm();
       return process.kill(process.pid, name);
     }
+    if (!this.#isRunning) this.#pending.add(name);
     onSignal(name);
-    if (this.#isRunning) return pass();
-    this.#pending.push(pass);
-    return true;
+    return this.#isRunning ? pass() : true;
   }
 
   #hasAnyOf(name: NodeJS.Signals): boolean {
@@ -65,7 +71,10 @@ export class HeldListeners {
   /** Lets them have the signals that came meanwhile, and those that come from now on at once. */
   run(): void {
     this.#isRunning = true;
-    for (const pass of this.#pending.splice(0)) pass();
+    for (const name of this.#pending) {
+      // Each on its own, as Node does: what a listener throws is uncaught, and no other's business.
+      setImmediate(() => passProcessEvent(name, [name, constants.signals[name]]));
+    }
   }
 }
 

@@ -1,14 +1,23 @@
 import { LastCallError } from '../errors.ts';
 
+/** How long a hook may take. */
+export interface HookLimits {
+  /** In milliseconds. */
+  readonly most: number;
+  /** Aborted when its time is over, however much that was. */
+  readonly over?: AbortSignal;
+  /** Aborted when nobody waits for it any more, without a reproach. */
+  readonly abandoned?: AbortSignal;
+}
+
 /**
- * Runs one of the program's hooks, for so many milliseconds at most, and not beyond `over`. Resolves with what went wrong:
- * `ERR_CALLBACK` where it threw or rejected, `ERR_OVERRUN` where it was not done in time. What it does then is lost.
+ * Runs one of the program's hooks. Resolves with what went wrong: `ERR_CALLBACK` where it threw or rejected, `ERR_OVERRUN`
+ * where it was not done in time. What it does then is lost.
  */
 export async function runHook(
   name: string,
   hook: () => unknown,
-  most: number,
-  over: AbortSignal,
+  { most, over, abandoned }: HookLimits,
 ): Promise<LastCallError | undefined> {
   const settled = new AbortController();
   const run = async (): Promise<LastCallError | undefined> => {
@@ -19,10 +28,11 @@ export async function runHook(
       return new LastCallError('ERR_CALLBACK', `\`${name}\` threw`, { cause });
     }
   };
-  const overrun = new Promise<LastCallError>((resolve) => {
+  const overrun = new Promise<LastCallError | undefined>((resolve) => {
     const tell = (): void => resolve(new LastCallError('ERR_OVERRUN', `\`${name}\` was not done in its time`));
     const timer = setTimeout(tell, most);
-    over.addEventListener('abort', tell, { once: true, signal: settled.signal });
+    over?.addEventListener('abort', tell, { once: true, signal: settled.signal });
+    abandoned?.addEventListener('abort', () => resolve(undefined), { once: true, signal: settled.signal });
     settled.signal.addEventListener('abort', () => clearTimeout(timer));
   });
   try {

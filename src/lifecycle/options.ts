@@ -13,7 +13,10 @@ import { type StopDefaults, stopDefaults } from './surroundings.ts';
 export interface LastCallOptions extends CloseOptions {
   /** The signals that stop the service. Default SIGTERM and SIGINT. A second one, at least 500 ms later, means now. */
   readonly signals?: readonly NodeJS.Signals[];
-  /** How long at most to go on serving, not ready any more, before the gate shuts. Default 10,000 in Kubernetes, else 0. */
+  /**
+   * How long at most to go on serving, not ready any more, before the gate shuts. Default 10,000 in Kubernetes, else 0; and
+   * `lameDuckMin` where that is more.
+   */
   readonly lameDuck?: number;
   /** How long at least. Default 5,000 in Kubernetes, else 0; never more than `lameDuck`. */
   readonly lameDuckMin?: number;
@@ -87,7 +90,7 @@ export function completeLastCallOptions(
   checkNames('options', options, LAST_CALL_OPTION_NAMES);
   const close = withoutOwn(options);
   const { deadline, spread } = completeOptions({ ...close, deadline: options.deadline ?? defaults.deadline });
-  const lameDuck = milliseconds('lameDuck', options.lameDuck, defaults.lameDuck);
+  const lameDuck = milliseconds('lameDuck', options.lameDuck, atLeast(defaults.lameDuck, options.lameDuckMin));
   return {
     close,
     deadline,
@@ -102,6 +105,11 @@ export function completeLastCallOptions(
     strict: checkBoolean('strict', options.strict, false),
     readinessServer: checkReadinessServer(options.readinessServer),
   };
+}
+
+/** Who asks for a least time alone wants the most to be no shorter. */
+function atLeast(fallback: number, least: unknown): number {
+  return typeof least === 'number' && least > fallback ? least : fallback;
 }
 
 function withoutOwn(options: LastCallOptions): CloseOptions {

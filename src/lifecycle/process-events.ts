@@ -3,6 +3,7 @@ export type Interceptor = (args: readonly unknown[], pass: () => boolean) => boo
 
 const interceptors = new Map<string, Interceptor>();
 let isWrapped = false;
+let emitToListeners: (name: string, args: readonly unknown[]) => boolean = () => false;
 
 /**
  * Takes an event of `process` before its listeners get it, whenever they were added; one interceptor an event. Returns what
@@ -16,12 +17,18 @@ export function interceptProcessEvent(name: string, interceptor: Interceptor): (
   };
 }
 
+/** Gives an event to its listeners, past whoever intercepts it. Returns whether there are any. */
+export function passProcessEvent(name: string, args: readonly unknown[]): boolean {
+  return emitToListeners(name, args);
+}
+
 /** Once, and for good: others may have wrapped ours meanwhile. An event that nobody intercepts costs a look into a map. */
 function wrapEmit(): void {
   if (isWrapped) return;
   isWrapped = true;
   const emit: unknown = Reflect.get(process, 'emit');
   if (typeof emit !== 'function') return;
+  emitToListeners = (name, args) => Reflect.apply(emit, process, [name, ...args]) === true;
   const wrapper = function emitOrIntercept(this: NodeJS.Process, ...args: readonly unknown[]): boolean {
     const pass = (): boolean => Reflect.apply(emit, this, args) === true;
     const [name, ...rest] = args;

@@ -3,7 +3,6 @@ import { isMainThread } from 'node:worker_threads';
 import { onWorkers } from './cluster-listening.ts';
 import { optionsFromEnvironment } from './environment.ts';
 import { HeldListeners } from './held-listeners.ts';
-import { completeLastCallOptions } from './options.ts';
 import { Service } from './service.ts';
 
 /** Deno and Bun do not deliver signals through `process.emit`. */
@@ -39,6 +38,8 @@ export function leaveToProgram(): void {
 function begin(): void {
   unsubscribe('tracing:net.server.listen:asyncEnd', begin);
   if (isDecidedByProgram || registered !== undefined) return;
-  const options = completeLastCallOptions(optionsFromEnvironment());
+  const options = optionsFromEnvironment();
+  // Of all the processes that have the variable the first one that serves has the port.
+  delete process.env.LASTCALL_READINESS_SERVER;
   registered = new Service('all', options, new HeldListeners(options.signals));
 }

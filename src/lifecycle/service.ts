@@ -1,3 +1,4 @@
+import { forManyListeners } from '../many-listeners.ts';
 import type http from 'node:http';
 import type net from 'node:net';
 import { type LastCallState, stateChannel, type StateMessage } from '../channels.ts';
@@ -9,7 +10,7 @@ import { Closes } from './closes.ts';
 import { type ClusterPart, findClusterPart } from './cluster-part.ts';
 import { exitAfter, expectExitOf } from './exit.ts';
 import type { HeldListeners } from './held-listeners.ts';
-import { runHook } from './hooks.ts';
+import { type HookLimits, runHook } from './hooks.ts';
 import { LameDuck } from './lame-duck.ts';
 import type { LastCall } from './last-call.ts';
 import { leave, leaveAtLast } from './leaving.ts';
@@ -37,7 +38,7 @@ export class Service implements LastCall {
   readonly #closes: Closes;
   readonly #hookErrors: LastCallError[] = [];
   /** Aborted when the stop is over, so that everything it has set up goes. */
-  readonly #over = new AbortController();
+  readonly #over = forManyListeners();
   readonly #closeCalls = new CloseCalls(this.#over.signal);
   #resolveClosed: (report: CloseReport) => void = () => {};
   #state: LastCallState = 'serving';
@@ -113,8 +114,9 @@ export class Service implements LastCall {
 
   /** The story of a stop, in the order of docs/lifecycle.md. */
   async #runStop(reason: string): Promise<void> {
-    const budget = this.#makeBudget();
     this.#reason = reason;
+    this.#held?.noteReason(reason);
+    const budget = this.#makeBudget();
     for (const server of this.#servers.open) this.#closeCalls.takeOver(server, this.#hasHeldListeners);
 
     this.#enter('lame duck');
@@ -133,7 +135,7 @@ export class Service implements LastCall {
     const report = await this.#allClosed();
     // It has told probes to the end that the service is not ready.
     await this.#readinessServer.close(budget.left);
-    await this.#cluster.report(report);
+    await this.#cluster.report(report, this.#isExiting);
     this.#enter('closed');
     this.#servers.end();
     this.#resolveClosed(report);
@@ -165,7 +167,8 @@ export class Service implements LastCall {
     const most = budget.lameDuck(this.#options);
     const walk = lameDuck.walk({ most, least: Math.min(least, most), quietFor }, budget.soon);
     if (onLameDuck !== undefined) {
-      await this.#runHook('onLameDuck', () => onLameDuck(reason), budget.beforeDrain, budget.soon);
+      const limits = { most: budget.beforeDrain, abandoned: budget.soon };
+      await this.#runHook('onLameDuck', () => onLameDuck(reason), limits);
     }
     await walk;
     await this.#cluster.mayClose(budget);
@@ -179,11 +182,11 @@ export class Service implements LastCall {
   async #runDrained(drained: CloseReport, budget: Budget): Promise<void> {
     const { onDrained } = this.#options;
     if (onDrained === undefined) return;
-    await this.#runHook('onDrained', () => onDrained(drained), budget.left, budget.over);
+    await this.#runHook('onDrained', () => onDrained(drained), { most: budget.left, over: budget.over });
   }
 
-  async #runHook(name: string, hook: () => unknown, most: number, over: AbortSignal): Promise<void> {
-    const error = await runHook(name, hook, most, over);
+  async #runHook(name: string, hook: () => unknown, limits: HookLimits): Promise<void> {
+    const error = await runHook(name, hook, limits);
     if (error !== undefined) this.#hookErrors.push(error);
   }
 
@@ -231,6 +234,8 @@ export class Service implements LastCall {
 
   #onUncaught(): void {
     this.#hasCrashed = true;
+    // Nothing is left to be done for anybody.
+    if (this.#state === 'closed') return this.#exit(1);
     this.#budget?.shorten(AFTER_AN_ERROR);
     this.#stopAndExit('uncaught error');
   }
@@ -269,7 +274,7 @@ export class Service implements LastCall {
   }
 
   get #hasHeldListeners(): boolean {
-    return this.#held?.hasAny === true;
+    return this.#held?.areDue === true;
   }
 
   get #words(): string {

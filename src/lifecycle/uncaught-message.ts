@@ -8,6 +8,15 @@ import { tellEmitter } from '../node-fields.ts';
  * Node writes it only as it exits, which a stop has still some seconds until.
  */
 export function describeUncaught(error: unknown, isRejection: boolean): string {
+  try {
+    return describe(error, isRejection);
+  } catch {
+    // It may be anything, and have getters that throw.
+    return `Uncaught:\nan error that cannot be shown\n\nNode.js ${process.version}\n`;
+  }
+}
+
+function describe(error: unknown, isRejection: boolean): string {
   const version = `\nNode.js ${process.version}\n`;
   if (!(error instanceof Error)) {
     const hint = '(Use `node --trace-uncaught ...` to show where the exception was thrown)';

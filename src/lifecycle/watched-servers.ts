@@ -1,3 +1,4 @@
+import { forManyListeners } from '../many-listeners.ts';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { checkServers } from '../check-servers.ts';
@@ -10,6 +11,9 @@ const auxiliary = new WeakSet<net.Server>();
 export function markAuxiliary(server: net.Server): void {
   auxiliary.add(server);
 }
+
+/** When a server that does not listen any more, and has not closed, is nobody's; in milliseconds. */
+const TAKEN_AFTER = 1_000;
 
 /** What a service is told of its servers. */
 export interface ServersObserver {
@@ -25,7 +29,7 @@ export class WatchedServers {
   readonly #given: readonly net.Server[] | 'all';
   readonly #observer: ServersObserver;
   readonly #open = new Set<net.Server>();
-  readonly #over = new AbortController();
+  readonly #over = forManyListeners();
 
   /** Throws a `LastCallError` with code `ERR_SERVER` for what is no server. */
   constructor(servers: unknown, observer: ServersObserver) {
@@ -86,7 +90,7 @@ export class WatchedServers {
     if (!this.#open.has(server)) {
       this.#open.add(server);
       // A cluster's primary takes the handle of its server away, and never lets it say that it has closed.
-      setImmediate(() => this.#remove(server));
+      setTimeout(() => this.#remove(server), TAKEN_AFTER).unref();
       const remove = (): void => this.#remove(server);
       server.once('close', remove);
       this.#over.signal.addEventListener('abort', () => server.off('close', remove));
