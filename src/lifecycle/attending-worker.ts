@@ -23,7 +23,10 @@ export class AttendingWorker {
         this.#asked.abort();
         onAsk();
       }
-      if (body.kind === 'closed') this.#report = body.report;
+      if (body.kind === 'closed') {
+        this.#report = body.report;
+        this.#tell({ kind: 'noted' });
+      }
     });
     worker.once('exit', (code, signal) => {
       unhear();

@@ -17,7 +17,8 @@ export interface ClusterPart {
   mayClose(budget: Budget): Promise<void>;
   /** Closes what listens for others, and waits for them. */
   close(options: CloseOptions, budget: Budget): Promise<CloseReport> | undefined;
-  report(report: CloseReport): Promise<void>;
+  /** Resolves when this process may exit: nobody is on the way to it any more. */
+  report(report: CloseReport, budget: Budget): Promise<void>;
   /** Nobody is told anything any more. */
   end(): void;
 }

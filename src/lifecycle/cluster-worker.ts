@@ -13,6 +13,7 @@ export class PrimaryLink implements ClusterPart {
   /** Whoever else listens is not this worker's. */
   readonly isListening = false;
   readonly #leave = new AbortController();
+  readonly #noted = new AbortController();
   #isAnswering = false;
   readonly #unhear: () => void;
 
@@ -22,6 +23,7 @@ export class PrimaryLink implements ClusterPart {
       if (body.kind === 'hello' && !this.#isAnswering) this.#greet();
       if (body.kind === 'stop') onStop(body.reason, body.deadline);
       if (body.kind === 'leave') this.#leave.abort();
+      if (body.kind === 'noted') this.#noted.abort();
     });
     this.#tell({ kind: 'here' });
     process.once('disconnect', this.#noteGone);
@@ -44,11 +46,15 @@ export class PrimaryLink implements ClusterPart {
 
   close(): undefined {}
 
-  /** Resolves when the report is on its way. */
-  async report(report: CloseReport): Promise<void> {
+  /**
+   * Resolves when the primary has noted that this worker has closed. A busy one goes on sending it connections until then; it
+   * sends them to another worker if this one, which must be alive for that, says that it does not listen.
+   */
+  async report(report: CloseReport, { left }: Budget): Promise<void> {
     if (!this.#isAnswering) return;
     const errors = report.errors.map(({ message }) => message);
-    await new Promise<void>((resolve) => this.#tell({ kind: 'closed', report: { ...report, errors } }, resolve));
+    this.#tell({ kind: 'closed', report: { ...report, errors } });
+    await sleep(left, undefined, { signal: this.#noted.signal }).catch(() => {});
   }
 
   end(): void {
@@ -59,6 +65,7 @@ export class PrimaryLink implements ClusterPart {
   readonly #noteGone = (): void => {
     this.#isAnswering = false;
     this.#leave.abort();
+    this.#noted.abort();
   };
 
   #greet(): void {
@@ -66,7 +73,7 @@ export class PrimaryLink implements ClusterPart {
     this.#tell({ kind: 'here' });
   }
 
-  #tell(what: WorkerTells, then?: () => void): void {
-    sendUnseen(process, what, then);
+  #tell(what: WorkerTells): void {
+    sendUnseen(process, what);
   }
 }

@@ -130,7 +130,7 @@ export class Service implements LastCall {
     // One that has begun to listen since is not left behind.
     const report = await this.#allClosed();
     await this.#closeReadinessServer(budget);
-    await this.#cluster.report(report);
+    await this.#cluster.report(report, budget);
     this.#enter('closed');
     this.#servers.end();
     this.#resolveClosed(report);
