@@ -5,6 +5,9 @@ import type { ClusterObserver, ClusterPart } from './cluster-part.ts';
 import { onUnseen, sendUnseen } from '../node-fields.ts';
 import { isPrimaryTells, type WorkerTells } from './cluster-messages.ts';
 
+/** Of the time that a worker has: as long as it serves whom the primary has still, the rest is for its own connections. */
+const SHARE_OF_QUEUES = 3 / 4;
+
 /**
  * A cluster worker's line to its primary, which holds the listening sockets: as long as one worker accepts, those in the
  * queues are served; when the last one has left, Node closes the sockets, and they are reset.
@@ -37,11 +40,11 @@ export class PrimaryLink implements ClusterPart {
   tellStop(): void {}
 
   /** Resolves when the primary says that this worker may close, or has gone. */
-  async mayClose({ beforeDrain, soon }: Budget): Promise<void> {
+  async mayClose({ drain, soon }: Budget): Promise<void> {
     if (!this.#isAnswering) return;
     this.#tell({ kind: 'asks' });
     const either = AbortSignal.any([soon, this.#leave.signal]);
-    await sleep(beforeDrain, undefined, { signal: either }).catch(() => {});
+    await sleep(drain * SHARE_OF_QUEUES, undefined, { signal: either }).catch(() => {});
   }
 
   close(): undefined {}
