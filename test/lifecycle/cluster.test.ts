@@ -49,6 +49,15 @@ for (const { title, program, ...registration } of WAYS) {
   });
 }
 
+test('a cluster whose queue takes more than half of the deadline loses nobody', async (t) => {
+  const env = { LASTCALL_DEADLINE: '8s' };
+  const service = await startCluster(t, ['rr', 'nothing', '370'], { registration: '--import', env });
+  const began = performance.now();
+  assert.deepEqual(new Set(await stopWhileBusy(service)), new Set(['HTTP/1.1 200 OK']));
+  assert.ok(performance.now() - began > 4_000);
+  assert.deepEqual(await service.program.ended, { code: 0, signal: null, stderr: '' });
+});
+
 test('control: a cluster without lastcall, whose workers are busy, resets those who are with the primary still', async (t) => {
   const answers = await stopWhileBusy(await startCluster(t, ['rr', 'nothing', '50']));
   assert.ok(answers.filter((answer) => answer === 'ECONNRESET').length >= 5, answers.join());
