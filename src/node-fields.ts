@@ -62,11 +62,10 @@ export interface ChannelEnd extends EventEmitter {
   send?(message: object, handle?: undefined, options?: undefined, callback?: (error: Error | null) => void): boolean;
 }
 
-/** Sends over a message channel what the program at its other end does not see; `then` is called when it is on its way, or lost. */
-export function sendUnseen(end: ChannelEnd, body: object, then: () => void = () => {}): void {
+/** Sends over a message channel what the program at its other end does not see. */
+export function sendUnseen(end: ChannelEnd, body: object): void {
   // Without a callback a channel that is just closing emits 'error'.
-  if (end.connected === true && end.send !== undefined) end.send({ cmd: UNSEEN, body }, undefined, undefined, then);
-  else then();
+  if (end.connected === true) end.send?.({ cmd: UNSEEN, body }, undefined, undefined, () => {});
 }
 
 /** Hears what was sent so, until what is returned is called. It does not keep the channel open. */

@@ -109,6 +109,7 @@ export class AttendingWorker {
 
   #noteClosed(report: ReportOverChannel, exits: boolean): void {
     this.#report = report;
+    this.#tell({ kind: 'noted' });
     // Its channel is all that keeps it.
     if (!exits && this.#worker.isConnected()) this.#worker.disconnect();
   }

@@ -7,7 +7,9 @@ export type PrimaryTells =
   /** Stop: serve on, and ask for leave when it is time to close. `deadline`: milliseconds for all of it. */
   | { readonly kind: 'stop'; readonly reason: string; readonly deadline: number }
   /** Nobody is left in the queues, or others go on accepting: close. */
-  | { readonly kind: 'leave' };
+  | { readonly kind: 'leave' }
+  /** It is known that you have closed: no connection is sent to you any more. */
+  | { readonly kind: 'noted' };
 
 /** What a worker says to its primary. */
 export type WorkerTells =
@@ -25,7 +27,8 @@ export interface ReportOverChannel extends Omit<CloseReport, 'errors'> {
 
 export function isPrimaryTells(body: unknown): body is PrimaryTells {
   const { kind, reason, deadline }: Readonly<Record<string, unknown>> = Object(body);
-  return kind === 'hello' || kind === 'leave' || (kind === 'stop' && typeof reason === 'string' && isTime(deadline));
+  if (kind === 'stop') return typeof reason === 'string' && isTime(deadline);
+  return kind === 'hello' || kind === 'leave' || kind === 'noted';
 }
 
 export function isWorkerTells(body: unknown): body is WorkerTells {

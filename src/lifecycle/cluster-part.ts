@@ -17,8 +17,8 @@ export interface ClusterPart {
   mayClose(budget: Budget): Promise<void>;
   /** Closes what listens for others, and waits for them. */
   close(options: CloseOptions, budget: Budget): Promise<CloseReport> | undefined;
-  /** `exits`: this process ends when that is done. */
-  report(report: CloseReport, exits: boolean): Promise<void>;
+  /** Resolves when this process may exit, as it will where it `exits`: nobody is on the way to it any more. */
+  report(report: CloseReport, exits: boolean, budget: Budget): Promise<void>;
   /** Nobody is told anything any more. */
   end(): void;
 }

@@ -5,8 +5,8 @@ import type { ClusterObserver, ClusterPart } from './cluster-part.ts';
 import { onUnseen, sendUnseen } from '../node-fields.ts';
 import { isPrimaryTells, type WorkerTells } from './cluster-messages.ts';
 
-/** How long to wait for a primary that does not read, in milliseconds. */
-const REPORT_WAIT = 500;
+/** Of the time that a worker has: as long as it serves whom the primary has still, the rest is for its own connections. */
+const SHARE_OF_QUEUES = 3 / 4;
 
 /**
  * A cluster worker's line to its primary, which holds the listening sockets: as long as one worker accepts, those in the
@@ -16,6 +16,7 @@ export class PrimaryLink implements ClusterPart {
   /** Whoever else listens is not this worker's. */
   readonly isListening = false;
   readonly #leave = new AbortController();
+  readonly #noted = new AbortController();
   #isAnswering = false;
   readonly #unhear: () => void;
 
@@ -25,6 +26,7 @@ export class PrimaryLink implements ClusterPart {
       if (body.kind === 'hello' && !this.#isAnswering) this.#greet();
       if (body.kind === 'stop') onStop(body.reason, body.deadline);
       if (body.kind === 'leave') this.#leave.abort();
+      if (body.kind === 'noted') this.#noted.abort();
     });
     this.#tell({ kind: 'here' });
     process.once('disconnect', this.#noteGone);
@@ -38,23 +40,24 @@ export class PrimaryLink implements ClusterPart {
   tellStop(): void {}
 
   /** Resolves when the primary says that this worker may close, or has gone. */
-  async mayClose({ beforeDrain, soon }: Budget): Promise<void> {
+  async mayClose({ drain, soon }: Budget): Promise<void> {
     if (!this.#isAnswering) return;
     this.#tell({ kind: 'asks' });
     const either = AbortSignal.any([soon, this.#leave.signal]);
-    await sleep(beforeDrain, undefined, { signal: either }).catch(() => {});
+    await sleep(drain * SHARE_OF_QUEUES, undefined, { signal: either }).catch(() => {});
   }
 
   close(): undefined {}
 
-  /** Resolves when the report is on its way. */
-  async report(report: CloseReport, exits: boolean): Promise<void> {
+  /**
+   * Resolves when the primary has noted that this worker has closed. A busy one goes on sending it connections until then; it
+   * sends them to another worker if this one, which must be alive for that, says that it does not listen.
+   */
+  async report(report: CloseReport, exits: boolean, { left }: Budget): Promise<void> {
     if (!this.#isAnswering) return;
     const errors = report.errors.map(({ message }) => message);
-    const sent = new Promise<void>((resolve) =>
-      this.#tell({ kind: 'closed', report: { ...report, errors }, exits }, resolve),
-    );
-    await Promise.race([sent, sleep(REPORT_WAIT)]);
+    this.#tell({ kind: 'closed', report: { ...report, errors }, exits });
+    await sleep(left, undefined, { signal: this.#noted.signal }).catch(() => {});
   }
 
   end(): void {
@@ -65,6 +68,7 @@ export class PrimaryLink implements ClusterPart {
   readonly #noteGone = (): void => {
     this.#isAnswering = false;
     this.#leave.abort();
+    this.#noted.abort();
   };
 
   #greet(): void {
@@ -72,7 +76,7 @@ export class PrimaryLink implements ClusterPart {
     this.#tell({ kind: 'here' });
   }
 
-  #tell(what: WorkerTells, then?: () => void): void {
-    sendUnseen(process, what, then);
+  #tell(what: WorkerTells): void {
+    sendUnseen(process, what);
   }
 }

@@ -22,9 +22,16 @@ const DURATION: Reader = {
   },
 };
 
+const SWITCHES: ReadonlyMap<string, boolean> = new Map([
+  ['true', true],
+  ['1', true],
+  ['false', false],
+  ['0', false],
+]);
+
 const SWITCH: Reader = {
   expected: '`true` or `false`',
-  read: (text) => ({ true: true, '1': true, false: false, '0': false })[text],
+  read: (text) => SWITCHES.get(text),
 };
 
 const SIGNALS: Reader = {

@@ -135,7 +135,7 @@ export class Service implements LastCall {
     const report = await this.#allClosed();
     // It has told probes to the end that the service is not ready.
     await this.#readinessServer.close(budget.left);
-    await this.#cluster.report(report, this.#isExiting);
+    await this.#cluster.report(report, this.#isExiting, budget);
     this.#enter('closed');
     this.#servers.end();
     this.#resolveClosed(report);

@@ -7,13 +7,15 @@ export type Registration = 'none' | '--import' | 'NODE_OPTIONS';
 
 export interface ServiceOptions extends Pick<ProgramOptions, 'node' | 'args' | 'env' | 'ownGroup'> {
   readonly registration?: Registration;
-  /** Modules of the fixtures' folder to import before the program, and before lastcall. */
+  /** Modules of the fixtures' folder, or of anywhere, to import before the program, and before lastcall. */
   readonly imports?: readonly string[];
 }
 
 /** The package as users have it. */
-const REGISTER = new URL('../../lib/register.js', import.meta.url).href;
-const fixture = (name: string): string => new URL(`../fixtures/${name}`, import.meta.url).href;
+export const REGISTER: string = new URL('../../lib/register.js', import.meta.url).href;
+/** A URL stays what it is. */
+const fixture = (name: string): string =>
+  URL.canParse(name) ? name : new URL(`../fixtures/${name}`, import.meta.url).href;
 
 /** What would tell the program, and its children, of somebody else's service manager, or of the tests. */
 const SURROUNDINGS = ['KUBERNETES_SERVICE_HOST', 'NOTIFY_SOCKET', 'SYSTEMD_EXEC_PID', 'NODE_OPTIONS'];

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { suite, test, type TestContext } from 'node:test';
+import { ask } from '../close/calls-servers.ts';
+import type { Program } from '../fixtures/share-program.ts';
+import { type ServiceOptions, startService } from './start-service.ts';
+
+const STOP = ['asked', 'lame duck', 'closing', 'gate', 'answers', 'report', 'closed by lastcall'];
+
+suite("under register, a program's own listener of SIGTERM", () => {
+  for (const [title, way] of [
+    ['added by `on`', 'on'],
+    ['added by `once`', 'once'],
+    ['added when the server listens', 'added late'],
+  ] as const) {
+    test(`${title} runs after the drain, and closes its server as if it still listened`, async (t) => {
+      const order = await stopWhileAsked(t, startProgram(t, way));
+      assert.deepEqual(order, [...STOP, 'listener', 'close event', 'closed']);
+    });
+  }
+
+  test('added before lastcall was loaded runs after the drain', async (t) => {
+    const program = startProgram(t, 'nothing', { imports: ['signal-listener.js'] });
+    const order = await stopWhileAsked(t, program);
+    assert.deepEqual(order, [...STOP, 'earlier listener']);
+  });
+
+  test('runs in the order in which it and others were added', async (t) => {
+    const program = startProgram(t, 'on', { imports: ['signal-listener.js'] });
+    const order = await stopWhileAsked(t, program);
+    assert.deepEqual(order, [...STOP, 'earlier listener', 'listener', 'close event', 'closed']);
+  });
+
+  test('control: without lastcall runs at once', async (t) => {
+    const program = startProgram(t, 'on', { registration: 'none' });
+    const { answer } = await askOne(program);
+    process.kill(program.pid, 'SIGTERM');
+    await program.next('listener');
+    process.kill(program.pid, 'SIGUSR2');
+    assert.match(await answer, /200 OK/);
+    await program.ended;
+    assert.deepEqual(orderOf(program), ['asked', 'listener', 'answers', 'close event', 'closed']);
+  });
+});
+
+suite('under register, server.close()', () => {
+  test('of the program during the drain calls back after it, without an error', async (t) => {
+    const program = startProgram(t, 'close in the drain');
+    const order = await stopWhileAsked(t, program, async () => {
+      process.kill(program.pid, 'SIGUSR1');
+      await program.next('calls close');
+    });
+    assert.deepEqual(
+      order.filter((told) => told !== 'report' && told !== 'closed by lastcall'),
+      ['asked', 'lame duck', 'closing', 'gate', 'calls close', 'answers', 'close event', 'closed'],
+    );
+  });
+
+  for (const registration of ['--import', 'none'] as const) {
+    test(`outside a stop is Node's own${registration === 'none' ? '; control: without lastcall' : ''}`, async (t) => {
+      const program = startService(t, 'plain-close.js', { registration });
+      const { facts } = await program.next('closed');
+      assert.deepEqual(facts, {
+        isNodes: true,
+        isOwn: false,
+        listeners: registration === 'none' ? 0 : 1,
+        answers: ['closed', 'ERR_SERVER_NOT_RUNNING'],
+        listenersAfter: 0,
+      });
+      assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+    });
+  }
+});
+
+const signalExit = new URL('../../../node_modules/signal-exit/dist/mjs/index.js', import.meta.url);
+
+suite('under register, listeners of signal-exit', { skip: existsSync(signalExit) ? false : 'not installed' }, () => {
+  const preload = `import { onExit } from '${signalExit.href}'; onExit(() => {});
+    if (process.listenerCount('SIGTERM') !== 1) throw new Error('it does not listen');`;
+
+  test("are nobody's own: the process exits after the drain by itself", async (t) => {
+    const program = startProgram(t, 'nothing', { imports: [`data:text/javascript,${encodeURIComponent(preload)}`] });
+    const order = await stopWhileAsked(t, program);
+    // 'close' is not held back for anybody.
+    assert.deepEqual(
+      order.filter((told) => told !== 'close event'),
+      STOP,
+    );
+    assert.ok(order.includes('close event'));
+  });
+});
+
+function startProgram(t: TestContext, way: string, options: ServiceOptions = {}): Program {
+  return startService(t, 'signal-order.js', { registration: '--import', args: [way], ...options });
+}
+
+/** SIGTERM while a request is unanswered, which is answered once the gate is shut and `meanwhile` is over. */
+async function stopWhileAsked(
+  t: TestContext,
+  program: Program,
+  meanwhile: () => Promise<void> = async () => {},
+): Promise<readonly string[]> {
+  const { answer } = await askOne(program);
+  process.kill(program.pid, 'SIGTERM');
+  await program.next('gate');
+  await meanwhile();
+  process.kill(program.pid, 'SIGUSR2');
+  assert.match(await answer, /200 OK/);
+  assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+  t.diagnostic(orderOf(program).join(', '));
+  return orderOf(program);
+}
+
+async function askOne(program: Program): Promise<{ answer: Promise<string> }> {
+  const { port = 0 } = await program.next('listening');
+  const { answer } = ask(port);
+  await program.next('asked');
+  return { answer };
+}
+
+/** What has happened, one after the other; of states their names. */
+function orderOf({ history }: Program): readonly string[] {
+  const words = history.map(({ tell, facts }) => (tell === 'state' ? String(facts?.state) : tell));
+  const isOfLastCall = (index: number): boolean => history[index]?.tell === 'state' && words[index] === 'closed';
+  return words
+    .map((word, index) => (isOfLastCall(index) ? 'closed by lastcall' : word))
+    .filter((word) => word !== 'listening');
+}
