@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { channels } from '../channels.ts';
 import { duplicate } from '../linux/descriptors.ts';
-import { requireLibc } from '../linux/libc.ts';
+import { loadLibc, requireLibc } from '../linux/libc.ts';
 import { isListening } from '../linux/sockets.ts';
-import { type ClusterAddress, findPrimaryListener, type Listener } from '../listener/listener.ts';
+import { type ClusterAddress, findPrimaryListener, type Listener, nameOfClusterAddress } from '../listener/listener.ts';
 import { findSharingBeside, type Sharing } from '../listener/sharing.ts';
 import { connectionsInTransit } from '../node-fields.ts';
 import { CloseClock } from './clock.ts';
 import { closeListener } from './graceful-close.ts';
 import { type CloseOptions, completeOptions } from './options.ts';
-import { type CloseReport, mergeReports } from './report.ts';
+import { type CloseReport, type ListenerReport, mergeReports } from './report.ts';
 
 /** Nothing polls faster, in milliseconds. */
 const LOOK_EVERY = 1;
@@ -46,8 +46,21 @@ export async function drainPrimary(
   while (listeners.length > 0 && connectionsInTransit(isListening) > 0 && !clock.deadline.aborted)
     await sleep(LOOK_EVERY);
   clock.end();
-  const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: reports };
+  const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: [...reports, ...withoutGate(addresses)] };
   return { report, release: () => kept.forEach((fd) => requireLibc().close(fd)) };
+}
+
+/** Where no system call can be made nobody is drained, and the report says why. */
+function withoutGate(addresses: readonly ClusterAddress[]): readonly ListenerReport[] {
+  const loaded = loadLibc();
+  if (loaded.available) return [];
+  const unknown = { queued: 0, halfOpen: 0, abandoned: 0, cookies: 0, closedAfter: 0 };
+  return addresses.map((address) => ({
+    address: nameOfClusterAddress(address),
+    gate: 'none',
+    reason: loaded.reason,
+    ...unknown,
+  }));
 }
 
 function keepBound(listener: Listener): readonly number[] {

@@ -3,6 +3,7 @@ import type { Worker } from 'node:cluster';
 import { constants } from 'node:os';
 import { type CloseReport, mergeReports } from '../close/report.ts';
 import { LastCallError } from '../errors.ts';
+import { untilAborted } from './until.ts';
 import { onUnseen, sendUnseen } from '../node-fields.ts';
 import { isWorkerTells, type PrimaryTells, type ReportOverChannel } from './cluster-messages.ts';
 
@@ -14,6 +15,7 @@ export class AttendingWorker {
   #hasLastCall = false;
   #isListening = false;
   #hasListened = false;
+  #wasLeaving = false;
   #report: ReportOverChannel | undefined;
   /** What it has been told, for one that is not there yet. */
   readonly #told: PrimaryTells[] = [];
@@ -30,7 +32,7 @@ export class AttendingWorker {
         this.#asked.abort();
         onAsk();
       }
-      if (body.kind === 'closed') this.#noteClosed(body.report, body.exits === true);
+      if (body.kind === 'closed') this.#noteClosed(body.report, body.exits);
     });
     worker.once('exit', (code, signal) => {
       unhear();
@@ -65,6 +67,8 @@ export class AttendingWorker {
    * starts just now may be about to serve: it has time until the others leave.
    */
   tellStop(reason: string, deadline: number, isStarting: boolean): void {
+    // The program itself may have told it to go.
+    this.#wasLeaving = this.#worker.exitedAfterDisconnect;
     // A program that forks a worker for each that goes looks at this.
     this.#worker.exitedAfterDisconnect = true;
     this.#tellOrKeep({ kind: 'stop', reason, deadline });
@@ -74,8 +78,9 @@ export class AttendingWorker {
     if (!isStarting) this.#signalIfIdle();
   }
 
-  async hasAsked(limit: AbortSignal): Promise<void> {
-    await eitherAborts(this.#asked.signal, limit);
+  /** Resolves when it would close now; after `most` milliseconds, or when `soon` aborts, in any case. */
+  async hasAsked(most: number, soon: AbortSignal): Promise<void> {
+    await untilAborted([this.#asked.signal, soon], most);
   }
 
   letLeave(): void {
@@ -91,9 +96,12 @@ export class AttendingWorker {
     this.#signal = undefined;
   }
 
-  /** Resolves when it has ended, with its report; ended for it, when `limit` aborts: it would outlive this process. */
-  async gone(limit: AbortSignal): Promise<CloseReport> {
-    await eitherAborts(this.#gone.signal, limit);
+  /**
+   * Resolves when it has ended, with its report. After `most` milliseconds, or when `now` aborts, it is killed: it would outlive
+   * this process.
+   */
+  async gone(most: number, now: AbortSignal): Promise<CloseReport> {
+    await untilAborted([this.#gone.signal, now], most);
     if (!this.#gone.signal.aborted) this.#worker.process.kill('SIGKILL');
     const name = `Worker ${this.#worker.id} (process ${this.pid})`;
     const nothing = mergeReports([]);
@@ -103,7 +111,8 @@ export class AttendingWorker {
     }
     const how = this.#end === '' ? 'had not ended in time' : `ended with ${this.#end} before it had closed`;
     // Of one that serves nobody nothing is lost, however it ends.
-    const isWell = !this.#hasLastCall && this.#end !== '' && (this.#end === 'exit code 0' || !this.#hasListened);
+    const isLost = this.#hasLastCall && !this.#wasLeaving;
+    const isWell = this.#end !== '' && ((this.#end === 'exit code 0' && !isLost) || !this.#hasListened);
     return isWell ? nothing : { ...nothing, errors: [new LastCallError('ERR_WORKER', `${name} ${how}`)] };
   }
 
@@ -132,12 +141,4 @@ export class AttendingWorker {
 
 function isSignal(name: string): name is NodeJS.Signals {
   return Object.hasOwn(constants.signals, name);
-}
-
-async function eitherAborts(one: AbortSignal, other: AbortSignal): Promise<void> {
-  if (one.aborted || other.aborted) return;
-  await new Promise<void>((resolve) => {
-    one.addEventListener('abort', () => resolve(), { once: true });
-    other.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

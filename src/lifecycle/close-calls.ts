@@ -1,4 +1,5 @@
 import type net from 'node:net';
+import { answerClose } from '../listener/node-close.ts';
 import { holdCloseEvent } from '../node-fields.ts';
 
 /** A server whose `close` is taken over, by as many stops as have it. */
@@ -55,7 +56,6 @@ export class CloseCalls {
 }
 
 function takeClose(server: net.Server, holdEvent: boolean): TakenOver {
-  const own = Object.getOwnPropertyDescriptor(server, 'close');
   const noteTold = (): void => {
     taken.hasTold = true;
   };
@@ -68,15 +68,13 @@ function takeClose(server: net.Server, holdEvent: boolean): TakenOver {
     giveBack: () => {
       takenOver.delete(server);
       server.off('close', noteTold);
-      if (own === undefined) Reflect.deleteProperty(server, 'close');
-      else Object.defineProperty(server, 'close', own);
+      giveBack();
       letGo(taken);
     },
   };
   takenOver.set(server, taken);
   server.once('close', noteTold);
-  const value = (callback?: unknown): net.Server => answer(server, taken, callback);
-  Object.defineProperty(server, 'close', { value, configurable: true, writable: true });
+  const giveBack = answerClose(server, (callback) => answer(server, taken, callback));
   return taken;
 }
 

@@ -1,6 +1,8 @@
 import type { Address, Cluster, Worker } from 'node:cluster';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ClusterAddress } from '../listener/listener.ts';
+import { onUnseen } from '../node-fields.ts';
+import { isWorkerTells } from './cluster-messages.ts';
 
 /** Whoever wants to hear of the workers of this process, which is a cluster's primary then. */
 export interface WorkersListener {
@@ -49,6 +51,10 @@ function begin(found: Cluster): void {
   cluster = found;
   unsubscribe('child_process', lookForWorker);
   const tellFork = (worker: Worker): void => {
+    // One with lastcall says that it serves: of a socket of its own (`exclusive`) Node tells nobody.
+    onUnseen(worker.process, (body) => {
+      if (isWorkerTells(body) && body.kind === 'here') noteServing(worker);
+    });
     for (const listener of listeners) listener.onFork(worker);
   };
   found.on('fork', tellFork);
@@ -61,6 +67,10 @@ function noteListening(worker: Worker, { addressType, address, port }: Address):
   // Of a path the type is -1; of a descriptor that a worker brought there is no port, and it is nobody's here.
   if (addressType === -1) addresses.set(address, { path: address });
   else if (port > 0) addresses.set(`${address}:${port}`, { port, address: address ?? undefined });
+  noteServing(worker);
+}
+
+function noteServing(worker: Worker): void {
   listening.add(worker);
   for (const listener of listeners) listener.onListening(worker);
 }

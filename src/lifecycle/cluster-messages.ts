@@ -32,8 +32,9 @@ export function isPrimaryTells(body: unknown): body is PrimaryTells {
 }
 
 export function isWorkerTells(body: unknown): body is WorkerTells {
-  const { kind, report }: Readonly<Record<string, unknown>> = Object(body);
-  return kind === 'here' || kind === 'asks' || (kind === 'closed' && isReport(report));
+  const { kind, report, exits }: Readonly<Record<string, unknown>> = Object(body);
+  if (kind === 'closed') return isReport(report) && typeof exits === 'boolean';
+  return kind === 'here' || kind === 'asks';
 }
 
 function isTime(value: unknown): boolean {

@@ -52,8 +52,7 @@ export class ClusterPrimary implements ClusterPart {
 
   /** Resolves when every worker would close now. */
   async mayClose({ beforeDrain, soon }: Budget): Promise<void> {
-    const limit = AbortSignal.any([AbortSignal.timeout(Math.ceil(beforeDrain)), soon]);
-    await Promise.all([...this.#workers.values()].map((worker) => worker.hasAsked(limit)));
+    await Promise.all([...this.#workers.values()].map((worker) => worker.hasAsked(beforeDrain, soon)));
   }
 
   /** Shuts the gates, waits until nobody is left in the queues, lets the workers close, and waits until they are gone. */
@@ -63,10 +62,10 @@ export class ClusterPrimary implements ClusterPart {
     this.#over.signal.addEventListener('abort', release);
     this.#isDrained = true;
     for (const worker of this.#workers.values()) worker.letLeave();
-    const limit = AbortSignal.any([AbortSignal.timeout(Math.ceil(budget.drain)), budget.now]);
     const reports = [report];
     // Nobody waits for those that a program makes anew for each that has gone; they have been told.
-    for (const worker of [...this.#stopping]) reports.push(await worker.gone(limit));
+    const leaving = [...this.#stopping];
+    for (const worker of leaving) reports.push(await worker.gone(budget.drain, budget.now));
     return mergeReports(reports);
   }
 

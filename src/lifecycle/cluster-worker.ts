@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { CloseReport } from '../close/report.ts';
 import type { Budget } from './budget.ts';
 import type { ClusterObserver, ClusterPart } from './cluster-part.ts';
 import { onUnseen, sendUnseen } from '../node-fields.ts';
 import { isPrimaryTells, type WorkerTells } from './cluster-messages.ts';
+import { untilAborted } from './until.ts';
 
 /** Of the time that a worker has: as long as it serves whom the primary has still, the rest is for its own connections. */
 const SHARE_OF_QUEUES = 3 / 4;
@@ -43,8 +43,7 @@ export class PrimaryLink implements ClusterPart {
   async mayClose({ drain, soon }: Budget): Promise<void> {
     if (!this.#isAnswering) return;
     this.#tell({ kind: 'asks' });
-    const either = AbortSignal.any([soon, this.#leave.signal]);
-    await sleep(drain * SHARE_OF_QUEUES, undefined, { signal: either }).catch(() => {});
+    await untilAborted([soon, this.#leave.signal], drain * SHARE_OF_QUEUES);
   }
 
   close(): undefined {}
@@ -57,7 +56,7 @@ export class PrimaryLink implements ClusterPart {
     if (!this.#isAnswering) return;
     const errors = report.errors.map(({ message }) => message);
     this.#tell({ kind: 'closed', report: { ...report, errors }, exits });
-    await sleep(left, undefined, { signal: this.#noted.signal }).catch(() => {});
+    await untilAborted([this.#noted.signal], left);
   }
 
   end(): void {

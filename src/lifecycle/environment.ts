@@ -11,12 +11,12 @@ interface Reader {
 /** For a value that is looked at alone: what two of them have to do with each other is seen with all. */
 const ALONE: StopDefaults = { deadline: 2 ** 31 - 1, lameDuck: 0, lameDuckMin: 0 };
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 
 const DURATION: Reader = {
   expected: 'a duration such as `20s`, `500ms` or `1m`',
   read: (text) => {
-    const [, amount = '', unit = ''] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m|h)$/.exec(text) ?? [];
+    const [, amount = '', unit = ''] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? [];
     const factor = UNITS[unit];
     return factor === undefined ? undefined : Number(amount) * factor;
   },
@@ -73,16 +73,21 @@ export const ENVIRONMENT: readonly (readonly [variable: string, option: string])
 );
 
 /**
- * The options that the environment sets, of a service that is not changed: `LASTCALL_DEADLINE=20s`. An empty one counts as
- * not set, and a name that is none of these is warned of: it may be written wrong. Throws a `LastCallError` with code
- * `ERR_ENVIRONMENT` for a wrong value.
+ * The options of a service that is not changed: those that the environment sets, `LASTCALL_DEADLINE=20s`, and defaults. Throws
+ * a `LastCallError` with code `ERR_ENVIRONMENT` for a wrong value.
  */
-export function optionsFromEnvironment(env: NodeJS.ProcessEnv = process.env): CompleteLastCallOptions {
+export function completeFromEnvironment(env: NodeJS.ProcessEnv = process.env): CompleteLastCallOptions {
+  const options = optionsFromEnvironment(env);
+  const set = ENVIRONMENT.filter(([, option]) => Object.hasOwn(options, option)).map(([variable]) => variable);
+  return check(set.join(' and '), options, stopDefaults(env));
+}
+
+/** An empty variable counts as not set, and a name that is none of ours is warned of: it may be written wrong. */
+export function optionsFromEnvironment(env: NodeJS.ProcessEnv = process.env): LastCallOptions {
   const given = Object.entries(env).filter(([name, text]) => name.startsWith('LASTCALL_') && text !== '');
   const options = given.map(([name, text = '']) => readVariable(name, text)).filter((option) => option !== undefined);
   for (const [variable, name, value] of options) check(`\`${variable}\``, { [name]: value }, ALONE);
-  const all = options.map(([variable]) => variable).join(' and ');
-  return check(all, Object.fromEntries(options.map(([, name, value]) => [name, value])), stopDefaults(env));
+  return Object.fromEntries(options.map(([, name, value]) => [name, value]));
 }
 
 /** Whoever checks the options names the option; here the variable is what can be corrected. */

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isMainThread } from 'node:worker_threads';
 import { onWorkers } from './cluster-listening.ts';
-import { optionsFromEnvironment } from './environment.ts';
+import { completeFromEnvironment } from './environment.ts';
 import { HeldListeners } from './held-listeners.ts';
 import { Service } from './service.ts';
 
@@ -38,7 +38,7 @@ export function leaveToProgram(): void {
 function begin(): void {
   unsubscribe('tracing:net.server.listen:asyncEnd', begin);
   if (isDecidedByProgram || registered !== undefined) return;
-  const options = optionsFromEnvironment();
+  const options = completeFromEnvironment();
   // Of all the processes that have the variable the first one that serves has the port.
   delete process.env.LASTCALL_READINESS_SERVER;
   registered = new Service('all', options, new HeldListeners(options.signals));

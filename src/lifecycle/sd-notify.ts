@@ -28,15 +28,15 @@ const TRY_AGAIN_AFTER = 50;
 // What setInterval can wait, in milliseconds.
 const LONGEST_INTERVAL = 2 ** 31 - 1;
 
+/** The variables of this process, once they are taken away: a service that comes later has the same manager. */
+let told: NodeJS.ProcessEnv = {};
+
 /**
  * Opens the way to the service manager that the environment names, and takes the variables away: children of ours must not
  * speak for us. Undefined where there is no manager, or where it cannot be spoken to, which is told by a warning.
  */
 export function openNotifier(env: NodeJS.ProcessEnv = process.env): Notifier | undefined {
-  const { NOTIFY_SOCKET: address, WATCHDOG_USEC: watchdog, WATCHDOG_PID: watched } = env;
-  delete env.NOTIFY_SOCKET;
-  delete env.WATCHDOG_USEC;
-  delete env.WATCHDOG_PID;
+  const { NOTIFY_SOCKET: address, WATCHDOG_USEC: watchdog, WATCHDOG_PID: watched } = takeVariables(env);
   if (address === undefined || address === '') return undefined;
   try {
     return new RunningNotifier(openDatagramSender(address), watchdogInterval(watchdog, watched));
@@ -44,6 +44,23 @@ export function openNotifier(env: NodeJS.ProcessEnv = process.env): Notifier | u
     warn(`NOTIFY_SOCKET is ${JSON.stringify(address)}, which cannot be told anything: ${messageOf(error)}`);
     return undefined;
   }
+}
+
+/** What the manager told about itself, and what it told before. */
+function takeVariables(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID } = env;
+  delete env.NOTIFY_SOCKET;
+  delete env.WATCHDOG_USEC;
+  delete env.WATCHDOG_PID;
+  if (env !== process.env) return { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
+  if (NOTIFY_SOCKET !== undefined) told = { NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID };
+  return told;
+}
+
+/** Whether this process has a manager to tell, or had taken its variables already. */
+export function hasManager(env: NodeJS.ProcessEnv): boolean {
+  const { NOTIFY_SOCKET = '' } = env === process.env ? { ...told, ...env } : env;
+  return NOTIFY_SOCKET !== '';
 }
 
 /** Half of what the watchdog waits for, as sd_watchdog_enabled(3) advises; undefined where nobody watches this process. */

@@ -8,7 +8,7 @@ import { Budget } from './budget.ts';
 import { CloseCalls } from './close-calls.ts';
 import { Closes } from './closes.ts';
 import { type ClusterPart, findClusterPart } from './cluster-part.ts';
-import { exitAfter, expectExitOf } from './exit.ts';
+import { noteStop, noteStopOver } from './exit.ts';
 import type { HeldListeners } from './held-listeners.ts';
 import { type HookLimits, runHook } from './hooks.ts';
 import { LameDuck } from './lame-duck.ts';
@@ -34,7 +34,7 @@ export class Service implements LastCall {
   readonly #signals: StopSignals;
   readonly #readinessServer: ReadinessServer;
   readonly #cluster: ClusterPart;
-  readonly #supervisor = new Supervisor();
+  readonly #supervisor: Supervisor;
   readonly #closes: Closes;
   readonly #hookErrors: LastCallError[] = [];
   /** Aborted when the stop is over, so that everything it has set up goes. */
@@ -75,6 +75,7 @@ export class Service implements LastCall {
       onNone: () => this.#disarmIfUnused(),
       onListening: (server) => this.#takeIn(server),
     });
+    this.#supervisor = new Supervisor();
     this.#cluster = findClusterPart(servers === 'all', {
       onFirst: () => this.#armForOthers(),
       onNone: () => this.#disarmIfUnused(),
@@ -208,7 +209,7 @@ export class Service implements LastCall {
   #stopAndExit(reason: string): void {
     if (this.#isExiting) return;
     this.#isExiting = this.#options.exit || this.#hasCrashed;
-    if (this.#isExiting) expectExitOf(this);
+    noteStop(this);
     void this.close(reason).then((report) => this.#leave(report));
     if (this.#isExiting && this.#budget !== undefined) leaveAtLast(this.#budget, () => this.#exit(1));
   }
@@ -223,13 +224,13 @@ export class Service implements LastCall {
       strict,
       held: this.#hasHeldListeners && !this.#hasCrashed ? this.#held : undefined,
       budget: this.#budget,
-      exit: (code) => (this.#isExiting ? this.#exit(code) : this.#letGo()),
+      exit: (code) => this.#exit(code),
     });
   }
 
   #exit(code: number): void {
     this.#letGo();
-    exitAfter(this, code);
+    noteStopOver(this, this.#isExiting ? code : undefined);
   }
 
   #onUncaught(): void {

@@ -49,7 +49,9 @@ export class Supervisor {
     this.#hasEnded = true;
     shared.users -= 1;
     // The watchdog is told as long as one of them is left.
-    if (shared.users === 0) this.#notifier?.close();
+    if (shared.users > 0) return;
+    this.#notifier?.close();
+    shared = undefined;
   }
 }
 

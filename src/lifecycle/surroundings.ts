@@ -1,3 +1,5 @@
+import { hasManager } from './sd-notify.ts';
+
 /** What a service runs under, as far as its environment tells. */
 export type Surroundings = 'kubernetes' | 'systemd' | 'other';
 
@@ -24,7 +26,7 @@ export function stopDefaults(env: NodeJS.ProcessEnv = process.env): StopDefaults
 
 function findSurroundings(env: NodeJS.ProcessEnv): Surroundings {
   if (isSet(env.KUBERNETES_SERVICE_HOST)) return 'kubernetes';
-  return isSet(env.NOTIFY_SOCKET) || isStartedBySystemd(env) ? 'systemd' : 'other';
+  return hasManager(env) || isStartedBySystemd(env) ? 'systemd' : 'other';
 }
 
 /** SYSTEMD_EXEC_PID of systemd.exec(5): inherited by all below, as by the shells of a terminal, so only ours or our parent's counts. */

@@ -1,4 +1,3 @@
-import net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { awaitCookies, type CookieBounds, mayHaveCookiesOut } from './cookies.ts';
 import { countQueued } from './count-queues.ts';
@@ -6,6 +5,7 @@ import { drainQueues } from './drain-queues.ts';
 import { type Gate, makeRoom, type ShutGate, shutGate } from './gate.ts';
 import { countHalfOpen } from './half-open.ts';
 import type { Listener } from './listener.ts';
+import { closeListenerOf } from './node-close.ts';
 import { isServedByOthers, type Sharing } from './sharing.ts';
 import { type LeftInQueues, watchQueue } from './watched-queue.ts';
 
@@ -53,7 +53,7 @@ export async function endListener(listener: Listener, options: EndListenerOption
   // The gates of those that are closed together are shut by now: one count does for all.
   const halfOpen = countHalfOpen(listener, state.shutAt);
   const left = await leaveQueues(listener, { ...state, halfOpen }, options);
-  if (listener.isOpen()) closeListener(listener.server);
+  if (listener.isOpen()) closeListenerOf(listener.server);
   return { ...state, halfOpen, ...left };
 }
 
@@ -126,9 +126,4 @@ function whyNoSystemCalls(fd: number | undefined): string | undefined {
   const loaded = loadLibc();
   if (!loaded.available) return loaded.reason;
   return fd === undefined ? 'its descriptor was not found' : undefined;
-}
-
-/** Closes the listener alone: http's own close would first destroy the idle connections, next requests and all. */
-function closeListener(server: net.Server): void {
-  net.Server.prototype.close.call(server);
 }

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { resolve } from 'node:path';
 import { listeningDescriptors } from '../linux/descriptors.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { isListening, localAddress, type SocketAddress } from '../linux/sockets.ts';
@@ -40,9 +41,9 @@ export type ClusterAddress =
  * stands for none. Undefined where there is not just one that it can be.
  */
 export function findPrimaryListener(wanted: ClusterAddress): Listener | undefined {
-  const [found, another] = loadLibc().available
-    ? listeningDescriptors().filter(({ address }) => isWanted(address, wanted))
-    : [];
+  const all = loadLibc().available ? listeningDescriptors() : [];
+  const exact = all.filter(({ address }) => isExactly(address, wanted));
+  const [found, another] = exact.length > 0 ? exact : all.filter(({ address }) => isAnyOf(address, wanted));
   if (found === undefined || another !== undefined) return undefined;
   const { fd, address } = found;
   const isOpen = (): boolean => isOurs(fd, address);
@@ -50,12 +51,24 @@ export function findPrimaryListener(wanted: ClusterAddress): Listener | undefine
   return { server: new net.Server(), address, name: nameOf(address), descriptor, isOpen };
 }
 
-function isWanted(address: SocketAddress, wanted: ClusterAddress): boolean {
-  if (address.family === 'Unix') return 'path' in wanted && isSamePath(address.path, wanted.path);
+/** For reports, where there is no listener. */
+export function nameOfClusterAddress(wanted: ClusterAddress): string {
+  if ('path' in wanted) return nameOf({ family: 'Unix', path: wanted.path });
+  const { address = '::', port } = wanted;
+  return nameOf({ family: net.isIPv4(address) ? 'IPv4' : 'IPv6', address, port });
+}
+
+function isExactly(address: SocketAddress, wanted: ClusterAddress): boolean {
+  // Node's primary binds the path that is relative to its folder, where that is shorter (lib/internal/cluster/primary.js).
+  if (address.family === 'Unix') return 'path' in wanted && isSamePath(resolve(address.path), resolve(wanted.path));
   if ('path' in wanted || address.port !== wanted.port) return false;
-  const { address: text = '::' } = wanted;
-  const isWildcard = text === '::' || text === '0.0.0.0';
-  return isWildcard ? ['::', '0.0.0.0'].includes(address.address) : withoutZone(address.address) === withoutZone(text);
+  return withoutZone(address.address) === withoutZone(wanted.address ?? '::');
+}
+
+/** Without an address Node listens on `::`, or on 0.0.0.0 where there is no IPv6. */
+function isAnyOf(address: SocketAddress, wanted: ClusterAddress): boolean {
+  if (address.family === 'Unix' || 'path' in wanted || address.port !== wanted.port) return false;
+  return wanted.address === undefined && address.address === '0.0.0.0';
 }
 
 function addressOf(server: net.Server): SocketAddress | undefined {
