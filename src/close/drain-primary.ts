@@ -32,7 +32,9 @@ export async function drainPrimary(
 ): Promise<DrainedPrimary> {
   const options = completeOptions(given);
   const clock = new CloseClock(options);
-  const listeners = addresses.map(findPrimaryListener).filter((listener) => listener !== undefined);
+  const found = addresses.map(findPrimaryListener);
+  const listeners = found.filter((listener) => listener !== undefined);
+  const unfound = addresses.filter((_, index) => found[index] === undefined);
   const sharing = new Map<Listener, Sharing | undefined>();
   for (const listener of options.ownGate ? [] : listeners) {
     sharing.set(listener, await findSharingBeside(listener, workers));
@@ -46,19 +48,19 @@ export async function drainPrimary(
   while (listeners.length > 0 && connectionsInTransit(isListening) > 0 && !clock.deadline.aborted)
     await sleep(LOOK_EVERY);
   clock.end();
-  const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: [...reports, ...withoutGate(addresses)] };
+  const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: [...reports, ...withoutGate(unfound)] };
   return { report, release: () => kept.forEach((fd) => requireLibc().close(fd)) };
 }
 
-/** Where no system call can be made nobody is drained, and the report says why. */
+/** Where a socket is not found its queue is not drained, and the report says why. */
 function withoutGate(addresses: readonly ClusterAddress[]): readonly ListenerReport[] {
   const loaded = loadLibc();
-  if (loaded.available) return [];
+  const reason = loaded.available ? "the primary's socket was not found" : loaded.reason;
   const unknown = { queued: 0, halfOpen: 0, abandoned: 0, cookies: 0, closedAfter: 0 };
   return addresses.map((address) => ({
     address: nameOfClusterAddress(address),
     gate: 'none',
-    reason: loaded.reason,
+    reason,
     ...unknown,
   }));
 }

@@ -11,7 +11,7 @@ export interface WorkersListener {
 }
 
 const listening = new Set<Worker>();
-const addresses = new Map<string, ClusterAddress>();
+const addresses = new Map<string, { readonly address: ClusterAddress; readonly workers: Set<Worker> }>();
 const listeners = new Set<WorkersListener>();
 let cluster: Cluster | undefined;
 
@@ -23,9 +23,9 @@ export function watchCluster(): void {
   subscribe('child_process', lookForWorker);
 }
 
-/** Where the workers listen, or have listened: the primary's sockets stay open as long as one of them does. */
+/** Where workers that are alive listen, or have listened: the primary's sockets stay open as long as one of them does. */
 export function clusterAddresses(): readonly ClusterAddress[] {
-  return [...addresses.values()];
+  return [...addresses.values()].filter(({ workers }) => workers.size > 0).map(({ address }) => address);
 }
 
 /** Calls back for the workers that there are, and for those that come, until `signal` aborts. */
@@ -59,15 +59,25 @@ function begin(found: Cluster): void {
   };
   found.on('fork', tellFork);
   found.on('listening', noteListening);
-  found.on('exit', (worker) => listening.delete(worker));
+  found.on('exit', forget);
   for (const worker of workers) tellFork(worker);
 }
 
 function noteListening(worker: Worker, { addressType, address, port }: Address): void {
   // Of a path the type is -1; of a descriptor that a worker brought there is no port, and it is nobody's here.
-  if (addressType === -1) addresses.set(address, { path: address });
-  else if (port > 0) addresses.set(`${address}:${port}`, { port, address: address ?? undefined });
+  const wanted = addressType === -1 ? { path: address } : { port, address: address ?? undefined };
+  if ('path' in wanted || port > 0) {
+    const key = `${address}:${port}`;
+    const known = addresses.get(key) ?? { address: wanted, workers: new Set() };
+    known.workers.add(worker);
+    addresses.set(key, known);
+  }
   noteServing(worker);
+}
+
+function forget(worker: Worker): void {
+  listening.delete(worker);
+  for (const { workers } of addresses.values()) workers.delete(worker);
 }
 
 function noteServing(worker: Worker): void {

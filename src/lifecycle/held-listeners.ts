@@ -1,4 +1,3 @@
-import type { EventEmitter } from 'node:events';
 import { constants } from 'node:os';
 import { interceptProcessEvent, passProcessEvent } from './process-events.ts';
 
@@ -42,8 +41,6 @@ export class HeldListeners {
   arm(onSignal: (name: NodeJS.Signals) => void): void {
     for (const name of this.#names) {
       const release = interceptProcessEvent(name, (_, pass) => this.#take(name, pass, onSignal));
-      // Node calls the `process.emit` of the moment at which a signal's first listener was added.
-      restartSignal(name);
       process.on(name, this.#keep);
       this.#undo.push(release, () => process.off(name, this.#keep));
     }
@@ -76,19 +73,6 @@ export class HeldListeners {
       setImmediate(() => passProcessEvent(name, [name, constants.signals[name]]));
     }
   }
-}
-
-/** Takes its listeners off, and adds them anew. */
-function restartSignal(name: NodeJS.Signals): void {
-  const listeners = process.rawListeners(name);
-  process.removeAllListeners(name);
-  const events: EventEmitter = process;
-  // As they are: those of `once` take themselves off.
-  for (const listener of listeners) if (isListener(listener)) events.on(name, listener);
-}
-
-function isListener(value: unknown): value is (...args: unknown[]) => void {
-  return typeof value === 'function';
 }
 
 function countSignalExit(): number {

@@ -9,6 +9,8 @@ type PassedListener = { readonly fd: number; readonly name: string };
 
 /** Those that were passed and not given yet; undefined before the first call. */
 let left: PassedListener[] | undefined;
+/** The names of all that were passed. */
+let names: readonly string[] = [];
 
 /**
  * A listening socket that systemd, or who else speaks its protocol, has opened for this process (socket activation,
@@ -35,9 +37,17 @@ let left: PassedListener[] | undefined;
  */
 export function inheritedListener(name?: string): { fd: number } | undefined {
   checkName(name);
-  left ??= takeListeners();
+  if (left === undefined) {
+    left = takeListeners();
+    names = left.map((listener) => listener.name);
+  }
   const at = left.findIndex((listener) => name === undefined || listener.name === name);
   const [found] = at === -1 ? [] : left.splice(at, 1);
+  if (name !== undefined && names.length > 0 && !names.includes(name)) {
+    warn(
+      `The supervisor has passed ${names.map((passed) => `\`${passed}\``).join(', ')}, and no socket named \`${name}\``,
+    );
+  }
   return found === undefined ? undefined : { fd: found.fd };
 }
 

@@ -3,6 +3,7 @@ import type net from 'node:net';
 import type { LastCallState } from '../channels.ts';
 import type { CloseReport } from '../close/report.ts';
 import { completeLastCallOptions, type LastCallOptions } from './options.ts';
+import { checkServers } from '../check-servers.ts';
 import { leaveToProgram } from './registered.ts';
 import { Service } from './service.ts';
 
@@ -48,7 +49,7 @@ export interface LastCall {
  */
 export function lastCall(servers: net.Server | readonly net.Server[] | 'all', options?: LastCallOptions): LastCall {
   const complete = completeLastCallOptions(options);
-  const service = new Service(servers, complete);
+  const checked = checkServers(servers);
   leaveToProgram();
-  return service;
+  return new Service(checked, complete);
 }

@@ -1,3 +1,4 @@
+import type { LastCallState } from '../channels.ts';
 import type { CloseReport } from '../close/report.ts';
 import type { Budget } from './budget.ts';
 import type { HeldListeners } from './held-listeners.ts';
@@ -33,6 +34,18 @@ export function leave({ report, hasFailed, strict, held, budget, exit }: Leaving
     exit(1);
   });
   held.run();
+}
+
+/** Somebody else may end the process in the middle of its stop: whoever is served then is cut, and nobody else would say so. */
+export function tellEarlyExit(state: () => LastCallState, over: AbortSignal): void {
+  const tell = (): void => {
+    if (state() === 'closed') return;
+    writeLastWords([
+      `the process has exited in the middle of its stop (${state()}): something has called process.exit()`,
+    ]);
+  };
+  process.once('exit', tell);
+  over.addEventListener('abort', () => process.off('exit', tell));
 }
 
 /** However a stop has gone wrong, the process does not outlive its time: it exits a little after that. */

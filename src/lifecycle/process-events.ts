@@ -1,3 +1,6 @@
+import type { EventEmitter } from 'node:events';
+import { constants } from 'node:os';
+
 /** What is asked in place of the listeners of an event of `process`; `pass` asks them, and says whether there are any. */
 export type Interceptor = (args: readonly unknown[], pass: () => boolean) => boolean;
 
@@ -15,6 +18,31 @@ export function interceptProcessEvent(name: string, interceptor: Interceptor): (
   return () => {
     if (interceptors.get(name) === interceptor) interceptors.delete(name);
   };
+}
+
+/**
+ * Makes signals ready to be intercepted: Node calls the `process.emit` of the moment at which a signal's first listener was
+ * added. To be called when the program has none yet: of one that has, a signal that waits to be told of is lost.
+ */
+export function prepareSignals(): void {
+  wrapEmit();
+  for (const name of process.eventNames()) if (typeof name === 'string' && isSignal(name)) restartSignal(name);
+}
+
+/** Takes its listeners off, and adds them anew, as they are: those of `once` take themselves off. */
+function restartSignal(name: string): void {
+  const events: EventEmitter = process;
+  const listeners = events.rawListeners(name);
+  events.removeAllListeners(name);
+  for (const listener of listeners) if (isListener(listener)) events.on(name, listener);
+}
+
+function isSignal(name: string): boolean {
+  return Object.hasOwn(constants.signals, name);
+}
+
+function isListener(value: unknown): value is (...args: unknown[]) => void {
+  return typeof value === 'function';
 }
 
 /** Gives an event to its listeners, past whoever intercepts it. Returns whether there are any. */

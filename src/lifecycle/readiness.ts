@@ -39,7 +39,8 @@ const CLOSE_IN = 200;
 export class ReadinessServer {
   readonly #server: http.Server | undefined;
 
-  constructor(address: ReadinessAddress | undefined, answer: http.RequestListener) {
+  /** `isOptional`: nobody here has asked for it by name, so that it cannot listen is no error of the program's. */
+  constructor(address: ReadinessAddress | undefined, answer: http.RequestListener, isOptional: boolean) {
     if (address === undefined || isClusterWorker()) return;
     this.#server = http.createServer((request, response) => {
       const path = pathOf(request);
@@ -48,6 +49,7 @@ export class ReadinessServer {
     });
     markAuxiliary(this.#server);
     this.#server.on('connection', (socket) => socket.unref());
+    if (isOptional) this.#server.on('error', warnOf);
     this.#server.listen({ ...address }).unref();
   }
 
@@ -57,6 +59,10 @@ export class ReadinessServer {
     const deadline = Math.min(CLOSE_IN, most);
     await gracefulClose(this.#server, { gate: 'own', deadline, idleWait: 0, lingerWait: 0 });
   }
+}
+
+function warnOf({ message }: Error): void {
+  process.emitWarning(`nobody answers probes of this process: ${message}`, 'LastCallWarning');
 }
 
 function pathOf(request: http.IncomingMessage): string {

@@ -3,13 +3,16 @@ import { isMainThread } from 'node:worker_threads';
 import { onWorkers } from './cluster-listening.ts';
 import { completeFromEnvironment } from './environment.ts';
 import { HeldListeners } from './held-listeners.ts';
+import { prepareSignals } from './process-events.ts';
 import { Service } from './service.ts';
 
 /** Deno and Bun do not deliver signals through `process.emit`. */
 const isNode = !('deno' in process.versions) && !('bun' in process.versions);
 
-let isDecidedByProgram = false;
-let registered: Service | undefined;
+/** For all copies of lastcall in this process: the program's own may be another one than the one that was registered. */
+const mark = Symbol.for('lastcall.registered');
+/** What retires a registered service; once the program has decided, there is none any more. */
+type Mark = (() => void) | 'decided by the program' | undefined;
 
 /**
  * Makes a service of whatever this program serves, once its first server listens; before that, and in a program without one,
@@ -24,6 +27,7 @@ export function registerService(): void {
     );
     return;
   }
+  prepareSignals();
   subscribe('tracing:net.server.listen:asyncEnd', begin);
   // A cluster's primary may listen for its workers without a server.
   onWorkers({ onFork: () => {}, onListening: begin }, new AbortController().signal);
@@ -31,15 +35,17 @@ export function registerService(): void {
 
 /** The program calls `lastCall` itself: what was registered stands back. */
 export function leaveToProgram(): void {
-  isDecidedByProgram = true;
-  registered?.retire();
+  const retire: Mark = Reflect.get(globalThis, mark);
+  Reflect.set(globalThis, mark, 'decided by the program');
+  if (typeof retire === 'function') retire();
 }
 
 function begin(): void {
   unsubscribe('tracing:net.server.listen:asyncEnd', begin);
-  if (isDecidedByProgram || registered !== undefined) return;
+  if (Reflect.get(globalThis, mark) !== undefined) return;
   const options = completeFromEnvironment();
   // Of all the processes that have the variable the first one that serves has the port.
   delete process.env.LASTCALL_READINESS_SERVER;
-  registered = new Service('all', options, new HeldListeners(options.signals));
+  const service = new Service('all', options, new HeldListeners(options.signals));
+  Reflect.set(globalThis, mark, () => service.retire());
 }

@@ -1,6 +1,7 @@
 import { forManyListeners } from '../many-listeners.ts';
 import type http from 'node:http';
 import type net from 'node:net';
+import { isMainThread } from 'node:worker_threads';
 import { type LastCallState, stateChannel, type StateMessage } from '../channels.ts';
 import type { CloseReport } from '../close/report.ts';
 import type { LastCallError } from '../errors.ts';
@@ -13,7 +14,7 @@ import type { HeldListeners } from './held-listeners.ts';
 import { type HookLimits, runHook } from './hooks.ts';
 import { LameDuck } from './lame-duck.ts';
 import type { LastCall } from './last-call.ts';
-import { leave, leaveAtLast } from './leaving.ts';
+import { leave, leaveAtLast, tellEarlyExit } from './leaving.ts';
 import type { CompleteLastCallOptions } from './options.ts';
 import { answerProbes, ReadinessServer } from './readiness.ts';
 import { StopSignals } from './signals.ts';
@@ -56,7 +57,7 @@ export class Service implements LastCall {
   #hasCrashed = false;
 
   /** `held`: the program's own listeners of the signals, where they are to run after the drain. */
-  constructor(servers: unknown, options: CompleteLastCallOptions, held?: HeldListeners) {
+  constructor(servers: readonly net.Server[] | 'all', options: CompleteLastCallOptions, held?: HeldListeners) {
     this.#options = options;
     this.#held = held;
     this.#closes = new Closes(options, (progress) => this.#supervisor.noteProgress(progress));
@@ -82,7 +83,7 @@ export class Service implements LastCall {
       onStop: (reason, deadline) => this.#stopWithPrimary(reason, deadline),
     });
     this.#servers.begin();
-    this.#readinessServer = new ReadinessServer(options.readinessServer, this.readiness);
+    this.#readinessServer = new ReadinessServer(options.readinessServer, this.readiness, held !== undefined);
   }
 
   get state(): LastCallState {
@@ -119,6 +120,8 @@ export class Service implements LastCall {
     this.#held?.noteReason(reason);
     const budget = this.#makeBudget();
     for (const server of this.#servers.open) this.#closeCalls.takeOver(server, this.#hasHeldListeners);
+
+    tellEarlyExit(() => this.#state, this.#over.signal);
 
     this.#enter('lame duck');
     this.#supervisor.noteStop(reason, budget);
@@ -246,7 +249,8 @@ export class Service implements LastCall {
     if (!this.#hasServed && !this.#isStopping) this.#enter('serving');
     this.#hasServed = true;
     this.#signals.arm();
-    this.#unwatchUncaught ??= watchUncaught(() => this.#onUncaught());
+    // Of a thread's error its parent has to hear.
+    if (isMainThread) this.#unwatchUncaught ??= watchUncaught(() => this.#onUncaught());
   }
 
   #armForOthers(): void {

@@ -26,11 +26,11 @@ export class StopSignals {
     this.#held = held;
   }
 
-  /** From now on the signals do not end the process. */
+  /** From now on the signals do not end the process. Before listeners of the program's, one of which may exit. */
   arm(): void {
     if (this.#isArmed || !isMainThread) return;
     this.#isArmed = true;
-    if (this.#held === undefined) for (const name of this.#names) process.on(name, this.#onSignal);
+    if (this.#held === undefined) for (const name of this.#names) process.prependListener(name, this.#onSignal);
     else this.#held.arm(this.#onSignal);
   }
 

@@ -1,5 +1,6 @@
 import { describeUncaught } from './uncaught-message.ts';
 import { interceptProcessEvent } from './process-events.ts';
+import { writeStderr } from './write-stderr.ts';
 
 const observers = new Set<() => void>();
 let stopIntercepting: (() => void) | undefined;
@@ -22,7 +23,7 @@ export function watchUncaught(observer: () => void): () => void {
 
 function takeOver([error, origin]: readonly unknown[]): boolean {
   if (observers.size === 0) return false;
-  process.stderr.write(describeUncaught(error, origin === 'unhandledRejection'));
+  writeStderr(describeUncaught(error, origin === 'unhandledRejection'));
   for (const observer of observers) observer();
   return true;
 }

@@ -1,7 +1,5 @@
-import { forManyListeners } from '../many-listeners.ts';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
-import { checkServers } from '../check-servers.ts';
 import { listeningServers } from '../listener/watch.ts';
 
 /** Servers that answer for the service itself, as the readiness server does: nobody drains them. */
@@ -11,6 +9,9 @@ const auxiliary = new WeakSet<net.Server>();
 export function markAuxiliary(server: net.Server): void {
   auxiliary.add(server);
 }
+
+/** `asyncEnd` comes when the socket listens, and before the event that tells the program so. */
+const LISTENS = 'tracing:net.server.listen:asyncEnd';
 
 /** When a server that does not listen any more, and has not closed, is nobody's; in milliseconds. */
 const TAKEN_AFTER = 1_000;
@@ -29,17 +30,23 @@ export class WatchedServers {
   readonly #given: readonly net.Server[] | 'all';
   readonly #observer: ServersObserver;
   readonly #open = new Set<net.Server>();
-  readonly #over = forManyListeners();
+  #hasEnded = false;
 
-  /** Throws a `LastCallError` with code `ERR_SERVER` for what is no server. */
-  constructor(servers: unknown, observer: ServersObserver) {
-    this.#given = checkServers(servers);
+  constructor(servers: readonly net.Server[] | 'all', observer: ServersObserver) {
+    this.#given = servers;
     this.#observer = observer;
   }
 
   begin(): void {
-    if (this.#given === 'all') this.#watchAll();
-    else for (const server of this.#given) this.#watch(server);
+    if (this.#given === 'all') {
+      for (const server of listeningServers()) this.#add(server);
+      subscribe(LISTENS, this.#onListens);
+      return;
+    }
+    for (const server of this.#given) {
+      if (server.listening) this.#add(server);
+      server.on('listening', this.#onListening);
+    }
   }
 
   /** Those that listen, or have connections left. */
@@ -62,38 +69,27 @@ export class WatchedServers {
     return this.#given === 'all' ? this.isListening : this.#given.every((server) => server.listening);
   }
 
+  /** Nothing is left on a server, and of a server. */
   end(): void {
-    this.#over.abort();
+    this.#hasEnded = true;
+    unsubscribe(LISTENS, this.#onListens);
+    if (this.#given !== 'all') for (const server of this.#given) server.off('listening', this.#onListening);
+    for (const server of this.#open) server.off('close', this.#onClose);
   }
 
-  #watch(server: net.Server): void {
-    if (server.listening) this.#add(server);
-    const add = (): void => this.#add(server);
-    server.on('listening', add);
-    this.#over.signal.addEventListener('abort', () => server.off('listening', add));
-  }
-
-  /** `asyncEnd` comes when the socket listens, and before the event that tells the program so. */
-  #watchAll(): void {
-    for (const server of listeningServers()) this.#add(server);
-    const add = (message: unknown): void => {
-      const { server }: { readonly server?: unknown } = Object(message);
-      if (server instanceof net.Server) this.#add(server);
-    };
-    subscribe('tracing:net.server.listen:asyncEnd', add);
-    this.#over.signal.addEventListener('abort', () => unsubscribe('tracing:net.server.listen:asyncEnd', add));
-  }
+  readonly #onListens = (message: unknown): void => {
+    const { server }: { readonly server?: unknown } = Object(message);
+    if (server instanceof net.Server) this.#add(server);
+  };
 
   #add(server: net.Server): void {
-    if (auxiliary.has(server) || this.#over.signal.aborted) return;
+    if (auxiliary.has(server) || this.#hasEnded) return;
     const isFirst = this.#open.size === 0;
     if (!this.#open.has(server)) {
       this.#open.add(server);
+      server.on('close', this.#onClose);
       // A cluster's primary takes the handle of its server away, and never lets it say that it has closed.
       setTimeout(() => this.#remove(server), TAKEN_AFTER).unref();
-      const remove = (): void => this.#remove(server);
-      server.once('close', remove);
-      this.#over.signal.addEventListener('abort', () => server.off('close', remove));
     }
     if (isFirst) this.#observer.onFirst();
     this.#observer.onListening(server);
@@ -101,8 +97,18 @@ export class WatchedServers {
 
   #remove(server: net.Server): void {
     // It may listen anew when the end of its last time is told.
-    if (server.listening) return;
-    this.#open.delete(server);
+    if (server.listening || !this.#open.delete(server)) return;
+    server.off('close', this.#onClose);
     if (this.#open.size === 0) this.#observer.onNone();
   }
+
+  // Called by servers, as their listeners: `this` is the server there.
+  readonly #onListening: (this: net.Server) => void = tellServer((server) => this.#add(server));
+  readonly #onClose: (this: net.Server) => void = tellServer((server) => this.#remove(server));
+}
+
+function tellServer(tell: (server: net.Server) => void): (this: net.Server) => void {
+  return function onServerEvent() {
+    tell(this);
+  };
 }

@@ -62,7 +62,12 @@ function isExactly(address: SocketAddress, wanted: ClusterAddress): boolean {
   // Node's primary binds the path that is relative to its folder, where that is shorter (lib/internal/cluster/primary.js).
   if (address.family === 'Unix') return 'path' in wanted && isSamePath(resolve(address.path), resolve(wanted.path));
   if ('path' in wanted || address.port !== wanted.port) return false;
-  return withoutZone(address.address) === withoutZone(wanted.address ?? '::');
+  return withoutZone(address.address) === inShortForm(withoutZone(wanted.address ?? '::'));
+}
+
+/** An IPv6 address may be written in many ways; the kernel's is the one of RFC 5952. */
+function inShortForm(address: string): string {
+  return net.isIPv6(address) ? new net.SocketAddress({ address, family: 'ipv6' }).address : address;
 }
 
 /** Without an address Node listens on `::`, or on 0.0.0.0 where there is no IPv6. */
