@@ -54,7 +54,12 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     const env = { LISTEN_FDS: '4', LISTEN_FDNAMES: 'web:admin:web:my socket' };
     const names = ['my socket', 'web', 'nobody', 'web', 'web', '-', '-'];
     const { given, warnings } = await ask(t, names, { descriptors, env });
-    assert.deepEqual({ given, warnings }, { given: [6, 3, null, 5, null, 4, null], warnings: [] });
+    assert.deepEqual(given, [6, 3, null, 5, null, 4, null]);
+    // It may be that the unit has forgotten FileDescriptorName=.
+    const passed = '`web`, `admin`, `web`, `my socket`';
+    assert.deepEqual(warnings, [
+      `LastCallWarning: The supervisor has passed ${passed}, and no socket named \`nobody\``,
+    ]);
   });
 
   it('are called unknown where they have no name, or a name is missing', async (t) => {
