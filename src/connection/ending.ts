@@ -94,10 +94,9 @@ export class EndingConnection implements Watched {
     const words = session?.farewellBytes(this.socket) ?? 0;
     const isHttp = session !== undefined || this.protocol === 'http/1.1';
     const isAnswering = session?.isServing ?? responseOn(this.program) !== undefined;
-    // It has said so in this close, or in the response that was its last when the close began.
-    const isLast = this.#farewell !== 'to say' || this.program.writableEnded;
-    const hasAnswered = isHttp && isLast && !isAnswering;
-    return words + (hasAnswered ? delayedAcknowledgement(this.socket) : 0);
+    // In this close, or in the response that was its last when the close began.
+    const hasSaid = this.#farewell !== 'to say' || this.program.writableEnded;
+    return words + (isHttp && hasSaid && !isAnswering ? delayedAcknowledgement(this.socket) : 0);
   }
 
   get hasEnded(): boolean {

@@ -275,7 +275,8 @@ export class Service implements LastCall {
     this.#cluster.end();
     this.#supervisor.end();
     this.#budget?.end();
-    this.#disarm();
+    // A signal that comes now is the second one of a process that exits: it must not end it in its last words.
+    if (!this.#isExiting) this.#disarm();
   }
 
   get #hasHeldListeners(): boolean {

@@ -118,6 +118,20 @@ export const ORDERS: readonly Order[] = [
     within: SECOND_AFTER + 1_000 + SLACK,
   },
   {
+    event: 'a second SIGTERM during `onLameDuck`',
+    result: 'the gate shuts at once, and nobody waits for the hook; exit code 0',
+    config: { options: { ...QUICK, deadline: 20_000 }, onLameDuck: 'never ends', onDrained: 'tells' },
+    walk: async (service) => {
+      await signalTwice(service, SECOND_AFTER);
+      assert.equal(await service.tells.next('hook'), 'onLameDuck SIGTERM');
+      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+    },
+    ends: 0,
+    outcome: 'complete',
+    notBefore: SECOND_AFTER,
+    within: SECOND_AFTER + SLACK,
+  },
+  {
     event: 'the deadline, with a request under way',
     result: 'it is cut, and named on stderr; exit code 0',
     config: { options: { ...QUICK, deadline: 1_000 } },

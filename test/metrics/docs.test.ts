@@ -32,10 +32,10 @@ suite('docs/metrics.md', { timeout: 30_000 }, () => {
       const events = (await log).trimEnd().split('\n');
       assert.deepEqual(
         events.map((line) => JSON.parse(line).event),
-        ['gate shut', 'listener closed', 'closed'],
+        ['service', 'service', 'service', 'gate shut', 'listener closed', 'all closed', 'service'],
       );
-      const { time, duration, ended, ...facts } = JSON.parse(events[2]!);
-      assert.deepEqual(facts, { event: 'closed', outcome: 'complete', cut: 0 });
+      const { time, duration, ended, ...facts } = JSON.parse(events[5]!);
+      assert.deepEqual(facts, { event: 'all closed', outcome: 'complete', cut: 0 });
       assert.ok(Date.parse(time) > 0 && duration >= 0 && ended >= 0);
     });
   }
