@@ -94,7 +94,6 @@ export class EndingConnection implements Watched {
     const words = session?.farewellBytes(this.socket) ?? 0;
     const isHttp = session !== undefined || this.protocol === 'http/1.1';
     const isAnswering = session?.isServing ?? responseOn(this.program) !== undefined;
-    // In this close, or in the response that was its last when the close began.
     const hasSaid = this.#farewell !== 'to say' || this.program.writableEnded;
     return words + (isHttp && hasSaid && !isAnswering ? delayedAcknowledgement(this.socket) : 0);
   }
