@@ -93,6 +93,14 @@ function closesWell(runtime: OtherRuntime, args: readonly string[], kind: 'http'
     assert.equal(await server.ended, 0);
   });
 
+  test(`a service with a ${kind} server stops at SIGTERM, and exits with 0`, async (t) => {
+    const server = await start(t, runtime, args, kind, 'service');
+    const answers = await stopWithQueue(server);
+    assert.deepEqual(new Set(answers), new Set(['HTTP/1.1 200 OK']));
+    assert.equal((await server.report()).outcome, 'complete');
+    assert.equal(await server.ended, 0);
+  });
+
   test(`a ${kind} server serves the clients in its accept queue`, async (t) => {
     const server = await start(t, runtime, args, kind, 'graceful');
     const answers = await stopWithQueue(server);
@@ -126,7 +134,7 @@ async function start(
   runtime: OtherRuntime,
   args: readonly string[],
   kind: 'http' | 'http2' | 'net',
-  how: 'graceful' | 'all' | 'plain',
+  how: 'graceful' | 'service' | 'all' | 'plain',
 ): Promise<RuntimeServer> {
   const child = spawn(runtime.path, [...args, fixture('runtime-server'), kind, how], {
     stdio: ['ignore', 'pipe', 'inherit'],
