@@ -69,8 +69,8 @@ export class AttendingWorker {
   tellStop(reason: string, deadline: number, isStarting: boolean): void {
     // The program itself may have told it to go.
     this.#wasLeaving = this.#worker.exitedAfterDisconnect;
-    // A program that forks a worker for each that goes looks at this.
-    this.#worker.exitedAfterDisconnect = true;
+    // Node does not let a worker listen that is marked so.
+    if (!isStarting) this.#markAsLeaving();
     this.#tellOrKeep({ kind: 'stop', reason, deadline });
     if (this.#hasLastCall) return;
     this.#asked.abort();
@@ -84,10 +84,16 @@ export class AttendingWorker {
   }
 
   letLeave(): void {
+    this.#markAsLeaving();
     this.#tellOrKeep({ kind: 'leave' });
     // Node's own way: its servers close, and it ends when its connections have.
     if (!this.#hasLastCall && this.#isListening && this.#worker.isConnected()) this.#worker.disconnect();
     this.#signalIfIdle();
+  }
+
+  /** A program that forks a worker for each that goes looks at this. */
+  #markAsLeaving(): void {
+    this.#worker.exitedAfterDisconnect = true;
   }
 
   #signalIfIdle(): void {
