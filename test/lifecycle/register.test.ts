@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
-import { ask } from '../close/calls-servers.ts';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { ask, portOf, startHttp } from '../close/calls-servers.ts';
 import type { Ended, Program } from '../fixtures/share-program.ts';
 import { REGISTER, startService } from './start-service.ts';
 
@@ -86,6 +87,17 @@ suite('under register, a variable', () => {
     assert.match(stderr, /LastCallWarning: LASTCALL_DEDLINE is none of LASTCALL_DEADLINE, /);
   });
 
+  test('with an address for probes that is taken is warned of, and the program serves', async (t) => {
+    const taken = await startHttp(t);
+    const program = startStoppable(t, { LASTCALL_READINESS_SERVER: `127.0.0.1:${portOf(taken)}` });
+    const { port = 0 } = await program.next('listening');
+    assert.match(await ask(port).answer, /200 OK/);
+    process.kill(program.pid, 'SIGTERM');
+    const { code, stderr } = await program.ended;
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /LastCallWarning: nobody answers probes of this process: listen EADDRINUSE/);
+  });
+
   test('with a right value is obeyed: another signal stops the service', async (t) => {
     const program = startStoppable(t, { LASTCALL_SIGNALS: 'SIGHUP' });
     assert.deepEqual(await stop(program, 'SIGHUP'), { code: 0, signal: null, stderr: '' });
@@ -100,17 +112,25 @@ suite('under register, a variable', () => {
 
 suite('under register, a program that calls lastCall itself', () => {
   for (const way of ['lastCall first', 'lastCall late']) {
-    test(`has its own stop alone: ${way === 'lastCall first' ? 'before' : 'after'} it listens`, async (t) => {
-      const program = startService(t, 'signal-order.js', { registration: '--import', args: [way] });
-      await program.next('has called');
-      assert.deepEqual(await stop(program), { code: 0, signal: null, stderr: '' });
-      const states = program.history.filter(({ tell }) => tell === 'state').map(({ facts }) => facts?.state);
-      assert.deepEqual(states, ['lame duck', 'closing', 'closed']);
-      assert.equal(tellsOf(program).filter((tell) => tell === 'onDrained').length, 1);
-      assert.equal(tellsOf(program).filter((tell) => tell === 'gate').length, 1);
+    const when = `${way === 'lastCall first' ? 'before' : 'after'} it listens`;
+    test(`has its own stop alone: ${when}`, async (t) => {
+      await hasOneStop(startService(t, 'signal-order.js', { registration: '--import', args: [way] }));
+    });
+
+    test(`has its own stop alone, where another copy of the package is registered: ${when}`, async (t) => {
+      await hasOneStop(startService(t, 'signal-order.js', { imports: [copyRegister(t)], args: [way] }));
     });
   }
 });
+
+async function hasOneStop(program: Program): Promise<void> {
+  await program.next('has called');
+  assert.deepEqual(await stop(program), { code: 0, signal: null, stderr: '' });
+  const states = program.history.filter(({ tell }) => tell === 'state').map(({ facts }) => facts?.state);
+  assert.deepEqual(states, ['lame duck', 'closing', 'closed']);
+  assert.equal(tellsOf(program).filter((tell) => tell === 'onDrained').length, 1);
+  assert.equal(tellsOf(program).filter((tell) => tell === 'gate').length, 1);
+}
 
 function startStoppable(t: TestContext, env: NodeJS.ProcessEnv): Program {
   return startService(t, 'stopped-service.js', { registration: '--import', env });
@@ -124,6 +144,17 @@ async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promi
 
 function tellsOf({ history }: Program): readonly string[] {
   return history.map(({ tell }) => tell);
+}
+
+/** The package once more, as an application has it that brings its own; where to register it from. */
+function copyRegister(t: TestContext): string {
+  const root = new URL('../../../', import.meta.url);
+  const folder = mkdtempSync(join(tmpdir(), 'lastcall-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  cpSync(new URL('dist/lib', root), join(folder, 'dist', 'lib'), { recursive: true });
+  cpSync(new URL('package.json', root), join(folder, 'package.json'));
+  symlinkSync(fileURLToPath(new URL('node_modules', root)), join(folder, 'node_modules'));
+  return pathToFileURL(join(folder, 'dist', 'lib', 'register.js')).href;
 }
 
 function packageFolder(t: TestContext): string {

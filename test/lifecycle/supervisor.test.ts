@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { LifeProcess } from './life-process.ts';
 import { NotifySocket } from './notify-socket.ts';
+import { startService } from './start-service.ts';
 
 const QUICK = { idleWait: 50, lingerWait: 50 } as const;
 
@@ -77,3 +78,40 @@ suite('a service under systemd', () => {
     }
   });
 });
+
+suite('several services of one process under systemd', () => {
+  test('have a deadline of a minute each', async (t) => {
+    const manager = new NotifySocket(t, 'abstract');
+    const env = { NOTIFY_SOCKET: manager.address };
+    const program = startService(t, 'several-services.js', { args: ['at once'], env });
+    await manager.hears('READY=1\nSTATUS=ready');
+    await manager.hears('STATUS=ready');
+    process.kill(program.pid, 'SIGTERM');
+    for (const service of ['one', 'the other']) {
+      const told = extension(await stoppingOf(manager));
+      assert.ok(told > 60_000 && told <= 65_000, `${told} ms: ${service}`);
+    }
+    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+  });
+
+  test('are told of, and the watchdog with them, where one comes when another has been closed', async (t) => {
+    const manager = new NotifySocket(t, 'abstract');
+    const env = { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '100000' };
+    const program = startService(t, 'several-services.js', { args: ['later'], env });
+    await manager.hears('READY=1\nSTATUS=ready');
+    await stoppingOf(manager);
+    await manager.hears('READY=1\nSTATUS=ready');
+    await manager.hears('WATCHDOG=1');
+    process.kill(program.pid, 'SIGTERM');
+    assert.ok(extension(await stoppingOf(manager)) > 60_000);
+    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+  });
+});
+
+/** The next message that says that a service stops. */
+async function stoppingOf(manager: NotifySocket): Promise<string> {
+  for (;;) {
+    const message = await manager.next();
+    if (message.startsWith('STOPPING=1')) return message;
+  }
+}
