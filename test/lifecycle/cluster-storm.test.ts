@@ -56,6 +56,8 @@ function assertNobodyLost({ counts, lost, errors }: StormResult, ended: Ended, s
   assert.deepEqual([gate?.gate, others], ['refuse', []], told);
   assert.ok(Number(gate?.withoutOwner) + Number(gate?.queued) >= 10, told);
   const gates = toldBy('workers', service, 'gate').map(({ facts }) => facts?.gate);
-  assert.deepEqual(gates, ['shared', 'shared', 'shared'], told);
+  assert.deepEqual([...new Set(gates)], ['shared'], told);
+  // One that was forked anew in time serves until the others leave, too.
+  assert.ok(isForkedAnew ? gates.length >= 3 : gates.length === 3, told);
   assert.equal(toldBy('primary', service, 'state').at(-1)?.facts?.state, 'closed', told);
 }
