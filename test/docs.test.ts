@@ -9,7 +9,9 @@ import { ENVIRONMENT } from '../src/lifecycle/environment.ts';
 import { LAST_CALL_OPTION_NAMES } from '../src/lifecycle/options.ts';
 
 const ROOT = findRoot(path.dirname(fileURLToPath(import.meta.url)));
-const DOCS = readdirSync(path.join(ROOT, 'docs')).filter((name) => name.endsWith('.md'));
+const DOCS = readdirSync(path.join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.md'),
+);
 const PAGES = ['README.md', 'CONTRIBUTING.md', ...DOCS.map((name) => `docs/${name}`)];
 
 /** The folder of the package: this file is two levels below it once built. */
@@ -147,6 +149,22 @@ describe('the documentation', () => {
         assert(existsSync(path.join(ROOT, linked)), `no ${linked} for ${target}`);
         if (anchor !== undefined) assert(headingsOf(linked).map(anchorOf).includes(anchor), `no heading for ${target}`);
       }
+    });
+  }
+
+  const frameworks = DOCS.filter((name) => path.dirname(name) === 'frameworks').map((name) =>
+    path.basename(name, '.md'),
+  );
+
+  it('has a page for each framework that has an example', () => {
+    const names = ['apollo', 'express', 'fastify', 'grpc', 'hono', 'http', 'koa', 'nest', 'socket-io', 'websocket'];
+    assert.deepEqual(frameworks.toSorted(), names);
+  });
+
+  for (const name of frameworks) {
+    it(`shows on the page of ${name} the very code of its example`, () => {
+      const [shown] = codeBlocksOf(`docs/frameworks/${name}.md`);
+      assert.equal(shown?.text, read(`examples/${name}/server.js`));
     });
   }
 

@@ -1,8 +1,8 @@
-import { forManyListeners } from '../many-listeners.ts';
 import type { Worker } from 'node:cluster';
 import { constants } from 'node:os';
 import { type CloseReport, mergeReports } from '../close/report.ts';
 import { LastCallError } from '../errors.ts';
+import { forManyListeners } from '../many-listeners.ts';
 import { untilAborted } from './until.ts';
 import { onUnseen, sendUnseen } from '../node-fields.ts';
 import { isWorkerTells, type PrimaryTells, type ReportOverChannel } from './cluster-messages.ts';

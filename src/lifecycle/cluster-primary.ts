@@ -1,8 +1,8 @@
-import { forManyListeners } from '../many-listeners.ts';
 import type { Worker } from 'node:cluster';
 import { drainPrimary } from '../close/drain-primary.ts';
 import type { CloseOptions } from '../close/options.ts';
 import { type CloseReport, mergeReports } from '../close/report.ts';
+import { forManyListeners } from '../many-listeners.ts';
 import { AttendingWorker } from './attending-worker.ts';
 import { clusterAddresses, onWorkers } from './cluster-listening.ts';
 import type { Budget } from './budget.ts';

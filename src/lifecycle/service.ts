@@ -1,10 +1,10 @@
-import { forManyListeners } from '../many-listeners.ts';
 import type http from 'node:http';
 import type net from 'node:net';
 import { isMainThread } from 'node:worker_threads';
 import { type LastCallState, stateChannel, type StateMessage } from '../channels.ts';
 import type { CloseReport } from '../close/report.ts';
 import type { LastCallError } from '../errors.ts';
+import { forManyListeners } from '../many-listeners.ts';
 import { Budget } from './budget.ts';
 import { CloseCalls } from './close-calls.ts';
 import { Closes } from './closes.ts';
