@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import type { StormResult } from '../../src/storm/storm.ts';
 import { stops } from '../close/stop-under-storm.ts';
 import type { Ended } from '../fixtures/share-program.ts';
 import { type ClusterService, startCluster, toldBy } from './cluster-service.ts';
-import { CLIENTS, stopInStorm } from './stop-in-storm.ts';
+import { CLIENTS, type Held, queuedAt, stopInStorm } from './stop-in-storm.ts';
 
 const POLICIES = ['rr', 'none'] as const;
 const WAYS = [
@@ -25,7 +26,12 @@ for (const policy of POLICIES) {
         test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
           for (let stop = 1; stop <= stops(10); stop += 1) {
             const service = await startCluster(t, [policy, program], registration);
-            const result = await stopInStorm(t, service.port, () => kill(service.program.pid));
+            const stop = (): Promise<unknown> => {
+              kill(service.program.pid);
+              // They would empty the queue before.
+              return service.program.next('gate');
+            };
+            const result = await stopInStorm(t, service.port, stop, { held: workersOf(service) });
             assertNobodyLost(result, await service.program.ended, service);
             t.diagnostic(`${result.counts.served} served, 0 lost`);
           }
@@ -33,13 +39,20 @@ for (const policy of POLICIES) {
       }
 
       test('control: without lastcall clients are lost', async (t) => {
-        const { program, port } = await startCluster(t, [policy, 'nothing']);
-        const { lost, counts } = await stopInStorm(t, port, () => kill(program.pid));
+        const service = await startCluster(t, [policy, 'nothing']);
+        const { lost, counts } = await stopInStorm(t, service.port, () => kill(service.program.pid), {
+          held: workersOf(service),
+        });
         assert.ok(lost > 0, JSON.stringify(counts));
         t.diagnostic(`${lost} lost`);
       });
     });
   }
+}
+
+/** While they are held still clients wait in the accept queue, or their connections in the primary that accepted them. */
+function workersOf({ program, port, workers }: ClusterService): Held {
+  return { pids: workers, waiting: () => queuedAt(port) + readdirSync(`/proc/${program.pid}/fd`).length };
 }
 
 function assertNobodyLost({ counts, lost, errors }: StormResult, ended: Ended, service: ClusterService): void {

@@ -4,7 +4,7 @@ import type { StormOptions, StormResult } from '../../src/storm/storm.ts';
 import { stops } from '../close/stop-under-storm.ts';
 import type { Ended, Program } from '../fixtures/share-program.ts';
 import { type Registration, startService } from './start-service.ts';
-import { CLIENTS, stopInStorm } from './stop-in-storm.ts';
+import { CLIENTS, queuedAt, stopInStorm } from './stop-in-storm.ts';
 
 const LOADS: readonly (Pick<StormOptions, 'keepAlive' | 'thinkTime'> & { readonly title: string })[] = [
   { title: 'with a new connection for each request' },
@@ -70,7 +70,11 @@ interface Stopped {
 
 async function stop(t: TestContext, service: Program, storm: Partial<StormOptions>): Promise<Stopped> {
   const { port = 0 } = await service.next('listening');
-  const result = await stopInStorm(t, port, () => process.kill(service.pid, 'SIGTERM'), storm);
+  const result = await stopInStorm(t, port, () => process.kill(service.pid, 'SIGTERM'), {
+    ...storm,
+    // Kept connections queue up once, at the start.
+    ...(storm.keepAlive === true ? {} : { held: { pids: [service.pid], waiting: () => queuedAt(port) } }),
+  });
   return { result, ended: await service.ended };
 }
 
