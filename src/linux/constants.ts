@@ -20,6 +20,7 @@ export const MSG_NOSIGNAL = 0x4000;
 
 // asm-generic/socket.h
 export const SOL_SOCKET = 1;
+export const SO_REUSEADDR = 2;
 export const SO_TYPE = 3;
 export const SO_ATTACH_FILTER = 26;
 export const SO_DETACH_FILTER = 27;
@@ -58,27 +59,45 @@ export const NLMSG_OVERRUN = 4;
 // linux/sock_diag.h
 export const SOCK_DIAG_BY_FAMILY = 20;
 
+// linux/inet_diag.h
+export const INET_DIAG_INFO = 2;
+
 // linux/unix_diag.h
+export const UDIAG_SHOW_NAME = 0x1;
+export const UNIX_DIAG_NAME = 0;
 export const UDIAG_SHOW_RQLEN = 0x10;
 export const UNIX_DIAG_RQLEN = 4;
 
 // net/tcp_states.h
+export const TCP_ESTABLISHED = 1;
 export const TCP_SYN_RECV = 3;
 export const TCP_FIN_WAIT1 = 4;
 export const TCP_CLOSE = 7;
+export const TCP_CLOSE_WAIT = 8;
 export const TCP_LAST_ACK = 9;
+export const TCP_LISTEN = 10;
 export const TCP_CLOSING = 11;
 
 // sys/wait.h, bits/waitflags.h
 export const P_ALL = 0;
+export const P_PID = 1;
 export const WNOHANG = 0x1;
 export const WEXITED = 0x4;
 export const WNOWAIT = 0x01000000;
+
+// asm-generic/unistd.h: the same on all architectures
+export const SYS_pidfd_send_signal = 424;
+export const SYS_pidfd_open = 434;
+export const SYS_pidfd_getfd = 438;
+
+// linux/prctl.h
+export const PR_SET_CHILD_SUBREAPER = 36;
 
 // linux/fcntl.h
 export const F_DUPFD_CLOEXEC = 1030;
 
 // asm-generic/errno-base.h, asm-generic/errno.h
+export const ESRCH = 3;
 export const ECHILD = 10;
 export const EAGAIN = 11;
 export const ENOBUFS = 105;

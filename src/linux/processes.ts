@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { ECHILD, P_ALL, WEXITED, WNOHANG, WNOWAIT } from './constants.ts';
 import { loadLibc } from './libc.ts';
 
@@ -88,4 +88,36 @@ export function hidesProcesses(): boolean {
 function mayTraceOthers(): boolean {
   const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
   return ((BigInt(`0x${effective}`) >> CAP_SYS_PTRACE) & 1n) === 1n;
+}
+
+/** Every process that /proc shows, with what its stat tells; those that went meanwhile are left out. */
+export function allProcesses(): ReadonlyMap<number, ProcessStat> {
+  const found = new Map<number, ProcessStat>();
+  for (const name of readdirSync('/proc')) {
+    const stat = /^\d+$/.test(name) ? readStat(Number(name)) : undefined;
+    if (stat !== undefined) found.set(Number(name), stat);
+  }
+  return found;
+}
+
+/** The inodes of the sockets that a process holds, each with one of its descriptors. Throws ENOENT, EACCES as fs does. */
+export function socketsOf(pid: number): ReadonlyMap<number, number> {
+  const sockets = new Map<number, number>();
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    const inode = inodeOfLink(`/proc/${pid}/fd/${fd}`);
+    if (inode !== undefined) sockets.set(inode, Number(fd));
+  }
+  return sockets;
+}
+
+function inodeOfLink(path: string): number | undefined {
+  try {
+    const link = readlinkSync(path);
+    return link.startsWith('socket:[') ? Number(link.slice('socket:['.length, -1)) : undefined;
+  } catch (error) {
+    // Closed between the two calls.
+    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH'))
+      return undefined;
+    throw error;
+  }
 }

@@ -135,7 +135,7 @@ function isMapped(bytes: Buffer): boolean {
   return bytes.subarray(0, 10).every((byte) => byte === 0) && bytes.readUInt16BE(10) === 0xffff;
 }
 
-function unixPath(bytes: Buffer): string {
+export function unixPath(bytes: Buffer): string {
   // unix(7): an abstract name begins with a NUL and has no end mark; a path ends at its first NUL.
   // libuv 1.46 (Node 20) binds an abstract name with all of sun_path, so that NULs follow it.
   if (bytes[0] === 0) return `\0${bytes.subarray(1).toString().replace(/\0+$/, '')}`;
