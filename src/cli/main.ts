@@ -1,7 +1,11 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { TargetError } from '../program/find-target.ts';
+import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { addDemoCommand } from './demo.ts';
+import { addRunCommand } from './run.ts';
+import { addStopCommand } from './stop.ts';
 
 /** For whoever called: the command could not do what it was asked to. */
 const EXIT_COULD_NOT_RUN = 2;
@@ -19,8 +23,11 @@ const manifest: { version: string } = createRequire(import.meta.url)('lastcall/p
 const program = new Command('lastcall')
   .description('Closes a listening socket without resetting anyone.')
   .version(manifest.version)
+  .enablePositionalOptions()
   .exitOverride()
   .showHelpAfterError('Try --help.');
+addRunCommand(program);
+addStopCommand(program);
 addDemoCommand(program);
 
 try {
@@ -33,5 +40,6 @@ function exitCodeOf(error: unknown): number {
   // Commander has said what is wrong, or shown the help that was asked for.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_COULD_NOT_RUN;
   process.stderr.write(`lastcall: ${error instanceof Error ? error.message : String(error)}\n`);
-  return EXIT_COULD_NOT_RUN;
+  if (error instanceof CommandError) return error.exitCode;
+  return error instanceof TargetError && error.fault === 'hidden' ? EXIT_NO_RIGHT : EXIT_COULD_NOT_RUN;
 }

@@ -1,3 +1,4 @@
+import { DURATION_FORM, readDuration } from '../durations.ts';
 import { LastCallError } from '../errors.ts';
 import { completeLastCallOptions, type CompleteLastCallOptions, type LastCallOptions } from './options.ts';
 import { type StopDefaults, stopDefaults } from './surroundings.ts';
@@ -11,16 +12,7 @@ interface Reader {
 /** For a value that is looked at alone: what two of them have to do with each other is seen with all. */
 const ALONE: StopDefaults = { deadline: 2 ** 31 - 1, lameDuck: 0, lameDuckMin: 0 };
 
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
-
-const DURATION: Reader = {
-  expected: 'a duration such as `20s`, `500ms` or `1m`',
-  read: (text) => {
-    const [, amount = '', unit = ''] = /^(\d{1,10}(?:\.\d{1,3})?)(ms|s|m)$/.exec(text) ?? [];
-    const factor = UNITS[unit];
-    return factor === undefined ? undefined : Number(amount) * factor;
-  },
-};
+const DURATION: Reader = { expected: DURATION_FORM, read: readDuration };
 
 const SWITCHES: ReadonlyMap<string, boolean> = new Map([
   ['true', true],

@@ -55,5 +55,5 @@ export function holdProcess(pid: number): HeldProcess {
 function systemCall(number: number, first: number, second: number, third = 0, fourth = 0): number {
   // Declared without the ellipsis: all arguments travel in registers on every Linux ABI.
   call ??= bindFunction('intptr_t syscall(intptr_t number, intptr_t a, intptr_t b, intptr_t c, intptr_t d)');
-  return Number(call(number, first, second, third, fourth));
+  return call(number, first, second, third, fourth);
 }

@@ -1,0 +1,13 @@
+/** EX_NOPERM of sysexits.h. */
+export const EXIT_NO_RIGHT = 77;
+
+/** What a command says before it ends with this exit code. */
+export class CommandError extends Error {
+  override readonly name = 'CommandError';
+  readonly exitCode: number;
+
+  constructor(exitCode: number, message: string) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}

@@ -1,0 +1,27 @@
+import { constants } from 'node:os';
+import { InvalidArgumentError } from 'commander';
+import { DURATION_FORM, readDuration } from '../durations.ts';
+
+// What a timer can wait.
+const LONGEST = 2 ** 31 - 1;
+
+/** Milliseconds of `30s`, `500ms`, `1m`. */
+export function duration(text: string): number {
+  const milliseconds = readDuration(text);
+  if (milliseconds !== undefined && milliseconds <= LONGEST) return milliseconds;
+  throw new InvalidArgumentError(`Expected ${DURATION_FORM}.`);
+}
+
+/** `SIGTERM`, `TERM` or `15`. */
+export function signalName(text: string): NodeJS.Signals {
+  const wanted = text.toUpperCase().replace(/^SIG/, '');
+  const found = Object.entries(constants.signals).find(
+    ([name, number]) => name === `SIG${wanted}` || String(number) === text,
+  );
+  if (found !== undefined && isSignal(found[0])) return found[0];
+  throw new InvalidArgumentError('Expected the name or the number of a signal, such as SIGQUIT.');
+}
+
+function isSignal(name: string): name is NodeJS.Signals {
+  return name in constants.signals;
+}

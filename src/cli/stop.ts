@@ -1,0 +1,105 @@
+import type { Command } from 'commander';
+import { loadLibc, SystemCallError } from '../linux/libc.ts';
+import { holdProcess } from '../linux/pidfd.ts';
+import { commandOf } from '../program/command-of.ts';
+import { findTarget } from '../program/find-target.ts';
+import { startKeeper } from '../program/keeper.ts';
+import type { StopReport } from '../program/report.ts';
+import { stopProgram, whyNoGates } from '../program/stop-program.ts';
+import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
+import { duration, signalName } from './option-values.ts';
+import { ProgressLine } from './progress-line.ts';
+import { describeStop } from './stop-words.ts';
+import { writeReport } from './write-report.ts';
+
+interface StopCommandOptions {
+  readonly signal: NodeJS.Signals;
+  readonly deadline: number;
+  readonly kill?: boolean;
+  readonly json?: boolean;
+  readonly report?: string;
+}
+
+/** Adds `lastcall stop`. */
+export function addStopCommand(program: Command): void {
+  program
+    .command('stop')
+    .summary('stop a running program of any kind, without losing a client')
+    .description(
+      'Shuts the gates of a program that runs already, waits until it has emptied its queues, and sends it the signal that it ' +
+        'knows.\nFor a preStop hook or ExecStop=. Exit code: 0 if it has ended by itself; 1 if it was killed, or lives on; 2 if ' +
+        'there is no such program, or it must not be stopped; 77 without the right to.',
+    )
+    .argument('<target>', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
+    .option('--signal <name>', 'what the program is sent to stop, such as SIGQUIT for nginx', signalName, 'SIGTERM')
+    .option('--deadline <duration>', 'when it has to have ended', duration, 30_000)
+    .option('--kill', 'kill it if it lives on at the deadline; without that its gates are opened again')
+    .option('--report <file>', 'write the report to a file, as JSON')
+    .option('--json', 'print the report as one JSON document')
+    .action(stop);
+}
+
+async function stop(target: string, options: StopCommandOptions): Promise<void> {
+  const progress = new ProgressLine(process.stderr);
+  const now = new AbortController();
+  const interrupt = (): void => now.abort();
+  // A stop that was begun is finished, sooner: a program must not be left behind a shut gate.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt);
+  const report = await stopTarget(target, options, progress, now.signal);
+  writeReport(report, options.report);
+  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${describeStop(report)}\n`);
+  process.exitCode = report.outcome === 'complete' ? 0 : 1;
+}
+
+async function stopTarget(
+  target: string,
+  { signal, deadline, kill: mayKill = false }: StopCommandOptions,
+  progress: ProgressLine,
+  now: AbortSignal,
+): Promise<StopReport> {
+  const loaded = loadLibc();
+  if (!loaded.available) throw new CommandError(2, `No program can be stopped from outside: ${loaded.reason}`);
+  const pid = findTarget(target);
+  const held = hold(pid);
+  const command = commandOf(pid);
+  const noGates = whyNoGates(mayKill);
+  const keeper = noGates === undefined ? startKeeper({ signal: mayKill ? 'SIGKILL' : signal, target: pid }) : undefined;
+  progress.begin(`stopping ${pid}: ${command}`);
+  try {
+    return await stopProgram(
+      { process: held, command, own: new Map(), kill: () => void held.signal('SIGKILL') },
+      {
+        reason: 'lastcall stop',
+        signal,
+        deadline,
+        mayKill,
+        now,
+        noGates,
+        onProgress: (phase, { queued, halfOpen, open }) =>
+          progress.detail(`${phase}: ${queued} queued, ${halfOpen} half-open, ${open} connections`),
+      },
+    );
+  } catch (error) {
+    throw asRight(error, pid);
+  } finally {
+    progress.clear();
+    keeper?.dismiss();
+    held.close();
+  }
+}
+
+function hold(pid: number): ReturnType<typeof holdProcess> {
+  try {
+    return holdProcess(pid);
+  } catch (error) {
+    throw asRight(error, pid);
+  }
+}
+
+function asRight(error: unknown, pid: number): unknown {
+  if (!(error instanceof SystemCallError) || error.code !== 'EPERM') return error;
+  return new CommandError(
+    EXIT_NO_RIGHT,
+    `Process ${pid} may not be signalled by this user: run it as the program's own user, or as root`,
+  );
+}
