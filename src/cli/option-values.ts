@@ -1,12 +1,17 @@
 import { constants } from 'node:os';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
 import { DURATION_FORM, readDuration } from '../durations.ts';
 
 // What a timer can wait.
 const LONGEST = 2 ** 31 - 1;
 
+/** An option for a duration, read as milliseconds, whose default is so many seconds. */
+export function durationOption(name: string, description: string, seconds: number): Option {
+  return new Option(`${name} <duration>`, description).argParser(duration).default(seconds * 1_000, `${seconds}s`);
+}
+
 /** Milliseconds of `30s`, `500ms`, `1m`. */
-export function duration(text: string): number {
+function duration(text: string): number {
   const milliseconds = readDuration(text);
   if (milliseconds !== undefined && milliseconds <= LONGEST) return milliseconds;
   throw new InvalidArgumentError(`Expected ${DURATION_FORM}.`);

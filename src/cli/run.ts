@@ -8,7 +8,7 @@ import { type RunResult, runProgram } from '../program/run-program.ts';
 import { isNode } from '../program/start-program.ts';
 import { CommandError } from './command-error.ts';
 import { listenAddress } from './listen-address.ts';
-import { duration, signalName } from './option-values.ts';
+import { durationOption, signalName } from './option-values.ts';
 import { ProgressLine } from './progress-line.ts';
 import { describeStop } from './stop-words.ts';
 import { writeReport } from './write-report.ts';
@@ -19,7 +19,7 @@ interface RunCommandOptions {
   readonly lameDuck: number;
   readonly report?: string;
   readonly inside?: boolean;
-  readonly listen: readonly SocketAddress[];
+  readonly listen?: readonly SocketAddress[];
   readonly quiet?: boolean;
 }
 
@@ -43,9 +43,9 @@ export function addRunCommand(program: Command): void {
     .argument('<command>', 'the program')
     .argument('[args...]', 'its arguments; put -- before the program if they have dashes')
     .option('--signal <name>', 'what the program is sent to stop, such as SIGQUIT for nginx', signalName, 'SIGTERM')
-    .option('--deadline <duration>', 'from the signal until what is left is killed', duration, 30_000)
-    .option('--lame-duck <duration>', 'how long to serve on before the gates are shut', duration, 0)
-    .option('--listen <address>', 'open a listener and pass it on as LISTEN_FDS; again and again', addListen, [])
+    .addOption(durationOption('--deadline', 'from the signal until what is left is killed', 30))
+    .addOption(durationOption('--lame-duck', 'how long to serve on before the gates are shut', 0))
+    .option('--listen <address>', 'open a listener and pass it on as LISTEN_FDS; again and again', addListen)
     .option('--inside', 'a Node program: it stops itself by lastcall/register (default where the command is node)')
     .option('--no-inside', 'stop a Node program from outside, too')
     .option('--report <file>', 'write the report of a stop to a file, as JSON')
@@ -54,13 +54,13 @@ export function addRunCommand(program: Command): void {
     .action(run);
 }
 
-function addListen(text: string, before: readonly SocketAddress[]): readonly SocketAddress[] {
+function addListen(text: string, before: readonly SocketAddress[] = []): readonly SocketAddress[] {
   return [...before, listenAddress(text)];
 }
 
 async function run(command: string, args: readonly string[], options: RunCommandOptions): Promise<void> {
   const progress = new ProgressLine(process.stderr);
-  const opened = options.listen.map(open);
+  const opened = (options.listen ?? []).map(open);
   let result: RunResult;
   try {
     result = await runProgram({

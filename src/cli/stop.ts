@@ -7,7 +7,7 @@ import { startKeeper } from '../program/keeper.ts';
 import type { StopReport } from '../program/report.ts';
 import { stopProgram, whyNoGates } from '../program/stop-program.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
-import { duration, signalName } from './option-values.ts';
+import { durationOption, signalName } from './option-values.ts';
 import { ProgressLine } from './progress-line.ts';
 import { describeStop } from './stop-words.ts';
 import { writeReport } from './write-report.ts';
@@ -32,7 +32,7 @@ export function addStopCommand(program: Command): void {
     )
     .argument('<target>', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
     .option('--signal <name>', 'what the program is sent to stop, such as SIGQUIT for nginx', signalName, 'SIGTERM')
-    .option('--deadline <duration>', 'when it has to have ended', duration, 30_000)
+    .addOption(durationOption('--deadline', 'when it has to have ended', 30))
     .option('--kill', 'kill it if it lives on at the deadline; without that its gates are opened again')
     .option('--report <file>', 'write the report to a file, as JSON')
     .option('--json', 'print the report as one JSON document')

@@ -1,0 +1,130 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import { test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+const MANUAL = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
+
+function lastcall(...args: readonly string[]): {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+} {
+  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 20_000 });
+}
+
+/** The rows of the tables under a heading, each a list of cells. */
+function rowsUnder(heading: string): readonly (readonly string[])[] {
+  const section = MANUAL.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
+  return section
+    .split('\n')
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| --'))
+    .slice(1)
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+}
+
+for (const command of ['run', 'stop']) {
+  test(`docs/cli.md names the options of lastcall ${command}, with their values and defaults`, () => {
+    const { status, stdout } = lastcall(command, '--help');
+    assert.equal(status, 0);
+    const said = [...stdout.matchAll(/^ {2}(--[\w-]+(?: <\w+>)?)/gm)].map(([, option]) => option);
+    const documented = rowsUnder(`lastcall ${command}`).map(([option = '']) => option.replaceAll('`', ''));
+    assert.deepEqual(documented.sort(), said.sort());
+    for (const [option = '', value = ''] of rowsUnder(`lastcall ${command}`)) {
+      const [, words = ''] =
+        new RegExp(`^ {2}${option.replaceAll('`', '')} (.*(?:\\n {4}.*)*)`, 'm').exec(stdout) ?? [];
+      const [, shown = ''] = /\(default:\s+"?(\w+)"?\)/.exec(words) ?? [];
+      if (/^`(\d+s|SIG\w+)`$/.test(value)) assert.equal(`\`${shown}\``, value, option);
+    }
+  });
+}
+
+const ERRORS: readonly { readonly args: readonly string[]; readonly says: RegExp; readonly code: number }[] = [
+  { args: ['run', '--', 'no-such-command-anywhere'], says: /^lastcall: \S+: there is no such command$/, code: 127 },
+  { args: ['run', '--', '/etc/passwd'], says: /^lastcall: \S+: it cannot be run \(EACCES\)$/, code: 126 },
+  { args: ['run', '--deadline', '5', '--', 'true'], says: /Expected a duration such as/, code: 2 },
+  {
+    args: ['run', '--signal', 'SIGNONE', '--', 'true'],
+    says: /Expected the name or the number of a signal, /,
+    code: 2,
+  },
+  {
+    args: ['run', '--listen', 'http:80', '--', 'true'],
+    says: /Expected tcp:8080, tcp:127\.0\.0\.1:8080, tcp:\[::1\]:8080 or unix:\/run\/app\.sock\./,
+    code: 2,
+  },
+  { args: ['stop', '1'], says: /Process 1 is PID 1: it is not stopped/, code: 2 },
+  { args: ['stop', String(process.pid)], says: /is an ancestor of this command: it is not stopped/, code: 2 },
+  { args: ['stop', '999999999'], says: /There is no process 999999999/, code: 2 },
+  { args: ['stop', '/no/such.sock'], says: /Nobody listens on \S+ in this network namespace/, code: 2 },
+  {
+    args: ['stop', 'nginx'],
+    says: /Expected a process \(12345\), a port \(:8080\) or a Unix path \(\/run\/app\.sock\), got /,
+    code: 2,
+  },
+];
+
+for (const { args, says, code } of ERRORS) {
+  test(`lastcall ${args.join(' ').replace(String(process.pid), 'PARENT')} ends with ${code}, as docs/cli.md says`, () => {
+    const { status, stderr } = lastcall(...args);
+    assert.equal(status, code, stderr);
+    const [line = ''] = stderr.split('\n').filter((text) => says.test(text));
+    assert.notEqual(line, '', stderr);
+    const row = rowsUnder('Errors').find(([message = '']) =>
+      message.split('`').some((quoted) => quoted.length > 1 && isSaidBy(line, quoted)),
+    );
+    assert.ok(row?.[1] === String(code), `no row for: ${line}`);
+  });
+}
+
+/** An ellipsis stands for whatever a message names. */
+function isSaidBy(line: string, quoted: string): boolean {
+  const parts = quoted.split('…').map((part) => part.trim());
+  let at = 0;
+  return parts.every((part) => {
+    const found = line.indexOf(part, at);
+    at = found + part.length;
+    return found !== -1;
+  });
+}
+
+test('an address that somebody listens on already ends run with 2, as docs/cli.md says', async (t) => {
+  const { port } = await startListener(t);
+  const { status, stderr } = lastcall('run', '--listen', `tcp:127.0.0.1:${port}`, '--', 'true');
+  assert.equal(status, 2);
+  assert.match(stderr, new RegExp(`Cannot listen on 127.0.0.1:${port}: bind: EADDRINUSE`));
+  assert.match(MANUAL, /Cannot listen on …: bind: EADDRINUSE/);
+});
+
+test('a port that only the caller holds is not stopped', async (t) => {
+  const { port } = await startListener(t);
+  const { status, stderr } = lastcall('stop', `:${port}`);
+  assert.equal(status, 2);
+  assert.match(stderr, new RegExp(`:${port} is held by process ${process.pid} .*only: it is not stopped`));
+  assert.match(MANUAL, /… is held by process … only: it is not stopped/);
+});
+
+async function startListener(t: TestContext): Promise<{ readonly port: number }> {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return { port: address.port };
+}
+
+test('--version is the package’s, and the help names every command', () => {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+  assert.equal(lastcall('--version').stdout.trim(), version);
+  const { stdout } = lastcall('--help');
+  for (const command of ['run', 'stop', 'demo']) assert.match(stdout, new RegExp(`^  ${command} `, 'm'));
+});
