@@ -21,9 +21,18 @@ import type { HeldListener } from './find-listeners.ts';
 export interface ReachedListener {
   readonly held: HeldListener;
   readonly fd: number;
+  /** How it was when it was reached; undefined of a Unix listener. */
+  readonly before: ListenerSettings | undefined;
   /** How many wait to be accepted; undefined where the kernel does not tell. */
   queued(): number | undefined;
   close(): void;
+}
+
+/** What a shut gate changes. */
+export interface ListenerSettings {
+  readonly device: number;
+  readonly deferAccept: number;
+  readonly backlog: number;
 }
 
 /** A gate that was shut from outside. */
@@ -45,6 +54,7 @@ export function reachListener(held: HeldListener, own: ReadonlyMap<number, numbe
   return {
     held,
     fd,
+    before: held.socket.address.family === 'Unix' ? undefined : settingsOf(fd),
     queued: () => (isOpen ? queuedAt(held, fd) : undefined),
     close: () => {
       if (isOpen) requireLibc().close(fd);
@@ -89,9 +99,8 @@ function queuedAt({ socket, namespace }: HeldListener, fd: number): number | und
 
 /** Shuts the gate of a reached listener by the best method that the kernel allows, and remembers how it was. */
 export function shutFromOutside(reached: ReachedListener): ShutFromOutside {
-  const { fd, held } = reached;
+  const { fd, held, before } = reached;
   const { family } = held.socket.address;
-  const before = family === 'Unix' ? undefined : settingsOf(fd);
   // Silent clients held back by TCP_DEFER_ACCEPT come in, and a full queue takes those who were let in already.
   if (family !== 'Unix') makeRoom(fd);
   const { gate, reason } = shutGate(fd, {
@@ -115,7 +124,7 @@ export function shutFromOutside(reached: ReachedListener): ShutFromOutside {
   };
 }
 
-function settingsOf(fd: number): { device: number; deferAccept: number; backlog: number } {
+function settingsOf(fd: number): ListenerSettings {
   return {
     device: getIntOption(fd, SOL_SOCKET, SO_BINDTOIFINDEX),
     deferAccept: getIntOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT),

@@ -5,9 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inodeOf } from '../linux/descriptors.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { type HeldProcess, holdProcess } from '../linux/pidfd.ts';
+import type { CookieCounters } from '../linux/proc-net.ts';
 import { becomeSubreaper, reapOrphans } from '../linux/subreaper.ts';
 import { forManyListeners } from '../many-listeners.ts';
 import { type Keeper, startKeeper } from './keeper.ts';
+import { sampleCookies } from './outside-cookies.ts';
 import { findTree } from './process-tree.ts';
 import type { StopReport } from './report.ts';
 import type { Seen } from './settle.ts';
@@ -52,8 +54,9 @@ export async function runProgram(options: RunOptions): Promise<RunResult> {
   const running = new RunningProgram(options);
   try {
     await running.start();
-    const report = await Promise.race([running.stopWhenAsked(), running.ended.then(() => undefined)]);
+    const stopped = running.stopWhenAsked();
     await running.ended;
+    const report = running.wasAsked ? await stopped : undefined;
     await running.endWhatIsLeft();
     return { exitCode: running.exitCode, report: running.complete(report) };
   } finally {
@@ -70,11 +73,17 @@ class RunningProgram {
   #asked: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
   #onAsked: () => void = () => {};
   #hasSubreaper = false;
+  /** What was out before the program began is not its. */
+  readonly #cookies: CookieCounters | undefined = sampleCookies();
   readonly #note: string[] = [];
   ended: Promise<unknown> = Promise.resolve();
 
   constructor(options: RunOptions) {
     this.#options = options;
+  }
+
+  get wasAsked(): boolean {
+    return this.#asked !== undefined;
   }
 
   async start(): Promise<void> {
@@ -143,6 +152,7 @@ class RunningProgram {
         {
           process,
           command: this.#options.command,
+          cookies: this.#cookies,
           own: new Map(opened.map((fd) => [inodeOf(fd), fd])),
           kill: () => this.#kill(),
         },

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HeldProcess } from '../linux/pidfd.ts';
-import { findListeners, type HeldListener, type ProgramListeners } from './find-listeners.ts';
-import { mayReopen, reachListener, type ShutFromOutside, shutFromOutside } from './outside-gate.ts';
-import type { ListenerReport, StopReport } from './report.ts';
+import type { CookieCounters } from '../linux/proc-net.ts';
+import { mayReopen } from './outside-gate.ts';
+import { ProgramGates } from './program-gates.ts';
+import type { StopReport } from './report.ts';
 import { look, type Seen, settle } from './settle.ts';
-import { countHalfOpenAt, lookAtTraffic } from './traffic.ts';
+import { lookAtTraffic } from './traffic.ts';
 
 /** The program that is to stop. */
 export interface Target {
@@ -12,6 +13,8 @@ export interface Target {
   readonly command: string;
   /** Listeners that this process has opened for it: the descriptor here by the socket's inode. */
   readonly own: ReadonlyMap<number, number>;
+  /** SYN cookies counted when it began; undefined if it ran already. */
+  readonly cookies?: CookieCounters | undefined;
   /** Kills it, and what belongs to it. */
   kill(): void;
 }
@@ -33,8 +36,8 @@ export interface StopOptions {
 
 export type StopPhase = 'emptying the queues' | 'ending';
 
-const NOTHING: Seen = { queued: 0, halfOpen: 0, open: 0, owed: 0 };
 const LOOK_EVERY = 20;
+const TELL_EVERY = 100;
 // After SIGKILL, until the kernel has taken it down.
 const DEATH_WAIT = 2_000;
 
@@ -47,126 +50,65 @@ export async function stopProgram(target: Target, options: StopOptions): Promise
   const stop = new ProgramStop(target, options);
   try {
     stop.checkRight();
-    stop.shutGates();
-    await stop.settle();
+    await stop.emptyQueues();
     stop.signal();
     await stop.waitForEnd();
     if (stop.isRunning()) await stop.endAtDeadline();
     return stop.report();
   } catch (error) {
     // Whatever went wrong, it is not left running behind a shut gate.
-    if (stop.hasShutGates() && stop.isRunning()) await stop.endAtDeadline();
+    if (stop.gates.shut.length > 0 && stop.isRunning()) await stop.endAtDeadline();
     throw error;
   } finally {
-    stop.release();
+    stop.gates.release();
   }
 }
 
 class ProgramStop {
+  readonly gates: ProgramGates;
   readonly #target: Target;
   readonly #options: StopOptions;
   readonly #began: number = performance.now();
-  readonly #gates = new Map<number, ShutFromOutside>();
-  readonly #reports = new Map<number, ListenerReport>();
-  readonly #notes = new Set<string>();
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
-  #listeners: readonly HeldListener[] = [];
   #signalledAfter: number | undefined;
   #outcome: StopReport['outcome'] = 'complete';
 
   constructor(target: Target, options: StopOptions) {
     this.#target = target;
     this.#options = options;
-    if (options.noGates !== undefined) this.#notes.add(options.noGates);
+    const { own, cookies, process } = target;
+    const elapsed = (): number => this.#elapsed();
+    this.gates = new ProgramGates({ pid: process.pid, own, cookies, mayKill: options.mayKill, elapsed });
+    if (options.noGates !== undefined) this.gates.notes.add(options.noGates);
   }
 
   isRunning = (): boolean => this.#target.process.isRunning();
-
-  hasShutGates(): boolean {
-    return this.#gates.size > 0;
-  }
 
   /** Before any gate is shut: it must be possible to go through with it. */
   checkRight(): void {
     this.#target.process.signal(0);
   }
 
-  /** Shuts the gates that are not shut yet: at the beginning, and of what was opened meanwhile. */
-  shutGates(): void {
-    if (this.#options.noGates !== undefined) return;
-    const found = this.#find();
-    if (found === undefined) return;
-    if (found.unreadable.length > 0) {
-      this.#notes.add(
-        `process ${found.unreadable.join(', ')} of the program cannot be looked into: its listeners are not gated`,
-      );
-    }
-    for (const held of found.listeners) if (!this.#reports.has(held.socket.inode)) this.#shut(held);
-    this.#connections.atStart ||= lookAtTraffic(this.#listeners).open;
-  }
-
-  #find(): ProgramListeners | undefined {
-    try {
-      const found = findListeners(this.#target.process.pid, new Set(this.#target.own.keys()));
-      this.#listeners = found.listeners;
-      return found;
-    } catch (error) {
-      this.#notes.add(`its listeners could not be found (${messageOf(error)}): it is sent the signal only`);
-      return undefined;
-    }
-  }
-
-  #shut(held: HeldListener): void {
-    const { inode, address } = held.socket;
-    const report: ListenerReport = {
-      address: held.name,
-      gate: 'none',
-      queued: held.socket.queued,
-      halfOpen: 0,
-      queuedAtSignal: 0,
-      left: 0,
-      shutAfter: undefined,
-    };
-    this.#reports.set(inode, report);
-    if (held.sharedBecause !== undefined) {
-      Object.assign(report, { gate: 'shared', reason: held.sharedBecause });
-      return;
-    }
-    if (address.family === 'Unix' && !this.#options.mayKill) {
-      report.reason = 'a Unix listener that was shut cannot be opened again: --kill allows it';
-      return;
-    }
-    try {
-      const shut = shutFromOutside(reachListener(held, this.#target.own));
-      const { gate, reason, reached } = shut;
-      Object.assign(report, { gate, ...(reason === undefined ? {} : { reason }) });
-      Object.assign(report, { queued: reached.queued() ?? 0, halfOpen: countHalfOpenAt(held) });
-      if (gate === 'none') return reached.close();
-      report.shutAfter = this.#elapsed();
-      this.#gates.set(inode, shut);
-    } catch (error) {
-      report.reason = `it cannot be reached (${messageOf(error)}): CAP_SYS_PTRACE, or lastcall run --listen or --inside, helps`;
-    }
-  }
-
-  /** The program's queues, and the answers that it owes; and again for what it has opened meanwhile. */
-  async settle(): Promise<void> {
-    const { deadline, now } = this.#options;
-    for (let known = -1; known !== this.#reports.size && this.isRunning(); this.shutGates()) {
-      known = this.#reports.size;
-      if (this.#gates.size === 0) continue;
-      await settle([...this.#gates.values()], {
+  /** Shuts the gates, and waits until the program owes nobody anything; and again for what it has opened meanwhile. */
+  async emptyQueues(): Promise<void> {
+    const { deadline, now, noGates } = this.#options;
+    if (noGates !== undefined) return;
+    let isNew = await this.gates.shutNew(now);
+    this.#connections.atStart = lookAtTraffic(this.gates.listeners).open;
+    while (isNew && this.isRunning()) {
+      await settle(this.gates.shut, {
         most: Math.max(0, deadline / 3 - this.#elapsed()),
         now,
         isRunning: this.isRunning,
-        onLook: (seen) => this.#note('emptying the queues', seen),
+        onLook: (seen) => this.#options.onProgress?.('emptying the queues', seen),
       });
+      isNew = await this.gates.shutNew(now);
     }
   }
 
   signal(): void {
-    for (const [inode, { reached }] of this.#gates) this.#reportOf(inode).queuedAtSignal = reached.queued() ?? 0;
-    this.#connections.atSignal = this.#connections.lastSeen = lookAtTraffic(this.#listeners).open;
+    this.gates.noteSignal();
+    this.#connections.atSignal = this.#connections.lastSeen = lookAtTraffic(this.gates.listeners).open;
     const after = this.#elapsed();
     if (this.isRunning() && this.#target.process.signal(this.#options.signal)) this.#signalledAfter = after;
   }
@@ -175,70 +117,43 @@ class ProgramStop {
   async waitForEnd(): Promise<void> {
     let lookedAt = 0;
     while (this.isRunning() && this.#elapsed() < this.#options.deadline) {
-      if (performance.now() - lookedAt >= 5 * LOOK_EVERY) {
+      if (performance.now() - lookedAt >= TELL_EVERY) {
         lookedAt = performance.now();
-        const seen =
-          this.#gates.size === 0 ? { ...NOTHING, ...lookAtTraffic(this.#listeners) } : look(this.#openGates());
+        const seen = { ...look(this.gates.shut), ...lookAtTraffic(this.gates.listeners) };
         this.#connections.lastSeen = seen.open;
-        this.#note('ending', seen);
-        this.#releaseEmpty();
+        this.#options.onProgress?.('ending', seen);
+        this.gates.releaseEmpty();
       }
       await sleep(Math.min(LOOK_EVERY, Math.max(1, this.#options.deadline - this.#elapsed())));
     }
   }
 
-  #openGates(): readonly ShutFromOutside[] {
-    return [...this.#gates.values()];
-  }
-
-  /** The duplicate keeps the queue alive; once nobody is in it, and the program has been told, nothing needs it but a reopening. */
-  #releaseEmpty(): void {
-    if (!this.#options.mayKill) return;
-    for (const { reached } of this.#gates.values()) if (reached.queued() === 0) reached.close();
-  }
-
   /** It lives on: never behind a shut gate. */
   async endAtDeadline(): Promise<void> {
-    if (this.#options.mayKill) {
-      this.#outcome = 'killed';
-      this.#target.kill();
-      const end = performance.now() + DEATH_WAIT;
-      while (this.isRunning() && performance.now() < end) await sleep(LOOK_EVERY);
-      return;
+    if (!this.#options.mayKill) {
+      this.#outcome = 'still running';
+      return this.gates.reopen();
     }
-    this.#outcome = 'still running';
-    for (const gate of this.#gates.values()) gate.reopen();
-    if (this.#gates.size > 0) this.#notes.add('it lives on, and its gates are open again');
+    this.#outcome = 'killed';
+    this.#target.kill();
+    const end = performance.now() + DEATH_WAIT;
+    while (this.isRunning() && performance.now() < end) await sleep(LOOK_EVERY);
   }
 
   report(): StopReport {
-    for (const [inode, { reached }] of this.#gates) this.#reportOf(inode).left = reached.queued() ?? 0;
+    this.gates.noteEnd();
     const { process, command } = this.#target;
+    const { reason, signal } = this.#options;
     return {
       outcome: this.#outcome,
-      reason: this.#options.reason,
+      reason,
       duration: this.#elapsed(),
       program: { pid: process.pid, command, exitCode: undefined, signal: undefined },
-      signalled:
-        this.#signalledAfter === undefined ? undefined : { signal: this.#options.signal, after: this.#signalledAfter },
-      listeners: [...this.#reports.values()],
+      signalled: this.#signalledAfter === undefined ? undefined : { signal, after: this.#signalledAfter },
+      listeners: [...this.gates.reports],
       connections: { ...this.#connections },
-      notes: [...this.#notes],
+      notes: [...this.gates.notes],
     };
-  }
-
-  release(): void {
-    for (const { reached } of this.#gates.values()) reached.close();
-  }
-
-  #note(phase: StopPhase, seen: Seen): void {
-    this.#options.onProgress?.(phase, seen);
-  }
-
-  #reportOf(inode: number): ListenerReport {
-    const report = this.#reports.get(inode);
-    if (report === undefined) throw new Error(`no report of the listener with inode ${inode}`);
-    return report;
   }
 
   #elapsed(): number {
@@ -250,8 +165,4 @@ class ProgramStop {
 export function whyNoGates(mayKill: boolean): string | undefined {
   if (mayKill || mayReopen()) return undefined;
   return 'no gate was shut: without CAP_NET_RAW it could not be opened again if the program lived on; --kill allows it';
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
