@@ -7,6 +7,8 @@ export interface ProcessStat {
   /** `Z` and `X` are dead. */
   readonly state: string;
   readonly parent: number;
+  /** A thread of the kernel's own, which holds no descriptors. */
+  readonly isKernels: boolean;
   /** In clock ticks since boot. */
   readonly startTime: number;
 }
@@ -14,9 +16,13 @@ export interface ProcessStat {
 // Fields of /proc/PID/stat as proc_pid_stat(5) numbers them.
 const STATE = 3;
 const PARENT = 4;
+const FLAGS = 9;
 const START_TIME = 22;
 // The fields up to the start time are numbers of 20 digits at the most, and a name of 16 to 64 bytes.
 const stat = Buffer.alloc(1_024);
+
+// include/linux/sched.h of the kernel
+const PF_KTHREAD = 0x00200000;
 
 // linux/capability.h
 const CAP_SYS_PTRACE = 19n;
@@ -49,7 +55,7 @@ function parseStat(text: string): ProcessStat | undefined {
   const field = (number: number): string => fields[number - STATE] ?? '';
   const [parent, startTime] = [Number(field(PARENT)), Number(field(START_TIME))];
   if (!Number.isSafeInteger(parent) || !Number.isSafeInteger(startTime)) return undefined;
-  return { state: field(STATE), parent, startTime };
+  return { state: field(STATE), parent, isKernels: (Number(field(FLAGS)) & PF_KTHREAD) !== 0, startTime };
 }
 
 /** Whether `pid` descends from `ancestor`; `parents` are those that are known already. */

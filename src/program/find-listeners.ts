@@ -41,7 +41,9 @@ export function findListeners(root: number, own: OwnInodes = new Set()): Program
   const processes = allProcesses();
   const tree = findTree(root, processes);
   const { found, unreadable, passed } = lookIntoTree(tree, own);
-  const others = [...processes.keys()].filter((pid) => !tree.has(pid) && pid !== process.pid);
+  const others = [...processes]
+    .filter(([pid, { isKernels }]) => !isKernels && !tree.has(pid) && pid !== process.pid)
+    .map(([pid]) => pid);
   const strangers = findStrangers(new Set(found.keys()), others);
   const listeners = [...found.values()].map(({ socket, namespace, holders }) => ({
     socket,
@@ -65,21 +67,25 @@ function lookIntoTree(
 ): { found: ReadonlyMap<number, Found>; unreadable: readonly number[]; passed: ReadonlySet<number> } {
   const tables = new Map<Namespace, ReadonlyMap<number, ListeningSocket>>();
   const found = new Map<number, Found>();
+  const seen = new Set<number>();
   const unreadable: number[] = [];
   const passed = new Set<number>();
   for (const pid of tree) {
     try {
-      const sockets = socketsOf(pid);
+      const sockets = [...socketsOf(pid)];
+      for (const [inode, fd] of sockets) found.get(inode)?.holders.push({ pid, fd });
+      // Most have inherited what was looked at already. (An inode is one socket's in all namespaces.)
+      const others = sockets.filter(([inode]) => !seen.has(inode));
+      for (const [inode] of others) seen.add(inode);
+      if (others.length === 0) continue;
       const namespace = namespaceOf(pid);
       const table = tables.get(namespace) ?? new Map(namespace.listeners().map((socket) => [socket.inode, socket]));
       tables.set(namespace, table);
       const passedHere = descriptorsPassedTo(pid, tree);
-      for (const [inode, fd] of sockets) {
+      for (const [inode, fd] of others) {
         const socket = table.get(inode);
         if (socket === undefined) continue;
-        const known = found.get(inode) ?? { socket, namespace, holders: [] };
-        known.holders.push({ pid, fd });
-        found.set(inode, known);
+        found.set(inode, { socket, namespace, holders: [{ pid, fd }] });
         if (passedHere.includes(fd) && !own.has(inode)) passed.add(inode);
       }
     } catch (error) {

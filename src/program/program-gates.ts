@@ -100,6 +100,7 @@ export class ProgramGates {
 
   #shutOne(reached: ReachedListener): void {
     const shut = shutFromOutside(reached);
+    const shutAfter = this.#options.elapsed();
     const { inode } = reached.held.socket;
     const report = this.#reportOf(inode);
     report.gate = shut.gate;
@@ -107,7 +108,7 @@ export class ProgramGates {
     report.queued = reached.queued() ?? 0;
     report.halfOpen = countHalfOpenAt(reached.held);
     if (shut.gate === 'none') return reached.close();
-    report.shutAfter = this.#options.elapsed();
+    report.shutAfter = shutAfter;
     this.#shut.set(inode, shut);
   }
 

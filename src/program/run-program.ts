@@ -11,6 +11,7 @@ import { forManyListeners } from '../many-listeners.ts';
 import { type Keeper, startKeeper } from './keeper.ts';
 import { sampleCookies } from './outside-cookies.ts';
 import { findTree } from './process-tree.ts';
+import { rehearse } from './rehearse.ts';
 import type { StopReport } from './report.ts';
 import type { Seen } from './settle.ts';
 import { type ProgramStart, startProgram } from './start-program.ts';
@@ -41,6 +42,9 @@ const FORWARDED = ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGAL
 
 /** A second signal means now; a supervisor that sends one twice in a row does not. */
 const SECOND_AFTER = 500;
+
+/** The program's own start comes first; in ms. */
+const REHEARSE_AFTER = 200;
 
 /** What is left of the program when it has ended is told to, and then killed after this. */
 const LEFT_BEHIND_FOR = 5_000;
@@ -98,6 +102,10 @@ class RunningProgram {
     child.on('error', () => {});
     if (child.pid !== undefined) this.#keeper = startKeeper({ signal: 'SIGKILL', target: -child.pid });
     this.#reap();
+    const rehearsal = setTimeout(() => {
+      if (this.#asked === undefined && !this.#options.inside && child.pid !== undefined) rehearse(child.pid);
+    }, REHEARSE_AFTER);
+    this.#over.signal.addEventListener('abort', () => clearTimeout(rehearsal));
   }
 
   #becomeSubreaper(): void {
