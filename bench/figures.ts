@@ -4,6 +4,7 @@ import type { ImportFigures } from './imports.ts';
 import type { Machine } from './machine.ts';
 import type { MemoryFigures } from './memory.ts';
 import type { QueueFigures } from './queues.ts';
+import type { RunFigures } from './runs.ts';
 import type { ServingFigures } from './serving.ts';
 import type { StopFigures } from './stops.ts';
 
@@ -17,6 +18,7 @@ export interface Figures {
   readonly delivery: readonly DeliveryFigures[];
   readonly serving: readonly ServingFigures[];
   readonly imports: readonly ImportFigures[];
+  readonly runs: readonly RunFigures[];
   readonly goals: readonly Goal[];
 }
 

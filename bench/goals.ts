@@ -13,6 +13,8 @@ const IDLE_EXIT = 1.2;
 const MEMORY = 200;
 /** Milliseconds beyond one round trip. */
 const DELIVERY = 5;
+/** Of `lastcall run`: milliseconds until the program runs, MiB, and milliseconds from the signal to the gate. */
+const RUN = { start: 120, memory: 60, gate: 20 } as const;
 
 type Measured = Omit<Figures, 'goals'>;
 
@@ -26,6 +28,7 @@ export function judge(measured: Measured): readonly Goal[] {
     ...judgeMemory(measured),
     ...judgeDelivery(measured),
     ...judgeServing(measured),
+    ...judgeRuns(measured),
   ];
 }
 
@@ -140,4 +143,32 @@ function isOwn({ contender }: { readonly contender: string }): boolean {
 function decide({ low, high }: Spread, limit: number): Goal['verdict'] {
   if (high <= limit) return 'met';
   return low > limit ? 'missed' : 'undecided';
+}
+
+function judgeRuns({ runs }: Measured): readonly Goal[] {
+  const [own] = runs;
+  if (own === undefined) return [];
+  const { start, memory, gate } = own;
+  return [
+    {
+      title: 'lastcall run, until the program runs',
+      goal: `under ${RUN.start} ms`,
+      measured: `${withInterval(start, 0)} ms`,
+      verdict: decide(start, RUN.start),
+    },
+    {
+      title: 'lastcall run, memory',
+      goal: `under ${RUN.memory} MiB`,
+      measured: `${(memory.median / 1_024).toFixed(1)} MiB`,
+      verdict: memory.most / 1_024 < RUN.memory ? 'met' : 'missed',
+    },
+    ...gate.map(
+      ({ descendants, after }): Goal => ({
+        title: `lastcall run, from the signal to the gate, ${descendants} descendants`,
+        goal: `under ${RUN.gate} ms`,
+        measured: `${withInterval(after, 1)} ms`,
+        verdict: decide(after, RUN.gate),
+      }),
+    ),
+  ];
 }

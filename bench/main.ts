@@ -12,6 +12,7 @@ import { Progress } from './progress.ts';
 import { measureQueues } from './queues.ts';
 import { writeReport } from './report.ts';
 import { FULL, PARTS, type Part, QUICK, type Run } from './run.ts';
+import { measureRuns } from './runs.ts';
 import { measureServing } from './serving.ts';
 import { measureStops } from './stops.ts';
 
@@ -65,6 +66,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
   const delivery = parts.has('delivery') ? await measureDelivery(run) : [];
   const serving = parts.has('serving') ? await measureServing(run) : [];
   const imports = parts.has('imports') ? await measureImports(run) : [];
+  const runs = parts.has('runs') ? await measureRuns(run) : [];
   const measured = {
     machine: describeMachine(loadBefore),
     stops,
@@ -74,6 +76,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
     delivery,
     serving,
     imports,
+    runs,
   };
   return { ...measured, goals: judge(measured) };
 }

@@ -1,5 +1,5 @@
 /** What can be measured, each by itself. */
-export const PARTS = ['stops', 'queues', 'idle', 'memory', 'delivery', 'serving', 'imports'] as const;
+export const PARTS = ['stops', 'queues', 'idle', 'memory', 'delivery', 'serving', 'imports', 'runs'] as const;
 
 export type Part = (typeof PARTS)[number];
 
@@ -22,6 +22,8 @@ export interface Run {
   readonly servingRounds: number;
   readonly requestsPerRound: number;
   readonly imports: number;
+  /** Starts and stops of a program by `lastcall run`, and by others that do less. */
+  readonly runs: number;
   readonly progress: (text: string) => void;
   /** Aborted by Ctrl-C: the children go, too. */
   readonly signal: AbortSignal;
@@ -45,6 +47,7 @@ export const FULL: Size = {
   servingRounds: 6,
   requestsPerRound: 4_000,
   imports: 15,
+  runs: 15,
 };
 
 /** A trial: shows that everything runs; its figures are not to be trusted. */
@@ -63,4 +66,5 @@ export const QUICK: Size = {
   servingRounds: 2,
   requestsPerRound: 2_000,
   imports: 3,
+  runs: 3,
 };

@@ -5,7 +5,7 @@ import { formatTable } from './table.ts';
 
 /** A heading, what was done, and a table, for each part that was measured. */
 export function writeSections(figures: Figures): readonly string[] {
-  const { stops, queues, idle, memory, delivery, serving, imports } = figures;
+  const { stops, queues, idle, memory, delivery, serving, imports, runs } = figures;
   return [
     ...(stops.length > 0 ? writeStops(figures) : []),
     ...(queues.length > 0 ? writeQueues(figures) : []),
@@ -14,6 +14,7 @@ export function writeSections(figures: Figures): readonly string[] {
     ...(delivery.length > 0 ? writeDelivery(figures) : []),
     ...(serving.length > 0 ? writeServing(figures) : []),
     ...(imports.length > 0 ? writeImports(figures) : []),
+    ...(runs.length > 0 ? writeRuns(figures) : []),
   ];
 }
 
@@ -144,6 +145,22 @@ function writeImports({ imports }: Figures): readonly string[] {
         one.untilListening.toFixed(1),
         (one.memoryListening / 1_024).toFixed(1),
       ]),
+    ),
+  ];
+}
+
+function writeRuns({ runs }: Figures): readonly string[] {
+  const gates = runs.flatMap(({ gate }) => gate);
+  return [
+    '## Running a program',
+    'From the start of the parent until the program runs, and what the parent holds in memory while it does. tini and dumb-init\nhand signals on and wait for orphans; they know nothing of listeners.',
+    formatTable(
+      ['', 'until the program runs, ms', 'memory, MiB'],
+      runs.map(({ title, start, memory }) => [title, withExtremes(start, 0), (memory.median / 1_024).toFixed(1)]),
+    ),
+    formatTable(
+      ['descendants of the program', 'from the signal to the shut gate, ms'],
+      gates.map(({ descendants, after }) => [`${descendants}`, withExtremes(after, 1)]),
     ),
   ];
 }
