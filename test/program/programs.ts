@@ -1,0 +1,140 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+/** A server of some language, as its users start and stop it. */
+export interface ForeignProgram {
+  readonly title: string;
+  /** The command that must be there. */
+  readonly needs: string;
+  /** What stops it gracefully. */
+  readonly signal: NodeJS.Signals;
+  /** What it exits with when it is stopped so: a code, or 128 and the signal that it does not know. */
+  readonly exitCode: number;
+  /** `folder` is the test's own, and goes with it. */
+  readonly line: (at: { readonly host: string; readonly port: number; readonly folder: string }) => readonly string[];
+}
+
+const SOURCES = fileURLToPath(new URL('../../../test/program/programs/', import.meta.url));
+const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/node-without-handler.js', import.meta.url));
+// Debian's: modules of its packages are not another Python's.
+const PYTHON = '/usr/bin/python3';
+
+export const PROGRAMS: readonly ForeignProgram[] = [
+  {
+    title: 'gunicorn with four workers',
+    needs: '/usr/bin/gunicorn',
+    signal: 'SIGTERM',
+    exitCode: 0,
+    line: ({ host, port }) => {
+      const options = ['--chdir', SOURCES, '-w', '4', '-b', `${host}:${port}`, '--log-level', 'critical'];
+      return ['/usr/bin/gunicorn', ...options, 'wsgi_app:app'];
+    },
+  },
+  {
+    title: 'nginx with two workers',
+    needs: '/usr/sbin/nginx',
+    signal: 'SIGQUIT',
+    exitCode: 0,
+    line: ({ host, port, folder }) => {
+      const file = join(folder, 'nginx.conf');
+      writeFileSync(
+        file,
+        `worker_processes 2; daemon off; pid ${folder}/nginx.pid; error_log /dev/null;
+         events { worker_connections 1024; }
+         http { access_log off; client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy;
+           fastcgi_temp_path ${folder}/fastcgi; uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
+           server { listen ${host}:${port} backlog=1024; location / { return 200 "served\\n"; } } }`,
+      );
+      return ['/usr/sbin/nginx', '-e', '/dev/null', '-c', file];
+    },
+  },
+  {
+    title: 'a Go server',
+    needs: '/usr/bin/go',
+    signal: 'SIGTERM',
+    exitCode: 0,
+    line: ({ host, port }) => [buildGo(), `${host}:${port}`],
+  },
+  {
+    title: 'HAProxy',
+    needs: '/usr/sbin/haproxy',
+    signal: 'SIGUSR1',
+    exitCode: 0,
+    line: ({ host, port, folder }) => {
+      const file = join(folder, 'haproxy.cfg');
+      writeFileSync(
+        file,
+        `global
+  maxconn 2000
+defaults
+  mode http
+  timeout client 10s
+  timeout connect 5s
+  timeout server 10s
+frontend all
+  bind ${host}:${port} backlog 1024
+  http-request return status 200 content-type text/plain string "served"
+`,
+      );
+      return ['/usr/sbin/haproxy', '-q', '-db', '-f', file];
+    },
+  },
+  {
+    title: 'an asyncio server',
+    needs: PYTHON,
+    signal: 'SIGTERM',
+    exitCode: 0,
+    line: ({ host, port }) => [PYTHON, join(SOURCES, 'asyncio_server.py'), String(port), host],
+  },
+  {
+    title: 'uvicorn',
+    needs: '/usr/bin/uvicorn',
+    signal: 'SIGTERM',
+    exitCode: 0,
+    line: ({ host, port }) => {
+      const options = ['--app-dir', SOURCES, '--host', host, '--port', String(port), '--log-level', 'critical'];
+      return ['/usr/bin/uvicorn', ...options, 'asgi_app:app'];
+    },
+  },
+  {
+    title: 'a Node server that knows no signal',
+    needs: process.execPath,
+    signal: 'SIGTERM',
+    exitCode: 143,
+    line: ({ host, port }) => [process.execPath, WITHOUT_HANDLER, String(port), host],
+  },
+];
+
+/** Why a test that needs the program is skipped. */
+export function whyMissing({ needs }: ForeignProgram): string | false {
+  return existsSync(needs) ? false : `${needs} is not installed`;
+}
+
+/** A folder of the test's own. */
+export function makeFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'lastcall-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+let built: string | undefined;
+
+/** Once for this process of tests; nothing is downloaded. */
+function buildGo(): string {
+  if (built !== undefined) return built;
+  const folder = mkdtempSync(join(tmpdir(), 'lastcall-go-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const output = join(folder, 'server');
+  const env = { ...process.env, GOCACHE: join(folder, 'cache'), GOFLAGS: '', GO111MODULE: 'off', CGO_ENABLED: '0' };
+  const { status, stderr } = spawnSync('/usr/bin/go', ['build', '-o', output, join(SOURCES, 'server.go')], {
+    encoding: 'utf8',
+    env,
+  });
+  if (status !== 0) throw new Error(`go build failed: ${stderr}`);
+  built = output;
+  return output;
+}
