@@ -8,7 +8,7 @@ export function describeStop(report: StopReport): string {
 }
 
 /** One line. */
-export function headline({ outcome, duration, program, listeners, signalled }: StopReport): string {
+function headline({ outcome, duration, program, listeners, signalled }: StopReport): string {
   const waiting = listeners.reduce((sum, { queued, halfOpen }) => sum + queued + halfOpen, 0);
   const left = listeners.reduce((sum, listener) => sum + listener.left, 0);
   const what = { complete: 'stopped', killed: 'killed at the deadline', 'still running': 'still running' }[outcome];

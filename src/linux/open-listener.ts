@@ -27,7 +27,7 @@ export function openListener(address: SocketAddress, backlog: number): number {
 }
 
 /** struct sockaddr_in, sockaddr_in6 (netinet/in.h) or sockaddr_un. */
-export function encodeAddress(address: SocketAddress): Buffer {
+function encodeAddress(address: SocketAddress): Buffer {
   if (address.family === 'Unix') return encodeUnixAddress(address.path.replace(/^\0/, '@'));
   const bytes = Buffer.alloc(address.family === 'IPv4' ? 16 : 28);
   bytes.writeUInt16LE(FAMILIES[address.family], 0);

@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { inodeOf } from '../../src/linux/descriptors.ts';
+import { NetlinkError } from '../../src/linux/netlink.ts';
+import {
+  decodeConnection,
+  decodeTcpListener,
+  decodeUnixListener,
+  dumpConnections,
+  dumpTcpListeners,
+  dumpUnixListeners,
+  encodeTcpRequest,
+  encodeUnixListenersRequest,
+} from '../../src/linux/socket-tables.ts';
+import { descriptorOf } from '../../src/node-fields.ts';
+import { startListener } from './loopback.ts';
+
+const ESTABLISHED = 1 << 1;
+
+test('a listener is in the table, by its inode, with its address and its limit', async (t) => {
+  const { fd } = await startListener(t);
+  const found = dumpTcpListeners().find(({ inode }) => inode === inodeOf(fd));
+  assert.equal(found?.address.family, 'IPv4');
+  assert.ok((found?.limit ?? 0) > 0);
+  assert.equal(found?.uid, process.getuid?.());
+});
+
+test('an abstract Unix listener is in the table', async (t) => {
+  const path = `\0lastcall-table-${process.pid}`;
+  const server = net.createServer().listen(path);
+  t.after(() => server.close());
+  await once(server, 'listening');
+  assert.ok(dumpUnixListeners().some(({ address }) => address.family === 'Unix' && address.path === path));
+});
+
+test('a connection is in the table with what nobody has read', async (t) => {
+  const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  assert.ok(address !== null && typeof address === 'object');
+  const client = net.connect(address.port, '127.0.0.1');
+  const [accepted]: net.Socket[] = await once(server, 'connection');
+  t.after(() => {
+    client.destroy();
+    accepted?.destroy();
+    server.close();
+  });
+  client.write('seven..');
+  assert.ok(accepted !== undefined);
+  const inode = inodeOf(descriptorOf(accepted) ?? -1);
+  let found = dumpConnections(ESTABLISHED, { withInfo: true }).find((connection) => connection.inode === inode);
+  while (found?.unread !== 7) {
+    await new Promise((resolve) => setImmediate(resolve));
+    found = dumpConnections(ESTABLISHED, { withInfo: true }).find((connection) => connection.inode === inode);
+  }
+  assert.deepEqual([found.localPort, found.state], [address.port, 1]);
+  assert.ok(found.lastReceived !== undefined && found.lastSent !== undefined);
+});
+
+test('what is too short, or of another family, is refused; nothing else is thrown for any bytes', () => {
+  for (const decode of [decodeTcpListener, decodeConnection, decodeUnixListener]) {
+    assert.throws(() => decode(Buffer.alloc(10)), NetlinkError);
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        try {
+          decode(Buffer.from(bytes));
+        } catch (error) {
+          assert.ok(error instanceof NetlinkError);
+        }
+      }),
+    );
+  }
+  assert.throws(() => decodeTcpListener(Buffer.alloc(72, 0x55)), /address family 85/);
+});
+
+test('the requests have the lengths that the kernel expects', () => {
+  assert.equal(encodeTcpRequest('IPv4', 1 << 10, 1, false).length, 16 + 56);
+  assert.equal(encodeUnixListenersRequest(1).length, 16 + 24);
+});
