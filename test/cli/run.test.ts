@@ -132,7 +132,7 @@ test('a second signal means now, and a third kills', async (t) => {
 
 test('a daemon that the program leaves behind is ended with it', async (t) => {
   const running = startLastcall(t, ['run', '--', 'sh', '-c', 'setsid sleep 600 & echo $!; exit 3']);
-  const [daemon = ''] = await running.says(/^\d+$/m);
+  const [daemon] = await running.says(/^\d+$/m);
   assert.equal((await running.ended).code, 3);
   assert.equal(isAlive(Number(daemon)), false);
 });
@@ -168,7 +168,7 @@ suite('as PID 1 of a namespace of processes', { skip: NEEDS_ROOT }, () => {
     ['kill -KILL $$', 137],
   ] as const) {
     test(`\`${script}\` ends it with ${code}`, () => {
-      const [command = '', ...args] = [...asPid1, script];
+      const [command, ...args] = [...asPid1, script];
       assert.equal(spawnSync(command, args, { timeout: 20_000 }).status, code);
     });
   }
@@ -177,7 +177,7 @@ suite('as PID 1 of a namespace of processes', { skip: NEEDS_ROOT }, () => {
     // Each subshell is gone before its child ends.
     const script =
       '(sleep 0.1 &); (sleep 0.1 &); (sleep 0.1 &); sleep 0.6; grep -l "^State:.Z" /proc/[0-9]*/status; exit 7';
-    const [command = '', ...args] = [...asPid1, script];
+    const [command, ...args] = [...asPid1, script];
     const { status, stdout } = spawnSync(command, args, { encoding: 'utf8', timeout: 20_000 });
     assert.deepEqual([status, stdout], [7, '']);
   });

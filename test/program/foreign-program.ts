@@ -10,7 +10,7 @@ import { makeFolder } from './programs.ts';
 const FIXTURE = fileURLToPath(new URL('../fixtures/foreign-program.js', import.meta.url));
 
 /** The command line of the program that knows nothing of lastcall; see its file for what can be ordered. */
-export function foreignLine(orders: object): readonly string[] {
+function foreignLine(orders: object): readonly string[] {
   return [process.execPath, FIXTURE, JSON.stringify(orders)];
 }
 
