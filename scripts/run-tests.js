@@ -2,6 +2,7 @@
 // counts of stops are run instead of three each.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -20,8 +21,10 @@ if (files.length === 0) {
   process.exit(2);
 }
 
-// Two at a time: most tests wait for the wire or for a kernel timer, and their client and server share the machine.
-const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=2', ...files], {
+// Two at a time, or up to four where there are as many processors: most tests wait for the wire or for a kernel timer, and their
+// client and server share the machine.
+const sideBySide = Math.min(4, Math.max(2, availableParallelism()));
+const { status } = spawnSync(process.execPath, ['--test', `--test-concurrency=${sideBySide}`, ...files], {
   cwd: root,
   stdio: 'inherit',
   env: { ...process.env, ...(full ? { LASTCALL_FULL: '1' } : {}) },

@@ -1,5 +1,9 @@
 /** Lays rows out in columns: the first to the left, the others, which are numbers, to the right. */
-export function alignTable(rows: readonly (readonly string[])[], paint: PaintCell = (text) => text): string[] {
+export function alignTable(
+  rows: readonly (readonly string[])[],
+  paint: PaintCell = (text) => text,
+  gap: string = '   ',
+): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row, rowIndex) =>
     row
@@ -8,7 +12,7 @@ export function alignTable(rows: readonly (readonly string[])[], paint: PaintCel
         const padded = column === 0 ? text.padEnd(width) : text.padStart(width);
         return paint(padded, rowIndex, column);
       })
-      .join('   '),
+      .join(gap),
   );
 }
 

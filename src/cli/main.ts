@@ -6,6 +6,7 @@ import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { addDemoCommand } from './demo.ts';
 import { addRunCommand } from './run.ts';
 import { addStopCommand } from './stop.ts';
+import { addWatchCommand } from './watch.ts';
 
 /** For whoever called: the command could not do what it was asked to. */
 const EXIT_COULD_NOT_RUN = 2;
@@ -28,6 +29,7 @@ const program = new Command('lastcall')
   .showHelpAfterError('Try --help.');
 addRunCommand(program);
 addStopCommand(program);
+addWatchCommand(program);
 addDemoCommand(program);
 
 try {

@@ -61,17 +61,21 @@ export const SOCK_DIAG_BY_FAMILY = 20;
 
 // linux/inet_diag.h
 export const INET_DIAG_INFO = 2;
+export const INET_DIAG_SKMEMINFO = 7;
 
 // linux/unix_diag.h
 export const UDIAG_SHOW_NAME = 0x1;
 export const UNIX_DIAG_NAME = 0;
 export const UDIAG_SHOW_RQLEN = 0x10;
 export const UNIX_DIAG_RQLEN = 4;
+export const UNIX_DIAG_SHUTDOWN = 6;
 
 // net/tcp_states.h
 export const TCP_ESTABLISHED = 1;
 export const TCP_SYN_RECV = 3;
 export const TCP_FIN_WAIT1 = 4;
+export const TCP_FIN_WAIT2 = 5;
+export const TCP_TIME_WAIT = 6;
 export const TCP_CLOSE = 7;
 export const TCP_CLOSE_WAIT = 8;
 export const TCP_LAST_ACK = 9;

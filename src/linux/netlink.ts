@@ -64,8 +64,7 @@ export function decodeDatagram(
     if (length < HEADER || length > bytes.length - offset) {
       throw new NetlinkError('truncated', `a message of ${length} bytes in ${bytes.length - offset}`);
     }
-    const message = bytes.subarray(offset, offset + length);
-    if (readMessage(message, type, sequence, visit)) return true;
+    if (readMessage({ bytes, offset, length }, type, sequence, visit)) return true;
     offset += align(length);
   }
   if (offset < bytes.length) throw new NetlinkError('truncated', `${bytes.length - offset} bytes are left over`);
@@ -103,28 +102,35 @@ export function findAttribute(bytes: Buffer, wanted: number): Buffer | undefined
   return undefined;
 }
 
-function readMessage(message: Buffer, type: number, sequence: number, visit: (payload: Buffer) => void): boolean {
-  const kind = message.readUInt16LE(4);
-  const flags = message.readUInt16LE(6);
-  if (message.readUInt32LE(8) !== sequence) {
-    throw new NetlinkError('wrong sequence', `${message.readUInt32LE(8)}, expected ${sequence}`);
-  }
+/** A message in a datagram: of ten thousand none is made a buffer of, but for its payload. */
+interface Message {
+  readonly bytes: Buffer;
+  readonly offset: number;
+  readonly length: number;
+}
+
+function readMessage(message: Message, type: number, sequence: number, visit: (payload: Buffer) => void): boolean {
+  const { bytes, offset, length } = message;
+  const kind = bytes.readUInt16LE(offset + 4);
+  const flags = bytes.readUInt16LE(offset + 6);
+  const number = bytes.readUInt32LE(offset + 8);
+  if (number !== sequence) throw new NetlinkError('wrong sequence', `${number}, expected ${sequence}`);
   if (kind === NLMSG_OVERRUN) throw new NetlinkError('overrun', 'the kernel dropped part of it');
   if (flags & NLM_F_DUMP_INTR) throw new NetlinkError('interrupted', 'the table changed while it was read');
   if (kind === NLMSG_ERROR || kind === NLMSG_DONE) throwOnErrno(message, kind);
   if (kind === NLMSG_DONE || kind === NLMSG_ERROR) return true;
-  if (kind === type) visit(message.subarray(HEADER));
+  if (kind === type) visit(bytes.subarray(offset + HEADER, offset + length));
   else if (kind !== NLMSG_NOOP) throw new NetlinkError('error', `unexpected message type ${kind}`);
   return (flags & NLM_F_MULTI) === 0;
 }
 
-function throwOnErrno(message: Buffer, kind: number): void {
+function throwOnErrno({ bytes, offset, length }: Message, kind: number): void {
   // Both begin with an int; DONE may come without it. Zero is an acknowledgement.
-  if (message.length < HEADER + 4) {
+  if (length < HEADER + 4) {
     if (kind === NLMSG_ERROR) throw new NetlinkError('truncated', 'an error without its number');
     return;
   }
-  const errno = -message.readInt32LE(HEADER);
+  const errno = -bytes.readInt32LE(offset + HEADER);
   if (errno !== 0) throw new NetlinkError('error', new SystemCallError('sock_diag', errno).code, errno);
 }
 

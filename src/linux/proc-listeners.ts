@@ -7,7 +7,16 @@ import { ipv4Text, ipv6Text } from './sockets.ts';
 export interface NamespaceTables {
   readonly listeners: readonly ListeningSocket[];
   /** The local addresses and ports of its half-open connections. */
-  readonly halfOpen: readonly { readonly localAddress: string; readonly localPort: number }[];
+  readonly halfOpen: readonly LocalEnd[];
+  /** And of all that are no listeners. */
+  readonly connections: readonly LocalEnd[];
+}
+
+/** The end of a connection that is here, and its state as net/tcp_states.h numbers it. */
+export interface LocalEnd {
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly state: number;
 }
 
 // unix_seq_show, net/unix/af_unix.c: flags (__SO_ACCEPTCON), type (SOCK_STREAM) and state.
@@ -20,10 +29,11 @@ export function readNamespaceTables(pid: number): NamespaceTables {
   const unix = readTable(pid, 'unix').map(parseUnix);
   return {
     listeners: [
-      ...rows.filter(({ state }) => state === TCP_LISTEN).map(({ listener }) => listener),
+      ...rows.filter(({ local }) => local.state === TCP_LISTEN).map(({ listener }) => listener),
       ...unix.filter((listener) => listener !== undefined),
     ],
-    halfOpen: rows.filter(({ state }) => state === TCP_SYN_RECV).map(({ local }) => local),
+    halfOpen: rows.filter(({ local }) => local.state === TCP_SYN_RECV).map(({ local }) => local),
+    connections: rows.filter(({ local }) => local.state !== TCP_LISTEN).map(({ local }) => local),
   };
 }
 
@@ -40,7 +50,7 @@ function readTable(pid: number, name: 'tcp' | 'tcp6' | 'unix'): readonly string[
 /** sl local rem st tx_queue:rx_queue tr:when retrnsmt uid timeout inode … (proc_net_tcp documentation of the kernel). */
 export function parseTcp(
   line: string,
-): { state: number; local: { localAddress: string; localPort: number }; listener: ListeningSocket } | undefined {
+): { readonly local: LocalEnd; readonly listener: ListeningSocket } | undefined {
   const [, local = '', , state = '', queues = '', , , uid = '', , inode = ''] = line.trim().split(/\s+/);
   const [hex = '', port = ''] = local.split(':');
   const numbers = [
@@ -53,8 +63,7 @@ export function parseTcp(
   if (!isWhole || !/^([0-9A-F]{8}|[0-9A-F]{32})$/.test(hex)) return undefined;
   const address = textOf(hex);
   return {
-    state: stateNumber,
-    local: { localAddress: address, localPort },
+    local: { localAddress: address, localPort, state: stateNumber },
     listener: {
       inode: Number(inode),
       address: { family: hex.length === 8 ? 'IPv4' : 'IPv6', address, port: localPort },

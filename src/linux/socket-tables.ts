@@ -3,9 +3,11 @@ import {
   AF_INET6,
   AF_UNIX,
   INET_DIAG_INFO,
+  INET_DIAG_SKMEMINFO,
   IPPROTO_TCP,
   NLM_F_DUMP,
   NLM_F_REQUEST,
+  SK_MEMINFO_DROPS,
   SOCK_DIAG_BY_FAMILY,
   SOCK_STREAM,
   TCP_LISTEN,
@@ -13,6 +15,7 @@ import {
   UDIAG_SHOW_RQLEN,
   UNIX_DIAG_NAME,
   UNIX_DIAG_RQLEN,
+  UNIX_DIAG_SHUTDOWN,
 } from './constants.ts';
 import { askSockDiag, encodeMessage, findAttribute, NetlinkError } from './netlink.ts';
 import { ipv4Text, ipv6Text, type SocketAddress, unixPath } from './sockets.ts';
@@ -26,6 +29,12 @@ export interface ListeningSocket {
   readonly limit: number;
   /** The user who made it; undefined for a Unix socket, of which the kernel does not say. */
   readonly uid: number | undefined;
+  /** Of TCP, where netlink was asked: the index of the interface that it is bound to, 0 if to none. */
+  readonly device?: number;
+  /** Of TCP, where netlink was asked: what it has turned away since it was made (SK_MEMINFO_DROPS). */
+  readonly drops?: number;
+  /** Of a Unix socket, where netlink was asked: whether it was shut for reading, so that nobody gets in. */
+  readonly isShut?: boolean;
 }
 
 /** A connection of this network namespace. */
@@ -45,14 +54,26 @@ export interface Connection {
   readonly lastReceived: number | undefined;
 }
 
-type Family = 'IPv4' | 'IPv6';
+export type Family = 'IPv4' | 'IPv6';
 
-// struct inet_diag_req_v2, linux/inet_diag.h: family u8, protocol u8, ext u8, pad u8, states u32, then inet_diag_sockid.
-const INET_REQUEST = { size: 56, extensions: 2, states: 4 } as const;
+// struct inet_diag_req_v2, linux/inet_diag.h: family u8, protocol u8, ext u8, pad u8, states u32, then inet_diag_sockid, whose
+// source port is a filter where it is not 0 (inet_diag_dump_icsk, net/ipv4/inet_diag.c).
+const INET_REQUEST = { size: 56, extensions: 2, states: 4, sourcePort: 8 } as const;
 
 // struct inet_diag_msg: family, state, timer, retrans u8; inet_diag_sockid of 48 bytes: ports be16, addresses be32[4], …; then
 // expires, rqueue, wqueue, uid, inode u32. Attributes follow.
-const INET = { size: 72, state: 1, source: 8, destination: 24, rqueue: 56, wqueue: 60, uid: 64, inode: 68 } as const;
+const INET = {
+  size: 72,
+  state: 1,
+  sourcePort: 4,
+  source: 8,
+  destination: 24,
+  device: 40,
+  rqueue: 56,
+  wqueue: 60,
+  uid: 64,
+  inode: 68,
+} as const;
 
 // struct tcp_info, linux/tcp.h
 const TCP_INFO_FIELDS = { size: 56, lastSent: 44, lastReceived: 52 } as const;
@@ -65,13 +86,25 @@ const UNIX = { size: 16, type: 1, state: 2, inode: 4 } as const;
 
 let lastSequence = 0;
 
-/** The request for TCP sockets in these states (bits, 1 << the state's number), with their tcp_info if wanted. */
-export function encodeTcpRequest(family: Family, states: number, sequence: number, withInfo: boolean): Buffer {
+/** Which TCP sockets are asked for, and what is to be told of each. */
+export interface TcpQuestion {
+  /** Bits: 1 << the state's number. */
+  readonly states: number;
+  /** Those of this local port only; 0 is all. */
+  readonly port?: number;
+  /** What is told beside the fixed part: INET_DIAG_INFO and its like. */
+  readonly extension?: number;
+}
+
+/** The request for the TCP sockets of one family. */
+export function encodeTcpRequest(family: Family, question: TcpQuestion, sequence: number): Buffer {
+  const { states, port = 0, extension = 0 } = question;
   const payload = Buffer.alloc(INET_REQUEST.size);
   payload.writeUInt8(family === 'IPv4' ? AF_INET : AF_INET6, 0);
   payload.writeUInt8(IPPROTO_TCP, 1);
-  payload.writeUInt8(withInfo ? 1 << (INET_DIAG_INFO - 1) : 0, INET_REQUEST.extensions);
+  payload.writeUInt8(extension === 0 ? 0 : 1 << (extension - 1), INET_REQUEST.extensions);
   payload.writeUInt32LE(states >>> 0, INET_REQUEST.states);
+  payload.writeUInt16BE(port, INET_REQUEST.sourcePort);
   return encodeMessage(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_DUMP, sequence, payload);
 }
 
@@ -79,13 +112,17 @@ export function encodeTcpRequest(family: Family, states: number, sequence: numbe
 export function decodeTcpListener(payload: Buffer): ListeningSocket {
   const { family, text } = checkTcp(payload);
   const address = text(payload.subarray(INET.source, INET.source + 16));
+  const memory = findAttribute(payload.subarray(INET.size), INET_DIAG_SKMEMINFO);
+  const isKnown = memory !== undefined && memory.length >= (SK_MEMINFO_DROPS + 1) * 4;
   return {
     inode: payload.readUInt32LE(INET.inode),
-    address: { family, address, port: payload.readUInt16BE(4) },
+    address: { family, address, port: payload.readUInt16BE(INET.sourcePort) },
     // Of a listener: sk_ack_backlog and sk_max_ack_backlog (tcp_diag_get_info, net/ipv4/tcp_diag.c).
     queued: payload.readUInt32LE(INET.rqueue),
     limit: payload.readUInt32LE(INET.wqueue),
     uid: payload.readUInt32LE(INET.uid),
+    device: payload.readUInt32LE(INET.device),
+    ...(isKnown ? { drops: memory.readUInt32LE(SK_MEMINFO_DROPS * 4) } : {}),
   };
 }
 
@@ -98,7 +135,7 @@ export function decodeConnection(payload: Buffer): Connection {
     inode: payload.readUInt32LE(INET.inode),
     state: payload.readUInt8(INET.state),
     localAddress: text(payload.subarray(INET.source, INET.source + 16)),
-    localPort: payload.readUInt16BE(4),
+    localPort: payload.readUInt16BE(INET.sourcePort),
     remoteAddress: text(payload.subarray(INET.destination, INET.destination + 16)),
     remotePort: payload.readUInt16BE(6),
     unread: payload.readUInt32LE(INET.rqueue),
@@ -110,20 +147,41 @@ export function decodeConnection(payload: Buffer): Connection {
 
 /** All TCP listeners of this namespace; unprivileged. Throws where the kernel has no tcp_diag. */
 export function dumpTcpListeners(): readonly ListeningSocket[] {
-  return (['IPv4', 'IPv6'] as const).flatMap((family) => dumpTcp(family, 1 << TCP_LISTEN, false, decodeTcpListener));
+  const question = { states: 1 << TCP_LISTEN, extension: INET_DIAG_SKMEMINFO };
+  return FAMILIES.flatMap((family) => dumpTcp(family, question, decodeTcpListener));
 }
 
 /** All TCP connections of this namespace in these states (bits), with how long they are silent if wanted; unprivileged. */
 export function dumpConnections(states: number, options: { readonly withInfo: boolean }): readonly Connection[] {
-  return (['IPv4', 'IPv6'] as const).flatMap((family) => dumpTcp(family, states, options.withInfo, decodeConnection));
+  const question = { states, extension: options.withInfo ? INET_DIAG_INFO : 0 };
+  return FAMILIES.flatMap((family) => dumpTcp(family, question, decodeConnection));
 }
 
-function dumpTcp<T>(family: Family, states: number, withInfo: boolean, decode: (payload: Buffer) => T): readonly T[] {
-  const sequence = nextSequence();
+/** What is needed to count connections: ten thousand of them are not made objects of. */
+export type VisitConnection = (state: number, localPort: number, localAddress: () => string) => void;
+
+/** Visits the TCP sockets of this namespace, and of one family, that are in these states. Unprivileged. */
+export function visitConnections(family: Family, question: TcpQuestion, visit: VisitConnection): void {
+  let current: Buffer = Buffer.alloc(0);
+  const localAddress = (): string => checkTcp(current).text(current.subarray(INET.source, INET.source + 16));
+  askTcp(family, question, (payload) => {
+    if (payload.length < INET.size) throw new NetlinkError('truncated', `inet_diag_msg of ${payload.length} bytes`);
+    current = payload;
+    visit(payload.readUInt8(INET.state), payload.readUInt16BE(INET.sourcePort), localAddress);
+  });
+}
+
+const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
+
+function dumpTcp<T>(family: Family, question: TcpQuestion, decode: (payload: Buffer) => T): readonly T[] {
   const found: T[] = [];
-  const request = encodeTcpRequest(family, states, sequence, withInfo);
-  askSockDiag(request, SOCK_DIAG_BY_FAMILY, sequence, (payload) => found.push(decode(payload)));
+  askTcp(family, question, (payload) => found.push(decode(payload)));
   return found;
+}
+
+function askTcp(family: Family, question: TcpQuestion, visit: (payload: Buffer) => void): void {
+  const sequence = nextSequence();
+  askSockDiag(encodeTcpRequest(family, question, sequence), SOCK_DIAG_BY_FAMILY, sequence, visit);
 }
 
 /** The request for all Unix sockets that listen. */
@@ -143,6 +201,7 @@ export function decodeUnixListener(payload: Buffer): ListeningSocket | undefined
   const attributes = payload.subarray(UNIX.size);
   const name = findAttribute(attributes, UNIX_DIAG_NAME);
   const lengths = findAttribute(attributes, UNIX_DIAG_RQLEN);
+  const shutdown = findAttribute(attributes, UNIX_DIAG_SHUTDOWN);
   if (name === undefined || name.length === 0) return undefined;
   const isKnown = lengths !== undefined && lengths.length >= 8;
   return {
@@ -151,6 +210,8 @@ export function decodeUnixListener(payload: Buffer): ListeningSocket | undefined
     queued: isKnown ? lengths.readUInt32LE(0) : 0,
     limit: isKnown ? lengths.readUInt32LE(4) : 0,
     uid: undefined,
+    // RCV_SHUTDOWN, include/net/sock.h of the kernel
+    ...(shutdown === undefined || shutdown.length === 0 ? {} : { isShut: (shutdown.readUInt8(0) & 1) !== 0 }),
   };
 }
 

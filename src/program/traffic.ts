@@ -49,7 +49,8 @@ function isOwed({ unread, unacknowledged, lastSent, lastReceived }: Connection):
   return lastReceived < lastSent || lastReceived < JUST_NOW;
 }
 
-function isAt(
+/** Whether a connection, or a handshake, is one at this listening address. */
+export function isAt(
   address: SocketAddress,
   { localAddress, localPort }: Pick<Connection, 'localAddress' | 'localPort'>,
 ): boolean {

@@ -9,9 +9,9 @@ import type { StormResult } from '../../src/storm/storm.ts';
 export const stormServer: string = fileURLToPath(new URL('../fixtures/storm-server.js', import.meta.url));
 export const stormRunner: string = fileURLToPath(new URL('../fixtures/storm-runner.js', import.meta.url));
 
-/** Three of each in `npm test`, the issue's full count in `npm run test:full`. */
-export function stops(full: number): number {
-  return process.env.LASTCALL_FULL === '1' ? full : 3;
+/** A few of each in `npm test`, three unless one is enough because many others are like it; all in `npm run test:full`. */
+export function stops(full: number, few = 3): number {
+  return process.env.LASTCALL_FULL === '1' ? full : few;
 }
 
 /** One stop of a server under a storm of clients. */
@@ -49,12 +49,14 @@ export async function stopUnderStorm(stop: StopUnderStorm): Promise<StoppedUnder
   return { result: (await client.next<{ result: StormResult }>('result')).result, report };
 }
 
-interface Messages {
+/** What a child process tells, in order. */
+export interface Messages {
   /** The next message that has this key; those before it are passed over. */
   next<T extends object>(key: keyof T & string): Promise<T>;
 }
 
-function messagesOf(child: ChildProcess): Messages {
+/** Listens to a child from now on. */
+export function messagesOf(child: ChildProcess): Messages {
   const ended = new AbortController();
   const messages = on(child, 'message', { signal: ended.signal });
   // Messages that came with the end are handed on first.

@@ -77,6 +77,6 @@ test('what is too short, or of another family, is refused; nothing else is throw
 });
 
 test('the requests have the lengths that the kernel expects', () => {
-  assert.equal(encodeTcpRequest('IPv4', 1 << 10, 1, false).length, 16 + 56);
+  assert.equal(encodeTcpRequest('IPv4', { states: 1 << 10 }, 1).length, 16 + 56);
   assert.equal(encodeUnixListenersRequest(1).length, 16 + 24);
 });

@@ -70,6 +70,7 @@ export const PROGRAMS: readonly ForeignProgram[] = [
         file,
         `global
   maxconn 2000
+  nbthread 1
 defaults
   mode http
   timeout client 10s

@@ -11,6 +11,7 @@ import { type Ended, findPort, start, startLastcall, type Started, untilAccepted
 import { type ForeignProgram, makeFolder, PROGRAMS, whyMissing } from './programs.ts';
 
 const HOST = '127.0.0.1';
+const PLAIN_STOPS = 10;
 
 for (const program of PROGRAMS) {
   suite(`${CLIENTS} clients of ${program.title}`, { skip: whyMissing(program) }, () => {
@@ -53,14 +54,18 @@ for (const program of PROGRAMS) {
     });
 
     test('control: stopped plainly, it loses clients', async (t) => {
-      const { port, line } = await prepare(t, program);
-      const running = start(t, line, { stdio: 'ignore' });
-      await untilAccepted(t, { host: HOST, port });
-      const { lost, counts } = await stopInStorm(t, port, () => process.kill(running.pid, program.signal), {
-        held: serving(running, port),
-      });
-      assert.ok(lost > 0, JSON.stringify(counts));
-      t.diagnostic(`${lost} lost`);
+      // One that accepts all who wait at once may have just done so when it closes its listener; not every time.
+      for (let stop = 1; stop <= PLAIN_STOPS; stop += 1) {
+        const { port, line } = await prepare(t, program);
+        const running = start(t, line, { stdio: 'ignore' });
+        await untilAccepted(t, { host: HOST, port });
+        const { lost, counts } = await stopInStorm(t, port, () => process.kill(running.pid, program.signal), {
+          held: serving(running, port),
+        });
+        t.diagnostic(`${lost} lost, ${counts.refused} refused`);
+        if (lost > 0) return;
+      }
+      assert.fail(`nobody was lost in ${PLAIN_STOPS} stops`);
     });
   });
 }

@@ -1,8 +1,8 @@
 import { SO_BINDTOIFINDEX, SOL_SOCKET } from '../../linux/constants.ts';
 import { getIntOption, setIntOption } from '../../linux/sockets.ts';
 
-// No interface has the largest index, so no packet comes from there.
-const NO_INTERFACE = 0x7fffffff;
+/** No interface has the largest index, so no packet comes from there. */
+export const NO_INTERFACE = 0x7fffffff;
 
 /**
  * Binds the listener to an interface that does not exist: the kernel's lookup for a SYN no longer finds it and answers

@@ -1,0 +1,103 @@
+import { styleText } from 'node:util';
+import type { ListenerSample } from '../program/sample-listeners.ts';
+import type { WatchSample } from '../program/watcher.ts';
+import { alignTable } from './align-table.ts';
+import { sparkline, squeeze } from './sparkline.ts';
+
+/** How many were queued at each address in the last minute, the newest last. */
+export type QueueHistory = ReadonlyMap<string, readonly number[]>;
+
+/** How it is written. */
+export interface WatchStyle {
+  readonly colour: boolean;
+  /** Of the screen, in columns. */
+  readonly width: number;
+}
+
+type Column = readonly [heading: string, text: (listener: ListenerSample) => string, isBad: (listener: ListenerSample) => boolean];
+
+const NEVER = (): boolean => false;
+
+const COLUMNS: readonly Column[] = [
+  ['LISTENER', ({ address, sockets }) => (sockets === 1 ? address : `${address} x${sockets}`), NEVER],
+  ['GATE', gateWords, ({ gate }) => gate === 'refuse' || gate === 'unix'],
+  ['QUEUED', queueWords, ({ queued, limit }) => limit !== undefined && queued > limit],
+  ['HALF-OPEN', ({ halfOpen, family }) => ofTcp(family, halfOpen), NEVER],
+  ['DROPS', ({ drops }) => (drops === undefined ? '-' : number(drops)), ({ drops = 0 }) => drops > 0],
+  ['ESTAB', ({ connections, family }) => ofTcp(family, connections.established), NEVER],
+  ['CLOSE-W', ({ connections, family }) => ofTcp(family, connections.closeWait), NEVER],
+  ['FIN-W', ({ connections, family }) => ofTcp(family, connections.finWait + connections.closing), NEVER],
+  ['TIME-W', ({ connections, family }) => ofTcp(family, connections.timeWait), NEVER],
+];
+
+/** A sample as a person reads it: the namespace's counters, and a line for each listener with its last minute under it. */
+export function describeSample(
+  sample: WatchSample,
+  history: QueueHistory,
+  { colour, width }: WatchStyle,
+): readonly string[] {
+  const { listeners } = sample;
+  const rows = [COLUMNS.map(([heading]) => heading), ...listeners.map((one) => COLUMNS.map(([, text]) => text(one)))];
+  const table = alignTable(
+    rows,
+    (padded, row, column) => {
+      const listener = listeners[row - 1];
+      const isBad = listener !== undefined && COLUMNS[column]?.[2](listener) === true;
+      return isBad && colour ? styleText('yellow', padded) : padded;
+    },
+    '  ',
+  );
+  return [
+    ratesLine(sample),
+    '',
+    ...table.flatMap((line, row) => [line, ...minuteLine(listeners[row - 1], history, width)]),
+    ...(listeners.length === 0 ? ['nobody listens'] : []),
+  ];
+}
+
+function ratesLine({ rates, counters }: WatchSample): string {
+  if (counters === undefined) return 'the counters of this network namespace cannot be read';
+  if (rates === undefined) {
+    const { newConnections, overflows, drops, resets, cookies } = counters;
+    return `since the network began: ${list(newConnections, overflows, drops, resets, cookies)}`;
+  }
+  const { newConnections, overflows, drops, resets, cookies } = rates;
+  return `per second: ${list(newConnections, overflows, drops, resets, cookies)}`;
+}
+
+function list(newConnections: number, overflows: number, drops: number, resets: number, cookies: number): string {
+  const words = [
+    `${number(newConnections)} accepted`,
+    `${number(overflows)} overflows`,
+    `${number(drops)} drops`,
+    `${number(resets)} resets`,
+    `${number(cookies)} SYN cookies`,
+  ];
+  return words.join(', ');
+}
+
+function minuteLine(listener: ListenerSample | undefined, history: QueueHistory, width: number): readonly string[] {
+  const values = listener === undefined ? [] : (history.get(listener.address) ?? []);
+  if (values.length < 2) return [];
+  const most = Math.max(...values);
+  const label = '  queued, last minute ';
+  const end = ` at most ${number(most)}`;
+  const room = Math.min(60, width - label.length - end.length - 2);
+  return room < 5 ? [] : [`${label}|${sparkline(squeeze(values, room))}|${end}`];
+}
+
+function gateWords({ gate, gated, sockets }: ListenerSample): string {
+  return gated === sockets ? gate : `${gate} ${gated}/${sockets}`;
+}
+
+function queueWords({ queued, limit }: ListenerSample): string {
+  return limit === undefined ? number(queued) : `${number(queued)} of ${number(limit)}`;
+}
+
+function ofTcp(family: ListenerSample['family'], count: number): string {
+  return family === 'TCP' ? number(count) : '-';
+}
+
+function number(value: number): string {
+  return Math.round(value).toLocaleString('en');
+}
