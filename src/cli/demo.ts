@@ -5,6 +5,7 @@ import { type DemoResult, resultOf } from './demo-result.ts';
 import { type Stop, stopUnderLoad } from './demo-stop.ts';
 import { runInterruptible } from './interrupt.ts';
 import { ProgressLine } from './progress-line.ts';
+import { mayColour } from './may-colour.ts';
 
 interface DemoOptions {
   readonly clients: number;
@@ -39,7 +40,7 @@ async function demo(options: DemoOptions, signal: AbortSignal): Promise<number> 
   }
   // Interrupted at the very end: half of what was asked for is not a result.
   signal.throwIfAborted();
-  const colour = process.stdout.isTTY && !process.env.NO_COLOR;
+  const colour = mayColour();
   process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${describeDemo(result, colour)}\n`);
   return result.verdict.ok ? 0 : 1;
 }

@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { TargetError } from '../program/find-target.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { addDemoCommand } from './demo.ts';
+import { addDoctorCommand } from './doctor.ts';
 import { addRunCommand } from './run.ts';
 import { addStopCommand } from './stop.ts';
 import { addWatchCommand } from './watch.ts';
@@ -30,6 +31,7 @@ const program = new Command('lastcall')
 addRunCommand(program);
 addStopCommand(program);
 addWatchCommand(program);
+addDoctorCommand(program);
 addDemoCommand(program);
 
 try {

@@ -5,9 +5,10 @@ import { DURATION_FORM, readDuration } from '../durations.ts';
 // What a timer can wait.
 const LONGEST = 2 ** 31 - 1;
 
-/** An option for a duration, read as milliseconds, whose default is so many seconds. */
-export function durationOption(name: string, description: string, seconds: number): Option {
-  return new Option(`${name} <duration>`, description).argParser(duration).default(seconds * 1_000, `${seconds}s`);
+/** An option for a duration, read as milliseconds, whose default is so many seconds, if it has one. */
+export function durationOption(name: string, description: string, seconds?: number): Option {
+  const option = new Option(`${name} <duration>`, description).argParser(duration);
+  return seconds === undefined ? option : option.default(seconds * 1_000, `${seconds}s`);
 }
 
 /** Milliseconds of `30s`, `500ms`, `1m`. */

@@ -14,7 +14,11 @@ export interface WatchStyle {
   readonly width: number;
 }
 
-type Column = readonly [heading: string, text: (listener: ListenerSample) => string, isBad: (listener: ListenerSample) => boolean];
+type Column = readonly [
+  heading: string,
+  text: (listener: ListenerSample) => string,
+  isBad: (listener: ListenerSample) => boolean,
+];
 
 const NEVER = (): boolean => false;
 

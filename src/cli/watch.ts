@@ -5,6 +5,7 @@ import { readWatchTarget, Watcher, type WatchSample } from '../program/watcher.t
 import { CommandError } from './command-error.ts';
 import { FullScreen } from './full-screen.ts';
 import { runInterruptible } from './interrupt.ts';
+import { mayColour } from './may-colour.ts';
 import { durationOption } from './option-values.ts';
 import { describeSample } from './watch-words.ts';
 
@@ -128,15 +129,11 @@ class TextView {
   #draw(): void {
     if (this.#last === undefined) return;
     const time = new Date(this.#last.time).toLocaleTimeString('en-GB');
-    const keys = this.#screen === undefined ? '' : this.#isPaused ? '   PAUSED (p goes on, q quits)' : '   (p pauses, q quits)';
+    const keys =
+      this.#screen === undefined ? '' : this.#isPaused ? '   PAUSED (p goes on, q quits)' : '   (p pauses, q quits)';
     const style = { colour: mayColour(), width: process.stdout.columns ?? 100 };
     const lines = [`${this.#title}   ${time}${keys}`, ...describeSample(this.#last, this.#history, style)];
     if (this.#screen === undefined) process.stdout.write(`${lines.join('\n')}\n\n`);
     else this.#screen.draw(lines);
   }
-}
-
-/** NO_COLOR (no-color.org) is heeded where Node does not by itself. */
-function mayColour(): boolean {
-  return process.stdout.isTTY && process.stdout.hasColors() && (process.env.NO_COLOR ?? '') === '';
 }

@@ -48,9 +48,7 @@ function readTable(pid: number, name: 'tcp' | 'tcp6' | 'unix'): readonly string[
 }
 
 /** sl local rem st tx_queue:rx_queue tr:when retrnsmt uid timeout inode … (proc_net_tcp documentation of the kernel). */
-export function parseTcp(
-  line: string,
-): { readonly local: LocalEnd; readonly listener: ListeningSocket } | undefined {
+export function parseTcp(line: string): { readonly local: LocalEnd; readonly listener: ListeningSocket } | undefined {
   const [, local = '', , state = '', queues = '', , , uid = '', , inode = ''] = line.trim().split(/\s+/);
   const [hex = '', port = ''] = local.split(':');
   const numbers = [

@@ -138,7 +138,8 @@ function whyShared(
 
 /** For reports: `127.0.0.1:8080`, `[::]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
 export function nameOf(address: SocketAddress): string {
-  if (address.family === 'Unix') return `unix:${address.path.replaceAll('\0', '@')}`;
+  // Somebody else's words: nothing of them may steer a terminal.
+  if (address.family === 'Unix') return `unix:${address.path.replaceAll('\0', '@').replaceAll(/\p{Cc}/gu, '?')}`;
   return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }
 

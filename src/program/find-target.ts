@@ -22,25 +22,46 @@ export class TargetError extends Error {
  */
 export function findTarget(text: string): number {
   const processes = allProcesses();
-  if (/^\d{1,10}$/.test(text)) return checkProcess(Number(text), processes);
+  const isWanted = readTarget(text);
+  return typeof isWanted === 'number' ? checkProcess(isWanted, processes) : holderOf(text, isWanted, processes);
+}
+
+/**
+ * All processes that the same text stands for, topmost each, to look at: any that lives may be looked at. Throws a `TargetError`
+ * where there is none, or none that can be seen.
+ */
+export function findHolders(text: string): readonly number[] {
+  const processes = allProcesses();
+  const isWanted = readTarget(text);
+  if (typeof isWanted === 'number') return [checkAlive(isWanted, processes)];
+  return topmostOf(holdersOf(text, isWanted, processes), processes);
+}
+
+/** A process's number, or what is asked of a listening socket. */
+function readTarget(text: string): number | ((socket: ListeningSocket) => boolean) {
+  if (/^\d{1,10}$/.test(text)) return Number(text);
   if (/^:\d{1,5}$/.test(text)) {
     const port = Number(text.slice(1));
-    return holderOf(text, ({ address }) => address.family !== 'Unix' && address.port === port, processes);
+    return ({ address }) => address.family !== 'Unix' && address.port === port;
   }
   const path = text.replace(/^unix:/, '').replace(/^@/, '\0');
-  if (!path.startsWith('/') && !path.startsWith('\0')) {
-    throw new TargetError(
-      'malformed',
-      `Expected a process (12345), a port (:8080) or a Unix path (/run/app.sock), got \`${text}\``,
-    );
+  if (path.startsWith('/') || path.startsWith('\0')) {
+    return ({ address }) => address.family === 'Unix' && address.path === path;
   }
-  return holderOf(text, ({ address }) => address.family === 'Unix' && address.path === path, processes);
+  throw new TargetError(
+    'malformed',
+    `Expected a process (12345), a port (:8080) or a Unix path (/run/app.sock), got \`${text}\``,
+  );
+}
+
+function checkAlive(pid: number, processes: ReadonlyMap<number, ProcessStat>): number {
+  const stat = processes.get(pid);
+  if (stat !== undefined && stat.state !== 'Z' && stat.state !== 'X') return pid;
+  throw new TargetError('not found', `There is no process ${pid}`);
 }
 
 function checkProcess(pid: number, processes: ReadonlyMap<number, ProcessStat>): number {
-  const stat = processes.get(pid);
-  if (stat === undefined || stat.state === 'Z' || stat.state === 'X')
-    throw new TargetError('not found', `There is no process ${pid}`);
+  checkAlive(pid, processes);
   const why = whyNot(pid, processes);
   if (why !== undefined) throw new TargetError('refused', `Process ${pid} is ${why}: it is not stopped`);
   return pid;
@@ -58,17 +79,7 @@ function holderOf(
   isWanted: (socket: ListeningSocket) => boolean,
   processes: ReadonlyMap<number, ProcessStat>,
 ): number {
-  const wanted = new Set(
-    OWN.listeners()
-      .filter(isWanted)
-      .map(({ inode }) => inode),
-  );
-  if (wanted.size === 0) throw new TargetError('not found', `Nobody listens on ${text} in this network namespace`);
-  const { holders, hidden } = findHoldersOf(wanted, processes);
-  if (holders.length === 0) {
-    const why = hidden ? 'cannot be seen by this user' : 'are not in this PID namespace';
-    throw new TargetError('hidden', `The processes that listen on ${text} ${why}`);
-  }
+  const holders = holdersOf(text, isWanted, processes);
   const candidates = topmostOf(
     holders.filter((pid) => whyNot(pid, processes) === undefined),
     processes,
@@ -83,6 +94,23 @@ function holderOf(
     throw new TargetError('refused', `${text} is held by several processes, name one of them: ${list}`);
   }
   return only;
+}
+
+function holdersOf(
+  text: string,
+  isWanted: (socket: ListeningSocket) => boolean,
+  processes: ReadonlyMap<number, ProcessStat>,
+): readonly number[] {
+  const wanted = new Set(
+    OWN.listeners()
+      .filter(isWanted)
+      .map(({ inode }) => inode),
+  );
+  if (wanted.size === 0) throw new TargetError('not found', `Nobody listens on ${text} in this network namespace`);
+  const { holders, hidden } = findHoldersOf(wanted, processes);
+  if (holders.length > 0) return holders;
+  const why = hidden ? 'cannot be seen by this user' : 'are not in this PID namespace';
+  throw new TargetError('hidden', `The processes that listen on ${text} ${why}`);
 }
 
 function findHoldersOf(

@@ -71,8 +71,7 @@ function visitByNetlink(ends: readonly LocalPort[], visit: VisitConnection): voi
     for (const { family, port } of ends) visitConnections(family, { states: ALL_STATES, port }, visit);
     return;
   }
-  for (const family of new Set(ends.map((end) => end.family)))
-    visitConnections(family, { states: ALL_STATES }, visit);
+  for (const family of new Set(ends.map((end) => end.family))) visitConnections(family, { states: ALL_STATES }, visit);
 }
 
 function visitRows(pid: number, visit: VisitConnection): void {

@@ -55,7 +55,10 @@ export class Watcher {
     try {
       socketsOf(target.pid);
     } catch {
-      throw new TargetError('hidden', `Process ${target.pid} cannot be looked into by this user: name its port instead`);
+      throw new TargetError(
+        'hidden',
+        `Process ${target.pid} cannot be looked into by this user: name its port instead`,
+      );
     }
   }
 

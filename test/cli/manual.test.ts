@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { FINDING_IDS } from '../../src/program/doctor/finding.ts';
 
 const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
 const MANUAL = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
@@ -32,7 +33,7 @@ function rowsUnder(heading: string): readonly (readonly string[])[] {
     );
 }
 
-for (const command of ['run', 'stop']) {
+for (const command of ['run', 'stop', 'watch', 'doctor']) {
   test(`docs/cli.md names the options of lastcall ${command}, with their values and defaults`, () => {
     const { status, stdout } = lastcall(command, '--help');
     assert.equal(status, 0);
@@ -71,6 +72,11 @@ const ERRORS: readonly { readonly args: readonly string[]; readonly says: RegExp
     says: /Expected a process \(12345\), a port \(:8080\) or a Unix path \(\/run\/app\.sock\), got /,
     code: 2,
   },
+  { args: ['watch', '999999999'], says: /There is no process 999999999/, code: 2 },
+  { args: ['watch', 'nginx'], says: /Expected a process \(12345\), a port \(:8080\) or a Unix path/, code: 2 },
+  { args: ['watch', '--interval', '50ms'], says: /Expected an --interval of at least 100ms/, code: 2 },
+  { args: ['doctor', '999999999'], says: /There is no process 999999999/, code: 2 },
+  { args: ['doctor', '/no/such.sock'], says: /Nobody listens on \S+ in this network namespace/, code: 2 },
 ];
 
 for (const { args, says, code } of ERRORS) {
@@ -122,9 +128,15 @@ async function startListener(t: TestContext): Promise<{ readonly port: number }>
   return { port: address.port };
 }
 
+test('docs/cli.md has a row for each finding of lastcall doctor, and no other', () => {
+  const documented = rowsUnder('What doctor looks at').map(([id = '']) => id.replaceAll('`', ''));
+  assert.deepEqual(documented, [...FINDING_IDS]);
+});
+
 test('--version is the package’s, and the help names every command', () => {
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
   assert.equal(lastcall('--version').stdout.trim(), version);
   const { stdout } = lastcall('--help');
-  for (const command of ['run', 'stop', 'demo']) assert.match(stdout, new RegExp(`^  ${command} `, 'm'));
+  for (const command of ['run', 'stop', 'watch', 'doctor', 'demo'])
+    assert.match(stdout, new RegExp(`^  ${command} `, 'm'));
 });

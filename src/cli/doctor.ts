@@ -1,0 +1,55 @@
+import { styleText } from 'node:util';
+import type { Command } from 'commander';
+import { type Chapter, examine } from '../program/doctor/examine.ts';
+import type { Finding, Level } from '../program/doctor/finding.ts';
+import { findHolders } from '../program/find-target.ts';
+import { counted } from './counted.ts';
+import { mayColour } from './may-colour.ts';
+import { durationOption, signalName } from './option-values.ts';
+
+interface DoctorCommandOptions {
+  readonly signal: NodeJS.Signals;
+  readonly deadline?: number;
+  readonly json?: boolean;
+}
+
+/** Adds `lastcall doctor`. */
+export function addDoctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .summary('say what will work here, and why')
+    .description(
+      'Looks at the kernel, the rights of this user, the gates that can be shut (tried on sockets of its own), and of a program ' +
+        'its listeners, its signal, and who stops it. Changes nothing.\nExit code: 0; 1 if there is a problem; 2 if there is no ' +
+        'such program; 77 if its processes cannot be seen.',
+    )
+    .argument('[target]', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
+    .option('--signal <name>', 'what the program is stopped by', signalName, 'SIGTERM')
+    .addOption(durationOption('--deadline', "of the stop; the program's LASTCALL_DEADLINE, or 30s"))
+    .option('--json', 'print the findings as one JSON document')
+    .action(doctor);
+}
+
+async function doctor(target: string | undefined, { signal, deadline, json }: DoctorCommandOptions): Promise<void> {
+  const pids = target === undefined ? [] : findHolders(target);
+  const chapters = await examine({ pids, signal, deadline });
+  const findings = chapters.flatMap((chapter) => chapter.findings);
+  process.stdout.write(json ? `${JSON.stringify({ findings }, null, 2)}\n` : `${describe(chapters, findings)}\n`);
+  process.exitCode = findings.some(({ level }) => level === 'problem') ? 1 : 0;
+}
+
+const MARKS: Readonly<Record<Level, string>> = { good: 'ok', note: 'note', warning: 'WARNING', problem: 'PROBLEM' };
+const COLOURS = { good: 'green', note: 'blue', warning: 'yellow', problem: 'red' } as const;
+
+function describe(chapters: readonly Chapter[], findings: readonly Finding[]): string {
+  const lines = chapters.flatMap(({ title, findings: some }) => [`${title}:`, ...some.flatMap(findingLines), '']);
+  const count = (level: Level): number => findings.filter((finding) => finding.level === level).length;
+  return [...lines, `${counted(count('problem'), 'problem')}, ${counted(count('warning'), 'warning')}`].join('\n');
+}
+
+function findingLines({ id, level, says, todo }: Finding): readonly string[] {
+  const mark = MARKS[level].padEnd(7);
+  const shown = mayColour() ? styleText(COLOURS[level], mark) : mark;
+  const line = `  ${shown}  ${id}: ${says}`;
+  return todo === undefined ? [line] : [line, `${' '.repeat(11)}-> ${todo}`];
+}
