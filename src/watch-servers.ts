@@ -16,6 +16,7 @@ export function watchServers(): void {
   watchListeners((server) => {
     watchHandshakes(server);
     watchUpgrades(server);
-    rehearseClose(server);
+    // Signals are listened for first, by whoever makes a service of it: until then one ends the process, and resets who has come.
+    process.nextTick(rehearseClose, server);
   });
 }

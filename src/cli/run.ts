@@ -75,8 +75,9 @@ async function run(command: string, args: readonly string[], options: RunCommand
       opened,
       env: environment(options),
       onProgress: (phase, { queued, halfOpen, open: connections }) => {
-        if (process.stderr.isTTY)
-          progress.detail(`lastcall: ${phase}: ${queued} queued, ${halfOpen} half-open, ${connections} connections`);
+        if (!process.stderr.isTTY) return;
+        progress.begin(`lastcall: ${phase}`);
+        progress.detail(`${queued} queued, ${halfOpen} half-open, ${connections} connections`);
       },
     });
   } catch (error) {

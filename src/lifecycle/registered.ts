@@ -1,8 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isMainThread } from 'node:worker_threads';
 import { onWorkers } from './cluster-listening.ts';
+import { EarlySignals } from './early-signals.ts';
 import { completeFromEnvironment } from './environment.ts';
 import { HeldListeners } from './held-listeners.ts';
+import type { CompleteLastCallOptions } from './options.ts';
 import { prepareSignals } from './process-events.ts';
 import { Service } from './service.ts';
 
@@ -28,6 +30,8 @@ export function registerService(): void {
     return;
   }
   prepareSignals();
+  subscribe('tracing:net.server.listen:asyncStart', holdSignals);
+  subscribe('tracing:net.server.listen:error', releaseSignals);
   subscribe('tracing:net.server.listen:asyncEnd', begin);
   // A cluster's primary may listen for its workers without a server.
   onWorkers({ onFork: () => {}, onListening: begin }, new AbortController().signal);
@@ -40,10 +44,38 @@ export function leaveToProgram(): void {
   if (typeof retire === 'function') retire();
 }
 
-function begin(): void {
-  unsubscribe('tracing:net.server.listen:asyncEnd', begin);
+const early = new EarlySignals();
+/** Read once: a name that is none of ours is warned of. */
+let fromEnvironment: CompleteLastCallOptions | undefined;
+
+function holdSignals(): void {
   if (Reflect.get(globalThis, mark) !== undefined) return;
-  const options = completeFromEnvironment();
+  try {
+    fromEnvironment ??= completeFromEnvironment();
+    early.hold(fromEnvironment.signals);
+  } catch {
+    // The same error ends the program once it listens.
+  }
+}
+
+function releaseSignals(): void {
+  early.release();
+}
+
+function begin(): void {
+  unsubscribe('tracing:net.server.listen:asyncStart', holdSignals);
+  unsubscribe('tracing:net.server.listen:error', releaseSignals);
+  unsubscribe('tracing:net.server.listen:asyncEnd', begin);
+  try {
+    beginService();
+  } finally {
+    releaseSignals();
+  }
+}
+
+function beginService(): void {
+  if (Reflect.get(globalThis, mark) !== undefined) return;
+  const options = fromEnvironment ?? completeFromEnvironment();
   // Of all the processes that have the variable the first one that serves has the port.
   delete process.env.LASTCALL_READINESS_SERVER;
   const service = new Service('all', options, new HeldListeners(options.signals));

@@ -76,6 +76,8 @@ export function watchListeners(onFirstSight: (server: net.Server) => void): void
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const server = serverIn(message);
     if (server === undefined) return;
+    // Before the kernel lets the first client in: as long as this takes, nobody minds SIGTERM.
+    loadLibc();
     if (asksForOwnSocket(message)) exclusiveServers.add(server);
     else exclusiveServers.delete(server);
   });
@@ -88,7 +90,6 @@ export function watchListeners(onFirstSight: (server: net.Server) => void): void
 }
 
 function prepare(server: net.Server): void {
-  loadLibc();
   const listener = findListener(server);
   const exclusive = exclusiveServers.has(server);
   const sighting: Sighting = { listener, origin: undefined, exclusive, cookies: new CookieSamples() };

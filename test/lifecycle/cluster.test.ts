@@ -53,13 +53,13 @@ test('a cluster whose queue takes more than half of the deadline loses nobody', 
   const env = { LASTCALL_DEADLINE: '8s' };
   const service = await startCluster(t, ['rr', 'nothing', '370'], { registration: '--import', env });
   const began = performance.now();
-  assert.deepEqual(new Set(await stopWhileBusy(service)), new Set(['HTTP/1.1 200 OK']));
+  assert.deepEqual(new Set(await stopOnceConnected(service)), new Set(['HTTP/1.1 200 OK']));
   assert.ok(performance.now() - began > 4_000);
   assert.deepEqual(await service.program.ended, { code: 0, signal: null, stderr: '' });
 });
 
 test('control: a cluster without lastcall, whose workers are busy, resets those who are with the primary still', async (t) => {
-  const answers = await stopWhileBusy(await startCluster(t, ['rr', 'nothing', '50']));
+  const answers = await stopWhileBusy(await startCluster(t, ['rr', 'nothing', '50']), () => {});
   assert.ok(answers.filter((answer) => answer === 'ECONNRESET').length >= 5, answers.join());
 });
 
@@ -74,10 +74,38 @@ async function askUntilAllHold({ program, port, workers }: ClusterService): Prom
   return answers;
 }
 
-/** SIGTERM when all clients are connected, and most of them have not reached a worker. */
-async function stopWhileBusy({ program, port }: ClusterService): Promise<readonly string[]> {
+/** SIGTERM when all clients are connected, and most of them have not reached a worker: these are held still until `isUnderWay`. */
+async function stopWhileBusy(
+  service: ClusterService,
+  isUnderWay: () => unknown = () => service.program.next('gate'),
+): Promise<readonly string[]> {
+  const { workers } = service;
+  for (const worker of workers) process.kill(worker, 'SIGSTOP');
+  try {
+    return await stopOnceConnected(service, async () => {
+      await isUnderWay();
+      for (const worker of workers) process.kill(worker, 'SIGCONT');
+    });
+  } finally {
+    for (const worker of workers) continueIfThere(worker);
+  }
+}
+
+async function stopOnceConnected(
+  { program, port }: ClusterService,
+  afterwards: () => Promise<void> = async () => {},
+): Promise<readonly string[]> {
   const clients = Array.from({ length: 40 }, () => ask(port));
   await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
   process.kill(program.pid, 'SIGTERM');
+  await afterwards();
   return Promise.all(clients.map(({ answer }) => answer));
+}
+
+function continueIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGCONT');
+  } catch {
+    // It has ended.
+  }
 }

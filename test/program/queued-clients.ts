@@ -32,6 +32,6 @@ function outcomeOf(socket: net.Socket): Promise<string> {
     let received = '';
     socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-    socket.once('end', () => resolve(received.endsWith('served') ? 'served' : 'eof'));
+    socket.once('end', () => resolve(received.trimEnd().endsWith('served') ? 'served' : 'eof'));
   });
 }
