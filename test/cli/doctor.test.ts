@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import net from 'node:net';
 import { suite, test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { descriptorOf } from '../../src/node-fields.ts';
 import type { Finding, FindingId } from '../../src/program/doctor/finding.ts';
 import { findTree } from '../../src/program/process-tree.ts';
+import { startListener } from '../linux/loopback.ts';
 import { NEEDS_ROOT } from '../linux/run-child.ts';
 import { startForeign } from '../program/foreign-program.ts';
 import { findPort, MAIN, start, startLastcall, untilAccepted } from '../program/lastcall-command.ts';
@@ -103,10 +101,8 @@ suite('a program', () => {
   });
 
   test('whose listener somebody else holds, too, is told who', async (t) => {
-    const server = net.createServer().listen({ port: 0, host: HOST, backlog: 5 });
-    t.after(() => server.close());
-    await once(server, 'listening');
-    const child = start(t, ['sleep', '60'], { stdio: ['ignore', 'ignore', 'ignore', descriptorOf(server) ?? -1] });
+    const { fd } = await startListener(t, { backlog: 5 });
+    const child = start(t, ['sleep', '60'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
     const { of } = await examine(t, [String(child.pid)]);
     assert.equal(of('listener')[0]?.level, 'warning');
     assert.match(of('listener')[0]?.says ?? '', new RegExp(`counts as shared: process ${process.pid} holds it too`));

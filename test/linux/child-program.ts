@@ -7,7 +7,9 @@ import { IPPROTO_TCP, TCP_INFO } from '../../src/linux/constants.ts';
 import { type ListeningDescriptor, listeningDescriptors } from '../../src/linux/descriptors.ts';
 import { attachSynFilter, detachFilter } from '../../src/linux/filter.ts';
 import { findHolders } from '../../src/linux/holders.ts';
+import { holdProcess } from '../../src/linux/pidfd.ts';
 import { descendsFrom, readStat } from '../../src/linux/processes.ts';
+import { becomeSubreaper, reapOrphans } from '../../src/linux/subreaper.ts';
 import { SystemCallError } from '../../src/linux/libc.ts';
 import { readOption } from '../../src/linux/sockets.ts';
 import { readConnection } from '../../src/linux/tcp-info.ts';
@@ -55,6 +57,12 @@ const programs: Readonly<Record<string, () => Promise<unknown>>> = {
     return { unreadable: codeOf(() => readdirSync(`/proc/${pid}/fd`)), isSuspect: suspects.includes(pid) };
   },
   'filter-as-nobody': attachAsNobody,
+  'pidfd-as-nobody': async () => {
+    becomeNobody();
+    const held = holdProcess(process.ppid);
+    return { signal: codeOf(() => held.signal(0)), copy: codeOf(() => held.copyDescriptor(0)) };
+  },
+  'reap-orphans': reapAnOrphan,
   'connect-with-ecn': connectWithEcn,
   'child-of-first-process': async () => {
     const child = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
@@ -64,6 +72,25 @@ const programs: Readonly<Record<string, () => Promise<unknown>>> = {
     return { pid: process.pid, descends };
   },
 };
+
+/** An orphan among the descendants becomes a child, and is waited for; a child that Node has started is left to Node. */
+async function reapAnOrphan(): Promise<unknown> {
+  becomeSubreaper();
+  const parent = spawn('sh', ['-c', 'cat & echo $!'], { stdio: ['pipe', 'pipe', 'ignore'] });
+  const [said]: Buffer[] = await once(parent.stdout, 'data');
+  await once(parent, 'exit');
+  const orphan = Number(String(said));
+  const adoptedBy = readStat(orphan)?.parent;
+  const own = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] });
+  await once(own, 'spawn');
+  process.kill(orphan, 'SIGKILL');
+  own.kill('SIGKILL');
+  while (readStat(orphan)?.state !== 'Z' || readStat(own.pid ?? 0)?.state !== 'Z');
+  const reaped = reapOrphans((pid) => pid === own.pid);
+  const isGone = readStat(orphan) === undefined;
+  const [, signal]: unknown[] = await once(own, 'exit');
+  return { isAdopted: adoptedBy === process.pid, reaped, isGone, signal };
+}
 
 function codeOf(call: () => unknown): string | undefined {
   try {
