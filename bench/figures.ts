@@ -7,6 +7,7 @@ import type { QueueFigures } from './queues.ts';
 import type { RunFigures } from './runs.ts';
 import type { ServingFigures } from './serving.ts';
 import type { StopFigures } from './stops.ts';
+import type { WatchFigures } from './watching.ts';
 
 /** All that one run measured; `--json` prints it. A part that was left out has no figures. */
 export interface Figures {
@@ -19,6 +20,7 @@ export interface Figures {
   readonly serving: readonly ServingFigures[];
   readonly imports: readonly ImportFigures[];
   readonly runs: readonly RunFigures[];
+  readonly watching: readonly WatchFigures[];
   readonly goals: readonly Goal[];
 }
 

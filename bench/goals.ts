@@ -16,6 +16,9 @@ const DELIVERY = 5;
 /** Of `lastcall run`: milliseconds until the program runs, MiB, and milliseconds from the signal to the gate. */
 const RUN = { start: 120, memory: 60, gate: 20 } as const;
 
+/** Percent of one core, with the most connections. */
+const WATCH = 2;
+
 type Measured = Omit<Figures, 'goals'>;
 
 /** Whether the figures are what lastcall promises; of the parts that were measured. */
@@ -29,6 +32,7 @@ export function judge(measured: Measured): readonly Goal[] {
     ...judgeDelivery(measured),
     ...judgeServing(measured),
     ...judgeRuns(measured),
+    ...judgeWatching(measured),
   ];
 }
 
@@ -170,5 +174,18 @@ function judgeRuns({ runs }: Measured): readonly Goal[] {
         verdict: decide(after, RUN.gate),
       }),
     ),
+  ];
+}
+
+function judgeWatching({ watching }: Measured): readonly Goal[] {
+  const most = watching.at(-1);
+  if (most === undefined) return [];
+  return [
+    {
+      title: `lastcall watch, ${most.connections.toLocaleString('en')} connections, one look a second`,
+      goal: `under ${WATCH} % of a core`,
+      measured: `${withInterval(most.cpu, 1)} %`,
+      verdict: decide(most.cpu, WATCH),
+    },
   ];
 }

@@ -15,6 +15,7 @@ import { FULL, PARTS, type Part, QUICK, type Run } from './run.ts';
 import { measureRuns } from './runs.ts';
 import { measureServing } from './serving.ts';
 import { measureStops } from './stops.ts';
+import { measureWatching } from './watching.ts';
 
 const page = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
 
@@ -67,6 +68,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
   const serving = parts.has('serving') ? await measureServing(run) : [];
   const imports = parts.has('imports') ? await measureImports(run) : [];
   const runs = parts.has('runs') ? await measureRuns(run) : [];
+  const watching = parts.has('watching') ? await measureWatching(run) : [];
   const measured = {
     machine: describeMachine(loadBefore),
     stops,
@@ -77,6 +79,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
     serving,
     imports,
     runs,
+    watching,
   };
   return { ...measured, goals: judge(measured) };
 }

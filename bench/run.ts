@@ -1,5 +1,15 @@
 /** What can be measured, each by itself. */
-export const PARTS = ['stops', 'queues', 'idle', 'memory', 'delivery', 'serving', 'imports', 'runs'] as const;
+export const PARTS = [
+  'stops',
+  'queues',
+  'idle',
+  'memory',
+  'delivery',
+  'serving',
+  'imports',
+  'runs',
+  'watching',
+] as const;
 
 export type Part = (typeof PARTS)[number];
 
@@ -24,6 +34,8 @@ export interface Run {
   readonly imports: number;
   /** Starts and stops of a program by `lastcall run`, and by others that do less. */
   readonly runs: number;
+  /** Measurements of `lastcall watch`, with connections and without. */
+  readonly watches: number;
   readonly progress: (text: string) => void;
   /** Aborted by Ctrl-C: the children go, too. */
   readonly signal: AbortSignal;
@@ -48,6 +60,7 @@ export const FULL: Size = {
   requestsPerRound: 4_000,
   imports: 15,
   runs: 15,
+  watches: 5,
 };
 
 /** A trial: shows that everything runs; its figures are not to be trusted. */
@@ -67,4 +80,5 @@ export const QUICK: Size = {
   requestsPerRound: 2_000,
   imports: 3,
   runs: 3,
+  watches: 1,
 };

@@ -5,7 +5,7 @@ import { formatTable } from './table.ts';
 
 /** A heading, what was done, and a table, for each part that was measured. */
 export function writeSections(figures: Figures): readonly string[] {
-  const { stops, queues, idle, memory, delivery, serving, imports, runs } = figures;
+  const { stops, queues, idle, memory, delivery, serving, imports, runs, watching } = figures;
   return [
     ...(stops.length > 0 ? writeStops(figures) : []),
     ...(queues.length > 0 ? writeQueues(figures) : []),
@@ -15,6 +15,7 @@ export function writeSections(figures: Figures): readonly string[] {
     ...(serving.length > 0 ? writeServing(figures) : []),
     ...(imports.length > 0 ? writeImports(figures) : []),
     ...(runs.length > 0 ? writeRuns(figures) : []),
+    ...(watching.length > 0 ? writeWatching(figures) : []),
   ];
 }
 
@@ -161,6 +162,17 @@ function writeRuns({ runs }: Figures): readonly string[] {
     formatTable(
       ['descendants of the program', 'from the signal to the shut gate, ms'],
       gates.map(({ descendants, after }) => [`${descendants}`, withExtremes(after, 1)]),
+    ),
+  ];
+}
+
+function writeWatching({ watching }: Figures): readonly string[] {
+  return [
+    '## Watching',
+    '`lastcall watch` of one port, one look a second. Two ports are two questions to the kernel, which walks its whole table for each.',
+    formatTable(
+      ['connections', 'CPU, percent of a core'],
+      watching.map(({ connections, cpu }) => [connections.toLocaleString('en'), withExtremes(cpu, 1)]),
     ),
   ];
 }

@@ -52,7 +52,7 @@ export function describeSample(
     '  ',
   );
   return [
-    ratesLine(sample),
+    ratesLine(sample) + ageWords(sample),
     '',
     ...table.flatMap((line, row) => [line, ...minuteLine(listeners[row - 1], history, width)]),
     ...(listeners.length === 0 ? ['nobody listens'] : []),
@@ -67,6 +67,11 @@ function ratesLine({ rates, counters }: WatchSample): string {
   }
   const { newConnections, overflows, drops, resets, cookies } = rates;
   return `per second: ${list(newConnections, overflows, drops, resets, cookies)}`;
+}
+
+/** Where there are many, they are not counted at each look. */
+function ageWords({ connectionsAge }: WatchSample): string {
+  return connectionsAge < 500 ? '' : `; connections of ${(connectionsAge / 1_000).toFixed(1)} s ago`;
 }
 
 function list(newConnections: number, overflows: number, drops: number, resets: number, cookies: number): string {

@@ -1,6 +1,7 @@
 import { socketsOf } from '../linux/processes.ts';
 import type { ListeningSocket } from '../linux/socket-tables.ts';
 import type { TcpCounters } from '../linux/tcp-counters.ts';
+import { type CountedEnd, countConnections, type EndCounts } from './count-connections.ts';
 import { TargetError } from './find-target.ts';
 import { type Namespace, namespaceOf, OWN } from './namespace.ts';
 import { findTree } from './process-tree.ts';
@@ -23,7 +24,15 @@ export interface WatchSample {
   readonly counters: TcpCounters | undefined;
   /** Their growth since the sample before, per second; undefined in the first. */
   readonly rates: TcpCounters | undefined;
+  /** How old the counts of connections are, half-open ones among them; in milliseconds. */
+  readonly connectionsAge: number;
 }
+
+/**
+ * Connections are counted anew only after so many times as long as it took: the kernel walks all of them for it, which takes 20 ms
+ * of CPU time with 10,000. So it is a hundredth of a core at the most.
+ */
+const COUNTING_SHARE = 100;
 
 /** `12345`, `:8080`, `/run/app.sock`, `@abstract`, or nothing for all. Throws a `TargetError` for anything else. */
 export function readWatchTarget(text: string | undefined): WatchTarget {
@@ -44,6 +53,7 @@ export class Watcher {
   readonly #target: WatchTarget;
   readonly #namespace: Namespace;
   #before: { readonly at: number; readonly counters: TcpCounters } | undefined;
+  #counted: { readonly at: number; readonly cost: number; readonly counts: ReadonlyMap<string, EndCounts> } | undefined;
   #held: { readonly table: string; readonly inodes: ReadonlySet<number> } | undefined;
 
   /** Throws a `TargetError`: no such process, or one that this user may not look into. */
@@ -74,8 +84,22 @@ export class Watcher {
     const counters = this.#count();
     const rates = counters === undefined ? undefined : this.#ratesAt(at, counters);
     if (counters !== undefined) this.#before = { at, counters };
-    return { time: Date.now(), listeners: this.#sample(), counters, rates };
+    const listeners = this.#sample();
+    const connectionsAge = this.#counted === undefined ? 0 : Math.max(0, Math.round(at - this.#counted.at));
+    return { time: Date.now(), listeners, counters, rates, connectionsAge };
   }
+
+  readonly #countConnections = (namespace: Namespace, ends: readonly CountedEnd[]): ReadonlyMap<string, EndCounts> => {
+    const at = performance.now();
+    const before = this.#counted;
+    const isFresh = before !== undefined && at - before.at < before.cost * COUNTING_SHARE;
+    if (isFresh && ends.every(({ name }) => before.counts.has(name))) return before.counts;
+    const used = process.cpuUsage();
+    const counts = countConnections(namespace, ends);
+    const { user, system } = process.cpuUsage(used);
+    this.#counted = { at, cost: (user + system) / 1_000, counts };
+    return counts;
+  };
 
   #count(): TcpCounters | undefined {
     try {
@@ -100,9 +124,10 @@ export class Watcher {
 
   #sample(): readonly ListenerSample[] {
     const target = this.#target;
-    if (target.kind !== 'program') return sampleListeners(this.#namespace, (socket) => isNamed(socket, target));
+    if (target.kind !== 'program')
+      return sampleListeners(this.#namespace, (socket) => isNamed(socket, target), this.#countConnections);
     const inodes = this.#inodesOf(target.pid);
-    return sampleListeners(this.#namespace, ({ inode }) => inodes.has(inode));
+    return sampleListeners(this.#namespace, ({ inode }) => inodes.has(inode), this.#countConnections);
   }
 
   /** Whose listeners they are is looked up again only when there are others than before: it takes the longest. */

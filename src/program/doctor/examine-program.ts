@@ -142,7 +142,11 @@ function judgeListener(held: HeldListener): Finding {
 function examineItsQueues(pid: number, listeners: readonly HeldListener[]): readonly Finding[] {
   const inodes = new Set(listeners.map(({ socket }) => socket.inode));
   const somaxconn = readSysctl('net.core.somaxconn');
-  const samples = sampleListeners(namespaceOf(pid), ({ inode }) => inodes.has(inode));
+  const samples = sampleListeners(
+    namespaceOf(pid),
+    ({ inode }) => inodes.has(inode),
+    () => new Map(),
+  );
   return samples.flatMap((sample) => [
     ...(sample.sockets === 1
       ? []
