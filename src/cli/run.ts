@@ -11,7 +11,7 @@ import { listenAddress } from './listen-address.ts';
 import { durationOption, signalName } from './option-values.ts';
 import { ProgressLine } from './progress-line.ts';
 import { describeStop } from './stop-words.ts';
-import { writeReport } from './write-report.ts';
+import { checkReportFile, writeReport } from './write-report.ts';
 
 interface RunCommandOptions {
   readonly signal: NodeJS.Signals;
@@ -59,6 +59,7 @@ function addListen(text: string, before: readonly SocketAddress[] = []): readonl
 }
 
 async function run(command: string, args: readonly string[], options: RunCommandOptions): Promise<void> {
+  checkReportFile(options.report);
   const progress = new ProgressLine(process.stderr);
   const opened = (options.listen ?? []).map(open);
   let result: RunResult;

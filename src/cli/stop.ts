@@ -5,12 +5,12 @@ import { commandOf } from '../program/command-of.ts';
 import { findTarget } from '../program/find-target.ts';
 import { startKeeper } from '../program/keeper.ts';
 import type { StopReport } from '../program/report.ts';
-import { stopProgram, whyNoGates } from '../program/stop-program.ts';
+import { type StopOptions, stopProgram, whyNoGates } from '../program/stop-program.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { durationOption, signalName } from './option-values.ts';
 import { ProgressLine } from './progress-line.ts';
 import { describeStop } from './stop-words.ts';
-import { writeReport } from './write-report.ts';
+import { checkReportFile, writeReport } from './write-report.ts';
 
 interface StopCommandOptions {
   readonly signal: NodeJS.Signals;
@@ -19,6 +19,9 @@ interface StopCommandOptions {
   readonly json?: boolean;
   readonly report?: string;
 }
+
+/** A second Ctrl-C means now; a supervisor that sends two signals in a row does not. In ms. */
+const SECOND_AFTER = 500;
 
 /** Adds `lastcall stop`. */
 export function addStopCommand(program: Command): void {
@@ -40,12 +43,18 @@ export function addStopCommand(program: Command): void {
 }
 
 async function stop(target: string, options: StopCommandOptions): Promise<void> {
+  checkReportFile(options.report);
   const progress = new ProgressLine(process.stderr);
-  const now = new AbortController();
-  const interrupt = (): void => now.abort();
+  const [now, enough] = [new AbortController(), new AbortController()];
+  let interruptedAt: number | undefined;
   // A stop that was begun is finished, sooner: a program must not be left behind a shut gate.
+  const interrupt = (): void => {
+    now.abort();
+    interruptedAt ??= performance.now();
+    if (performance.now() - interruptedAt >= SECOND_AFTER) enough.abort();
+  };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt);
-  const report = await stopTarget(target, options, progress, now.signal);
+  const report = await stopTarget(target, options, progress, { now: now.signal, enough: enough.signal });
   writeReport(report, options.report);
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${describeStop(report)}\n`);
   process.exitCode = report.outcome === 'complete' ? 0 : 1;
@@ -55,7 +64,7 @@ async function stopTarget(
   target: string,
   { signal, deadline, kill: mayKill = false }: StopCommandOptions,
   progress: ProgressLine,
-  now: AbortSignal,
+  interrupted: Pick<StopOptions, 'now' | 'enough'>,
 ): Promise<StopReport> {
   const loaded = loadLibc();
   if (!loaded.available) throw new CommandError(2, `No program can be stopped from outside: ${loaded.reason}`);
@@ -63,17 +72,17 @@ async function stopTarget(
   const held = hold(pid);
   const command = commandOf(pid);
   const noGates = whyNoGates(mayKill);
-  const keeper = noGates === undefined ? startKeeper({ signal: mayKill ? 'SIGKILL' : signal, target: pid }) : undefined;
+  const keeper = noGates === undefined ? startKeeper({ signal, target: pid, kills: mayKill }) : undefined;
   progress.begin(`stopping ${pid}: ${command}`);
   try {
     return await stopProgram(
-      { process: held, command, own: new Map(), kill: () => void held.signal('SIGKILL') },
+      { process: held, command, own: new Map(), leavesNobody: false, kill: () => void held.signal('SIGKILL') },
       {
         reason: 'lastcall stop',
         signal,
         deadline,
         mayKill,
-        now,
+        ...interrupted,
         noGates,
         onProgress: (phase, { queued, halfOpen, open }) =>
           progress.detail(`${phase}: ${queued} queued, ${halfOpen} half-open, ${open} connections`),

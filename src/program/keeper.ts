@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process';
 
-/** What the keeper does when this process has gone without a word: the signal, and to whom; a process group is negative. */
+/** What the keeper does when this process has gone without a word. */
 export interface Testament {
   readonly signal: NodeJS.Signals;
+  /** Who gets the signal; a process group is negative. */
   readonly target: number;
+  /** Whether a process that has not ended 5 s later is killed. */
+  readonly kills?: boolean;
 }
 
 /** Sees to the program if this process is killed: a program must not be left alone behind a shut gate. */
@@ -14,11 +17,20 @@ export interface Keeper {
 }
 
 // It waits for a line; the end of its input, without one, is the end of whoever held the other end: this process alone.
-const SCRIPT = 'read -r _ || kill -s "$1" -- "$2"';
+// The 22nd field of /proc/PID/stat says when a process began: one that began at another time is another one.
+const SCRIPT = `
+  began() { read -r line < "/proc/$1/stat" && set -- \${line##*) } && echo "\${20}"; }
+  [ -z "$3" ] || at=$(began "$2")
+  read -r _ && exit
+  kill -s "$1" -- "$2"
+  [ -z "$3" ] && exit
+  sleep 5
+  [ -n "$at" ] && [ "$(began "$2")" = "$at" ] && kill -s KILL -- "$2"`;
 
 /** Starts a shell that waits. Undefined pid where there is no /bin/sh. Never throws. */
-export function startKeeper({ signal, target }: Testament): Keeper {
-  const shell = spawn('/bin/sh', ['-c', SCRIPT, 'lastcall-keeper', signal.replace(/^SIG/, ''), String(target)], {
+export function startKeeper({ signal, target, kills = false }: Testament): Keeper {
+  const args = [signal.replace(/^SIG/, ''), String(target), kills ? 'kills' : ''];
+  const shell = spawn('/bin/sh', ['-c', SCRIPT, 'lastcall-keeper', ...args], {
     // A session of its own: what is sent to our process group is not for it.
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],

@@ -15,6 +15,7 @@ import { readUnixQueue } from '../linux/sock-diag.ts';
 import { getIntOption, isListening, listen, setIntOption } from '../linux/sockets.ts';
 import { readAcceptQueue } from '../linux/tcp-info.ts';
 import { type Gate, makeRoom, shutGate } from '../listener/gate.ts';
+import { NO_INTERFACE } from '../listener/gate/refuse.ts';
 import type { HeldListener } from './find-listeners.ts';
 
 /** A duplicate of a listener of another process. While it is open the socket lives, whatever the program does. */
@@ -126,10 +127,16 @@ export function shutFromOutside(reached: ReachedListener): ShutFromOutside {
 
 function settingsOf(fd: number): ListenerSettings {
   return {
-    device: getIntOption(fd, SOL_SOCKET, SO_BINDTOIFINDEX),
+    device: deviceOf(fd),
     deferAccept: getIntOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT),
     backlog: readAcceptQueue(fd).limit,
   };
+}
+
+/** A gate that is shut already was shut by a stop like this one: it had no device before. */
+function deviceOf(fd: number): number {
+  const device = getIntOption(fd, SOL_SOCKET, SO_BINDTOIFINDEX);
+  return device === NO_INTERFACE ? 0 : device;
 }
 
 /**
@@ -140,7 +147,7 @@ export function mayReopen(): boolean {
   const libc = requireLibc();
   const fd = check('socket', libc.socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   try {
-    setIntOption(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0x7fffffff);
+    setIntOption(fd, SOL_SOCKET, SO_BINDTOIFINDEX, NO_INTERFACE);
     setIntOption(fd, SOL_SOCKET, SO_BINDTOIFINDEX, 0);
     return true;
   } catch {

@@ -1,3 +1,4 @@
+import { socketsOf } from '../linux/processes.ts';
 import type { CookieCounters } from '../linux/proc-net.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from './find-listeners.ts';
 import { awaitCookiesOutside } from './outside-cookies.ts';
@@ -122,10 +123,29 @@ export class ProgramGates {
     for (const [inode, { reached }] of this.#shut) this.#reportOf(inode).left = reached.queued() ?? 0;
   }
 
-  /** Lets new connections in again. */
+  /** Lets new connections in again: each, whatever comes of the others. */
   reopen(): void {
-    for (const gate of this.#shut.values()) gate.reopen();
-    if (this.#shut.size > 0) this.notes.add('it lives on, and its gates are open again');
+    let isOpen = this.#shut.size > 0;
+    for (const { reopen, reached } of this.#shut.values()) {
+      try {
+        reopen();
+      } catch (error) {
+        isOpen = false;
+        this.notes.add(
+          `it lives on, and the gate of ${reached.held.name} could not be opened again (${messageOf(error)})`,
+        );
+      }
+    }
+    if (isOpen) this.notes.add('it lives on, and its gates are open again');
+  }
+
+  /** Processes that were the program's when it was last looked for, and have a listener still whose gate was shut. */
+  holdersLeft(): readonly number[] {
+    const left = new Set<number>();
+    for (const [inode, { reached }] of this.#shut) {
+      for (const { pid } of reached.held.holders) if (holds(pid, inode)) left.add(pid);
+    }
+    return [...left];
   }
 
   /** A duplicate keeps the queue alive. With nobody in it, nothing needs it but a reopening. */
@@ -142,6 +162,15 @@ export class ProgramGates {
     const report = this.#reports.get(inode);
     if (report === undefined) throw new Error(`no report of the listener with inode ${inode}`);
     return report;
+  }
+}
+
+function holds(pid: number, inode: number): boolean {
+  try {
+    return socketsOf(pid).has(inode);
+  } catch {
+    // It has ended.
+    return false;
   }
 }
 

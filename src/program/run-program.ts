@@ -162,6 +162,7 @@ class RunningProgram {
           command: this.#options.command,
           cookies: this.#cookies,
           own: new Map(opened.map((fd) => [inodeOf(fd), fd])),
+          leavesNobody: true,
           kill: () => this.#kill(),
         },
         {

@@ -15,6 +15,11 @@ export interface Target {
   readonly own: ReadonlyMap<number, number>;
   /** SYN cookies counted when it began; undefined if it ran already. */
   readonly cookies?: CookieCounters | undefined;
+  /**
+   * Whether somebody else sees to what it leaves running, as `lastcall run` does. If not, it has ended when nobody is left who holds
+   * a listener whose gate was shut.
+   */
+  readonly leavesNobody: boolean;
   /** Kills it, and what belongs to it. */
   kill(): void;
 }
@@ -28,6 +33,8 @@ export interface StopOptions {
   readonly mayKill: boolean;
   /** Aborted when it must be now: the signal is sent without waiting any longer. */
   readonly now: AbortSignal;
+  /** Aborted when the deadline is now, too. */
+  readonly enough?: AbortSignal;
   /** Why no gate is to be shut at all; undefined if they may. */
   readonly noGates?: string | undefined;
   /** About ten times a second. */
@@ -82,7 +89,12 @@ class ProgramStop {
     if (options.noGates !== undefined) this.gates.notes.add(options.noGates);
   }
 
-  isRunning = (): boolean => this.#target.process.isRunning();
+  isRunning = (): boolean => this.#target.process.isRunning() || this.#left().length > 0;
+
+  /** Who was never told to stop by us, but by the program, and has not ended with it. */
+  #left(): readonly number[] {
+    return this.#target.leavesNobody ? [] : this.gates.holdersLeft();
+  }
 
   /** Before any gate is shut: it must be possible to go through with it. */
   checkRight(): void {
@@ -116,7 +128,7 @@ class ProgramStop {
   /** Until the program has ended, or the deadline. */
   async waitForEnd(): Promise<void> {
     let lookedAt = 0;
-    while (this.isRunning() && this.#elapsed() < this.#options.deadline) {
+    while (this.isRunning() && this.#elapsed() < this.#options.deadline && this.#options.enough?.aborted !== true) {
       if (performance.now() - lookedAt >= TELL_EVERY) {
         lookedAt = performance.now();
         const seen = { ...look(this.gates.shut), ...lookAtTraffic(this.gates.listeners) };
@@ -136,6 +148,7 @@ class ProgramStop {
     }
     this.#outcome = 'killed';
     this.#target.kill();
+    for (const pid of this.#left()) killOne(pid);
     const end = performance.now() + DEATH_WAIT;
     while (this.isRunning() && performance.now() < end) await sleep(LOOK_EVERY);
   }
@@ -158,6 +171,14 @@ class ProgramStop {
 
   #elapsed(): number {
     return performance.now() - this.#began;
+  }
+}
+
+function killOne(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
   }
 }
 

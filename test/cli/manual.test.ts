@@ -72,6 +72,8 @@ const ERRORS: readonly { readonly args: readonly string[]; readonly says: RegExp
     says: /Expected a process \(12345\), a port \(:8080\) or a Unix path \(\/run\/app\.sock\), got /,
     code: 2,
   },
+  { args: ['run', '--report', '/no/such/r.json', '--', 'true'], says: /Cannot write the report to \/no/, code: 2 },
+  { args: ['stop', '--report', '/proc', '999999999'], says: /Cannot write the report to \/proc/, code: 2 },
   { args: ['watch', '999999999'], says: /There is no process 999999999/, code: 2 },
   { args: ['watch', 'nginx'], says: /Expected a process \(12345\), a port \(:8080\) or a Unix path/, code: 2 },
   { args: ['watch', '--interval', '50ms'], says: /Expected an --interval of at least 100ms/, code: 2 },

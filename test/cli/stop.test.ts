@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StopReport } from '../../src/program/report.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
@@ -22,6 +23,7 @@ import {
 import { makeFolder } from '../program/programs.ts';
 import { queueClients, tally } from '../program/queued-clients.ts';
 
+const OUTLIVED = fileURLToPath(new URL('../../../test/program/programs/outlived.py', import.meta.url));
 const CLIENTS = 10;
 const HOST = '127.0.0.1';
 
@@ -109,6 +111,58 @@ suite('a program that lives on at the deadline', { skip: NEEDS_ROOT }, () => {
     assert.deepEqual([ended.code, outcome, listeners], [1, 'still running', []], ended.stderr);
     assert.match(notes.join(), /^no gate was shut: without CAP_NET_RAW .* --kill allows it$/);
   });
+});
+
+suite('a program whose worker outlives it, and has its listener', { skip: NEEDS_ROOT }, () => {
+  async function startOutlived(t: TestContext): Promise<{ pid: number; worker: number; port: number }> {
+    const port = await findPort();
+    const running = start(t, ['/usr/bin/python3', OUTLIVED, String(port)]);
+    const [, worker] = await running.says(/^worker (\d+)$/m);
+    t.after(() => isAlive(Number(worker)) && process.kill(Number(worker), 'SIGKILL'));
+    return { pid: running.pid, worker: Number(worker), port };
+  }
+
+  test('is not left behind a shut gate: it is open again at the deadline', async (t) => {
+    const { pid, worker, port } = await startOutlived(t);
+    const ended = await startLastcall(t, ['stop', String(pid), '--deadline', '1s', '--json']).ended;
+    assert.deepEqual([ended.code, reportOf(ended).outcome, isAlive(pid)], [1, 'still running', false]);
+    assert.ok(isAlive(worker) && (await isAccepted({ host: HOST, port })));
+  });
+
+  test('is killed with it by --kill', async (t) => {
+    const { pid, worker } = await startOutlived(t);
+    const ended = await startLastcall(t, ['stop', String(pid), '--deadline', '1s', '--json', '--kill']).ended;
+    assert.deepEqual([ended.code, reportOf(ended).outcome], [1, 'killed']);
+    assert.deepEqual([isAlive(pid), isAlive(worker)], [false, false]);
+  });
+});
+
+test('Ctrl-C twice ends a stop of a program that lives on, with its gates open again', {
+  skip: NEEDS_ROOT,
+}, async (t) => {
+  const target = { host: HOST, port: await findPort() };
+  const running = await startForeign(t, { listen: [target], atSignal: 'ignore' });
+  const stopping = startLastcall(t, ['stop', String(running.pid), '--json']);
+  await untilAccepted(t, target, false);
+  process.kill(stopping.pid, 'SIGINT');
+  await running.says(/SIGTERM/);
+  // One that comes sooner counts as the first.
+  const again = setInterval(() => isAlive(stopping.pid) && process.kill(stopping.pid, 'SIGINT'), 100);
+  t.after(() => clearInterval(again));
+  const ended = await stopping.ended;
+  assert.deepEqual([ended.code, reportOf(ended).outcome], [1, 'still running']);
+  assert.ok(await isAccepted(target));
+});
+
+test('two stops at a time leave the gates open, too', { skip: NEEDS_ROOT }, async (t) => {
+  const target = { host: HOST, port: await findPort() };
+  const running = await startForeign(t, { listen: [target], atSignal: 'ignore' });
+  const line = ['stop', String(running.pid), '--deadline', '1s'];
+  const first = startLastcall(t, line);
+  await untilAccepted(t, target, false);
+  const second = startLastcall(t, line);
+  await Promise.all([first.ended, second.ended]);
+  assert.ok(await isAccepted(target));
 });
 
 test('stop that is killed by SIGKILL sends the program the signal with its last breath', async (t) => {

@@ -7,10 +7,13 @@ import { start, type Started } from './lastcall-command.ts';
 
 const FIXTURE = fileURLToPath(new URL('../fixtures/with-keeper.js', import.meta.url));
 
-async function startKept(t: TestContext): Promise<Started & { readonly kept: number; readonly keeper: number }> {
-  const running = start(t, [process.execPath, FIXTURE]);
+async function startKept(
+  t: TestContext,
+  ...args: readonly string[]
+): Promise<Started & { readonly kept: number; readonly keeper: number }> {
+  const running = start(t, [process.execPath, FIXTURE, ...args]);
   const [, kept, keeper] = await running.says(/^kept (\d+) by (\d+)$/m);
-  t.after(() => isAlive(Number(kept)) && process.kill(Number(kept), 'SIGKILL'));
+  t.after(() => killGroup(Number(kept)));
   return { ...running, kept: Number(kept), keeper: Number(keeper) };
 }
 
@@ -25,6 +28,12 @@ test('whoever is killed leaves the signal to the keeper', async (t) => {
   await untilGone(t, keeper);
 });
 
+test('one that ignores the signal is killed, where that was agreed', async (t) => {
+  const { pid, kept } = await startKept(t, 'kills');
+  process.kill(pid, 'SIGKILL');
+  await untilGone(t, kept);
+});
+
 test('a keeper that is dismissed goes, and does nothing', async (t) => {
   const { write, ended, kept, keeper } = await startKept(t);
   write('done\n');
@@ -32,3 +41,11 @@ test('a keeper that is dismissed goes, and does nothing', async (t) => {
   await untilGone(t, keeper);
   assert.equal(isAlive(kept), true);
 });
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nobody of it is left.
+  }
+}

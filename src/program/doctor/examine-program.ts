@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import { SystemCallError } from '../../linux/libc.ts';
 import { readStatus, type ProcessStatus } from '../../linux/process-status.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
+import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
 import { commandOf } from '../command-of.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from '../find-listeners.ts';
 import { namespaceOf } from '../namespace.ts';
@@ -115,6 +116,13 @@ function judgeListener(held: HeldListener): Finding {
       'listener',
       `${where}; it counts as shared: ${sharedBecause}. Its gate is not shut, and its queue is left to who else holds it`,
       'stop the other holder, too; or let `lastcall run --listen` open it',
+    );
+  }
+  if (socket.device === NO_INTERFACE || socket.isShut === true) {
+    return warning(
+      'listener',
+      `${where}; its gate is shut: a stop is under way, or one was killed in the middle`,
+      '`lastcall stop` once more',
     );
   }
   if (socket.device !== undefined && socket.device !== 0) {
