@@ -126,13 +126,13 @@ export class ProgramGates {
   /** Lets new connections in again: each, whatever comes of the others. */
   reopen(): void {
     let isOpen = this.#shut.size > 0;
-    for (const { reopen, reached } of this.#shut.values()) {
+    for (const gate of this.#shut.values()) {
       try {
-        reopen();
+        gate.reopen();
       } catch (error) {
         isOpen = false;
         this.notes.add(
-          `it lives on, and the gate of ${reached.held.name} could not be opened again (${messageOf(error)})`,
+          `it lives on, and the gate of ${gate.reached.held.name} could not be opened again (${messageOf(error)})`,
         );
       }
     }
