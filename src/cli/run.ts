@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { SystemCallError } from '../linux/libc.ts';
-import { openListener } from '../linux/open-listener.ts';
 import type { SocketAddress } from '../linux/sockets.ts';
 import { nameOf } from '../program/find-listeners.ts';
+import { ListenError, type OpenSockets, openSockets } from '../program/open-sockets.ts';
 import { passedToUs } from '../program/passed-to.ts';
 import { type RunResult, runProgram } from '../program/run-program.ts';
 import { isNode } from '../program/start-program.ts';
@@ -61,7 +61,8 @@ function addListen(text: string, before: readonly SocketAddress[] = []): readonl
 async function run(command: string, args: readonly string[], options: RunCommandOptions): Promise<void> {
   checkReportFile(options.report);
   const progress = new ProgressLine(process.stderr);
-  const opened = (options.listen ?? []).map(open);
+  const sockets = await open(options.listen ?? []);
+  const opened = sockets.descriptors;
   let result: RunResult;
   try {
     result = await runProgram({
@@ -83,6 +84,8 @@ async function run(command: string, args: readonly string[], options: RunCommand
     });
   } catch (error) {
     throw asCommandError(error, command);
+  } finally {
+    sockets.close();
   }
   progress.clear();
   const { report, exitCode } = result;
@@ -100,14 +103,12 @@ function environment({ deadline, lameDuck }: RunCommandOptions): NodeJS.ProcessE
   };
 }
 
-function open(address: SocketAddress): number {
+async function open(addresses: readonly SocketAddress[]): Promise<OpenSockets> {
   try {
-    return openListener(address, BACKLOG);
+    return await openSockets(addresses, BACKLOG);
   } catch (error) {
-    throw new CommandError(
-      2,
-      `Cannot listen on ${nameOf(address)}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    if (!(error instanceof ListenError)) throw error;
+    throw new CommandError(2, `Cannot listen on ${nameOf(error.address)}: ${error.message}`);
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -209,6 +210,22 @@ test('--listen passes a listener that is gated without looking into the program'
     [ended.code, report?.listeners.map(({ gate, reason }) => [gate, reason])],
     [0, [['refuse', undefined]]],
   );
+});
+
+test('--listen takes a Unix socket’s file away at the end, and replaces one that was left behind, not one that is in use', (t) => {
+  const path = join(makeFolder(t), 'app.sock');
+  const run = (...line: readonly string[]): ReturnType<typeof spawnSync> =>
+    spawnSync(process.execPath, [MAIN, 'run', '--listen', `unix:${path}`, '--', ...line], { encoding: 'utf8' });
+  assert.equal(run('test', '-S', path).status, 0);
+  assert.equal(existsSync(path), false);
+  // Left behind by one that was killed.
+  assert.equal(run('sh', '-c', 'kill -KILL $PPID').signal, 'SIGKILL');
+  assert.equal(existsSync(path), true);
+  assert.equal(run('true').status, 0);
+  const script = `"${process.execPath}" "${MAIN}" run --listen "unix:${path}" -- true`;
+  const { status, stderr } = run('sh', '-c', script);
+  assert.equal(status, 2);
+  assert.match(String(stderr), /Cannot listen on unix:\S+: bind: EADDRINUSE/);
 });
 
 test('a Node program is stopped from inside, where it is not asked otherwise', async (t) => {
