@@ -13,6 +13,7 @@ await build({
   entryPoints: {
     index: 'dist/src/index.js',
     metrics: 'dist/src/metrics.js',
+    channel: 'dist/src/channel.js',
     register: 'dist/src/register.js',
     'cli/main': 'dist/src/cli/main.js',
     'cli/demo-server': 'dist/src/cli/demo-server.js',

@@ -8,6 +8,16 @@ export const ERROR_CODES = [
   'ERR_OVERRUN',
   'ERR_ENVIRONMENT',
   'ERR_WORKER',
+  'ERR_NOT_PROCESSED',
+  'ERR_OUTCOME_UNKNOWN',
+  'ERR_REQUEST_FAILED',
+  'ERR_CHANNEL_CLOSED',
+  'ERR_CHANNEL_BROKEN',
+  'ERR_CHANNEL_LIMIT',
+  'ERR_CHANNEL_PROTOCOL',
+  'ERR_CHANNEL_READ',
+  'ERR_CHANNEL_TIMEOUT',
+  'ERR_CHANNEL_VERSION',
 ] as const;
 
 /** A code of the closed list that docs/errors.md explains. */

@@ -64,6 +64,7 @@ export function mergeReports(reports: readonly CloseReport[]): CloseReport {
       farewells: {
         said: sum((connections) => connections.farewells.said),
         answered: sum((connections) => connections.farewells.answered),
+        unanswered: sum((connections) => connections.farewells.unanswered),
       },
       cut: reports.flatMap((report) => report.connections.cut),
     },

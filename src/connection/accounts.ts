@@ -11,11 +11,11 @@ export interface ConnectionsReport {
   /** Requests that came, or answers that were to be sent, after our last word; their clients got no answer. */
   readonly lateRequests: number;
   /**
-   * Connections that were told that they end in words of their protocol (`Connection: close`, GOAWAY, WebSocket Close, the
-   * `farewell` option's), and those of them whose client has answered: with its own words where the protocol has some, else
-   * by ending its side.
+   * Connections that were told that they end in words of their protocol (`Connection: close`, GOAWAY, WebSocket Close, a
+   * channel's GOODBYE, the `farewell` option's), and those of them whose client has answered: with its own words where the
+   * protocol has some, else by ending its side. The others are `unanswered`.
    */
-  readonly farewells: { readonly said: number; readonly answered: number };
+  readonly farewells: { readonly said: number; readonly answered: number; readonly unanswered: number };
   /** Those that were not brought to their end, each by name. */
   readonly cut: readonly CutConnection[];
 }
@@ -40,7 +40,7 @@ export class ConnectionAccounts {
       fromQueues: this.#fromQueues,
       ended: this.#ended,
       lateRequests: this.#lateRequests,
-      farewells: { said: this.#said, answered: this.#answered },
+      farewells: { said: this.#said, answered: this.#answered, unanswered: this.#said - this.#answered },
       cut: this.#cut,
     };
   }

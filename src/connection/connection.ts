@@ -1,8 +1,8 @@
-/** What a connection speaks. `raw`: TCP, TLS or a Unix socket with a protocol of the program's; `channel` is not there yet. */
-export type Protocol = 'http/1.1' | 'h2' | 'websocket' | 'channel' | 'raw';
+/** What a connection speaks. `channel`: that of lastcall/channel; `raw`: TCP, TLS or a Unix socket with a protocol of the program's. */
+export type Protocol = (typeof PROTOCOLS)[number];
 
-/** Those that there are. */
-export const PROTOCOLS = ['http/1.1', 'h2', 'websocket', 'raw'] as const;
+/** All of them. */
+export const PROTOCOLS = ['http/1.1', 'h2', 'websocket', 'channel', 'raw'] as const;
 
 /** Every reason for which a connection was not brought to its end. */
 export const CUT_REASONS = ['deadline', 'aborted', 'reset by peer', 'dropped', 'never accepted'] as const;

@@ -1,11 +1,13 @@
 import http from 'node:http';
 import type net from 'node:net';
 import { isTcp, isUnderTls, parserOn, responseOn } from '../node-fields.ts';
+import { channelOn } from './channel.ts';
 import { type CutConnection, type Protocol, remoteName } from './connection.ts';
 import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
 import { ProgramDrain } from './draining.ts';
 import type { EndingHost } from './ending-host.ts';
 import { EventStream } from './event-stream.ts';
+import { FarewellStep } from './farewell-step.ts';
 import { halfCloseIdle } from './half-close.ts';
 import { SessionFarewell, sessionOn } from './http2.ts';
 import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
@@ -39,7 +41,7 @@ export class EndingConnection implements Watched {
   #lastSpoken: Protocol | undefined;
   /** How many bytes had been sent when it was half-closed for being quiet. */
   #quietSince: number | undefined;
-  #farewell: 'to say' | 'said' | 'answered' | 'unanswered' = 'to say';
+  readonly #farewell: FarewellStep;
   #lingersSince = Number.NEGATIVE_INFINITY;
   #session: SessionFarewell | undefined;
   #raw: RawFarewell | undefined;
@@ -53,6 +55,7 @@ export class EndingConnection implements Watched {
     this.#isTcp = isTcp(socket);
     this.#fromQueue = fromQueue;
     this.#host = host;
+    this.#farewell = new FarewellStep(host);
     this.#drain = host.drain && new ProgramDrain(host.drain);
   }
 
@@ -94,7 +97,7 @@ export class EndingConnection implements Watched {
     const words = session?.farewellBytes(this.socket) ?? 0;
     const isHttp = session !== undefined || this.protocol === 'http/1.1';
     const isAnswering = session?.isServing ?? responseOn(this.program) !== undefined;
-    const hasSaid = this.#farewell !== 'to say' || this.program.writableEnded;
+    const hasSaid = !this.#farewell.isToSay || this.program.writableEnded;
     return words + (isHttp && hasSaid && !isAnswering ? delayedAcknowledgement(this.socket) : 0);
   }
 
@@ -111,8 +114,9 @@ export class EndingConnection implements Watched {
   look(): number {
     if (this.#step === 'lingering') return this.#lookAtLingering();
     if (this.program.writableEnded) {
-      // By the program or by Node: a WebSocket's, when the peer's Close has come.
-      if (this.protocol === 'websocket') this.#noteAnswered();
+      // By the program or by Node: a WebSocket's, when the peer's Close has come; a channel's, when its farewell was answered.
+      if (this.protocol === 'websocket' || channelOn(this.program)?.farewell === 'answered')
+        this.#farewell.noteAnswered();
       return this.linger();
     }
     const next = this.#lookAtOpen();
@@ -137,6 +141,8 @@ export class EndingConnection implements Watched {
         return this.#lookAtHttp2();
       case 'websocket':
         return this.#lookAtWebSocket();
+      case 'channel':
+        return this.#lookAtChannel();
       default:
         return this.#lookAtRaw();
     }
@@ -144,7 +150,7 @@ export class EndingConnection implements Watched {
 
   /** The last HTTP/1.1 response says so: nothing that comes after its request is for the program. */
   sayClose(): void {
-    if (this.#step === 'open') this.#noteSaid();
+    if (this.#step === 'open') this.#farewell.noteSaid();
     // Node's own answer to a request that came after our end: nobody gets it.
     else this.#host.countLate();
     this.refusesRequests = true;
@@ -169,7 +175,7 @@ export class EndingConnection implements Watched {
 
   /** It has come to its end. */
   noteEnd(): void {
-    if (this.#farewell === 'said' && this.program.readableEnded) this.#noteAnswered();
+    if (this.#farewell.awaitsAnswer && this.program.readableEnded) this.#farewell.noteAnswered();
   }
 
   /** Ends it at once; returns what to say of it. */
@@ -203,7 +209,7 @@ export class EndingConnection implements Watched {
     const isNew = this.#fromQueue && !session.hasServed && this.#wait(this.#host.idleWait) > 0;
     if (isNew) return LOOK_SOON;
     const said = session.say(this.socket, this.#host.idleWait);
-    if (said) this.#noteSaid();
+    if (said) this.#farewell.noteSaid();
     return said ? LOOK_AT_LEAST : LOOK_SOON;
   }
 
@@ -215,9 +221,20 @@ export class EndingConnection implements Watched {
 
   /** Its answer is awaited as long as a peer's end is; where it comes the program's WebSocket code ends the connection. */
   #lookAtWebSocket(): number {
-    if (this.#farewell === 'to say' && this.#host.webSockets.say(this.program)) this.#noteSaid();
-    if (this.#farewell === 'to say') return LOOK_SOON;
+    if (this.#farewell.isToSay && this.#host.webSockets.say(this.program)) this.#farewell.noteSaid();
+    if (this.#farewell.isToSay) return LOOK_SOON;
     return this.#lingerUnanswered(this.#host.lingerWait);
+  }
+
+  /** It ends by itself when its farewell was answered and it owes no reply: until the deadline, if it has to be. */
+  #lookAtChannel(): number {
+    const channel = channelOn(this.program);
+    channel?.goodbye();
+    // One that has never greeted has asked nothing.
+    if (channel?.farewell === 'not said') return this.#lingerWhenQuiet();
+    this.#farewell.noteSaid();
+    if (channel?.farewell === 'answered') this.#farewell.noteAnswered();
+    return LOOK_AT_LEAST;
   }
 
   #lookAtRaw(): number {
@@ -226,21 +243,21 @@ export class EndingConnection implements Watched {
     this.#sayRaw();
     // The client has said its last word, and the program means to answer it: else Node would have ended the socket.
     if (program.writableLength > 0 || program.readableEnded) return LOOK_AT_LEAST;
-    const awaitsAnswer = this.#farewell === 'said' && this.#host.farewell?.answered !== undefined;
+    const awaitsAnswer = this.#farewell.awaitsAnswer && this.#host.farewell?.answered !== undefined;
     const next = awaitsAnswer ? this.#lingerUnanswered(this.#host.idleWait) : this.#lingerWhenQuiet();
-    const isToSay = this.#host.farewell !== undefined && this.#farewell === 'to say';
+    const isToSay = this.#host.farewell !== undefined && this.#farewell.isToSay;
     return isToSay ? Math.min(next, LOOK_AT_LEAST) : next;
   }
 
   #sayRaw(): void {
     const { farewell } = this.#host;
     // In the middle of a TLS handshake, or under TLS of the program's own (STARTTLS), words would break it.
-    if (farewell === undefined || this.#farewell !== 'to say' || isUnderTls(this.program)) return;
+    if (farewell === undefined || !this.#farewell.isToSay || isUnderTls(this.program)) return;
     this.#raw ??= new RawFarewell(farewell, this.program, () => {
-      this.#noteAnswered();
+      this.#farewell.noteAnswered();
       this.linger();
     });
-    if (this.#raw.say((name, cause) => this.#host.onCallbackError(name, cause))) this.#noteSaid();
+    if (this.#raw.say((name, cause) => this.#host.onCallbackError(name, cause))) this.#farewell.noteSaid();
   }
 
   #lingerWhenQuiet(least: number = this.#host.idleWait, halfClose?: () => void): number {
@@ -253,7 +270,7 @@ export class EndingConnection implements Watched {
   /** The peer's end is no answer where the protocol has another. */
   #lingerUnanswered(least: number): number {
     const next = this.#lingerWhenQuiet(least);
-    if (this.#step === 'lingering' && this.#farewell === 'said') this.#farewell = 'unanswered';
+    if (this.#step === 'lingering') this.#farewell.noteUnanswered();
     return next;
   }
 
@@ -284,17 +301,5 @@ export class EndingConnection implements Watched {
     this.program.destroy();
     this.socket.destroy();
     return LOOK_AT_LEAST;
-  }
-
-  #noteSaid(): void {
-    if (this.#farewell !== 'to say') return;
-    this.#farewell = 'said';
-    this.#host.countSaid();
-  }
-
-  #noteAnswered(): void {
-    if (this.#farewell !== 'said') return;
-    this.#farewell = 'answered';
-    this.#host.countAnswered();
   }
 }

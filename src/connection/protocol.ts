@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { parserOn, serverOf } from '../node-fields.ts';
+import { channelOn } from './channel.ts';
 import type { Protocol } from './connection.ts';
 import { isHttp1Server } from './http1.ts';
 import { isHttp2Server, sessionOn } from './http2.ts';
@@ -10,6 +11,7 @@ import { hasAskedForChange, isWebSocket } from './upgrades.ts';
 export function protocolOf(server: net.Server, socket: net.Socket): Protocol {
   const program = programSocket(socket);
   if (isWebSocket(program)) return 'websocket';
+  if (channelOn(program) !== undefined) return 'channel';
   if (parserOn(program) !== undefined) return 'http/1.1';
   // Whichever server has accepted it: a session may be another's, to whom it was handed, or nobody's (performServerHandshake).
   if (sessionOn(program) !== undefined) return 'h2';

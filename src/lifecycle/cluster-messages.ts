@@ -46,7 +46,7 @@ function isReport(value: unknown): value is ReportOverChannel {
   const { connections, listeners, errors, duration }: Readonly<Record<string, unknown>> = Object(value);
   const { atStart, fromQueues, ended, lateRequests, farewells, cut }: Readonly<Record<string, unknown>> =
     Object(connections);
-  const { said, answered }: Readonly<Record<string, unknown>> = Object(farewells);
-  const counts = [atStart, fromQueues, ended, lateRequests, said, answered, duration];
+  const { said, answered, unanswered }: Readonly<Record<string, unknown>> = Object(farewells);
+  const counts = [atStart, fromQueues, ended, lateRequests, said, answered, unanswered, duration];
   return counts.every(isTime) && [listeners, errors, cut].every(Array.isArray);
 }

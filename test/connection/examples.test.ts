@@ -81,7 +81,7 @@ describe('examples/smtp', { timeout: 180_000 }, () => {
     assert.deepEqual([total(outcomes, 'sent'), total(outcomes, 'accepted')], [accepted, accepted]);
     const { outcome, connections } = report;
     assert.deepEqual([outcome, connections.ended, connections.cut], ['complete', CLIENTS, []]);
-    assert.deepEqual(connections.farewells, { said: CLIENTS, answered: CLIENTS });
+    assert.deepEqual(connections.farewells, { said: CLIENTS, answered: CLIENTS, unanswered: 0 });
     t.diagnostic(`${inMessage} of ${CLIENTS} in a message, ${String(accepted)} messages`);
   });
 
@@ -107,7 +107,7 @@ describe('examples/smtp', { timeout: 180_000 }, () => {
     const { report, accepted } = await closing;
     assert.deepEqual(
       [report.outcome, report.connections.farewells, accepted],
-      ['complete', { said: 2, answered: 1 }, 1],
+      ['complete', { said: 2, answered: 1, unanswered: 1 }, 1],
     );
   });
 
@@ -144,7 +144,7 @@ describe('examples/redis, under the real client', { timeout: 180_000 }, () => {
     assert.deepEqual([failed, moved], [[], CLIENTS * CALLERS]);
     const { outcome, connections } = report;
     assert.deepEqual([outcome, connections.ended, connections.cut], ['complete', CLIENTS, []]);
-    assert.deepEqual(connections.farewells, { said: CLIENTS, answered: CLIENTS });
+    assert.deepEqual(connections.farewells, { said: CLIENTS, answered: CLIENTS, unanswered: 0 });
     t.diagnostic(`${answered} commands, 0 failed, in ${Math.round(report.duration)} ms`);
   });
 
@@ -224,7 +224,10 @@ describe('examples/websocket', { timeout: 180_000 }, () => {
     assert.deepEqual([...new Set(await Promise.all(heard))], ['last orders']);
     const { report } = await server.close();
     for (const told of await Promise.all(closed)) assert.deepEqual(told, [1012, 'back in a moment']);
-    assert.deepEqual([report.outcome, report.connections.farewells], ['complete', { said: 30, answered: 30 }]);
+    assert.deepEqual(
+      [report.outcome, report.connections.farewells],
+      ['complete', { said: 30, answered: 30, unanswered: 0 }],
+    );
   });
 
   it('control: killed, it tells nobody', async (t) => {

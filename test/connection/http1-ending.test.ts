@@ -34,7 +34,7 @@ describe('requests that were pipelined', () => {
       const { outcome, connections } = await close;
       assert.deepEqual(
         [outcome, connections.lateRequests, connections.farewells],
-        ['complete', 0, { said: 1, answered: 1 }],
+        ['complete', 0, { said: 1, answered: 1, unanswered: 0 }],
       );
     });
   }

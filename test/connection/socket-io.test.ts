@@ -24,7 +24,7 @@ describe(`socket.io over WebSocket, with ${CLIENTS} clients under a load of even
 
       const { outcome, connections } = report;
       assert.deepEqual([outcome, connections.cut, connections.ended], ['complete', [], CLIENTS]);
-      assert.deepEqual(connections.farewells, { said: CLIENTS, answered: CLIENTS });
+      assert.deepEqual(connections.farewells, { said: CLIENTS, answered: CLIENTS, unanswered: 0 });
       for (const client of seen) {
         const at = served.find(({ id }) => id === client.id);
         const told = JSON.stringify({ client, at });

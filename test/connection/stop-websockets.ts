@@ -76,5 +76,8 @@ export function assertAllToldAndNothingMissing(
 export function assertAllAnswered(report: CloseReport, clients: number): void {
   const { outcome, connections } = report;
   assert.deepEqual([outcome, connections.cut], ['complete', []]);
-  assert.deepEqual([connections.ended, connections.farewells], [clients, { said: clients, answered: clients }]);
+  assert.deepEqual(
+    [connections.ended, connections.farewells],
+    [clients, { said: clients, answered: clients, unanswered: 0 }],
+  );
 }

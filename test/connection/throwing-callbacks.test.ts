@@ -61,7 +61,7 @@ describe('what the program throws', { timeout: 30_000 }, () => {
     for (const line of ['one', 'two', 'three']) assert.equal(await client.ask(line), line);
     assert.equal(await client.next(), undefined);
     const { outcome, connections, errors } = await closing;
-    assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 0 }]);
+    assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 0, unanswered: 1 }]);
     assert.deepEqual(
       errors.map(({ code, message }) => [code, message]),
       [['ERR_CALLBACK', '`farewell.answered` threw']],

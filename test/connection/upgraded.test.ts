@@ -45,7 +45,7 @@ for (const { kind, start } of [
       assert.equal(await client.next(), 'closing');
       client.socket.end('bye\n');
       const { outcome, connections } = await closing;
-      assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 1 }]);
+      assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 1, unanswered: 0 }]);
     });
 
     it('control: cannot be closed plainly but by cutting it off', async (t) => {
@@ -79,7 +79,7 @@ describe('onDrain', { timeout: 30_000 }, () => {
       shown.map(({ protocol }) => protocol),
       ['websocket'],
     );
-    assert.deepEqual(report.connections.farewells, { said: 1, answered: 1 });
+    assert.deepEqual(report.connections.farewells, { said: 1, answered: 1, unanswered: 0 });
   });
 
   it('is shown an upgraded connection that is no WebSocket as raw, and may end it itself', async (t) => {

@@ -128,7 +128,7 @@ describe('a WebSocket', { timeout: 180_000 }, () => {
       scene.server.order({ close: { given, options: { lingerWait: 500 } } });
       const { report, pairs } = await stopped(scene);
       assert.deepEqual([report.outcome, report.connections.ended], ['complete', 25]);
-      assert.deepEqual(report.connections.farewells, { said: 25, answered: 20 });
+      assert.deepEqual(report.connections.farewells, { said: 25, answered: 20, unanswered: 5 });
       assert(report.duration >= 500 && report.duration < 5_000, `${report.duration} ms`);
       assert.deepEqual([...new Set(pairs.map(({ client }) => client.code))], [1001]);
     });

@@ -1,0 +1,318 @@
+import { LastCallError } from '../errors.ts';
+import type { ClientRequest } from './client-request.ts';
+import { decodeGoodbye, encodeGoodbye } from './goodbye.ts';
+import { END, FAILURE_CODES, FRAME, type GoodbyeReason, KEYED, NOTHING, readCodeAndText, wordFor } from './frames.ts';
+import type { Hello } from './hello.ts';
+import { IncomingPayload } from './incoming-payload.ts';
+import { encodeKey, LONGEST_KEY } from './key.ts';
+import { Link, type LinkEnd, type LinkOwner, type LinkSettings } from './link.ts';
+import type { Clock, Transport } from './transport.ts';
+
+/** What all connections of a client share. */
+export interface ClientSettings {
+  readonly link: LinkSettings;
+  readonly clock: Clock;
+  readonly maxPayload: number;
+  /** The highest id to give to a request. */
+  readonly lastId: number;
+}
+
+/** Who has the connections of a client, and the requests that are on none. */
+export interface ClientConnectionOwner {
+  /** Requests can be sent on it. */
+  opened(connection: ClientConnection): void;
+  /** More can be sent on it than before. */
+  maySend(connection: ClientConnection): void;
+  /** The server takes no more requests on it, nor has it taken these. */
+  leaving(connection: ClientConnection, words: ServerGoodbye, notProcessed: readonly ClientRequest[]): void;
+  /** It is over; of `inDoubt` nobody knows whether they were processed. */
+  ended(connection: ClientConnection, end: LinkEnd, requests: UnansweredRequests): void;
+  closed(connection: ClientConnection): void;
+  message(message: Uint8Array): void;
+}
+
+export interface ServerGoodbye {
+  /** Undefined for one that is not known. */
+  readonly reason: GoodbyeReason | undefined;
+  readonly retryAfter: number;
+}
+
+export interface UnansweredRequests {
+  readonly notProcessed: readonly ClientRequest[];
+  readonly inDoubt: readonly ClientRequest[];
+}
+
+/** A request that is under way on this connection. */
+interface Sent {
+  readonly request: ClientRequest;
+  /** Its reply, where it does not come in one frame. */
+  incoming: IncomingPayload | undefined;
+}
+
+// A server that has said farewell and was answered ends the connection when it owes nothing; else we do, after so many
+// milliseconds.
+const LEFT_BEHIND = 10_000;
+
+/** The client's side of one connection. */
+export class ClientConnection implements LinkOwner {
+  readonly link: Link;
+  readonly #settings: ClientSettings;
+  readonly #owner: ClientConnectionOwner;
+  readonly #sent = new Map<number, Sent>();
+  #lastId = 0;
+  #step: 'greeting' | 'open' | 'leaving' | 'over' = 'greeting';
+  #hasSaidGoodbye = false;
+  #hasHeardGoodbye = false;
+  #peer: Hello | undefined;
+  #forget: (() => void) | undefined;
+
+  constructor(transport: Transport, settings: ClientSettings, owner: ClientConnectionOwner) {
+    this.#settings = settings;
+    this.#owner = owner;
+    this.link = new Link(transport, settings.clock, settings.link, this);
+  }
+
+  /** What an ERROR of ours says: a server has no requests that we would accept. */
+  readonly lastAccepted = 0;
+
+  get isOpen(): boolean {
+    return this.#step === 'open';
+  }
+
+  get hasOpened(): boolean {
+    return this.#peer !== undefined;
+  }
+
+  /** Where the server remembers outcomes, and for how many milliseconds. */
+  get memory(): { readonly store: string; readonly remembers: number } {
+    return { store: this.#peer?.store ?? '', remembers: this.#peer?.remembers ?? 0 };
+  }
+
+  get underWay(): number {
+    return this.#sent.size;
+  }
+
+  get canSend(): boolean {
+    if (this.#step !== 'open' || this.#peer === undefined) return false;
+    return this.#sent.size < this.#peer.maxRequests && this.link.room > LONGEST_KEY;
+  }
+
+  get idsUsedUp(): boolean {
+    return this.#lastId >= this.#settings.lastId;
+  }
+
+  /** Sends a request; only where `canSend`. */
+  send(request: ClientRequest): void {
+    const { key } = request.asking;
+    const prefix = key === undefined ? NOTHING : encodeKey(key);
+    let payload;
+    try {
+      ({ payload } = request);
+    } catch (cause) {
+      request.giveUp('its payload threw', cause);
+      return;
+    }
+    this.#lastId += 1;
+    const id = this.#lastId;
+    request.sendings += 1;
+    if (key !== undefined) request.sentAt ??= this.#settings.clock.now();
+    this.#sent.set(id, { request, incoming: undefined });
+    this.link.send(FRAME.request, key === undefined ? 0 : KEYED, id, payload, prefix, (error) => {
+      if (error !== undefined) this.#takeBack(id, 'its payload threw', error);
+    });
+  }
+
+  /** The program has taken a request back: its outcome is nobody's any more, but the server may stop. */
+  cancel(request: ClientRequest): void {
+    for (const [id, sent] of this.#sent)
+      if (sent.request === request) this.#takeBack(id, 'it was taken back', request.asking.signal?.reason);
+  }
+
+  /** Says our own farewell: what is under way goes on, and the server ends the connection after it. */
+  leave(reason: GoodbyeReason): void {
+    if (this.#step === 'greeting') return this.link.end();
+    if (this.#step !== 'open') return;
+    this.#step = 'leaving';
+    this.#hasSaidGoodbye = true;
+    this.link.writer.add(FRAME.goodbye, 0, this.#lastId, encodeGoodbye({ reason }));
+    this.#endWhenLeft();
+  }
+
+  opened(peer: Hello): void {
+    this.#peer = peer;
+    this.#step = 'open';
+    this.#owner.opened(this);
+  }
+
+  frame(kind: number, flags: number, id: number, payload: Uint8Array): void {
+    switch (kind) {
+      case FRAME.reply:
+        return this.#takeReply(id, flags, payload);
+      case FRAME.data:
+        return this.#takeMore(id, flags, payload);
+      case FRAME.failure:
+        return this.#takeFailure(id, payload);
+      case FRAME.message:
+        this.link.consumed(payload.length);
+        return this.#owner.message(payload);
+      case FRAME.goodbye:
+        return this.#takeGoodbye(id, payload);
+      case FRAME.goodbyeAck:
+        if (!this.#hasSaidGoodbye || id !== this.#lastId) {
+          this.link.fail('protocol', 'An answer to a farewell came that was not said, or names another last request');
+        }
+        return;
+      default:
+        this.link.fail('protocol', `A frame of kind ${kind} came, which no server sends`);
+    }
+  }
+
+  maySend(): void {
+    this.#owner.maySend(this);
+  }
+
+  ended(end: LinkEnd): void {
+    this.#step = 'over';
+    this.#forget?.();
+    const { lastAccepted = Number.POSITIVE_INFINITY } = end;
+    const error =
+      end.error ?? new LastCallError('ERR_CHANNEL_BROKEN', 'The server ended the connection without a farewell');
+    const notProcessed: ClientRequest[] = [];
+    const inDoubt: ClientRequest[] = [];
+    for (const [id, { request, incoming }] of this.#sent) {
+      incoming?.fail(outcomeUnknown(error));
+      if (id > lastAccepted) request.sendings -= 1;
+      (id > lastAccepted ? notProcessed : inDoubt).push(request);
+    }
+    this.#sent.clear();
+    this.#owner.ended(this, { ...end, error }, { notProcessed, inDoubt });
+  }
+
+  closed(): void {
+    this.#owner.closed(this);
+  }
+
+  #takeReply(id: number, flags: number, payload: Uint8Array): void {
+    const sent = this.#sent.get(id);
+    if (sent === undefined || sent.incoming !== undefined) {
+      return this.link.fail('protocol', `A reply came for request ${id}, which has none to come`);
+    }
+    const { request } = sent;
+    const hasEnded = (flags & END) !== 0;
+    if (hasEnded && !request.wantsChunks) {
+      this.link.consumed(payload.length);
+      this.#noteReceived(request);
+      this.#finish(id);
+      request.done(payload);
+      return;
+    }
+    const incoming = new IncomingPayload(id, payload, hasEnded, this.link);
+    sent.incoming = incoming;
+    if (request.isSettled) incoming.discard();
+    else if (request.wantsChunks) request.done(incoming);
+    else this.#collect(id, request, incoming);
+    if (hasEnded) this.#finishReply(id, request);
+  }
+
+  /** A long reply that the program wants whole. */
+  #collect(id: number, request: ClientRequest, incoming: IncomingPayload): void {
+    incoming.bytes(this.#settings.maxPayload).then(
+      (reply) => request.done(reply),
+      (error: unknown) => {
+        // The connection's end is for its owner to judge: it may be sent again.
+        if (!(error instanceof LastCallError) || error.code === 'ERR_OUTCOME_UNKNOWN') return;
+        request.fail(error);
+        this.#takeBack(id, error.message, error);
+      },
+    );
+  }
+
+  #takeMore(id: number, flags: number, payload: Uint8Array): void {
+    const sent = this.#sent.get(id);
+    if (sent?.incoming === undefined)
+      return this.link.fail('protocol', `More of a reply to ${id} came, which did not begin`);
+    if (!sent.incoming.push(payload, (flags & END) !== 0)) {
+      return this.link.fail('limit', `More of the reply to ${id} came than was granted`);
+    }
+    if ((flags & END) !== 0) this.#finishReply(id, sent.request);
+  }
+
+  #takeFailure(id: number, payload: Uint8Array): void {
+    const sent = this.#sent.get(id);
+    const failure = readCodeAndText(payload);
+    if (sent === undefined || failure === undefined) {
+      return this.link.fail('protocol', `A failure came for request ${id}, which has none to come`);
+    }
+    const { request, incoming } = sent;
+    const how = wordFor(FAILURE_CODES, failure.code);
+    if (how === 'failed') this.#noteReceived(request);
+    this.#finish(id);
+    const error = new LastCallError('ERR_REQUEST_FAILED', failure.text);
+    incoming?.fail(error);
+    if (how === 'failed') request.fail(error);
+    else if (how === 'not processed') request.giveUp(failure.text);
+    else request.failUnknown(failure.text);
+  }
+
+  #takeGoodbye(lastAccepted: number, payload: Uint8Array): void {
+    const words = decodeGoodbye(payload);
+    if (words === undefined || lastAccepted > this.#lastId || this.#hasHeardGoodbye) {
+      return this.link.fail(
+        'protocol',
+        `A farewell came that is wrong: its last request is ${lastAccepted} of ${this.#lastId}`,
+      );
+    }
+    this.#hasHeardGoodbye = true;
+    const returned: ClientRequest[] = [];
+    for (const [id, { request, incoming }] of this.#sent) {
+      if (id <= lastAccepted) continue;
+      if (incoming !== undefined) return this.link.fail('protocol', `Request ${id} was answered, and not accepted`);
+      this.link.stopSending(id);
+      this.#sent.delete(id);
+      request.sendings -= 1;
+      returned.push(request);
+    }
+    this.link.writer.add(FRAME.goodbyeAck, 0, this.#lastId);
+    this.#step = 'leaving';
+    this.#endWhenLeft();
+    this.#owner.leaving(this, words, returned);
+  }
+
+  /** The reply has come to its end. */
+  #finishReply(id: number, request: ClientRequest): void {
+    this.#noteReceived(request);
+    this.#finish(id);
+  }
+
+  /** The server need not remember it any more: what was sent once, and came back there, is nowhere else on its way. */
+  #noteReceived({ asking: { key, isOwnKey }, sendings }: ClientRequest): void {
+    if (key === undefined || isOwnKey || sendings !== 1) return;
+    this.link.writer.add(FRAME.received, 0, 0, encodeKey(key));
+  }
+
+  #finish(id: number): void {
+    this.#sent.delete(id);
+    // The server has answered before it had everything.
+    this.link.stopSending(id);
+    this.#endWhenLeft();
+    this.#owner.maySend(this);
+  }
+
+  #takeBack(id: number, why: string, cause: unknown): void {
+    const sent = this.#sent.get(id);
+    if (sent === undefined) return;
+    this.link.stopSending(id);
+    this.link.writer.add(FRAME.cancel, 0, id);
+    sent.incoming?.discard();
+    sent.request.failUnknown(why, cause);
+  }
+
+  #endWhenLeft(): void {
+    if (this.#step !== 'leaving' || this.#sent.size > 0) return;
+    this.#forget ??= this.#settings.clock.after(LEFT_BEHIND, () => this.link.end());
+  }
+}
+
+function outcomeUnknown(cause: LastCallError): LastCallError {
+  return new LastCallError('ERR_OUTCOME_UNKNOWN', 'The connection broke in the middle of the reply', { cause });
+}

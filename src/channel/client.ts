@@ -1,0 +1,256 @@
+import { LastCallError } from '../errors.ts';
+import {
+  ClientConnection,
+  type ClientConnectionOwner,
+  type ClientSettings,
+  type ServerGoodbye,
+  type UnansweredRequests,
+} from './client-connection.ts';
+import { type Asking, type ChannelReply, ClientRequest } from './client-request.ts';
+import type { LinkEnd } from './link.ts';
+import { Redial } from './redial.ts';
+import { RequestQueue } from './request-queue.ts';
+import type { Transport, TransportEvents } from './transport.ts';
+
+/** A client's options, checked and complete. Times are in milliseconds. */
+export interface ChannelClientSettings<Address> extends ClientSettings {
+  readonly addresses: readonly Address[];
+  /** For how long a request may wait while no connection can be made. */
+  readonly giveUpAfter: number;
+  /** How often a request is sent whose outcome is unknown each time. */
+  readonly maxSendings: number;
+  /** Whether to be connected also while nothing is asked: messages may come. */
+  readonly staysConnected: boolean;
+  readonly random: () => number;
+  onMessage(message: Uint8Array): void;
+  onError(error: LastCallError): void;
+  /** Begins a connection; `attach` gives what is to hear of it. */
+  dial(address: Address, attach: (transport: Transport) => TransportEvents): void;
+}
+
+/** A client: its requests, and the connections that they go over, of which one takes new requests. */
+export class ChannelClient<Address> implements ClientConnectionOwner {
+  readonly #settings: ChannelClientSettings<Address>;
+  readonly #queue = new RequestQueue();
+  readonly #redial: Redial<Address>;
+  readonly #connections = new Set<ClientConnection>();
+  #current: ClientConnection | undefined;
+  #step: 'in use' | 'closing' | 'closed' = 'in use';
+  #forgetDial: (() => void) | undefined;
+  /** Since when nothing could be reached, and what the last try said. */
+  #unreachableSince: number | undefined;
+  #forgetGiveUp: (() => void) | undefined;
+  #lastError: LastCallError | undefined;
+  #onClosed: (() => void) | undefined;
+
+  constructor(settings: ChannelClientSettings<Address>) {
+    this.#settings = settings;
+    this.#redial = new Redial(settings.addresses, settings.clock, settings.random);
+    this.#connect(true);
+  }
+
+  get isConnected(): boolean {
+    return this.#current?.isOpen === true;
+  }
+
+  ask(asking: Asking, wantsChunks: boolean): Promise<Uint8Array | ChannelReply> {
+    return new Promise((resolve, reject) => {
+      const request = new ClientRequest(asking, wantsChunks, resolve, reject);
+      if (this.#step !== 'in use') return request.fail(closedError());
+      if (asking.signal?.aborted === true) return request.giveUp('it was taken back', asking.signal.reason);
+      request.onAbort(() => this.#takeBack(request));
+      const current = this.#current;
+      if (this.#queue.isEmpty && current?.canSend === true) {
+        current.send(request);
+        if (current.idsUsedUp) this.#sendWaiting();
+        return;
+      }
+      this.#queue.push(request);
+      this.#connect();
+    });
+  }
+
+  /** Takes no more requests; resolves when all have been answered and every connection has ended, at the deadline at the latest. */
+  close(deadline: number): Promise<void> {
+    if (this.#step === 'closed') return Promise.resolve();
+    const closed = new Promise<void>((resolve) => {
+      const before = this.#onClosed;
+      this.#onClosed = () => {
+        before?.();
+        resolve();
+      };
+    });
+    if (this.#step === 'in use') {
+      this.#step = 'closing';
+      const forget = this.#settings.clock.after(deadline, () => this.#cut(), true);
+      void closed.then(forget);
+    }
+    this.#closeWhenDone();
+    return closed;
+  }
+
+  opened(connection: ClientConnection): void {
+    this.#redial.noteOpened();
+    this.#unreachableSince = undefined;
+    this.#forgetGiveUp?.();
+    this.#forgetGiveUp = undefined;
+    if (connection === this.#current) this.#sendWaiting();
+  }
+
+  maySend(connection: ClientConnection): void {
+    if (connection === this.#current && !this.#queue.isEmpty) this.#sendWaiting();
+    if (this.#step === 'closing') this.#closeWhenDone();
+  }
+
+  leaving(
+    connection: ClientConnection,
+    { reason, retryAfter }: ServerGoodbye,
+    notProcessed: readonly ClientRequest[],
+  ): void {
+    if (connection === this.#current) {
+      this.#current = undefined;
+      // An idle one is welcome again where it was.
+      if (reason !== 'idle') this.#redial.noteLeft(retryAfter);
+    }
+    this.#queue.putBack(notProcessed);
+    this.#goOn();
+  }
+
+  ended(connection: ClientConnection, { error }: LinkEnd, { notProcessed, inDoubt }: UnansweredRequests): void {
+    if (connection === this.#current) {
+      this.#current = undefined;
+      if (!connection.hasOpened || error !== undefined) this.#redial.noteFailed();
+      if (!connection.hasOpened) this.#noteUnreachable(error);
+      if (error !== undefined && this.#step === 'in use') this.#settings.onError(error);
+    }
+    const again = inDoubt.filter((request) => this.#isToSendAgain(request, connection, error));
+    this.#queue.putBack([...again, ...notProcessed].filter(({ isSettled }) => !isSettled));
+    this.#goOn();
+  }
+
+  closed(connection: ClientConnection): void {
+    this.#connections.delete(connection);
+    if (this.#step === 'closing') this.#closeWhenDone();
+  }
+
+  message(message: Uint8Array): void {
+    this.#settings.onMessage(message);
+  }
+
+  /** Of one that may have been processed: whether the program allows to send it again, or to ask how it ended. */
+  #isToSendAgain(request: ClientRequest, connection: ClientConnection, cause: LastCallError | undefined): boolean {
+    if (request.isSettled) return false;
+    const { key, idempotent } = request.asking;
+    request.doubt ??= { store: connection.memory.store };
+    if (!idempotent && key === undefined) request.failUnknown('its connection broke', cause);
+    else if (request.sendings >= this.#settings.maxSendings) {
+      request.failUnknown(`it was sent ${request.sendings} times, and each time the connection broke`, cause);
+    }
+    return !request.isSettled;
+  }
+
+  #sendWaiting(): void {
+    let current = this.#current;
+    while (current?.canSend === true && this.#queue.hasNext()) {
+      if (current.idsUsedUp) {
+        this.#current = undefined;
+        current.leave('ids used up');
+        this.#connect();
+        current = this.#current;
+        continue;
+      }
+      const request = this.#queue.take();
+      if (request !== undefined && this.#mayAsk(request, current)) current.send(request);
+    }
+  }
+
+  /** A request with a key whose outcome is in doubt is asked for only where the answer can be known (docs/channel.md). */
+  #mayAsk(request: ClientRequest, { memory }: ClientConnection): boolean {
+    const { doubt, asking, sentAt = 0 } = request;
+    if (doubt === undefined || asking.idempotent) return true;
+    if (memory.store !== doubt.store) request.failUnknown('the server that was found remembers nothing of it');
+    else if (this.#settings.clock.now() - sentAt > memory.remembers / 2) {
+      request.failUnknown(`the server remembers for ${memory.remembers} ms, and half of that is over`);
+    }
+    return !request.isSettled;
+  }
+
+  #takeBack(request: ClientRequest): void {
+    for (const connection of this.#connections) connection.cancel(request);
+    request.giveUp('it was taken back', request.asking.signal?.reason);
+  }
+
+  #goOn(): void {
+    this.#connect();
+    if (this.#step === 'closing') this.#closeWhenDone();
+  }
+
+  /** Makes a connection where there is none, and one is wanted. */
+  #connect(isFirst: boolean = false): void {
+    const { staysConnected, clock } = this.#settings;
+    if (this.#current !== undefined || this.#forgetDial !== undefined || this.#step === 'closed') return;
+    const isWanted = isFirst || (staysConnected && this.#step === 'in use');
+    if (!isWanted && !this.#queue.hasNext()) return;
+    const { address, wait } = this.#redial.next();
+    this.#forgetDial = clock.after(
+      wait,
+      () => {
+        this.#forgetDial = undefined;
+        this.#dial(address);
+      },
+      true,
+    );
+  }
+
+  #dial(address: Address): void {
+    const { dial } = this.#settings;
+    dial(address, (transport) => {
+      const connection = new ClientConnection(transport, this.#settings, this);
+      this.#connections.add(connection);
+      this.#current = connection;
+      return connection.link;
+    });
+  }
+
+  #noteUnreachable(error: LastCallError | undefined): void {
+    this.#lastError = error;
+    if (this.#unreachableSince !== undefined) return;
+    const { giveUpAfter, clock } = this.#settings;
+    this.#unreachableSince = clock.now();
+    this.#forgetGiveUp = clock.after(giveUpAfter, () => this.#giveUp());
+  }
+
+  #giveUp(): void {
+    this.#unreachableSince = undefined;
+    const why = `no server could be reached for ${this.#settings.giveUpAfter} ms`;
+    for (const request of this.#queue.takeAll()) request.giveUp(why, this.#lastError);
+    if (this.#step === 'closing') this.#closeWhenDone();
+  }
+
+  #closeWhenDone(): void {
+    if (this.#step !== 'closing' || this.#queue.hasNext()) return;
+    if ([...this.#connections].some(({ underWay }) => underWay > 0)) return;
+    for (const connection of this.#connections) connection.leave('closing');
+    if (this.#connections.size > 0) return;
+    this.#end();
+  }
+
+  /** The deadline of `close` has come. */
+  #cut(): void {
+    this.#step = 'closed';
+    for (const connection of [...this.#connections]) connection.link.destroy();
+    for (const request of this.#queue.takeAll()) request.giveUp('the channel was closed');
+    this.#end();
+  }
+
+  #end(): void {
+    this.#step = 'closed';
+    this.#forgetDial?.();
+    this.#forgetGiveUp?.();
+    this.#onClosed?.();
+  }
+}
+
+export function closedError(): LastCallError {
+  return new LastCallError('ERR_CHANNEL_CLOSED', 'The channel is closed');
+}

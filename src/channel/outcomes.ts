@@ -1,0 +1,99 @@
+import type { Clock } from './transport.ts';
+
+/** How a request with a key ended: its reply, or what its handler's error says. */
+export type Outcome = { readonly reply: Uint8Array } | { readonly failure: string };
+
+type MaybePromise<Value> = Value | Promise<Value>;
+
+/**
+ * Where a server remembers how requests with a key have ended. What is shared, or outlives the process, makes exactly-once
+ * hold across servers and restarts; `memoryStore` does so for one process.
+ */
+export interface OutcomeStore {
+  /**
+   * Names this memory, in at most 255 bytes. A client asks for an outcome only where it finds the name again, so it must not be
+   * the same for two memories; a shared one has the same name in all processes.
+   */
+  readonly name: string;
+  /** For how long a key is remembered, in milliseconds. */
+  readonly remembers: number;
+  /**
+   * Takes a key. `claimed`: nobody had it, and the request is processed now. `under way`: somebody has it and has not said how it
+   * ended; it is asked again for some seconds. Else how it has ended. What has claimed it and has died without effect may be
+   * claimed anew: only the store can know. Where it throws, the request is not processed.
+   */
+  claim(key: string): MaybePromise<'claimed' | 'under way' | Outcome>;
+  /** Keeps how it has ended. Where it throws, the client is told that the outcome is unknown. */
+  keep(key: string, outcome: Outcome): MaybePromise<void>;
+  /** The client has the outcome, and nothing of the request is on its way any more. */
+  forget(key: string): MaybePromise<void>;
+}
+
+/** How a request with a key ended, or why that is not known. */
+export type Resolved = Outcome | { readonly notProcessed: string } | { readonly unknown: string };
+
+// How long another process may take to say how a request ended that it has begun, and how often to ask, in milliseconds.
+const ELSEWHERE = 5_000;
+const ASK_EVERY = 100;
+
+/** Sees to it that a server processes no key twice. */
+export class Outcomes {
+  readonly store: OutcomeStore;
+  readonly #clock: Clock;
+  readonly #running = new Map<string, Promise<Resolved>>();
+
+  constructor(store: OutcomeStore, clock: Clock) {
+    this.store = store;
+    this.#clock = clock;
+  }
+
+  /** Performs what has not been performed under this key, or says how it ended. It does not reject. */
+  resolve(key: string, perform: () => Promise<Outcome>): Promise<Resolved> {
+    const running = this.#running.get(key);
+    if (running !== undefined) return running;
+    const resolved = this.#resolve(key, perform).finally(() => this.#running.delete(key));
+    this.#running.set(key, resolved);
+    return resolved;
+  }
+
+  /** Of one that is under way it is not true that the client has it. */
+  forget(key: string): void {
+    if (this.#running.has(key)) return;
+    // Forgetting less than it might is all that can come of an error.
+    void Promise.resolve()
+      .then(() => this.store.forget(key))
+      .catch(() => undefined);
+  }
+
+  async #resolve(key: string, perform: () => Promise<Outcome>): Promise<Resolved> {
+    let claim: 'claimed' | 'under way' | Outcome;
+    try {
+      claim = await this.#claim(key);
+    } catch (cause) {
+      return { notProcessed: `the store cannot remember it: ${messageOf(cause)}` };
+    }
+    if (claim === 'under way') return { unknown: 'it was begun elsewhere, and its end was not heard of' };
+    if (claim !== 'claimed') return claim;
+    const outcome = await perform();
+    try {
+      await this.store.keep(key, outcome);
+    } catch {
+      return { unknown: 'it was processed, and the store could not keep how it ended' };
+    }
+    return outcome;
+  }
+
+  async #claim(key: string): Promise<'claimed' | 'under way' | Outcome> {
+    const until = this.#clock.now() + ELSEWHERE;
+    for (;;) {
+      const claim = await this.store.claim(key);
+      if (claim !== 'under way' || this.#clock.now() >= until) return claim;
+      await new Promise<void>((resolve) => this.#clock.after(ASK_EVERY, resolve));
+    }
+  }
+}
+
+/** The message of whatever was thrown. */
+export function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,94 @@
+import { END, FRAME, NOTHING } from './frames.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import { SendWindow } from './windows.ts';
+
+/** Bytes, or chunks of them for what is long or not known yet. */
+export type Payload = Uint8Array | AsyncIterable<Uint8Array>;
+
+/** What a payload that goes out needs of its connection. */
+export interface OutgoingHost {
+  readonly writer: FrameWriter;
+  /** Bytes that the other side takes in a frame. */
+  readonly maxFrame: number;
+  /** What may be sent on the whole connection. */
+  readonly window: SendWindow;
+  /** More of it can be sent than when it was asked the last time. */
+  wantToSend(): void;
+}
+
+/** What is left of a payload after its first frame: the other side's credit is waited for, or the program's next chunk. */
+export class OutgoingPayload {
+  readonly window: SendWindow;
+  readonly #id: number;
+  readonly #host: OutgoingHost;
+  readonly #chunks: AsyncIterator<Uint8Array> | undefined;
+  readonly #onOver: (error?: unknown) => void;
+  #rest: Uint8Array;
+  #isPulling = false;
+  #hasEnded: boolean;
+  #isOver = false;
+
+  /**
+   * `credit`: bytes that the first frame has left of what the other side granted. `onOver` is called once: when the last
+   * frame has been handed over, or with what the program's chunks have thrown.
+   */
+  constructor(id: number, payload: Payload, host: OutgoingHost, credit: number, onOver: (error?: unknown) => void) {
+    this.#id = id;
+    this.#host = host;
+    this.#onOver = onOver;
+    this.window = new SendWindow(credit);
+    const isBytes = payload instanceof Uint8Array;
+    this.#rest = isBytes ? payload : NOTHING;
+    this.#hasEnded = isBytes;
+    this.#chunks = isBytes ? undefined : payload[Symbol.asyncIterator]();
+    if (!isBytes) this.#pull();
+  }
+
+  /** Sends one frame if it can; false: not now. */
+  sendOne(): boolean {
+    if (this.#isOver) return false;
+    const room = Math.min(this.window.left, this.#host.window.left, this.#host.maxFrame);
+    const length = Math.min(this.#rest.length, room);
+    const isLast = this.#hasEnded && length === this.#rest.length;
+    if (length === 0 && !isLast) return false;
+    const chunk = this.#rest.subarray(0, length);
+    this.#rest = this.#rest.subarray(length);
+    this.window.take(length);
+    this.#host.window.take(length);
+    this.#host.writer.add(FRAME.data, isLast ? END : 0, this.#id, chunk);
+    if (isLast) this.#finish();
+    else if (this.#rest.length === 0) this.#pull();
+    return true;
+  }
+
+  /** Nothing more of it is sent: the program's chunks are not asked for any more. */
+  stop(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    // What the program throws at its own end is nobody's any more.
+    void Promise.resolve(this.#chunks?.return?.()).catch(() => undefined);
+  }
+
+  #pull(): void {
+    if (this.#chunks === undefined || this.#hasEnded || this.#isPulling) return;
+    this.#isPulling = true;
+    this.#chunks.next().then(
+      (result) => {
+        this.#isPulling = false;
+        if (this.#isOver) return;
+        if (result.done === true) this.#hasEnded = true;
+        else if (result.value instanceof Uint8Array) this.#rest = result.value;
+        else return this.#finish(new TypeError(`Expected chunks of bytes, got ${typeof result.value}`));
+        if (this.#rest.length === 0 && !this.#hasEnded) this.#pull();
+        else this.#host.wantToSend();
+      },
+      (error: unknown) => this.#finish(error),
+    );
+  }
+
+  #finish(error?: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#onOver(error);
+  }
+}

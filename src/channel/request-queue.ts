@@ -1,0 +1,52 @@
+import type { ClientRequest } from './client-request.ts';
+
+/** Requests that wait for a connection, in their order. */
+export class RequestQueue {
+  #requests: ClientRequest[] = [];
+  /** Where the first one is: to move all others up for each that goes would cost more with each that waits. */
+  #first = 0;
+
+  get isEmpty(): boolean {
+    return this.#first === this.#requests.length;
+  }
+
+  push(request: ClientRequest): void {
+    this.#requests.push(request);
+  }
+
+  /** Those that were sent once go before those that never were. */
+  putBack(requests: readonly ClientRequest[]): void {
+    if (requests.length === 0) return;
+    this.#requests = [...requests, ...this.#requests.slice(this.#first)];
+    this.#first = 0;
+  }
+
+  /** The next one, unless it was settled while it waited. */
+  take(): ClientRequest | undefined {
+    while (!this.isEmpty) {
+      const request = this.#requests[this.#first];
+      this.#first += 1;
+      if (this.isEmpty) this.#clear();
+      if (request?.isSettled === false) return request;
+    }
+    return undefined;
+  }
+
+  /** Whether one waits that is not settled; drops those before it that are. */
+  hasNext(): boolean {
+    while (!this.isEmpty && this.#requests[this.#first]?.isSettled === true) this.#first += 1;
+    if (this.isEmpty) this.#clear();
+    return !this.isEmpty;
+  }
+
+  takeAll(): readonly ClientRequest[] {
+    const all = this.#requests.slice(this.#first).filter(({ isSettled }) => !isSettled);
+    this.#clear();
+    return all;
+  }
+
+  #clear(): void {
+    this.#requests = [];
+    this.#first = 0;
+  }
+}

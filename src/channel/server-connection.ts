@@ -1,0 +1,285 @@
+import { LastCallError } from '../errors.ts';
+import type { ChannelEnding, FarewellState } from '../connection/channel.ts';
+import { FAILURE_CODES, codeAndText, END, FRAME, KEYED, NOTHING } from './frames.ts';
+import type { Hello } from './hello.ts';
+import { IncomingPayload } from './incoming-payload.ts';
+import { Farewell } from './farewell.ts';
+import { Link, type LinkEnd, type LinkOwner } from './link.ts';
+import type { Outcome } from './outcomes.ts';
+import { OutgoingMessages } from './outgoing-messages.ts';
+import type { ChannelPeer, GoodbyeWords } from './peer.ts';
+import { readKey } from './key.ts';
+import { type ChannelRequest, failureText, type HandlerResult, ServedRequest, WholeRequest } from './request.ts';
+import type { ServingSettings } from './serving-settings.ts';
+import type { Transport } from './transport.ts';
+
+/** The server's side of one connection. */
+export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
+  readonly remote: string;
+  readonly link: Link;
+  readonly #settings: ServingSettings;
+  readonly #requests = new Map<number, ServedRequest>();
+  readonly #messages: OutgoingMessages;
+  readonly #farewell: Farewell;
+  readonly #onClosed: () => void;
+  /** The last request that came, and the last one that was accepted: after our farewell none is. */
+  #lastSeen = 0;
+  #lastAccepted = 0;
+  #idleSince: number;
+  #forgetIdle: (() => void) | undefined;
+
+  constructor(transport: Transport, remote: string, settings: ServingSettings, onClosed: () => void) {
+    this.remote = remote;
+    this.#settings = settings;
+    this.#onClosed = onClosed;
+    this.#idleSince = settings.clock.now();
+    this.link = new Link(transport, settings.clock, settings.link, this);
+    this.#messages = new OutgoingMessages(this.link, settings.link.hello.credit);
+    this.#farewell = new Farewell(this.link);
+  }
+
+  get isOpen(): boolean {
+    return this.link.isOpen && !this.#farewell.isSaid;
+  }
+
+  get lastAccepted(): number {
+    return this.#lastAccepted;
+  }
+
+  /** How far the farewell has come, for whoever closes the server. */
+  get farewell(): FarewellState {
+    return this.#farewell.state;
+  }
+
+  /** Requests that are being processed, or answered. */
+  get underWay(): number {
+    return this.#requests.size;
+  }
+
+  send(message: Uint8Array): Promise<void> {
+    return this.#messages.send(message, this.#farewell.isSaid);
+  }
+
+  goodbye(words: GoodbyeWords = this.#settings.farewell): void {
+    this.#farewell.say(this.#lastAccepted, words);
+    this.#endWhenDone();
+  }
+
+  opened(_peer: Hello): void {
+    this.#farewell.sayIfWanted(this.#lastAccepted);
+    this.#watchIdle();
+    this.#settings.onOpen(this);
+  }
+
+  frame(kind: number, flags: number, id: number, payload: Uint8Array): void {
+    switch (kind) {
+      case FRAME.request:
+        return this.#take(id, flags, payload);
+      case FRAME.data:
+        return this.#takeMore(id, flags, payload);
+      case FRAME.cancel:
+        return this.#cancel(id);
+      case FRAME.received:
+        return this.#forget(payload);
+      case FRAME.goodbye:
+        if (id !== this.#lastSeen) return this.link.fail('protocol', 'A GOODBYE names another last request');
+        this.#farewell.hear(id);
+        return this.#endWhenDone();
+      case FRAME.goodbyeAck:
+        if (!this.#farewell.hearAnswer(id, this.#lastSeen)) {
+          return this.link.fail(
+            'protocol',
+            'An answer to a farewell came that was not said, or names another last request',
+          );
+        }
+        return this.#endWhenDone();
+      default:
+        this.link.fail('protocol', `A frame of kind ${kind} came, which no client sends`);
+    }
+  }
+
+  maySend(): void {
+    this.#messages.sendWaiting();
+    this.#endWhenDone();
+  }
+
+  ended({ error }: LinkEnd): void {
+    this.#forgetIdle?.();
+    const reason =
+      error ?? new LastCallError('ERR_CHANNEL_BROKEN', 'The connection ended while the request was under way');
+    for (const request of this.#requests.values()) {
+      request.payload.fail(reason);
+      if (request.key === undefined) request.abort(reason);
+    }
+    this.#requests.clear();
+    this.#messages.fail(reason);
+    if (error !== undefined) this.#settings.onError(error, this);
+  }
+
+  closed(): void {
+    this.#onClosed();
+  }
+
+  #take(id: number, flags: number, payload: Uint8Array): void {
+    if (id <= this.#lastSeen) return this.link.fail('protocol', `Request ${id} came after request ${this.#lastSeen}`);
+    if (this.#farewell.isAnswered) return this.link.fail('protocol', 'A request came after the answer to the farewell');
+    if (this.#farewell.isHeard) return this.link.fail('protocol', "A request came after the client's own farewell");
+    this.#lastSeen = id;
+    // It crossed our farewell: the client knows that it is not processed, and asks elsewhere.
+    if (this.#farewell.isSaid) return this.link.consumed(payload.length);
+    const { maxRequests } = this.#settings.link.hello;
+    if (this.#requests.size >= maxRequests) return this.link.fail('limit', `More than ${maxRequests} requests at once`);
+    const key = (flags & KEYED) === 0 ? undefined : readKey(payload);
+    if (key === 'no key') return this.link.fail('protocol', `Request ${id} has a key that is none`);
+    this.#lastAccepted = id;
+    const first = key === undefined ? payload : payload.subarray(key.length);
+    if (key !== undefined) this.link.consumed(key.length);
+    const incoming = new IncomingPayload(id, first, (flags & END) !== 0, this.link);
+    const request = new ServedRequest(this, key?.text, incoming, this.#settings.maxPayload);
+    this.#requests.set(id, request);
+    if (key === undefined) this.#serve(id, request);
+    else void this.#serveOnce(id, request, key.text);
+  }
+
+  #takeMore(id: number, flags: number, payload: Uint8Array): void {
+    if (id > this.#lastSeen) return this.link.fail('protocol', `More of request ${id} came, which did not begin`);
+    const incoming = this.#requests.get(id)?.payload;
+    // It was answered, or taken back, before its payload had ended; or it has crossed our farewell.
+    if (incoming === undefined) return this.link.consumed(payload.length);
+    if (incoming.hasEnded) return this.link.fail('protocol', `More of request ${id} came after its end`);
+    if (!incoming.push(payload, (flags & END) !== 0)) {
+      this.link.fail('limit', `More of request ${id} came than was granted`);
+    }
+  }
+
+  #serve(id: number, request: ServedRequest): void {
+    try {
+      const result = this.#settings.handler(request);
+      if (result instanceof Promise) {
+        result.then(
+          (reply) => this.#answer(id, request, reply),
+          (error: unknown) => this.#answerError(id, request, error),
+        );
+      } else {
+        this.#answer(id, request, result);
+      }
+    } catch (error) {
+      this.#answerError(id, request, error);
+    }
+  }
+
+  /** Under a key: the payload comes whole first, so that a connection that breaks in it has begun nothing. */
+  async #serveOnce(id: number, request: ServedRequest, key: string): Promise<void> {
+    let payload: Uint8Array;
+    try {
+      payload = await request.bytes();
+    } catch (error) {
+      const text = error instanceof LastCallError ? error.message : 'its payload did not come whole';
+      return this.#fail(id, 'not processed', text);
+    }
+    const whole = new WholeRequest(this, key, payload, request.signal);
+    const resolved = await this.#settings.outcomes.resolve(key, () => this.#perform(whole));
+    if ('reply' in resolved) this.#answer(id, request, resolved.reply);
+    else if ('failure' in resolved) this.#fail(id, 'failed', resolved.failure);
+    else if ('notProcessed' in resolved) this.#fail(id, 'not processed', resolved.notProcessed);
+    else this.#fail(id, 'unknown', resolved.unknown);
+  }
+
+  async #perform(request: ChannelRequest): Promise<Outcome> {
+    try {
+      return { reply: await wholeReply(await this.#settings.handler(request), this.#settings.maxPayload) };
+    } catch (error) {
+      this.#settings.onError(error, this);
+      return { failure: failureText(error) };
+    }
+  }
+
+  #answer(id: number, request: ServedRequest, result: HandlerResult): void {
+    // Its connection has ended, or the client has taken it back.
+    if (this.#requests.get(id) !== request) return;
+    const reply: unknown = result ?? NOTHING;
+    if (!(reply instanceof Uint8Array) && !isChunks(reply)) {
+      return this.#answerError(
+        id,
+        request,
+        new TypeError(`Expected a reply of bytes or chunks of them, got ${typeof reply}`),
+      );
+    }
+    const over = (error?: unknown): void => {
+      if (error === undefined) this.#finish(id);
+      else this.#answerError(id, request, error);
+    };
+    if (this.link.send(FRAME.reply, 0, id, reply, NOTHING, over)) this.#finish(id);
+  }
+
+  #answerError(id: number, request: ServedRequest, error: unknown): void {
+    if (this.#requests.get(id) !== request) return;
+    this.#settings.onError(error, this);
+    this.#fail(id, 'failed', failureText(error));
+  }
+
+  #fail(id: number, how: keyof typeof FAILURE_CODES, text: string): void {
+    if (!this.#requests.has(id)) return;
+    this.link.writer.add(FRAME.failure, 0, id, codeAndText(FAILURE_CODES[how], text));
+    this.#finish(id);
+  }
+
+  #finish(id: number): void {
+    const request = this.#requests.get(id);
+    this.#requests.delete(id);
+    // What is left of its payload is nobody's: the client may have the credit back.
+    request?.payload.discard();
+    if (this.#requests.size > 0) return;
+    if (this.#settings.idleLimit > 0) this.#idleSince = this.#settings.clock.now();
+    this.#endWhenDone();
+  }
+
+  #cancel(id: number): void {
+    if (id > this.#lastSeen) return this.link.fail('protocol', `Request ${id} was taken back, and did not begin`);
+    const request = this.#requests.get(id);
+    // Answered already; the two have crossed.
+    if (request === undefined) return;
+    const reason = new LastCallError('ERR_REQUEST_FAILED', 'The client has taken the request back');
+    this.link.stopSending(id);
+    this.#fail(id, 'cancelled', 'Taken back');
+    request.payload.fail(reason);
+    request.abort(reason);
+  }
+
+  #forget(payload: Uint8Array): void {
+    const key = readKey(payload);
+    if (key === 'no key') return this.link.fail('protocol', 'A RECEIVED has no key');
+    this.#settings.outcomes.forget(key.text);
+  }
+
+  /** Our FIN goes when the farewell was answered, or the client has said its own, and every reply has been written. */
+  #endWhenDone(): void {
+    if (this.#farewell.isDone && this.#requests.size === 0 && this.link.isOpen) this.link.end();
+  }
+
+  #watchIdle(): void {
+    const { idleLimit, clock } = this.#settings;
+    if (idleLimit === 0 || !this.isOpen) return;
+    const left = this.#requests.size > 0 ? idleLimit : this.#idleSince + idleLimit - clock.now();
+    if (left <= 0) return this.goodbye({ reason: 'idle' });
+    this.#forgetIdle = clock.after(left, () => this.#watchIdle());
+  }
+}
+
+function isChunks(value: unknown): value is AsyncIterable<Uint8Array> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
+}
+
+/** What is remembered is remembered whole. */
+async function wholeReply(result: HandlerResult, longest: number): Promise<Uint8Array> {
+  if (result === undefined || result instanceof Uint8Array) return result ?? NOTHING;
+  if (!isChunks(result)) throw new TypeError(`Expected a reply of bytes or chunks of them, got ${typeof result}`);
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of result) {
+    length += chunk.length;
+    if (length > longest) throw new LastCallError('ERR_CHANNEL_LIMIT', `The reply is longer than ${longest} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, length);
+}

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { type Happening, type Outcome, simulate, type Step } from './simulation/simulate.ts';
+
+const RUNS = process.env.LASTCALL_FULL === undefined ? 250 : 5_000;
+
+const STEADY: readonly Happening[] = ['ask', 'ask', 'ask', 'deliver', 'deliver', 'deliver', 'accept', 'answer', 'time'];
+const RESTARTS: readonly Happening[] = ['close', 'start'];
+const BREAKS: readonly Happening[] = ['cut', 'tell', 'kill'];
+
+describe('The channel over a simulated network', { timeout: 900_000 }, () => {
+  it('does every request exactly once where nothing is cut, however often the server is closed and started', async () => {
+    const seen = { requests: 0, closes: 0 };
+    await check([...STEADY, ...RESTARTS], true, (outcome, steps) => {
+      seen.requests += outcome.requests.length;
+      seen.closes += steps.filter(({ happens }) => happens === 'close').length;
+      for (const { number, kind, said } of outcome.requests) {
+        assert.equal(said, 'done', `request ${number}, ${kind}`);
+        assert.equal(outcome.processed.get(number), 1, `request ${number}, ${kind}`);
+      }
+    });
+    assert.ok(seen.requests > RUNS && seen.closes > RUNS, JSON.stringify(seen));
+  });
+
+  it('loses sight of some where the server is closed without the farewell (control)', async () => {
+    const seen = { done: 0, unknown: 0 };
+    await check([...STEADY, 'close plainly', 'start'], true, (outcome) => {
+      neverSaysMoreThanIsKnown(outcome);
+      for (const { kind, said } of outcome.requests) {
+        if (kind !== 'plain') assert.equal(said, 'done');
+        else if (said === 'done') seen.done += 1;
+        else seen.unknown += 1;
+      }
+    });
+    assert.ok(seen.done > 0 && seen.unknown > 0, JSON.stringify(seen));
+  });
+
+  it('never says more than is known, whatever is cut, killed or taken back', async () => {
+    const said = new Map<string, number>();
+    await check([...STEADY, ...RESTARTS, ...BREAKS, 'take back'], false, (outcome) => {
+      neverSaysMoreThanIsKnown(outcome);
+      for (const request of outcome.requests) said.set(request.said, (said.get(request.said) ?? 0) + 1);
+    });
+    // All that can be said was said.
+    for (const word of ['done', 'ERR_NOT_PROCESSED', 'ERR_OUTCOME_UNKNOWN']) assert.ok(said.get(word)! > 0, word);
+  });
+
+  it('does every request with a key exactly once, cuts or no, where the store outlives the server', async () => {
+    let again = 0;
+    await check([...STEADY, ...RESTARTS, ...BREAKS], true, (outcome) => {
+      neverSaysMoreThanIsKnown(outcome);
+      for (const { number, kind, said } of outcome.requests) {
+        if (kind !== 'exactly once') continue;
+        assert.equal(said, 'done', `request ${number}`);
+        assert.equal(outcome.effects?.get(number), 1, `request ${number}`);
+        if (outcome.processed.get(number)! > 1) again += 1;
+      }
+    });
+    // Some were in the hands of a server that was killed, without effect.
+    assert.ok(again > 0);
+  });
+});
+
+/** Runs schedules made of these, and sees that each comes to its end. */
+async function check(
+  happenings: readonly Happening[],
+  hasDatabase: boolean,
+  judge: (outcome: Outcome, steps: readonly Step[]) => void,
+): Promise<void> {
+  const step = fc.record({ happens: fc.constantFrom(...happenings), pick: fc.nat(50), amount: fc.nat(1_500) });
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 120, size: 'max' }), async (steps) => {
+      const outcome = await simulate(steps, hasDatabase);
+      for (const { said, number } of outcome.requests) assert.notEqual(said, 'nothing', `request ${number} never ended`);
+      assert.ok(outcome.clientsClosed, 'a client did not close');
+      assert.equal(outcome.left, 0, 'the server has connections left');
+      judge(outcome, steps);
+    }),
+    { numRuns: RUNS },
+  );
+}
+
+function neverSaysMoreThanIsKnown({ requests, processed, effects }: Outcome): void {
+  for (const { number, kind, said } of requests) {
+    const times = processed.get(number) ?? 0;
+    const text = `request ${number}, ${kind}: ${said}, processed ${times} times`;
+    assert.notEqual(said, 'wrong reply', text);
+    if (said === 'done') assert.ok(times >= 1, text);
+    if (said === 'ERR_NOT_PROCESSED') assert.equal(times, 0, text);
+    if (kind === 'plain') assert.ok(times <= 1, text);
+    // Without a database a server that is gone remembers nothing: nobody may ask its successor.
+    if (kind === 'exactly once') assert.ok((effects === undefined ? times : (effects.get(number) ?? 0)) <= 1, text);
+    assert.ok(['done', 'ERR_NOT_PROCESSED', 'ERR_OUTCOME_UNKNOWN'].includes(said), text);
+  }
+}

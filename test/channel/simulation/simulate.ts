@@ -1,0 +1,137 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { SimClient, type SimRequest } from './sim-client.ts';
+import { SimClock } from './sim-clock.ts';
+import type { SimEnd } from './sim-connection.ts';
+import { SimServer } from './sim-server.ts';
+import { SimDatabase } from './sim-store.ts';
+
+/** Everything that can happen; `pick` and `amount` say to whom, and how much. */
+export type Happening =
+  | 'ask'
+  | 'take back'
+  | 'deliver'
+  | 'accept'
+  | 'answer'
+  | 'time'
+  | 'close'
+  | 'close plainly'
+  | 'start'
+  | 'cut'
+  | 'tell'
+  | 'kill';
+
+export interface Step {
+  readonly happens: Happening;
+  readonly pick: number;
+  readonly amount: number;
+}
+
+/** What has come of it. */
+export interface Outcome {
+  readonly requests: readonly SimRequest[];
+  readonly processed: ReadonlyMap<number, number>;
+  /** Undefined where there is no database. */
+  readonly effects: ReadonlyMap<number, number> | undefined;
+  /** Connections that the servers still have. */
+  readonly left: number;
+  readonly clientsClosed: boolean;
+}
+
+const KINDS = ['plain', 'idempotent', 'exactly once'] as const;
+const DEADLINE = 20_000;
+
+/** Runs the steps, and then everything to its end, without anything that breaks. */
+export async function simulate(steps: readonly Step[], hasDatabase: boolean): Promise<Outcome> {
+  const clock = new SimClock();
+  const database = hasDatabase ? new SimDatabase() : undefined;
+  const server = new SimServer(clock, database);
+  const clients = [new SimClient(clock, server, 11), new SimClient(clock, server, 222)];
+  let asked = 0;
+  const ends = (): readonly SimEnd[] => clients.flatMap((client) => client.ends.flatMap((end) => [end, end.peer!]));
+
+  const step = async ({ happens, pick, amount }: Step): Promise<void> => {
+    const client = clients[pick % clients.length]!;
+    switch (happens) {
+      case 'ask':
+        client.ask(asked++, KINDS[amount % KINDS.length]!, (amount * 37) % 5_000, amount % 5 === 0);
+        break;
+      case 'take back':
+        choose(client.requests, amount)?.abort.abort();
+        break;
+      case 'deliver':
+        choose(ends().filter(({ hasMore }) => hasMore), pick)?.deliver(1 + amount);
+        break;
+      case 'accept':
+        server.accept();
+        break;
+      case 'answer':
+        server.answer(pick);
+        break;
+      case 'time':
+        await clock.pass(amount, settle);
+        break;
+      case 'close':
+        if (server.isListening) server.close(DEADLINE);
+        break;
+      case 'close plainly':
+        if (server.isListening) server.closePlainly();
+        break;
+      case 'start':
+        server.start();
+        break;
+      case 'cut':
+        choose(ends().filter(({ isClosed }) => !isClosed), pick)?.cut();
+        break;
+      case 'tell':
+        choose(ends().filter(({ isToBeTold }) => isToBeTold), pick)?.tell();
+        break;
+      case 'kill':
+        if (server.isListening) server.kill();
+        break;
+    }
+    await settle();
+  };
+
+  const runToItsEnd = async (isOver: () => boolean): Promise<void> => {
+    for (let round = 0; round < 2_000 && !isOver(); round++) {
+      server.start();
+      server.accept();
+      for (const end of ends()) {
+        end.tell();
+        while (end.hasMore) {
+          end.deliver(100_000);
+          await settle();
+        }
+      }
+      while (server.pending > 0) {
+        server.answer(0);
+        await settle();
+      }
+      await clock.pass(50, settle);
+    }
+  };
+
+  for (const next of steps) await step(next);
+  await runToItsEnd(() => clients.every(({ waiting }) => waiting === 0));
+  server.close(DEADLINE);
+  for (const client of clients) client.close();
+  const isAllOver = (): boolean => clients.every(({ isClosed }) => isClosed) && server.open === 0;
+  await runToItsEnd(isAllOver);
+  return {
+    requests: clients.flatMap(({ requests }) => requests),
+    processed: server.processed,
+    effects: database?.effects,
+    left: server.open,
+    clientsClosed: clients.every(({ isClosed }) => isClosed),
+  };
+}
+
+function choose<Item>(items: readonly Item[], pick: number): Item | undefined {
+  return items[pick % Math.max(1, items.length)];
+}
+
+/** Until promises and what is due at once have run. */
+async function settle(): Promise<void> {
+  await turn();
+  await turn();
+}
