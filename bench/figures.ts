@@ -1,3 +1,4 @@
+import type { ChannelFigures } from './channel.ts';
 import type { DeliveryFigures } from './delivery.ts';
 import type { IdleFigures } from './idle.ts';
 import type { ImportFigures } from './imports.ts';
@@ -21,6 +22,7 @@ export interface Figures {
   readonly imports: readonly ImportFigures[];
   readonly runs: readonly RunFigures[];
   readonly watching: readonly WatchFigures[];
+  readonly channel: readonly ChannelFigures[];
   readonly goals: readonly Goal[];
 }
 

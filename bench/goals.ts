@@ -16,6 +16,10 @@ const DELIVERY = 5;
 /** Of `lastcall run`: milliseconds until the program runs, MiB, and milliseconds from the signal to the gate. */
 const RUN = { start: 120, memory: 60, gate: 20 } as const;
 
+/** With small payloads lastcall/channel does so many times as many requests. */
+const CHANNEL = { http2: 5, ws: 1, grpc: 1 } as const;
+const SMALL = 64;
+
 /** Percent of one core, with the most connections. */
 const WATCH = 2;
 
@@ -33,6 +37,7 @@ export function judge(measured: Measured): readonly Goal[] {
     ...judgeServing(measured),
     ...judgeRuns(measured),
     ...judgeWatching(measured),
+    ...judgeChannel(measured),
   ];
 }
 
@@ -188,4 +193,19 @@ function judgeWatching({ watching }: Measured): readonly Goal[] {
       verdict: decide(most.cpu, WATCH),
     },
   ];
+}
+
+function judgeChannel({ channel }: Measured): readonly Goal[] {
+  return channel.flatMap(({ contender, title, bytes, connections, ahead }) => {
+    if (contender === 'channel' || bytes !== SMALL) return [];
+    const least = CHANNEL[contender];
+    return [
+      {
+        title: `channel against ${title}, ${bytes} bytes, ${connections === 1 ? 'one connection' : `${connections} connections`}`,
+        goal: least === 1 ? 'ahead' : `at least ${least} times`,
+        measured: withInterval(ahead, 1),
+        verdict: ahead.low >= least ? 'met' : ahead.high < least ? 'missed' : 'undecided',
+      },
+    ];
+  });
 }

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { measureChannel } from './channel.ts';
 import { measureDelivery } from './delivery.ts';
 import type { Figures } from './figures.ts';
 import { judge } from './goals.ts';
@@ -21,7 +22,7 @@ const page = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url))
 
 const HELP = `Usage: npm run bench -- [options]
 
-Measures lastcall against plain server.close() and other libraries, side by side, in about twenty minutes,
+Measures lastcall against plain server.close() and other libraries, side by side, in about twenty-five minutes,
 prints the tables and writes them into docs/benchmarks.md.
 
   --only <part>  measure only this part, or these where it is given more than once; writes no page
@@ -69,6 +70,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
   const imports = parts.has('imports') ? await measureImports(run) : [];
   const runs = parts.has('runs') ? await measureRuns(run) : [];
   const watching = parts.has('watching') ? await measureWatching(run) : [];
+  const channel = parts.has('channel') ? await measureChannel(run) : [];
   const measured = {
     machine: describeMachine(loadBefore),
     stops,
@@ -80,6 +82,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
     imports,
     runs,
     watching,
+    channel,
   };
   return { ...measured, goals: judge(measured) };
 }

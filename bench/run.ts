@@ -9,6 +9,7 @@ export const PARTS = [
   'imports',
   'runs',
   'watching',
+  'channel',
 ] as const;
 
 export type Part = (typeof PARTS)[number];
@@ -36,6 +37,9 @@ export interface Run {
   readonly runs: number;
   /** Measurements of `lastcall watch`, with connections and without. */
   readonly watches: number;
+  /** Rounds of all channel contenders under each load, and for how long each is measured, in milliseconds. */
+  readonly channels: number;
+  readonly channelTime: number;
   readonly progress: (text: string) => void;
   /** Aborted by Ctrl-C: the children go, too. */
   readonly signal: AbortSignal;
@@ -61,6 +65,8 @@ export const FULL: Size = {
   imports: 15,
   runs: 15,
   watches: 5,
+  channels: 7,
+  channelTime: 2_000,
 };
 
 /** A trial: shows that everything runs; its figures are not to be trusted. */
@@ -81,4 +87,6 @@ export const QUICK: Size = {
   imports: 3,
   runs: 3,
   watches: 1,
+  channels: 1,
+  channelTime: 500,
 };

@@ -5,7 +5,7 @@ import { formatTable } from './table.ts';
 
 /** A heading, what was done, and a table, for each part that was measured. */
 export function writeSections(figures: Figures): readonly string[] {
-  const { stops, queues, idle, memory, delivery, serving, imports, runs, watching } = figures;
+  const { stops, queues, idle, memory, delivery, serving, imports, runs, watching, channel } = figures;
   return [
     ...(stops.length > 0 ? writeStops(figures) : []),
     ...(queues.length > 0 ? writeQueues(figures) : []),
@@ -16,6 +16,7 @@ export function writeSections(figures: Figures): readonly string[] {
     ...(imports.length > 0 ? writeImports(figures) : []),
     ...(runs.length > 0 ? writeRuns(figures) : []),
     ...(watching.length > 0 ? writeWatching(figures) : []),
+    ...(channel.length > 0 ? writeChannel(figures) : []),
   ];
 }
 
@@ -173,6 +174,26 @@ function writeWatching({ watching }: Figures): readonly string[] {
     formatTable(
       ['connections', 'CPU, percent of a core'],
       watching.map(({ connections, cpu }) => [connections.toLocaleString('en'), withExtremes(cpu, 1)]),
+    ),
+  ];
+}
+
+function writeChannel({ channel }: Figures): readonly string[] {
+  const count = channel[0]?.perSecond.count;
+  return [
+    '## The channel',
+    `Requests that are answered with their own bytes, ${count} rounds of each load; server and clients are a process each, on two processors\nwhere there are two. Each contender as it is by default, and each connection with so many requests under way at once.\n\`ahead\`: how many times as many requests lastcall/channel does in the same round.`,
+    formatTable(
+      ['', 'bytes', 'connections', 'at once', 'requests per second', 'p99, ms', 'ahead'],
+      channel.map(({ title, bytes, connections, atOnce, perSecond, p99, ahead }) => [
+        title,
+        bytes.toLocaleString('en'),
+        `${connections}`,
+        `${atOnce}`,
+        perSecond.median.toLocaleString('en', { maximumFractionDigits: 0 }),
+        (p99.median / 1_000).toFixed(2),
+        withExtremes(ahead, 1),
+      ]),
     ),
   ];
 }

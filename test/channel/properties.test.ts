@@ -72,7 +72,8 @@ async function check(
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 120, size: 'max' }), async (steps) => {
       const outcome = await simulate(steps, hasDatabase);
-      for (const { said, number } of outcome.requests) assert.notEqual(said, 'nothing', `request ${number} never ended`);
+      for (const { said, number } of outcome.requests)
+        assert.notEqual(said, 'nothing', `request ${number} never ended`);
       assert.ok(outcome.clientsClosed, 'a client did not close');
       assert.equal(outcome.left, 0, 'the server has connections left');
       judge(outcome, steps);

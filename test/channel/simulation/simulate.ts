@@ -59,7 +59,10 @@ export async function simulate(steps: readonly Step[], hasDatabase: boolean): Pr
         choose(client.requests, amount)?.abort.abort();
         break;
       case 'deliver':
-        choose(ends().filter(({ hasMore }) => hasMore), pick)?.deliver(1 + amount);
+        choose(
+          ends().filter(({ hasMore }) => hasMore),
+          pick,
+        )?.deliver(1 + amount);
         break;
       case 'accept':
         server.accept();
@@ -80,10 +83,16 @@ export async function simulate(steps: readonly Step[], hasDatabase: boolean): Pr
         server.start();
         break;
       case 'cut':
-        choose(ends().filter(({ isClosed }) => !isClosed), pick)?.cut();
+        choose(
+          ends().filter(({ isClosed }) => !isClosed),
+          pick,
+        )?.cut();
         break;
       case 'tell':
-        choose(ends().filter(({ isToBeTold }) => isToBeTold), pick)?.tell();
+        choose(
+          ends().filter(({ isToBeTold }) => isToBeTold),
+          pick,
+        )?.tell();
         break;
       case 'kill':
         if (server.isListening) server.kill();
