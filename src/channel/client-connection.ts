@@ -1,46 +1,13 @@
 import { LastCallError } from '../errors.ts';
+import type { ClientConnectionOwner, ClientSettings } from './client-connection-owner.ts';
 import type { ClientRequest } from './client-request.ts';
 import { decodeGoodbye, encodeGoodbye } from './goodbye.ts';
 import { END, FAILURE_CODES, FRAME, type GoodbyeReason, KEYED, NOTHING, readCodeAndText, wordFor } from './frames.ts';
 import type { Hello } from './hello.ts';
 import { IncomingPayload } from './incoming-payload.ts';
 import { encodeKey, LONGEST_KEY } from './key.ts';
-import { Link, type LinkEnd, type LinkOwner, type LinkSettings } from './link.ts';
-import type { Clock, Transport } from './transport.ts';
-
-/** What all connections of a client share. */
-export interface ClientSettings {
-  readonly link: LinkSettings;
-  readonly clock: Clock;
-  readonly maxPayload: number;
-  /** The highest id to give to a request. */
-  readonly lastId: number;
-}
-
-/** Who has the connections of a client, and the requests that are on none. */
-export interface ClientConnectionOwner {
-  /** Requests can be sent on it. */
-  opened(connection: ClientConnection): void;
-  /** More can be sent on it than before. */
-  maySend(connection: ClientConnection): void;
-  /** The server takes no more requests on it, nor has it taken these. */
-  leaving(connection: ClientConnection, words: ServerGoodbye, notProcessed: readonly ClientRequest[]): void;
-  /** It is over; of `inDoubt` nobody knows whether they were processed. */
-  ended(connection: ClientConnection, end: LinkEnd, requests: UnansweredRequests): void;
-  closed(connection: ClientConnection): void;
-  message(message: Uint8Array): void;
-}
-
-export interface ServerGoodbye {
-  /** Undefined for one that is not known. */
-  readonly reason: GoodbyeReason | undefined;
-  readonly retryAfter: number;
-}
-
-export interface UnansweredRequests {
-  readonly notProcessed: readonly ClientRequest[];
-  readonly inDoubt: readonly ClientRequest[];
-}
+import { Link, type LinkEnd, type LinkOwner } from './link.ts';
+import type { Transport } from './transport.ts';
 
 /** A request that is under way on this connection. */
 interface Sent {
@@ -94,7 +61,7 @@ export class ClientConnection implements LinkOwner {
 
   get canSend(): boolean {
     if (this.#step !== 'open' || this.#peer === undefined) return false;
-    return this.#sent.size < this.#peer.maxRequests && this.link.room > LONGEST_KEY;
+    return this.#sent.size < this.#peer.maxRequests && this.link.sending.room > LONGEST_KEY;
   }
 
   get idsUsedUp(): boolean {
@@ -117,7 +84,7 @@ export class ClientConnection implements LinkOwner {
     request.sendings += 1;
     if (key !== undefined) request.sentAt ??= this.#settings.clock.now();
     this.#sent.set(id, { request, incoming: undefined });
-    this.link.send(FRAME.request, key === undefined ? 0 : KEYED, id, payload, prefix, (error) => {
+    this.link.sending.send(FRAME.request, key === undefined ? 0 : KEYED, id, payload, prefix, (error) => {
       if (error !== undefined) this.#takeBack(id, 'its payload threw', error);
     });
   }
@@ -267,7 +234,7 @@ export class ClientConnection implements LinkOwner {
     for (const [id, { request, incoming }] of this.#sent) {
       if (id <= lastAccepted) continue;
       if (incoming !== undefined) return this.link.fail('protocol', `Request ${id} was answered, and not accepted`);
-      this.link.stopSending(id);
+      this.link.sending.stop(id);
       this.#sent.delete(id);
       request.sendings -= 1;
       returned.push(request);
@@ -293,7 +260,7 @@ export class ClientConnection implements LinkOwner {
   #finish(id: number): void {
     this.#sent.delete(id);
     // The server has answered before it had everything.
-    this.link.stopSending(id);
+    this.link.sending.stop(id);
     this.#endWhenLeft();
     this.#owner.maySend(this);
   }
@@ -301,7 +268,7 @@ export class ClientConnection implements LinkOwner {
   #takeBack(id: number, why: string, cause: unknown): void {
     const sent = this.#sent.get(id);
     if (sent === undefined) return;
-    this.link.stopSending(id);
+    this.link.sending.stop(id);
     this.link.writer.add(FRAME.cancel, 0, id);
     sent.incoming?.discard();
     sent.request.failUnknown(why, cause);

@@ -1,11 +1,11 @@
 import { LastCallError } from '../errors.ts';
-import {
-  ClientConnection,
-  type ClientConnectionOwner,
-  type ClientSettings,
-  type ServerGoodbye,
-  type UnansweredRequests,
-} from './client-connection.ts';
+import { ClientConnection } from './client-connection.ts';
+import type {
+  ClientConnectionOwner,
+  ClientSettings,
+  ServerGoodbye,
+  UnansweredRequests,
+} from './client-connection-owner.ts';
 import { type Asking, type ChannelReply, ClientRequest } from './client-request.ts';
 import type { LinkEnd } from './link.ts';
 import { Redial } from './redial.ts';
@@ -203,8 +203,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   }
 
   #dial(address: Address): void {
-    const { dial } = this.#settings;
-    dial(address, (transport) => {
+    this.#settings.dial(address, (transport) => {
       const connection = new ClientConnection(transport, this.#settings, this);
       this.#connections.add(connection);
       this.#current = connection;
@@ -238,7 +237,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   /** The deadline of `close` has come. */
   #cut(): void {
     this.#step = 'closed';
-    for (const connection of [...this.#connections]) connection.link.destroy();
+    for (const connection of this.#connections) connection.link.destroy();
     for (const request of this.#queue.takeAll()) request.giveUp('the channel was closed');
     this.#end();
   }

@@ -1,12 +1,10 @@
 import { LastCallError } from '../errors.ts';
 import {
   codeAndText,
-  END,
   ERROR_CODES,
   type ErrorKind,
   FIRST_OPTIONAL,
   FRAME,
-  NOTHING,
   number32,
   read32,
   readCodeAndText,
@@ -16,9 +14,10 @@ import { FrameWriter } from './frame-writer.ts';
 import { chooseVersion, decodeHello, encodeHello, type Hello, LONGEST_HELLO } from './hello.ts';
 import type { IncomingHost } from './incoming-payload.ts';
 import { LinkWatch, type LinkWaits } from './link-watch.ts';
-import { OutgoingPayload, type OutgoingHost, type Payload } from './outgoing-payload.ts';
+import { LINK_ERRORS, linkErrorFor, printable } from './link-errors.ts';
+import { Sending } from './sending.ts';
 import type { Clock, Transport, TransportEvents } from './transport.ts';
-import { ReceiveWindow, SendWindow } from './windows.ts';
+import { ReceiveWindow } from './windows.ts';
 
 /** How one side behaves on its connections. */
 export interface LinkSettings extends LinkWaits {
@@ -55,14 +54,11 @@ export interface LinkOwner {
   closed(): void;
 }
 
-/** Hears when a payload has gone, or what its chunks have thrown. */
-export type OnOver = (error?: unknown) => void;
-
 // A FIN of ours that the other side does not answer with its own is the end after this, in milliseconds.
 const LINGER = 2_000;
 
 /** What the two sides of a connection have in common: greeting, credit, signs of life, errors, and the end. */
-export class Link implements TransportEvents, IncomingHost, OutgoingHost {
+export class Link implements TransportEvents, IncomingHost {
   readonly writer: FrameWriter;
   readonly #transport: Transport;
   readonly #clock: Clock;
@@ -71,8 +67,7 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
   readonly #reader: FrameReader;
   readonly #watch: LinkWatch;
   readonly #received: ReceiveWindow;
-  readonly #outgoing = new Map<number, OutgoingPayload>();
-  #window = new SendWindow(0);
+  readonly #sending: Sending;
   #peer: Hello | undefined;
   #step: 'greeting' | 'open' | 'over' = 'greeting';
   #hasSaidEnd = false;
@@ -86,6 +81,7 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
     this.#settings = settings;
     this.#owner = owner;
     this.writer = new FrameWriter(transport);
+    this.#sending = new Sending(this.writer, transport, settings.maxUnsent);
     this.#received = new ReceiveWindow(settings.hello.credit);
     this.#reader = new FrameReader(
       LONGEST_HELLO,
@@ -112,55 +108,9 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
     return this.#settings.hello.requestCredit;
   }
 
-  get maxFrame(): number {
-    return this.#peer?.maxFrame ?? 0;
-  }
-
-  get window(): SendWindow {
-    return this.#window;
-  }
-
-  /** Bytes that a frame may have that goes now; 0 also while as much waits to be written as may. */
-  get room(): number {
-    if (this.#peer === undefined || this.#isFull) return 0;
-    return Math.min(this.#peer.maxFrame, this.#peer.requestCredit, this.#window.left);
-  }
-
-  get #isFull(): boolean {
-    return this.#transport.unsent > this.#settings.maxUnsent;
-  }
-
-  /**
-   * Sends a payload: its first frame, of the given kind, at once; the rest when the other side grants it. True where all has
-   * gone; else `onOver` is called once it has, or with what the program's chunks have thrown. A `prefix` must find room.
-   */
-  send(kind: number, flags: number, id: number, payload: Payload, prefix: Uint8Array, onOver: OnOver): boolean {
-    const isBytes = payload instanceof Uint8Array;
-    const room = this.room - prefix.length;
-    if (isBytes && payload.length <= room) {
-      this.#window.take(prefix.length + payload.length);
-      this.writer.add(kind, flags | END, id, payload, prefix);
-      return true;
-    }
-    const first = isBytes && room > 0 ? payload.subarray(0, room) : NOTHING;
-    const taken = prefix.length + first.length;
-    this.#window.take(taken);
-    this.writer.add(kind, flags, id, first, prefix);
-    const rest = isBytes ? payload.subarray(first.length) : payload;
-    const over = (error?: unknown): void => {
-      this.#outgoing.delete(id);
-      onOver(error);
-    };
-    const granted = (this.#peer?.requestCredit ?? 0) - taken;
-    this.#outgoing.set(id, new OutgoingPayload(id, rest, this, granted, over));
-    this.wantToSend();
-    return false;
-  }
-
-  /** Sends nothing more of a payload; whether there was something to stop. */
-  stopSending(id: number): boolean {
-    this.#outgoing.get(id)?.stop();
-    return this.#outgoing.delete(id);
+  /** What is sent of payloads, as far as the other side has granted it. */
+  get sending(): Sending {
+    return this.#sending;
   }
 
   consumed(bytes: number): void {
@@ -172,21 +122,11 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
     if (this.#step === 'open') this.writer.add(FRAME.credit, 0, id, number32(bytes));
   }
 
-  /** A frame of each payload in turn, until there is no credit, or enough waits to be written. */
-  wantToSend(): void {
-    let hasSent = this.#step === 'open';
-    while (hasSent && !this.#isFull) {
-      hasSent = false;
-      for (const payload of this.#outgoing.values()) hasSent = payload.sendOne() || hasSent;
-      this.writer.flush();
-    }
-  }
-
   /** Tells the other side what is wrong with it, and ends the connection. */
   fail(kind: ErrorKind, text: string): void {
     if (this.#step === 'over') return;
     this.writer.add(FRAME.error, 0, this.#owner.lastAccepted, codeAndText(ERROR_CODES[kind], text));
-    this.#endWith({ error: new LastCallError(CODES[kind], text), lastAccepted: undefined });
+    this.#endWith({ error: new LastCallError(LINK_ERRORS[kind], text), lastAccepted: undefined });
     this.#sayEnd();
   }
 
@@ -207,7 +147,7 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
     this.#watch.noteHeard();
     this.#reader.push(chunk);
     this.writer.flush();
-    if (this.#isFull) this.#slowDown();
+    if (this.#sending.isFull) this.#slowDown();
   }
 
   drained(): void {
@@ -216,7 +156,7 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
       this.#watch.noteHeard();
       this.#transport.resume();
     }
-    this.wantToSend();
+    this.#sending.sendMore();
     this.#owner.maySend();
   }
 
@@ -266,7 +206,7 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
       const peer = decodeHello(payload);
       chooseVersion(this.#settings.hello, peer);
       this.#peer = peer;
-      this.#window = new SendWindow(peer.credit);
+      this.#sending.begin(peer);
       this.#reader.longest = this.#settings.hello.maxFrame;
       this.#step = 'open';
       this.#owner.opened(peer);
@@ -279,16 +219,14 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
   #takeCredit(id: number, payload: Uint8Array): void {
     const bytes = read32(payload);
     if (bytes === undefined || payload.length !== 4) return this.fail('protocol', 'A CREDIT has 4 bytes');
-    // Of a payload that is over it means nothing.
-    const window = id === 0 ? this.#window : this.#outgoing.get(id)?.window;
-    if (window?.add(bytes) === false) return this.fail('protocol', 'More credit came than there can be');
-    this.wantToSend();
+    if (!this.#sending.grant(id, bytes)) return this.fail('protocol', 'More credit came than there can be');
+    this.#sending.sendMore();
     this.#owner.maySend();
   }
 
   #takeError(id: number, payload: Uint8Array): void {
     const { code, text } = readCodeAndText(payload) ?? { code: 0, text: '' };
-    const error = new LastCallError(codeFor(code), `The other side ended the connection: ${printable(text)}`);
+    const error = new LastCallError(linkErrorFor(code), `The other side ended the connection: ${printable(text)}`);
     this.#endWith({ error, lastAccepted: this.#peer === undefined ? 0 : id });
     this.#sayEnd();
   }
@@ -302,7 +240,7 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
     if (this.#settings.pausesWhenFull) {
       this.#isPaused = true;
       this.#transport.pause();
-    } else if (this.#transport.unsent > 2 * this.#settings.maxUnsent + this.#window.left) {
+    } else if (this.#transport.unsent > 2 * this.#settings.maxUnsent + this.#sending.granted) {
       this.fail('limit', 'The other side asks, and does not read the answers');
     }
   }
@@ -312,8 +250,7 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
     this.#step = 'over';
     this.#watch.stop();
     this.#reader.stop();
-    for (const payload of this.#outgoing.values()) payload.stop();
-    this.#outgoing.clear();
+    this.#sending.end();
     this.#owner.ended(end);
   }
 
@@ -326,21 +263,4 @@ export class Link implements TransportEvents, IncomingHost, OutgoingHost {
     this.#transport.end();
     this.#forgetLinger = this.#clock.after(LINGER, () => this.#transport.destroy());
   }
-}
-
-const CODES = {
-  protocol: 'ERR_CHANNEL_PROTOCOL',
-  version: 'ERR_CHANNEL_VERSION',
-  limit: 'ERR_CHANNEL_LIMIT',
-  timeout: 'ERR_CHANNEL_TIMEOUT',
-} as const;
-
-function codeFor(code: number): (typeof CODES)[ErrorKind] {
-  const known = (Object.keys(ERROR_CODES) as ErrorKind[]).find((kind) => ERROR_CODES[kind] === code);
-  return CODES[known ?? 'protocol'];
-}
-
-/** What somebody else has written ends on terminals and in logs. */
-function printable(text: string): string {
-  return text.replaceAll(/\p{C}/gu, '?');
 }

@@ -23,8 +23,8 @@ export class OutgoingMessages {
 
   send(message: Uint8Array, isLeaving: boolean): Promise<void> {
     if (!this.#link.isOpen || isLeaving) return Promise.reject(closedError());
-    if (message.length > this.#link.maxFrame) {
-      const text = `A message of ${message.length} bytes is longer than the client's \`maxFrame\`, ${this.#link.maxFrame}`;
+    if (message.length > this.#link.sending.maxFrame) {
+      const text = `A message of ${message.length} bytes is longer than the client's \`maxFrame\`, ${this.#link.sending.maxFrame}`;
       return Promise.reject(new LastCallError('ERR_CHANNEL_LIMIT', text));
     }
     if (this.#waitingBytes + message.length > this.#maxWaiting) {
@@ -41,8 +41,8 @@ export class OutgoingMessages {
   sendWaiting(): void {
     let sent = 0;
     for (const { message, resolve } of this.#waiting) {
-      if (message.length > this.#link.room) break;
-      this.#link.window.take(message.length);
+      if (message.length > this.#link.sending.room) break;
+      this.#link.sending.window.take(message.length);
       this.#link.writer.add(FRAME.message, 0, 0, message);
       this.#waitingBytes -= message.length;
       sent += 1;

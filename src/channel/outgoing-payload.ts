@@ -13,7 +13,7 @@ export interface OutgoingHost {
   /** What may be sent on the whole connection. */
   readonly window: SendWindow;
   /** More of it can be sent than when it was asked the last time. */
-  wantToSend(): void;
+  sendMore(): void;
 }
 
 /** What is left of a payload after its first frame: the other side's credit is waited for, or the program's next chunk. */
@@ -80,7 +80,7 @@ export class OutgoingPayload {
         else if (result.value instanceof Uint8Array) this.#rest = result.value;
         else return this.#finish(new TypeError(`Expected chunks of bytes, got ${typeof result.value}`));
         if (this.#rest.length === 0 && !this.#hasEnded) this.#pull();
-        else this.#host.wantToSend();
+        else this.#host.sendMore();
       },
       (error: unknown) => this.#finish(error),
     );

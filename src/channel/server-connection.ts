@@ -209,7 +209,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
       if (error === undefined) this.#finish(id);
       else this.#answerError(id, request, error);
     };
-    if (this.link.send(FRAME.reply, 0, id, reply, NOTHING, over)) this.#finish(id);
+    if (this.link.sending.send(FRAME.reply, 0, id, reply, NOTHING, over)) this.#finish(id);
   }
 
   #answerError(id: number, request: ServedRequest, error: unknown): void {
@@ -240,7 +240,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     // Answered already; the two have crossed.
     if (request === undefined) return;
     const reason = new LastCallError('ERR_REQUEST_FAILED', 'The client has taken the request back');
-    this.link.stopSending(id);
+    this.link.sending.stop(id);
     this.#fail(id, 'cancelled', 'Taken back');
     request.payload.fail(reason);
     request.abort(reason);

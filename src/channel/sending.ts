@@ -1,0 +1,112 @@
+import { END, NOTHING } from './frames.ts';
+import type { FrameWriter } from './frame-writer.ts';
+import type { Hello } from './hello.ts';
+import { OutgoingPayload, type OutgoingHost, type Payload } from './outgoing-payload.ts';
+import type { Transport } from './transport.ts';
+import { SendWindow } from './windows.ts';
+
+/** Hears when a payload has gone, or what its chunks have thrown. */
+export type OnOver = (error?: unknown) => void;
+
+/** What is sent of payloads on one connection: as much as the other side has granted, and takes. */
+export class Sending implements OutgoingHost {
+  readonly writer: FrameWriter;
+  readonly #transport: Transport;
+  readonly #maxUnsent: number;
+  readonly #outgoing = new Map<number, OutgoingPayload>();
+  #window = new SendWindow(0);
+  #peer: Hello | undefined;
+
+  /** `maxUnsent`: bytes that may wait to be written before no more is made. */
+  constructor(writer: FrameWriter, transport: Transport, maxUnsent: number) {
+    this.writer = writer;
+    this.#transport = transport;
+    this.#maxUnsent = maxUnsent;
+  }
+
+  /** The longest payload of a frame that the other side takes. */
+  get maxFrame(): number {
+    return this.#peer?.maxFrame ?? 0;
+  }
+
+  get window(): SendWindow {
+    return this.#window;
+  }
+
+  /** Bytes that the other side has granted, and that have not been used. */
+  get granted(): number {
+    return this.#window.left;
+  }
+
+  /** Whether as much waits to be written as may. */
+  get isFull(): boolean {
+    return this.#transport.unsent > this.#maxUnsent;
+  }
+
+  /** Bytes that a frame may have that goes now. */
+  get room(): number {
+    if (this.#peer === undefined || this.isFull) return 0;
+    return Math.min(this.#peer.maxFrame, this.#peer.requestCredit, this.#window.left);
+  }
+
+  /** The other side has said what it takes. */
+  begin(peer: Hello): void {
+    this.#peer = peer;
+    this.#window = new SendWindow(peer.credit);
+  }
+
+  /**
+   * Sends a payload: its first frame, of the given kind, at once; the rest when the other side grants it. True where all has
+   * gone; else `onOver` is called once it has, or with what the program's chunks have thrown. A `prefix` must find room.
+   */
+  send(kind: number, flags: number, id: number, payload: Payload, prefix: Uint8Array, onOver: OnOver): boolean {
+    const isBytes = payload instanceof Uint8Array;
+    const room = this.room - prefix.length;
+    if (isBytes && payload.length <= room) {
+      this.#window.take(prefix.length + payload.length);
+      this.writer.add(kind, flags | END, id, payload, prefix);
+      return true;
+    }
+    const first = isBytes && room > 0 ? payload.subarray(0, room) : NOTHING;
+    const taken = prefix.length + first.length;
+    this.#window.take(taken);
+    this.writer.add(kind, flags, id, first, prefix);
+    const rest = isBytes ? payload.subarray(first.length) : payload;
+    const over = (error?: unknown): void => {
+      this.#outgoing.delete(id);
+      onOver(error);
+    };
+    const granted = (this.#peer?.requestCredit ?? 0) - taken;
+    this.#outgoing.set(id, new OutgoingPayload(id, rest, this, granted, over));
+    this.sendMore();
+    return false;
+  }
+
+  /** Sends nothing more of a payload. */
+  stop(id: number): void {
+    this.#outgoing.get(id)?.stop();
+    this.#outgoing.delete(id);
+  }
+
+  /** Credit has come: for the connection (0), or for one payload; of one that is over it means nothing. False where it is too much. */
+  grant(id: number, bytes: number): boolean {
+    const window = id === 0 ? this.#window : this.#outgoing.get(id)?.window;
+    return window?.add(bytes) !== false;
+  }
+
+  /** A frame of each payload in turn, until there is no credit, or enough waits to be written. */
+  sendMore(): void {
+    let hasSent = this.#outgoing.size > 0;
+    while (hasSent && !this.isFull) {
+      hasSent = false;
+      for (const payload of this.#outgoing.values()) hasSent = payload.sendOne() || hasSent;
+      this.writer.flush();
+    }
+  }
+
+  /** The connection is over. */
+  end(): void {
+    for (const payload of this.#outgoing.values()) payload.stop();
+    this.#outgoing.clear();
+  }
+}
