@@ -54,8 +54,9 @@ export interface LinkOwner {
   closed(): void;
 }
 
-// A FIN of ours that the other side does not answer with its own is the end after this, in milliseconds.
-const LINGER = 2_000;
+// A FIN of ours that the other side does not answer with its own is the end after this, in milliseconds; while what was to go
+// before it goes on its way, it is not. (A graceful close has its own, shorter wait.)
+const LINGER = 30_000;
 
 /** What the two sides of a connection have in common: greeting, credit, signs of life, errors, and the end. */
 export class Link implements TransportEvents, IncomingHost {
@@ -254,6 +255,14 @@ export class Link implements TransportEvents, IncomingHost {
     this.#owner.ended(end);
   }
 
+  #linger(): void {
+    const { unsent } = this.#transport;
+    this.#forgetLinger = this.#clock.after(LINGER, () => {
+      if (this.#transport.unsent < unsent) this.#linger();
+      else this.#transport.destroy();
+    });
+  }
+
   /** What comes after it is read, and discarded: a close with something unread would be a reset (RFC 9112 9.6). */
   #sayEnd(): void {
     if (this.#hasSaidEnd) return;
@@ -261,6 +270,6 @@ export class Link implements TransportEvents, IncomingHost {
     this.writer.end();
     this.#transport.resume();
     this.#transport.end();
-    this.#forgetLinger = this.#clock.after(LINGER, () => this.#transport.destroy());
+    this.#linger();
   }
 }

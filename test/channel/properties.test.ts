@@ -7,7 +7,17 @@ const RUNS = process.env.LASTCALL_FULL === undefined ? 250 : 5_000;
 
 const STEADY: readonly Happening[] = ['ask', 'ask', 'ask', 'deliver', 'deliver', 'deliver', 'accept', 'answer', 'time'];
 const RESTARTS: readonly Happening[] = ['close', 'start'];
-const BREAKS: readonly Happening[] = ['cut', 'tell', 'kill'];
+const BREAKS: readonly Happening[] = ['cut', 'tell', 'kill', 'long time'];
+
+/** A server is killed that has a request with a key in hand: it is to be processed again. */
+const KILLED_IN_THE_MIDDLE: readonly Step[] = [
+  'time',
+  'accept',
+  ...Array<Happening>(4).fill('deliver'),
+  'ask',
+  ...Array<Happening>(2).fill('deliver'),
+  'kill',
+].map((happens) => ({ happens: happens as Happening, pick: 0, amount: happens === 'deliver' ? 1_000 : 2 }));
 
 describe('The channel over a simulated network', { timeout: 900_000 }, () => {
   it('does every request exactly once where nothing is cut, however often the server is closed and started', async () => {
@@ -78,7 +88,7 @@ async function check(
       assert.equal(outcome.left, 0, 'the server has connections left');
       judge(outcome, steps);
     }),
-    { numRuns: RUNS },
+    { numRuns: RUNS, examples: [[KILLED_IN_THE_MIDDLE.filter(({ happens }) => happenings.includes(happens))]] },
   );
 }
 
