@@ -231,7 +231,7 @@ export class EndingConnection implements Watched {
     const channel = channelOn(this.program);
     channel?.goodbye();
     // One that has never greeted has asked nothing.
-    if (channel?.farewell === 'not said') return this.#lingerWhenQuiet();
+    if (channel?.farewell === 'not said') return Math.min(LOOK_SOON, this.#lingerWhenQuiet());
     this.#farewell.noteSaid();
     if (channel?.farewell === 'answered') this.#farewell.noteAnswered();
     return LOOK_AT_LEAST;

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import { gracefulClose } from '../../src/index.ts';
+import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import tls from 'node:tls';
+import { connect, connectRaw, deferred, echo, rejectsWith, serve, text } from './open-channel.ts';
+import { frame, hello, WireReader } from './wire.ts';
+
+describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => {
+  for (const how of ['TCP', 'a Unix socket', 'TLS'] as const) {
+    it(`says the farewell over ${how}, and ends each connection when it was answered and all replies are out`, async (t) => {
+      if (how === 'TLS' && certificateMissing !== false) return t.skip(certificateMissing);
+      const answer = deferred<void>();
+      const { key, cert } = how === 'TLS' ? makeCertificate() : { key: undefined, cert: undefined };
+      let begun = 0;
+      const served = await serve(
+        t,
+        async (request) => {
+          begun += 1;
+          await answer.promise;
+          return request.bytes();
+        },
+        {},
+        { overUnix: how === 'a Unix socket', ...(key && { server: tls.createServer({ key, cert }) }) },
+      );
+      const options = cert === undefined ? {} : { tls: { ca: cert, checkServerIdentity: () => undefined } };
+      const clients = Array.from({ length: 20 }, () => connect(t, served, options));
+      const asked = clients.flatMap((client) =>
+        Array.from({ length: 5 }, (_, n) => client.request(Buffer.from(`${n}`))),
+      );
+      while (begun < 100) await new Promise((resolve) => setImmediate(resolve));
+      const closed = gracefulClose(served.server, { deadline: 20_000 });
+      // The farewell has come to each.
+      while (clients.some(({ isConnected }) => isConnected)) await new Promise((resolve) => setImmediate(resolve));
+      answer.resolve();
+      assert.deepEqual(
+        (await Promise.all(asked)).map(text),
+        clients.flatMap(() => ['0', '1', '2', '3', '4']),
+      );
+      const { outcome, connections } = await closed;
+      assert.equal(outcome, 'complete');
+      assert.deepEqual(connections.farewells, { said: 20, answered: 20, unanswered: 0 });
+      assert.deepEqual([connections.atStart, connections.ended, connections.cut], [20, 20, []]);
+      assert.deepEqual(served.errors, []);
+    });
+  }
+
+  it('loses what is under way where it is closed plainly (control)', async (t) => {
+    const served = await serve(t, () => new Promise(() => {}));
+    const channel = connect(t, served);
+    const asked = rejectsWith(channel.request(Buffer.from('x')), 'ERR_OUTCOME_UNKNOWN');
+    while ([...served.channel.peers].length === 0) await new Promise((resolve) => setImmediate(resolve));
+    served.server.close();
+    for (const socket of served.sockets) socket.destroy();
+    await asked;
+  });
+
+  it('tells clients its reason, and when to come back: they go to the next address at once', async (t) => {
+    const first = await serve(t, () => Buffer.from('first'), { farewell: { reason: 'moving on', retryAfter: 60_000 } });
+    const second = await serve(t, () => Buffer.from('second'));
+    const channel = connect(t, { target: [first.target, second.target] as never });
+    assert.equal(text(await channel.request(Buffer.alloc(0))), 'first');
+    const raw = await connectRaw(t, first);
+    const reader = new WireReader(raw);
+    raw.write(hello());
+    await reader.first('hello');
+    const closed = gracefulClose(first.server, { deadline: 10_000 });
+    const goodbye = await reader.first('goodbye');
+    assert.equal(goodbye.payload.toString('hex'), `0003${(60_000).toString(16).padStart(8, '0')}`);
+    raw.end(frame('goodbyeAck', 0));
+    assert.equal(text(await channel.request(Buffer.alloc(0))), 'second');
+    assert.equal((await closed).outcome, 'complete');
+  });
+
+  it('ends one that never answers at the deadline, and counts it', async (t) => {
+    const served = await serve(t);
+    const raw = await connectRaw(t, served);
+    const reader = new WireReader(raw);
+    raw.write(Buffer.concat([hello(), frame('request', 1, Buffer.from('x'))]));
+    await reader.first('reply');
+    const channel = connect(t, served);
+    await channel.request(Buffer.from('x'));
+    const { outcome, connections } = await gracefulClose(served.server, {
+      deadline: 1_500,
+      idleWait: 100,
+      lingerWait: 100,
+    });
+    assert.equal(outcome, 'forced');
+    assert.deepEqual(connections.farewells, { said: 2, answered: 1, unanswered: 1 });
+    assert.deepEqual(
+      connections.cut.map(({ protocol, reason }) => [protocol, reason]),
+      [['channel', 'deadline']],
+    );
+    assert.deepEqual(reader.kinds, ['hello', 'reply', 'goodbye']);
+  });
+
+  it('ends one that answers and goes on asking, with an error that names it', async (t) => {
+    let calls = 0;
+    const answer = deferred<void>();
+    const served = await serve(t, async () => {
+      calls += 1;
+      await answer.promise;
+    });
+    const raw = await connectRaw(t, served);
+    const reader = new WireReader(raw);
+    raw.write(Buffer.concat([hello(), frame('request', 1)]));
+    while (calls === 0) await new Promise((resolve) => setImmediate(resolve));
+    const closed = gracefulClose(served.server, { deadline: 10_000, lingerWait: 500 });
+    await reader.first('goodbye');
+    raw.write(Buffer.concat([frame('goodbyeAck', 1), frame('request', 2)]));
+    const { id, payload } = await reader.first('error');
+    assert.deepEqual([id, payload.readUInt16BE()], [1, 1]);
+    assert.match(payload.toString('utf8', 2), /A request came after the answer to the farewell/);
+    raw.end();
+    const { connections } = await closed;
+    assert.deepEqual([connections.farewells, connections.ended], [{ said: 1, answered: 1, unanswered: 0 }, 1]);
+    assert.equal(calls, 1);
+    assert.match(String(served.errors[0]), /A request came after the answer/);
+  });
+
+  it('does not wait for one that vanishes longer than for its sign of life', async (t) => {
+    const served = await serve(t, echo, { pingAfter: 200, pingWait: 200 });
+    const raw = await connectRaw(t, served);
+    const reader = new WireReader(raw);
+    raw.write(hello());
+    await reader.first('hello');
+    // As one whose host is gone: it neither answers nor ends.
+    raw.pause();
+    const { outcome, duration, connections } = await gracefulClose(served.server, {
+      deadline: 20_000,
+      lingerWait: 300,
+    });
+    assert.ok(duration < 10_000, `${duration} ms`);
+    assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 0, unanswered: 1 }]);
+    assert.match(String(served.errors[0]), /a PING was not answered/);
+  });
+
+  it('ends one that has never greeted once it is quiet', async (t) => {
+    const served = await serve(t);
+    const raw = await connectRaw(t, served);
+    raw.resume();
+    while (served.sockets.size === 0) await new Promise((resolve) => setImmediate(resolve));
+    const { outcome, connections } = await gracefulClose(served.server, {
+      deadline: 20_000,
+      idleWait: 100,
+      lingerWait: 100,
+    });
+    assert.deepEqual([outcome, connections.farewells.said, connections.ended], ['complete', 0, 1]);
+  });
+
+  it('answers a client that says farewell itself, and ends when it owes nothing', async (t) => {
+    const answer = deferred<void>();
+    const served = await serve(t, async (request) => {
+      await answer.promise;
+      return request.bytes();
+    });
+    const raw = await connectRaw(t, served);
+    const reader = new WireReader(raw);
+    raw.write(Buffer.concat([hello(), frame('request', 1, Buffer.from('x')), frame('goodbye', 1, Buffer.alloc(6), 0)]));
+    assert.equal((await reader.first('goodbyeAck')).id, 1);
+    assert.deepEqual(reader.kinds, ['hello', 'goodbyeAck']);
+    answer.resolve();
+    await once(raw, 'end');
+    assert.deepEqual(reader.kinds, ['hello', 'goodbyeAck', 'reply']);
+  });
+
+  it('says one client farewell and serves the others: it comes back', async (t) => {
+    const served = await serve(t);
+    const channels = [connect(t, served), connect(t, served)];
+    for (const channel of channels) await channel.request(Buffer.from('x'));
+    const [peer] = served.channel.peers;
+    peer!.goodbye({ reason: 'moving on' });
+    await rejectsWith(peer!.send(Buffer.from('x')), 'ERR_CHANNEL_CLOSED');
+    const replies = await Promise.all(channels.map((channel) => channel.request(Buffer.from('again'))));
+    assert.deepEqual(replies.map(text), ['again', 'again']);
+    assert.equal(served.sockets.size, 3);
+  });
+});

@@ -1,0 +1,310 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { connectChannel, type LastCallErrorCode, memoryStore, serveChannel } from '../../src/channel.ts';
+import { ERROR_CODES } from '../../src/channel/frames.ts';
+import { connect, connectRaw, echo, rejectsWith, serve, type Served, text } from './open-channel.ts';
+import { frame, hello, WireReader } from './wire.ts';
+
+/** What a client does that breaks the protocol, and what is said of it. */
+interface Violation {
+  readonly title: string;
+  readonly bytes: readonly Buffer[];
+  readonly error: keyof typeof ERROR_CODES;
+  readonly code: LastCallErrorCode;
+  readonly says: RegExp;
+}
+
+const request = (id: number, length = 0): Buffer => frame('request', id, Buffer.alloc(length));
+const open = (length: number): Buffer => frame('request', 1, Buffer.alloc(length), 0);
+const more = (length: number): Buffer => frame('data', 1, Buffer.alloc(length), 0);
+
+const VIOLATIONS: readonly Violation[] = [
+  violation(
+    'another protocol',
+    [Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
+    'protocol',
+    /does not speak this protocol/,
+  ),
+  violation('a request before the greeting', [request(1)], 'protocol', /no HELLO/),
+  violation('a greeting that is none', [frame('hello', 0, Buffer.alloc(40), 0)], 'protocol', /it is no HELLO/),
+  violation('a greeting with limits that are none', [hello({ credit: 0 })], 'protocol', /its limits are too small/),
+  violation('a version that nobody speaks', [hello({ versions: [7, 9] })], 'version', /We speak versions 1 to 1/),
+  violation('a second greeting', [hello(), hello()], 'protocol', /A second HELLO/),
+  violation(
+    'a frame that is too long',
+    [hello(), request(1, 65_537)],
+    'limit',
+    /A frame of 65537 bytes came, where 65536/,
+  ),
+  violation(
+    'a length of 4 GiB',
+    [hello(), Buffer.from('ffffffff020100000001', 'hex')],
+    'limit',
+    /A frame of 4294967295 bytes/,
+  ),
+  violation('ids that go back', [hello(), request(2), request(1)], 'protocol', /Request 1 came after request 2/),
+  violation('more of what never began', [hello(), more(3)], 'protocol', /More of request 1 came, which did not begin/),
+  violation('more of what has ended', [hello(), request(1), frame('data', 1)], 'protocol', /after its end/),
+  violation(
+    'more than was granted',
+    [hello(), open(65_536), ...Array<Buffer>(4).fill(more(65_536))],
+    'limit',
+    /than was granted/,
+  ),
+  violation(
+    'a key that is none',
+    [hello(), frame('request', 1, Buffer.from([9, 1]), 3)],
+    'protocol',
+    /has a key that is none/,
+  ),
+  violation('a cancel of what never was', [hello(), frame('cancel', 9)], 'protocol', /did not begin/),
+  violation(
+    'an answer to no farewell',
+    [hello(), frame('goodbyeAck', 0)],
+    'protocol',
+    /a farewell came that was not said/,
+  ),
+  violation(
+    'a farewell that names another request',
+    [hello(), frame('goodbye', 5, Buffer.alloc(6))],
+    'protocol',
+    /another last/,
+  ),
+  violation(
+    'a request after its own farewell',
+    [hello(), request(1), frame('goodbye', 1, Buffer.alloc(6)), request(2)],
+    'protocol',
+    /own/,
+  ),
+  violation("a server's frame", [hello(), frame('reply', 1)], 'protocol', /which no client sends/),
+  violation('a kind that must not be ignored', [hello(), frame(0x7f, 0)], 'protocol', /kind 127/),
+  violation(
+    'a credit of the wrong length',
+    [hello(), frame('credit', 0, Buffer.alloc(3))],
+    'protocol',
+    /A CREDIT has 4 bytes/,
+  ),
+  violation(
+    'more credit than there can be',
+    [hello(), frame('credit', 0, Buffer.alloc(4, 0xff))],
+    'protocol',
+    /More credit/,
+  ),
+  violation(
+    'a ping of the wrong length',
+    [hello(), frame('ping', 0, Buffer.alloc(9))],
+    'protocol',
+    /A PING has 8 bytes/,
+  ),
+];
+
+describe('A server with a channel', { timeout: 60_000 }, () => {
+  for (const { title, bytes, error, code, says } of VIOLATIONS) {
+    it(`ends a connection with ${title} by a named error, and serves the others`, async (t) => {
+      let first: unknown;
+      // Of those that break the protocol it reads nothing, and answers nothing.
+      const served = await serve(t, async (request) => {
+        first ??= request.peer;
+        return request.peer === first ? request.bytes() : new Promise(() => {});
+      });
+      const other = connect(t, served);
+      await other.request(Buffer.from('other'));
+      const { reader, ended } = await speak(t, served, bytes);
+      const said = await reader.first('error');
+      assert.equal(said.payload.readUInt16BE(), ERROR_CODES[error]);
+      assert.match(said.payload.toString('utf8', 2), says);
+      await ended;
+      assert.equal(text(await other.request(Buffer.from('other'))), 'other');
+      assert.equal((served.errors[0] as { code: string }).code, code);
+      assert.equal(served.errors.length, 1);
+    });
+  }
+
+  it('ends one that has more requests at once than it serves', async (t) => {
+    const served = await serve(t, () => new Promise(() => {}), { maxRequests: 3 });
+    const { reader } = await speak(t, served, [hello(), ...[1, 2, 3, 4].map((id) => request(id))]);
+    const { id, payload } = await reader.first('error');
+    assert.deepEqual([id, payload.readUInt16BE()], [3, ERROR_CODES.limit]);
+    assert.match(payload.toString('utf8', 2), /More than 3 requests at once/);
+  });
+
+  it('never has more from a client of ours than it serves: the others wait there', async (t) => {
+    let most = 0;
+    let underWay = 0;
+    const served = await serve(
+      t,
+      async (request) => {
+        most = Math.max(most, ++underWay);
+        await new Promise((resolve) => setImmediate(resolve));
+        underWay -= 1;
+        return request.bytes();
+      },
+      { maxRequests: 3 },
+    );
+    const channel = connect(t, served);
+    await Promise.all(Array.from({ length: 100 }, () => channel.request(Buffer.from('x'))));
+    assert.equal(most, 3);
+  });
+
+  it('refuses a payload that is longer than it reads whole', async (t) => {
+    const served = await serve(t, echo, { maxPayload: 100_000 });
+    const channel = connect(t, served);
+    await rejectsWith(channel.request(Buffer.alloc(100_001)), 'ERR_REQUEST_FAILED');
+    assert.equal((served.errors[0] as { code: string }).code, 'ERR_CHANNEL_LIMIT');
+    assert.equal((await channel.request(Buffer.alloc(100_000))).length, 100_000);
+  });
+
+  it('remembers no more than it has room for: what has a key is not processed then', async (t) => {
+    let calls = 0;
+    const served = await serve(t, () => void (calls += 1), { store: memoryStore({ maxBytes: 1_000 }) });
+    const channel = connect(t, served);
+    const all = Array.from({ length: 10 }, (_, n) => channel.request(Buffer.alloc(0), { exactlyOnce: `key ${n}` }));
+    const results = await Promise.allSettled(all);
+    const refused = results.filter(({ status }) => status === 'rejected').length;
+    assert.deepEqual([calls, refused > 0], [10 - refused, true]);
+  });
+
+  for (const [title, bytes, options, says] of [
+    ['does not greet', [], { helloWait: 100 }, /No HELLO came within 100 ms/],
+    [
+      'does not end a frame',
+      [hello(), request(1, 10).subarray(0, 12)],
+      { frameWait: 100 },
+      /A frame did not come to its end/,
+    ],
+    ['says nothing, and answers no PING', [hello()], { pingAfter: 50, pingWait: 50 }, /a PING was not answered/],
+  ] as const) {
+    it(`ends one that ${title}`, async (t) => {
+      const served = await serve(t, echo, options);
+      const { reader } = await speak(t, served, bytes);
+      const { payload } = await reader.first('error');
+      assert.equal(payload.readUInt16BE(), ERROR_CODES.timeout);
+      assert.match(payload.toString('utf8', 2), says);
+    });
+  }
+
+  it('keeps a client of ours that has nothing to ask: it answers each PING', async (t) => {
+    const served = await serve(t, echo, { pingAfter: 20, pingWait: 200 });
+    const channel = connect(t, served);
+    await channel.request(Buffer.from('x'));
+    const [socket] = served.sockets;
+    for (let pongs = 0; pongs < 5; pongs++) await once(socket!, 'data');
+    assert.deepEqual([served.sockets.size, channel.isConnected], [1, true]);
+  });
+
+  it('ignores what a later version may send', async (t) => {
+    const served = await serve(t);
+    const bytes = [
+      hello({ versions: [1, 9] }),
+      frame(0x80, 7, Buffer.from('new')),
+      frame('request', 1, Buffer.from('x'), 0xf1),
+    ];
+    const { reader } = await speak(t, served, bytes);
+    assert.equal((await reader.first('reply')).payload.toString(), 'x');
+  });
+});
+
+describe('A client of a channel', { timeout: 60_000 }, () => {
+  for (const [title, says, bytes] of [
+    ['replies to what was not asked', /which has none to come/, [hello({ maxRequests: 9 }), frame('reply', 7)]],
+    [
+      'says farewell with a request that was not sent',
+      /A farewell came that is wrong/,
+      [hello(), frame('goodbye', 7, Buffer.alloc(6))],
+    ],
+    ['speaks something else', /does not speak this protocol/, [Buffer.from('220 mail.example.com ESMTP\r\n')]],
+    ['sends what only clients do', /which no server sends/, [hello(), request(1)]],
+  ] as const) {
+    it(`leaves a server that ${title}, and goes on`, async (t) => {
+      const strange = net.createServer((socket) => {
+        socket.on('error', () => {});
+        socket.resume();
+        for (const each of bytes) socket.write(each);
+      });
+      strange.listen({ host: '127.0.0.1', port: 0 });
+      await once(strange, 'listening');
+      t.after(() => strange.close());
+      const served = await serve(t);
+      const heard: string[] = [];
+      const { port } = strange.address() as net.AddressInfo;
+      const channel = connectChannel([{ host: '127.0.0.1', port }, served.target], {
+        onError: ({ message }) => heard.push(message),
+      });
+      t.after(() => channel.close({ deadline: 0 }));
+      while (heard.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      assert.match(heard[0]!, says);
+      assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
+    });
+  }
+
+  it('says what is wrong with its options at once', async (t) => {
+    const served = await serve(t);
+    const channel = connect(t, served);
+    for (const [call, message] of [
+      [() => connectChannel({ port: 0 }), 'Expected `address.port` to be a port from 1 to 65535, got `0`'],
+      [() => connectChannel([]), 'Expected `address` to be at least one address, got an array'],
+      [
+        () => connectChannel({ path: '/x', port: 1 } as never),
+        'Expected `address.path` to be the path of a socket, without `host` and `port`, got `/x`',
+      ],
+      [
+        () => connectChannel({ port: 1 }, { maxFrame: 10 }),
+        'Expected `maxFrame` to be a whole number from 1024 to 1073741823, got `10`',
+      ],
+      [
+        () => connectChannel({ port: 1 }, { maxUnread: 100_000 }),
+        'Expected `maxUnread` to be a whole number from 262144 to 1073741823, got `100000`',
+      ],
+      [
+        () => channel.request('text' as never),
+        'Expected `payload` to be a Uint8Array, or a function that returns chunks, got `text`',
+      ],
+      [
+        () => channel.request(Buffer.alloc(0), { exactlyOnce: '' }),
+        'Expected `exactlyOnce` to be a key of 1 to 255 bytes, got ``',
+      ],
+      [
+        () => channel.request(Buffer.alloc(0), { retry: true } as never),
+        'Expected `options` to be made of signal, idempotent, exactlyOnce, got `retry`',
+      ],
+      [() => serveChannel(served.server, undefined as never), 'Expected `handler` to be a function, got `undefined`'],
+      [() => serveChannel({} as never, echo), 'Expected a net or tls server, got an object'],
+      [
+        () => serveChannel(served.server, echo, { store: {} as never }),
+        'Expected `store.claim` to be a function, got `undefined`',
+      ],
+      [
+        () => serveChannel(served.server, echo, { farewell: { reason: 'bored' as never } }),
+        'Expected `farewell.reason` to be `closing` or `idle` or `ids used up` or `moving on`, got `bored`',
+      ],
+      [() => memoryStore({ maxBytes: -1 }), 'Expected `maxBytes` to be a whole number of bytes, got `-1`'],
+    ] as const) {
+      assert.throws(call, { name: 'LastCallError', message });
+    }
+  });
+});
+
+function violation(title: string, bytes: readonly Buffer[], error: keyof typeof ERROR_CODES, says: RegExp): Violation {
+  const codes = {
+    protocol: 'ERR_CHANNEL_PROTOCOL',
+    version: 'ERR_CHANNEL_VERSION',
+    limit: 'ERR_CHANNEL_LIMIT',
+    timeout: 'ERR_CHANNEL_TIMEOUT',
+  } as const;
+  return { title, bytes, error, code: codes[error], says };
+}
+
+/** Says so much, and listens; it ends its side when the server has. */
+async function speak(
+  t: TestContext,
+  served: Served,
+  bytes: readonly Buffer[],
+): Promise<{ readonly reader: WireReader; readonly ended: Promise<unknown> }> {
+  const socket = await connectRaw(t, served);
+  const reader = new WireReader(socket);
+  const ended = once(socket, 'end');
+  socket.write(Buffer.concat(bytes));
+  return { reader, ended };
+}

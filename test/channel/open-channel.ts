@@ -1,0 +1,97 @@
+/** Channels over real sockets, gone when their test is over. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import type { TestContext } from 'node:test';
+import {
+  type Channel,
+  type ChannelHandler,
+  type ChannelServer,
+  type ConnectChannelOptions,
+  connectChannel,
+  LastCallError,
+  type LastCallErrorCode,
+  type ServeChannelOptions,
+  serveChannel,
+} from '../../src/channel.ts';
+import { socketPath } from '../linux/loopback.ts';
+
+/** Answers with what it was asked. */
+export const echo: ChannelHandler = (request) => request.bytes();
+
+export interface Served {
+  readonly server: net.Server;
+  readonly channel: ChannelServer;
+  readonly target: { readonly host: string; readonly port: number } | { readonly path: string };
+  /** What was told to `onError`. */
+  readonly errors: unknown[];
+  /** All connections that were accepted. */
+  readonly sockets: Set<net.Socket>;
+}
+
+/** Serves on a free port, or on a Unix socket. */
+export async function serve(
+  t: TestContext,
+  handler: ChannelHandler = echo,
+  options: ServeChannelOptions = {},
+  { server = net.createServer(), overUnix = false }: { readonly server?: net.Server; readonly overUnix?: boolean } = {},
+): Promise<Served> {
+  const errors: unknown[] = [];
+  const sockets = new Set<net.Socket>();
+  server.on('connection', (socket: net.Socket) => sockets.add(socket));
+  const channel = serveChannel(server, handler, { onError: (error) => errors.push(error), ...options });
+  const path = overUnix ? socketPath(t) : undefined;
+  server.listen(path === undefined ? { host: '127.0.0.1', port: 0 } : { path });
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return { server, channel, target: path === undefined ? { host: '127.0.0.1', port } : { path }, errors, sockets };
+}
+
+/** A client that is closed at the end of the test, whatever is under way. */
+export function connect(
+  t: TestContext,
+  { target }: Pick<Served, 'target'>,
+  options: ConnectChannelOptions = {},
+): Channel {
+  const channel = connectChannel(target, options);
+  t.after(() => channel.close({ deadline: 0 }));
+  return channel;
+}
+
+/** Whatever speaks to the server without being a channel. */
+export async function connectRaw(t: TestContext, { target }: Pick<Served, 'target'>): Promise<net.Socket> {
+  const socket = net.connect(target);
+  socket.on('error', () => {});
+  t.after(() => socket.destroy());
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** That a promise rejects with an error of ours, of this code; returns it. */
+export async function rejectsWith(promise: Promise<unknown>, code: LastCallErrorCode): Promise<LastCallError> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  assert.ok(error instanceof LastCallError, `no error where ${code} was expected: ${String(error)}`);
+  assert.equal(error.code, code, error.message);
+  return error;
+}
+
+/** A promise, and what settles it. */
+export function deferred<Value>(): { readonly promise: Promise<Value>; readonly resolve: (value: Value) => void } {
+  let resolve: (value: Value) => void = () => {};
+  const promise = new Promise<Value>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+export function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString();
+}

@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { describe, it } from 'node:test';
+import tls from 'node:tls';
+import { type ChannelPeer, LastCallError } from '../../src/channel.ts';
+import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import { connect, deferred, echo, rejectsWith, serve, text } from './open-channel.ts';
+
+describe('A channel', { timeout: 60_000 }, () => {
+  for (const overUnix of [false, true]) {
+    it(`answers many requests at once over ${overUnix ? 'a Unix socket' : 'TCP'}, each with its own reply`, async (t) => {
+      const served = await serve(t, echo, {}, { overUnix });
+      const channel = connect(t, served);
+      const replies = await Promise.all(
+        Array.from({ length: 3_000 }, (_, n) => channel.request(Buffer.from(`request ${n}`))),
+      );
+      assert.deepEqual(
+        replies.map(text),
+        Array.from({ length: 3_000 }, (_, n) => `request ${n}`),
+      );
+      assert.equal(served.sockets.size, 1);
+    });
+  }
+
+  it('is answered over TLS', { skip: certificateMissing }, async (t) => {
+    const { key, cert } = makeCertificate();
+    const served = await serve(t, echo, {}, { server: tls.createServer({ key, cert }) });
+    const channel = connect(t, served, {
+      tls: { ca: cert, servername: 'localhost', checkServerIdentity: () => undefined },
+    });
+    assert.equal(text(await channel.request(Buffer.from('hello'))), 'hello');
+    const long = Buffer.alloc(3_000_000, 7);
+    assert.ok(long.equals(await channel.request(long)));
+  });
+
+  it('answers in the order in which handlers end', async (t) => {
+    const first = deferred<void>();
+    const served = await serve(t, async (request) => {
+      const asked = text(await request.bytes());
+      if (asked === 'slow') await first.promise;
+      return Buffer.from(asked);
+    });
+    const channel = connect(t, served);
+    const slow = channel.request(Buffer.from('slow'));
+    assert.equal(text(await channel.request(Buffer.from('quick'))), 'quick');
+    first.resolve();
+    assert.equal(text(await slow), 'slow');
+  });
+
+  it('carries payloads of any length, both ways', async (t) => {
+    const channel = connect(t, await serve(t));
+    for (const length of [0, 1, 4_095, 4_096, 4_097, 65_535, 65_536, 65_537, 262_144, 5_000_000]) {
+      const payload = Buffer.alloc(length, length % 251);
+      assert.ok(payload.equals(await channel.request(payload)), `${length} bytes`);
+    }
+  });
+
+  it('tells a handler which of its errors the client may read, and the server of all', async (t) => {
+    const served = await serve(t, async (request) => {
+      const asked = text(await request.bytes());
+      if (asked === 'known') throw new LastCallError('ERR_REQUEST_FAILED', 'No such account');
+      if (asked === 'nonsense') return 'a string' as unknown as Uint8Array;
+      throw new Error('password=hunter2');
+    });
+    const channel = connect(t, served);
+    const known = await rejectsWith(channel.request(Buffer.from('known')), 'ERR_REQUEST_FAILED');
+    assert.equal(known.message, 'No such account');
+    const secret = await rejectsWith(channel.request(Buffer.from('secret')), 'ERR_REQUEST_FAILED');
+    assert.equal(secret.message, 'The handler failed');
+    await rejectsWith(channel.request(Buffer.from('nonsense')), 'ERR_REQUEST_FAILED');
+    assert.deepEqual(
+      served.errors.map((error) => (error instanceof Error ? error.name : error)),
+      ['LastCallError', 'Error', 'TypeError'],
+    );
+  });
+
+  it('lets a payload be read once', async (t) => {
+    const served = await serve(t, async (request) => {
+      await request.bytes();
+      return request.bytes();
+    });
+    await rejectsWith(connect(t, served).request(Buffer.from('twice')), 'ERR_REQUEST_FAILED');
+    assert.equal((served.errors[0] as LastCallError).code, 'ERR_CHANNEL_READ');
+  });
+
+  it('gives back what is asked for in chunks as it comes', async (t) => {
+    const goOn = deferred<void>();
+    const served = await serve(t, async function* () {
+      yield Buffer.from('first');
+      await goOn.promise;
+      yield Buffer.from('second');
+    });
+    const reply = await connect(t, served).requestChunks(new Uint8Array(0));
+    const chunks: string[] = [];
+    for await (const chunk of reply) {
+      chunks.push(text(chunk));
+      goOn.resolve();
+    }
+    assert.deepEqual(chunks, ['first', 'second']);
+  });
+
+  it('asks a sender for no more than the reader takes', async (t) => {
+    let made = 0;
+    async function* makeChunks(): AsyncGenerator<Uint8Array, void> {
+      for (let chunk = 0; chunk < 1_000; chunk++) {
+        made += 10_000;
+        yield await Promise.resolve(Buffer.alloc(10_000));
+      }
+    }
+    const served = await serve(t, async (request) => {
+      const payload = await request.bytes();
+      return payload.length === 0 ? makeChunks() : payload;
+    });
+    const channel = connect(t, served);
+    const reply = (await channel.requestChunks(new Uint8Array(0)))[Symbol.asyncIterator]();
+    await reply.next();
+    // So many others are answered meanwhile: all has come by then that comes without being read.
+    for (let other = 0; other < 100; other++) await channel.request(Buffer.from('x'));
+    const madeUnread = made;
+    // The window of a reply, and one chunk that waits for more.
+    assert.ok(madeUnread <= 262_144 + 2 * 10_000, `${madeUnread} bytes were made`);
+    let read = 10_000;
+    for (let next = await reply.next(); next.done !== true; next = await reply.next()) read += next.value.length;
+    assert.equal(read, 10_000_000);
+  });
+
+  it('asks a client for no more of a request than the handler takes', async (t) => {
+    let made = 0;
+    const goOn = deferred<void>();
+    const begun = deferred<void>();
+    const served = await serve(t, async (request) => {
+      begun.resolve();
+      await goOn.promise;
+      let length = 0;
+      for await (const chunk of request) length += chunk.length;
+      return Buffer.from(String(length));
+    });
+    const channel = connect(t, served);
+    const asked = channel.request(async function* () {
+      for (let chunk = 0; chunk < 1_000; chunk++) {
+        made += 10_000;
+        yield await Promise.resolve(Buffer.alloc(10_000));
+      }
+    });
+    await begun.promise;
+    // Another request goes by it.
+    const other = channel.request(Buffer.from('x'));
+    while (made < 262_144) await new Promise((resolve) => setImmediate(resolve));
+    const madeUnread = made;
+    goOn.resolve();
+    assert.equal(text(await asked), '10000000');
+    assert.equal(text(await other), '1');
+    assert.ok(madeUnread <= 262_144 + 10_000, `${madeUnread} bytes were made`);
+  });
+
+  it('takes a request back: the handler hears of it, and the client no more than that it was sent', async (t) => {
+    const aborted = deferred<unknown>();
+    const begun = deferred<void>();
+    const served = await serve(t, (request) => {
+      request.signal.addEventListener('abort', () => aborted.resolve(request.signal.reason));
+      begun.resolve();
+      return new Promise(() => {});
+    });
+    const channel = connect(t, served);
+    const controller = new AbortController();
+    const asked = channel.request(Buffer.from('x'), { signal: controller.signal });
+    await begun.promise;
+    controller.abort(new Error('changed my mind'));
+    const error = await rejectsWith(asked, 'ERR_OUTCOME_UNKNOWN');
+    assert.equal((error.cause as Error).message, 'changed my mind');
+    assert.equal(((await aborted.promise) as LastCallError).code, 'ERR_REQUEST_FAILED');
+    await rejectsWith(channel.request(Buffer.from('x'), { signal: AbortSignal.abort() }), 'ERR_NOT_PROCESSED');
+  });
+
+  it('sends messages to clients, in their order, as fast as they are read', async (t) => {
+    const peers: ChannelPeer[] = [];
+    const served = await serve(t, echo, { onPeer: (peer) => peers.push(peer) });
+    const received: number[] = [];
+    const all = deferred<void>();
+    const channel = connect(t, served, {
+      onMessage: (message) => {
+        received.push(Buffer.from(message).readUInt32BE());
+        if (received.length === 5_000) all.resolve();
+      },
+    });
+    await channel.request(Buffer.from('greeted'));
+    assert.deepEqual([...served.channel.peers], peers);
+    for (let n = 0; n < 5_000; n++) {
+      const message = Buffer.alloc(1_000);
+      message.writeUInt32BE(n);
+      await peers[0]!.send(message);
+    }
+    await all.promise;
+    assert.deepEqual(
+      received,
+      Array.from({ length: 5_000 }, (_, n) => n),
+    );
+    await rejectsWith(peers[0]!.send(Buffer.alloc(65_537)), 'ERR_CHANNEL_LIMIT');
+    await channel.close();
+    await rejectsWith(peers[0]!.send(Buffer.from('too late')), 'ERR_CHANNEL_CLOSED');
+  });
+
+  it('tells a client that has been idle to leave; it comes back with its next request', async (t) => {
+    const served = await serve(t, echo, { idleLimit: 50 });
+    const channel = connect(t, served);
+    await channel.request(Buffer.from('first'));
+    const [first] = served.sockets;
+    await once(first!, 'close');
+    assert.equal(channel.isConnected, false);
+    assert.equal(text(await channel.request(Buffer.from('second'))), 'second');
+    assert.equal(served.sockets.size, 2);
+    assert.deepEqual(served.errors, []);
+  });
+
+  it('closes when everything was answered, and takes nothing more', async (t) => {
+    const answer = deferred<void>();
+    const served = await serve(t, async (request) => {
+      await answer.promise;
+      return request.bytes();
+    });
+    const channel = connect(t, served);
+    const asked = Array.from({ length: 10 }, (_, n) => channel.request(Buffer.from(`${n}`)));
+    const closed = channel.close();
+    await rejectsWith(channel.request(Buffer.from('late')), 'ERR_CHANNEL_CLOSED');
+    answer.resolve();
+    assert.equal((await Promise.all(asked)).length, 10);
+    await closed;
+    await channel.close();
+    assert.deepEqual(served.errors, []);
+  });
+
+  it('cuts what is left at the deadline of its close', async (t) => {
+    const served = await serve(t, () => new Promise(() => {}));
+    const channel = connect(t, served);
+    const asked = rejectsWith(channel.request(Buffer.from('x')), 'ERR_OUTCOME_UNKNOWN');
+    while (served.channel.peers[Symbol.iterator]().next().done === true)
+      await new Promise((resolve) => setImmediate(resolve));
+    await channel.close({ deadline: 50 });
+    await asked;
+  });
+
+  it('gives up what waits where no server can be reached', async (t) => {
+    const served = await serve(t);
+    served.server.close();
+    await once(served.server, 'close');
+    const heard: string[] = [];
+    const channel = connect(t, served, { giveUpAfter: 100, onError: ({ code }) => heard.push(code) });
+    const error = await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
+    assert.match(String((error.cause as LastCallError).message), /ECONNREFUSED/);
+    assert.ok(heard.length > 0 && heard.every((code) => code === 'ERR_CHANNEL_BROKEN'), heard.join());
+  });
+});
