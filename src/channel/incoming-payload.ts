@@ -6,6 +6,8 @@ import { ReceiveWindow } from './windows.ts';
 export interface IncomingHost {
   /** Bytes that the payload of one request or reply may have on its way, or unread. */
   readonly requestCredit: number;
+  /** So much more is held by payloads that are read whole and have not come to their end; false where that is too much. */
+  gather(bytes: number): boolean;
   /** So much of what had come has been read. */
   consumed(bytes: number): void;
   /** The other side may send so much more of this payload. */
@@ -100,12 +102,23 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   async #collect(longest: number): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
     let length = 0;
-    for await (const chunk of this) {
-      length += chunk.length;
-      if (length > longest) {
-        throw new LastCallError('ERR_CHANNEL_LIMIT', `A payload is longer than \`maxPayload\`, ${longest} bytes`);
+    try {
+      for await (const chunk of this) {
+        length += chunk.length;
+        const isGathered = this.#host.gather(chunk.length);
+        if (length > longest) {
+          throw new LastCallError('ERR_CHANNEL_LIMIT', `A payload is longer than \`maxPayload\`, ${longest} bytes`);
+        }
+        if (!isGathered) {
+          throw new LastCallError(
+            'ERR_CHANNEL_LIMIT',
+            'More than `maxGathered` bytes of payloads are read whole at once',
+          );
+        }
+        chunks.push(chunk);
       }
-      chunks.push(chunk);
+    } finally {
+      this.#host.gather(-length);
     }
     return Buffer.concat(chunks, length);
   }

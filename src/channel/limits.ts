@@ -11,6 +11,8 @@ export interface ChannelLimits {
   readonly maxUnread?: number;
   /** The longest payload that is read whole. Default 16 MiB. */
   readonly maxPayload?: number;
+  /** What payloads that are read whole may hold together on one connection while they come in. Default four times `maxPayload`. */
+  readonly maxGathered?: number;
   /** How long the other side may take to greet; 0: as long as it likes. Default 10,000. */
   readonly helloWait?: number;
   /** How long a frame may take from its first byte to its last; 0: as long as it likes. Default 30,000. */
@@ -25,6 +27,7 @@ export const LIMIT_NAMES: readonly string[] = [
   'maxFrame',
   'maxUnread',
   'maxPayload',
+  'maxGathered',
   'helloWait',
   'frameWait',
   'pingAfter',
@@ -39,14 +42,17 @@ export interface CompleteLimits extends LinkWaits {
   readonly maxFrame: number;
   readonly maxUnread: number;
   readonly maxPayload: number;
+  readonly maxGathered: number;
 }
 
 export function completeLimits(given: ChannelLimits): CompleteLimits {
   const maxFrame = wholeNumber('maxFrame', given.maxFrame, 65_536, LEAST_FRAME);
+  const maxPayload = wholeNumber('maxPayload', given.maxPayload, 16 * 1024 * 1024, 0);
   return {
     maxFrame,
     maxUnread: wholeNumber('maxUnread', given.maxUnread, Math.max(1024 * 1024, 4 * maxFrame), 4 * maxFrame),
-    maxPayload: wholeNumber('maxPayload', given.maxPayload, 16 * 1024 * 1024, 0),
+    maxPayload,
+    maxGathered: wholeNumber('maxGathered', given.maxGathered, Math.min(4 * maxPayload, LARGEST), 0),
     helloWait: milliseconds('helloWait', given.helloWait, 10_000),
     frameWait: milliseconds('frameWait', given.frameWait, 30_000),
     pingAfter: milliseconds('pingAfter', given.pingAfter, 15_000),

@@ -24,6 +24,8 @@ export interface LinkSettings extends LinkWaits {
   readonly hello: Hello;
   /** Bytes that may wait to be written before no more is made. */
   readonly maxUnsent: number;
+  /** Bytes that payloads which are read whole may hold together while they come. */
+  readonly maxGathered: number;
   /**
    * Whether to stop reading while a peer that does not read has left `maxUnsent` waiting. Of the two sides only the server
    * does: where both did they could wait for each other for ever.
@@ -71,6 +73,7 @@ export class Link implements TransportEvents, IncomingHost {
   readonly #sending: Sending;
   #peer: Hello | undefined;
   #step: 'greeting' | 'open' | 'over' = 'greeting';
+  #gathered = 0;
   #hasSaidEnd = false;
   #isPaused = false;
   #forgetLinger: (() => void) | undefined;
@@ -112,6 +115,11 @@ export class Link implements TransportEvents, IncomingHost {
   /** What is sent of payloads, as far as the other side has granted it. */
   get sending(): Sending {
     return this.#sending;
+  }
+
+  gather(bytes: number): boolean {
+    this.#gathered += bytes;
+    return this.#gathered <= this.#settings.maxGathered;
   }
 
   consumed(bytes: number): void {

@@ -44,6 +44,11 @@ export class OutgoingPayload {
     if (!isBytes) this.#pull();
   }
 
+  /** Bytes of a payload that was given whole, and that have not gone. */
+  get waiting(): number {
+    return this.#chunks === undefined ? this.#rest.length : 0;
+  }
+
   /** Sends one frame if it can; false: not now. */
   sendOne(): boolean {
     if (this.#isOver) return false;

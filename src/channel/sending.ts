@@ -15,6 +15,8 @@ export class Sending implements OutgoingHost {
   readonly #maxUnsent: number;
   readonly #outgoing = new Map<number, OutgoingPayload>();
   #window = new SendWindow(0);
+  /** Bytes of payloads that are at hand, and wait for the other side's credit. */
+  #waiting = 0;
   #peer: Hello | undefined;
 
   /** `maxUnsent`: bytes that may wait to be written before no more is made. */
@@ -41,6 +43,11 @@ export class Sending implements OutgoingHost {
   /** Whether as much waits to be written as may. */
   get isFull(): boolean {
     return this.#transport.unsent > this.#maxUnsent;
+  }
+
+  /** Whether more waits for the other side to read than may: it is to get no credit for new requests. */
+  get isBehind(): boolean {
+    return this.#waiting > this.#maxUnsent;
   }
 
   /** Bytes that a frame may have that goes now. */
@@ -77,14 +84,19 @@ export class Sending implements OutgoingHost {
       onOver(error);
     };
     const granted = (this.#peer?.requestCredit ?? 0) - taken;
-    this.#outgoing.set(id, new OutgoingPayload(id, rest, this, granted, over));
+    const outgoing = new OutgoingPayload(id, rest, this, granted, over);
+    this.#outgoing.set(id, outgoing);
+    this.#waiting += outgoing.waiting;
     this.sendMore();
     return false;
   }
 
   /** Sends nothing more of a payload. */
   stop(id: number): void {
-    this.#outgoing.get(id)?.stop();
+    const outgoing = this.#outgoing.get(id);
+    if (outgoing === undefined) return;
+    this.#waiting -= outgoing.waiting;
+    outgoing.stop();
     this.#outgoing.delete(id);
   }
 
@@ -99,7 +111,11 @@ export class Sending implements OutgoingHost {
     let hasSent = this.#outgoing.size > 0;
     while (hasSent && !this.isFull) {
       hasSent = false;
-      for (const payload of this.#outgoing.values()) hasSent = payload.sendOne() || hasSent;
+      for (const payload of this.#outgoing.values()) {
+        const before = payload.waiting;
+        hasSent = payload.sendOne() || hasSent;
+        this.#waiting -= before - payload.waiting;
+      }
       this.writer.flush();
     }
   }

@@ -2,7 +2,7 @@ import { LastCallError } from '../errors.ts';
 import type { ChannelEnding, FarewellState } from '../connection/channel.ts';
 import { FAILURE_CODES, codeAndText, END, FRAME, KEYED, NOTHING } from './frames.ts';
 import type { Hello } from './hello.ts';
-import { IncomingPayload } from './incoming-payload.ts';
+import { type IncomingHost, IncomingPayload } from './incoming-payload.ts';
 import { Farewell } from './farewell.ts';
 import { Link, type LinkEnd, type LinkOwner } from './link.ts';
 import type { Outcome } from './outcomes.ts';
@@ -12,9 +12,10 @@ import { readKey } from './key.ts';
 import { type ChannelRequest, failureText, type HandlerResult, ServedRequest, WholeRequest } from './request.ts';
 import type { ServingSettings } from './serving-settings.ts';
 import type { Transport } from './transport.ts';
+import { isChunks, wholeReply } from './whole-reply.ts';
 
 /** The server's side of one connection. */
-export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
+export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, IncomingHost {
   readonly remote: string;
   readonly link: Link;
   readonly #settings: ServingSettings;
@@ -25,6 +26,8 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
   /** The last request that came, and the last one that was accepted: after our farewell none is. */
   #lastSeen = 0;
   #lastAccepted = 0;
+  /** Bytes that were read, and that the client has not got back. */
+  #withheld = 0;
   #idleSince: number;
   #forgetIdle: (() => void) | undefined;
 
@@ -98,7 +101,28 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     }
   }
 
+  get requestCredit(): number {
+    return this.link.requestCredit;
+  }
+
+  gather(bytes: number): boolean {
+    return this.link.gather(bytes);
+  }
+
+  /** A client that does not read its replies gets no credit for more requests: it would fill this process. */
+  consumed(bytes: number): void {
+    this.#withheld += bytes;
+    if (this.link.sending.isBehind) return;
+    this.link.consumed(this.#withheld);
+    this.#withheld = 0;
+  }
+
+  grant(id: number, bytes: number): void {
+    this.link.grant(id, bytes);
+  }
+
   maySend(): void {
+    if (this.#withheld > 0) this.consumed(0);
     this.#messages.sendWaiting();
     this.#endWhenDone();
   }
@@ -126,15 +150,15 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     if (this.#farewell.isHeard) return this.link.fail('protocol', "A request came after the client's own farewell");
     this.#lastSeen = id;
     // It crossed our farewell: the client knows that it is not processed, and asks elsewhere.
-    if (this.#farewell.isSaid) return this.link.consumed(payload.length);
+    if (this.#farewell.isSaid) return this.consumed(payload.length);
     const { maxRequests } = this.#settings.link.hello;
     if (this.#requests.size >= maxRequests) return this.link.fail('limit', `More than ${maxRequests} requests at once`);
     const key = (flags & KEYED) === 0 ? undefined : readKey(payload);
     if (key === 'no key') return this.link.fail('protocol', `Request ${id} has a key that is none`);
     this.#lastAccepted = id;
     const first = key === undefined ? payload : payload.subarray(key.length);
-    if (key !== undefined) this.link.consumed(key.length);
-    const incoming = new IncomingPayload(id, first, (flags & END) !== 0, this.link);
+    if (key !== undefined) this.consumed(key.length);
+    const incoming = new IncomingPayload(id, first, (flags & END) !== 0, this);
     const request = new ServedRequest(this, key?.text, incoming, this.#settings.maxPayload);
     this.#requests.set(id, request);
     if (key === undefined) this.#serve(id, request);
@@ -145,7 +169,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     if (id > this.#lastSeen) return this.link.fail('protocol', `More of request ${id} came, which did not begin`);
     const incoming = this.#requests.get(id)?.payload;
     // It was answered, or taken back, before its payload had ended; or it has crossed our farewell.
-    if (incoming === undefined) return this.link.consumed(payload.length);
+    if (incoming === undefined) return this.consumed(payload.length);
     if (incoming.hasEnded) return this.link.fail('protocol', `More of request ${id} came after its end`);
     if (!incoming.push(payload, (flags & END) !== 0)) {
       this.link.fail('limit', `More of request ${id} came than was granted`);
@@ -229,6 +253,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     this.#requests.delete(id);
     // What is left of its payload is nobody's: the client may have the credit back.
     request?.payload.discard();
+    if (this.#withheld > 0) this.consumed(0);
     if (this.#requests.size > 0) return;
     if (this.#settings.idleLimit > 0) this.#idleSince = this.#settings.clock.now();
     this.#endWhenDone();
@@ -264,22 +289,4 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     if (left <= 0) return this.goodbye({ reason: 'idle' });
     this.#forgetIdle = clock.after(left, () => this.#watchIdle());
   }
-}
-
-function isChunks(value: unknown): value is AsyncIterable<Uint8Array> {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
-}
-
-/** What is remembered is remembered whole. */
-async function wholeReply(result: HandlerResult, longest: number): Promise<Uint8Array> {
-  if (result === undefined || result instanceof Uint8Array) return result ?? NOTHING;
-  if (!isChunks(result)) throw new TypeError(`Expected a reply of bytes or chunks of them, got ${typeof result}`);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of result) {
-    length += chunk.length;
-    if (length > longest) throw new LastCallError('ERR_CHANNEL_LIMIT', `The reply is longer than ${longest} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks, length);
 }

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { gracefulClose } from '../../src/index.ts';
 import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
 import tls from 'node:tls';
-import { connect, connectRaw, deferred, echo, rejectsWith, serve, text } from './open-channel.ts';
+import { connect, connectRaw, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
 describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => {
@@ -29,10 +29,10 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
       const asked = clients.flatMap((client) =>
         Array.from({ length: 5 }, (_, n) => client.request(Buffer.from(`${n}`))),
       );
-      while (begun < 100) await new Promise((resolve) => setImmediate(resolve));
+      await until(() => begun >= 100);
       const closed = gracefulClose(served.server, { deadline: 20_000 });
       // The farewell has come to each.
-      while (clients.some(({ isConnected }) => isConnected)) await new Promise((resolve) => setImmediate(resolve));
+      await until(() => !clients.some(({ isConnected }) => isConnected));
       answer.resolve();
       assert.deepEqual(
         (await Promise.all(asked)).map(text),
@@ -50,7 +50,7 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
     const served = await serve(t, () => new Promise(() => {}));
     const channel = connect(t, served);
     const asked = rejectsWith(channel.request(Buffer.from('x')), 'ERR_OUTCOME_UNKNOWN');
-    while ([...served.channel.peers].length === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => [...served.channel.peers].length > 0);
     served.server.close();
     for (const socket of served.sockets) socket.destroy();
     await asked;
@@ -105,7 +105,7 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
     const raw = await connectRaw(t, served);
     const reader = new WireReader(raw);
     raw.write(Buffer.concat([hello(), frame('request', 1)]));
-    while (calls === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => calls > 0);
     const closed = gracefulClose(served.server, { deadline: 10_000, lingerWait: 500 });
     await reader.first('goodbye');
     raw.write(Buffer.concat([frame('goodbyeAck', 1), frame('request', 2)]));
@@ -140,7 +140,7 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
     const served = await serve(t);
     const raw = await connectRaw(t, served);
     raw.resume();
-    while (served.sockets.size === 0) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => served.sockets.size > 0);
     const { outcome, connections } = await gracefulClose(served.server, {
       deadline: 20_000,
       idleWait: 100,

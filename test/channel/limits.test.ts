@@ -4,7 +4,7 @@ import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { connectChannel, type LastCallErrorCode, memoryStore, serveChannel } from '../../src/channel.ts';
 import { ERROR_CODES } from '../../src/channel/frames.ts';
-import { connect, connectRaw, echo, rejectsWith, serve, type Served, text } from './open-channel.ts';
+import { connect, connectRaw, echo, rejectsWith, serve, type Served, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
 /** What a client does that breaks the protocol, and what is said of it. */
@@ -233,7 +233,7 @@ describe('A client of a channel', { timeout: 60_000 }, () => {
         onError: ({ message }) => heard.push(message),
       });
       t.after(() => channel.close({ deadline: 0 }));
-      while (heard.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      await until(() => heard.length > 0);
       assert.match(heard[0]!, says);
       assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
     });
@@ -246,7 +246,7 @@ describe('A client of a channel', { timeout: 60_000 }, () => {
       [() => connectChannel({ port: 0 }), 'Expected `address.port` to be a port from 1 to 65535, got `0`'],
       [() => connectChannel([]), 'Expected `address` to be at least one address, got an array'],
       [
-        () => connectChannel({ path: '/x', port: 1 } as never),
+        () => connectChannel({ path: '/x', port: 1 }),
         'Expected `address.path` to be the path of a socket, without `host` and `port`, got `/x`',
       ],
       [

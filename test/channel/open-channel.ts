@@ -95,3 +95,8 @@ export function deferred<Value>(): { readonly promise: Promise<Value>; readonly 
 export function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString();
 }
+
+/** Resolves when it is so; it becomes so by what others do. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+}

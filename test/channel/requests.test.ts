@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type ChannelPeer, LastCallError } from '../../src/channel.ts';
 import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
-import { connect, deferred, echo, rejectsWith, serve, text } from './open-channel.ts';
+import { connect, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 
 describe('A channel', { timeout: 60_000 }, () => {
   for (const overUnix of [false, true]) {
@@ -145,7 +145,7 @@ describe('A channel', { timeout: 60_000 }, () => {
     await begun.promise;
     // Another request goes by it.
     const other = channel.request(Buffer.from('x'));
-    while (made < 262_144) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => made >= 262_144);
     const madeUnread = made;
     goOn.resolve();
     assert.equal(text(await asked), '10000000');
@@ -233,8 +233,7 @@ describe('A channel', { timeout: 60_000 }, () => {
     const served = await serve(t, () => new Promise(() => {}));
     const channel = connect(t, served);
     const asked = rejectsWith(channel.request(Buffer.from('x')), 'ERR_OUTCOME_UNKNOWN');
-    while (served.channel.peers[Symbol.iterator]().next().done === true)
-      await new Promise((resolve) => setImmediate(resolve));
+    await until(() => served.channel.peers[Symbol.iterator]().next().done !== true);
     await channel.close({ deadline: 50 });
     await asked;
   });
@@ -246,7 +245,7 @@ describe('A channel', { timeout: 60_000 }, () => {
     const heard: string[] = [];
     const channel = connect(t, served, { giveUpAfter: 100, onError: ({ code }) => heard.push(code) });
     const error = await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
-    assert.match(String((error.cause as LastCallError).message), /ECONNREFUSED/);
+    assert.match((error.cause as LastCallError).message, /ECONNREFUSED/);
     assert.ok(heard.length > 0 && heard.every((code) => code === 'ERR_CHANNEL_BROKEN'), heard.join());
   });
 });

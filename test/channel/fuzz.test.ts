@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { LastCallError } from '../../src/channel.ts';
+import { ERROR_CODES, FRAME } from '../../src/channel/frames.ts';
+import { connect, echo, serve, type Served, text } from './open-channel.ts';
+import { frame, hello, WireReader } from './wire.ts';
+
+const RUNS = process.env.LASTCALL_FULL === undefined ? 500 : 10_000;
+
+const LIMITS = { maxFrame: 1_024, maxUnread: 4_096, maxPayload: 2_000, frameWait: 300, helloWait: 300 };
+
+/** A frame of any kind, most often one that there is. */
+const anyFrame = fc
+  .record({
+    kind: fc.oneof(fc.constantFrom(...Object.values(FRAME)), fc.nat(255)),
+    id: fc.oneof(fc.nat(5), fc.nat(0xffff_ffff)),
+    flags: fc.oneof(fc.constant(1), fc.nat(255)),
+    payload: fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 1_000, maxLength: 1_100 })),
+  })
+  .map(({ kind, id, flags, payload }) => frame(kind, id, payload, flags));
+
+/** Requests that are right, so that something is under way when the rest comes. */
+const requests = fc
+  .nat(4)
+  .map((count) =>
+    Buffer.concat(Array.from({ length: count }, (_, index) => frame('request', index + 1, Buffer.from('x')))),
+  );
+
+const noise = fc.oneof(
+  { weight: 4, arbitrary: anyFrame },
+  { weight: 1, arbitrary: fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes)) },
+  { weight: 1, arbitrary: anyFrame.chain((whole) => fc.nat(whole.length).map((length) => whole.subarray(0, length))) },
+);
+
+const conversation = fc.record({
+  greets: fc.boolean().chain((greets) => (greets ? fc.constant(true) : fc.boolean())),
+  asked: requests,
+  noise: fc.array(noise, { maxLength: 12 }),
+  /** Where what is said is cut in two writes. */
+  cut: fc.nat(2_000),
+});
+
+describe('Fuzzed frames', { timeout: 600_000 }, () => {
+  it('end their own connection, by a named error where they break the protocol, and no other', async (t) => {
+    const served = await serve(t, echo, { ...LIMITS, maxRequests: 8 });
+    const other = connect(t, served);
+    const seen = { ended: 0, errors: 0 };
+    await fc.assert(
+      fc.asyncProperty(conversation, async ({ greets, asked, noise, cut }) => {
+        served.errors.length = 0;
+        const bytes = Buffer.concat([...(greets ? [hello(), asked] : []), ...noise]);
+        const last = await converse(served, bytes, cut);
+        seen.ended += 1;
+        if (last.error !== undefined) {
+          seen.errors += 1;
+          assert.ok(Object.values(ERROR_CODES).includes(last.error as never), `code ${last.error}`);
+          assert.equal(served.errors.length, 1);
+        }
+        for (const error of served.errors) assert.ok(error instanceof LastCallError, String(error));
+        assert.equal(text(await other.request(Buffer.from('still there'))), 'still there');
+      }),
+      { numRuns: RUNS },
+    );
+    assert.ok(seen.errors > RUNS / 2, JSON.stringify(seen));
+    t.diagnostic(`${seen.ended} conversations, ${seen.errors} ended by an error of ours`);
+  });
+
+  it('sent by a server end its connection, and the client goes on elsewhere', async (t) => {
+    const served = await serve(t);
+    let bytes = Buffer.alloc(0);
+    const strange = net.createServer((socket) => {
+      socket.on('error', () => {});
+      socket.resume();
+      socket.end(bytes);
+    });
+    strange.listen({ host: '127.0.0.1', port: 0 });
+    await once(strange, 'listening');
+    t.after(() => strange.close());
+    const { port } = strange.address() as net.AddressInfo;
+    await fc.assert(
+      fc.asyncProperty(conversation, async ({ greets, noise }) => {
+        bytes = Buffer.concat([...(greets ? [hello({ maxRequests: 9 })] : []), ...noise]);
+        const channel = connect(t, { target: [{ host: '127.0.0.1', port }, served.target] as never }, LIMITS);
+        const reply = await channel.request(Buffer.from('x'), { idempotent: true }).catch((error: unknown) => error);
+        // Noise may be a reply, or a failure.
+        assert.ok(reply instanceof Uint8Array || reply instanceof LastCallError, String(reply));
+        await channel.close({ deadline: 2_000 });
+      }),
+      { numRuns: RUNS / 5 },
+    );
+  });
+});
+
+/** Says all that, and then nothing; resolves when the server has ended the connection, with the code of its ERROR. */
+async function converse(
+  { target }: Served,
+  bytes: Buffer,
+  cut: number,
+): Promise<{ readonly error: number | undefined }> {
+  const socket = net.connect(target);
+  socket.on('error', () => {});
+  const reader = new WireReader(socket);
+  const closed = once(socket, 'close');
+  socket.write(bytes.subarray(0, cut));
+  await new Promise((resolve) => setImmediate(resolve));
+  socket.end(bytes.subarray(cut));
+  await closed;
+  const error = reader.frames.find(({ kind }) => kind === FRAME.error);
+  return { error: error?.payload.readUInt16BE() };
+}
