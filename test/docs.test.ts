@@ -3,6 +3,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { completeConnectOptions, CONNECT_OPTION_NAMES } from '../src/channel/connect-options.ts';
+import { completeLimits, LIMIT_NAMES } from '../src/channel/limits.ts';
+import { SERVE_OPTION_NAMES } from '../src/channel/serve-options.ts';
 import { completeOptions } from '../src/close/options.ts';
 import { ERROR_CODES } from '../src/errors.ts';
 import { ENVIRONMENT } from '../src/lifecycle/environment.ts';
@@ -69,9 +72,9 @@ function namesIn(list: string): readonly string[] {
     .filter((name) => name !== '');
 }
 
-/** The names that src/index.ts exports, its types included. */
-function exportedNames(): ReadonlySet<string> {
-  const lists = read('src/index.ts').matchAll(/^export (?:type )?\{([^}]+)\}/gm);
+/** The names that an entry exports, its types included. */
+function exportedNames(entry: string): ReadonlySet<string> {
+  const lists = read(`src/${entry}.ts`).matchAll(/^export (?:type )?\{([^}]+)\}/gm);
   return new Set([...lists].flatMap(([, list = '']) => namesIn(list)));
 }
 
@@ -102,12 +105,27 @@ function cellsOf(row: string): readonly string[] {
 
 /** The first two columns of the table with this head. */
 function tableOf(page: string, head: readonly string[]): readonly (readonly string[])[] {
+  return tablesOf(page, head)[0] ?? assert.fail(`${page} has no table of ${head.join(', ')}`);
+}
+
+/** The same of all tables with it. */
+function tablesOf(page: string, head: readonly string[]): readonly (readonly (readonly string[])[])[] {
   const lines = proseOf(page).split('\n');
-  const start = lines.findIndex((line) => cellsOf(line).join() === head.join());
-  assert.notEqual(start, -1, `${page} has no table of ${head.join(', ')}`);
-  const rows = lines.slice(start + 2);
-  const end = rows.findIndex((line) => !line.startsWith('|'));
-  return rows.slice(0, end).map((row) => cellsOf(row).slice(0, 2));
+  return lines.flatMap((line, start) => {
+    if (cellsOf(line).join() !== head.join()) return [];
+    const rows = lines.slice(start + 2);
+    const end = rows.findIndex((row) => !row.startsWith('|'));
+    return [rows.slice(0, end).map((row) => cellsOf(row).slice(0, 2))];
+  });
+}
+
+/** What the first column names. */
+function namesOf(table: readonly (readonly string[])[] = []): readonly string[] {
+  return table.map(([name = '']) => name.replaceAll('`', ''));
+}
+
+function numberText(value: number): string {
+  return `\`${value.toLocaleString('en').replaceAll(',', '_')}\``;
 }
 
 describe('the documentation', () => {
@@ -118,19 +136,28 @@ describe('the documentation', () => {
   });
 
   it('imports in its examples only what the package exports', () => {
-    const exported = exportedNames();
-    assert(exported.has('gracefulClose') && exported.has('CloseReport'), 'src/index.ts was not understood');
+    const exported = { lastcall: exportedNames('index'), 'lastcall/channel': exportedNames('channel') };
+    assert(
+      exported.lastcall.has('gracefulClose') && exported.lastcall.has('CloseReport'),
+      'src/index.ts was not understood',
+    );
     const imports = PAGES.flatMap(codeBlocksOf)
       .filter(({ language }) => ['ts', 'js', 'mjs'].includes(language))
       .flatMap(({ page, text }) =>
-        [...text.matchAll(/import (?:type )?\{([^}]+)\} from 'lastcall'/g)].map(([, list = '']) => ({ page, list })),
+        [...text.matchAll(/import (?:type )?\{([^}]+)\} from '(lastcall(?:\/channel)?)'/g)].map(
+          ([, list = '', entry = '']) => ({ page, list, entry }),
+        ),
       );
-    assert(
-      imports.some(({ page }) => page === 'README.md'),
-      'the README has no example',
-    );
-    for (const { page, list } of imports) {
-      for (const name of namesIn(list)) assert(exported.has(name), `${page}: lastcall does not export ${name}`);
+    for (const entry of ['lastcall', 'lastcall/channel'] as const) {
+      const ofEntry = imports.filter((one) => one.entry === entry);
+      assert(
+        ofEntry.some(({ page }) => page === 'README.md'),
+        `the README has no example of ${entry}`,
+      );
+      for (const { page, list } of ofEntry) {
+        for (const name of namesIn(list))
+          assert(exported[entry].has(name), `${page}: ${entry} does not export ${name}`);
+      }
     }
   });
 
@@ -175,6 +202,26 @@ describe('the documentation', () => {
     );
     // `gate` has another name in the complete options: left out, the listeners are not taken for the process's own.
     assert.equal(completeOptions().ownGate, false);
+  });
+
+  it('lists the options of a channel, with their defaults', () => {
+    const [both, serving, connecting] = tablesOf('docs/channel.md', ['option', 'default', 'meaning']);
+    const limits = completeLimits({});
+    assert.deepEqual(
+      both,
+      LIMIT_NAMES.map((name) => {
+        const value: number = Reflect.get(limits, name);
+        return [`\`${name}\``, name === 'maxGathered' ? 'four times `maxPayload`' : numberText(value)];
+      }),
+    );
+    assert.equal(limits.maxGathered, 4 * limits.maxPayload);
+    assert.deepEqual(namesOf(serving), [...SERVE_OPTION_NAMES]);
+    assert.deepEqual(namesOf(connecting), [...CONNECT_OPTION_NAMES]);
+    const { maxSendings, giveUpAfter } = completeConnectOptions({ port: 1 });
+    assert.deepEqual(
+      [...(connecting ?? [])].filter(([name = '']) => /giveUpAfter|maxSendings/.test(name)).map(([, value]) => value),
+      [giveUpAfter, maxSendings].map(numberText),
+    );
   });
 
   it('lists the options that lastCall has beside those of a close', () => {

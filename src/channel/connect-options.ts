@@ -25,10 +25,14 @@ export interface ConnectChannelOptions extends ChannelLimits {
   readonly onError?: (error: LastCallError) => void;
 }
 
-const NAMES: readonly string[] = [
-  ...LIMIT_NAMES,
-  ...(['tls', 'giveUpAfter', 'maxSendings', 'onMessage', 'onError'] satisfies readonly (keyof ConnectChannelOptions)[]),
-];
+/** Those that a client has beside the limits. */
+export const CONNECT_OPTION_NAMES: readonly string[] = [
+  'tls',
+  'giveUpAfter',
+  'maxSendings',
+  'onMessage',
+  'onError',
+] satisfies readonly (keyof ConnectChannelOptions)[];
 
 const REQUEST_NAMES: readonly string[] = [
   'signal',
@@ -48,7 +52,7 @@ export function completeConnectOptions(
   if (addresses.length === 0) throw optionError('address', 'at least one address', address);
   if (!isObject(given)) throw optionError('options', 'an object', given);
   const options: ConnectChannelOptions = Object.assign(Object.create(null), given);
-  checkNames('options', options, NAMES);
+  checkNames('options', options, [...LIMIT_NAMES, ...CONNECT_OPTION_NAMES]);
   const limits = completeLimits(options);
   const { tls } = options;
   if (tls !== undefined && !isObject(tls)) throw optionError('tls', 'an object', tls);

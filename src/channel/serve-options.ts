@@ -28,17 +28,15 @@ export interface ServeChannelOptions extends ChannelLimits {
   readonly onError?: (error: unknown, peer: ChannelPeer) => void;
 }
 
-const NAMES: readonly string[] = [
-  ...LIMIT_NAMES,
-  ...([
-    'maxRequests',
-    'idleLimit',
-    'farewell',
-    'store',
-    'onPeer',
-    'onError',
-  ] satisfies readonly (keyof ServeChannelOptions)[]),
-];
+/** Those that a server has beside the limits. */
+export const SERVE_OPTION_NAMES: readonly string[] = [
+  'maxRequests',
+  'idleLimit',
+  'farewell',
+  'store',
+  'onPeer',
+  'onError',
+] satisfies readonly (keyof ServeChannelOptions)[];
 
 /** Checks the options once, at the edge. Throws a `LastCallError` with code `ERR_OPTION`. */
 export function completeServeOptions(
@@ -49,7 +47,7 @@ export function completeServeOptions(
   if (typeof handler !== 'function') throw optionError('handler', 'a function', handler);
   if (!isObject(given)) throw optionError('options', 'an object', given);
   const options: ServeChannelOptions = Object.assign(Object.create(null), given);
-  checkNames('options', options, NAMES);
+  checkNames('options', options, [...LIMIT_NAMES, ...SERVE_OPTION_NAMES]);
   const limits = completeLimits(options);
   const maxRequests = wholeNumber('maxRequests', options.maxRequests, 1_024, 1);
   const store = checkStore(options.store) ?? memoryStore();
