@@ -11,8 +11,8 @@ async function add() {
   for (let times = 0; times < 100; times++) {
     await channel.request(Buffer.from('1'));
     added += 1;
-    await setTimeout(20);
     if (added % 100 === 0) console.log('added', added);
+    await setTimeout(20);
   }
 }
 

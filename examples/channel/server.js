@@ -11,7 +11,8 @@ const server = net.createServer();
 serveChannel(
   server,
   async (request) => {
-    total += Number(Buffer.from(await request.bytes()).toString());
+    const amount = await request.bytes();
+    total += Number(Buffer.from(amount).toString());
     return Buffer.from(String(total));
   },
   { onError: (error, peer) => console.error(peer.remote, error) },
