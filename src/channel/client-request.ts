@@ -39,6 +39,8 @@ export class ClientRequest {
   readonly #reject: (error: LastCallError) => void;
   /** How often it was sent without being known as not processed. */
   sendings = 0;
+  /** Since when it has been waiting to be sent; on the client's clock. */
+  waitsSince = 0;
   /** When it was sent first, with a key; on the client's clock. */
   sentAt: number | undefined;
   /** Where it may have been processed: the store that its server remembers in. */

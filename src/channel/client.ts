@@ -65,6 +65,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
         if (current.idsUsedUp) this.#sendWaiting();
         return;
       }
+      request.waitsSince = this.#settings.clock.now();
       this.#queue.push(request);
       this.#connect();
     });
@@ -92,8 +93,6 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   opened(connection: ClientConnection): void {
     this.#redial.noteOpened();
     this.#unreachableSince = undefined;
-    this.#forgetGiveUp?.();
-    this.#forgetGiveUp = undefined;
     if (connection === this.#current) this.#sendWaiting();
   }
 
@@ -112,7 +111,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
       // An idle one is welcome again where it was.
       if (reason !== 'idle') this.#redial.noteLeft(retryAfter);
     }
-    this.#queue.putBack(notProcessed);
+    this.#putBack(notProcessed);
     this.#goOn();
   }
 
@@ -120,11 +119,11 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     if (connection === this.#current) {
       this.#current = undefined;
       if (!connection.hasOpened || error !== undefined) this.#redial.noteFailed();
-      if (!connection.hasOpened) this.#noteUnreachable(error);
+      this.#lastError = error;
       if (error !== undefined && this.#step === 'in use') this.#settings.onError(error);
     }
     const again = inDoubt.filter((request) => this.#isToSendAgain(request, connection, error));
-    this.#queue.putBack([...again, ...notProcessed].filter(({ isSettled }) => !isSettled));
+    this.#putBack([...again, ...notProcessed].filter(({ isSettled }) => !isSettled));
     this.#goOn();
   }
 
@@ -188,7 +187,9 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   /** Makes a connection where there is none, and one is wanted. */
   #connect(isFirst: boolean = false): void {
     const { staysConnected, clock } = this.#settings;
-    if (this.#current !== undefined || this.#forgetDial !== undefined || this.#step === 'closed') return;
+    if (this.#current?.hasOpened === true || this.#step === 'closed') return;
+    if (this.#queue.hasNext()) this.#watchWaiting();
+    if (this.#current !== undefined || this.#forgetDial !== undefined) return;
     const isWanted = isFirst || (staysConnected && this.#step === 'in use');
     if (!isWanted && !this.#queue.hasNext()) return;
     const { address, wait } = this.#redial.next();
@@ -211,18 +212,29 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     });
   }
 
-  #noteUnreachable(error: LastCallError | undefined): void {
-    this.#lastError = error;
-    if (this.#unreachableSince !== undefined) return;
+  #putBack(requests: readonly ClientRequest[]): void {
+    for (const request of requests) request.waitsSince = this.#settings.clock.now();
+    this.#queue.putBack(requests);
+  }
+
+  /** While nothing can be sent: gives up what has waited for `giveUpAfter`, when it has. */
+  #watchWaiting(): void {
     const { giveUpAfter, clock } = this.#settings;
-    this.#unreachableSince = clock.now();
-    this.#forgetGiveUp = clock.after(giveUpAfter, () => this.#giveUp());
+    this.#unreachableSince ??= clock.now();
+    const since = Math.max(this.#unreachableSince, this.#queue.waitingSince);
+    this.#forgetGiveUp ??= clock.after(since + giveUpAfter - clock.now(), () => this.#giveUp());
   }
 
   #giveUp(): void {
-    this.#unreachableSince = undefined;
-    const why = `no server could be reached for ${this.#settings.giveUpAfter} ms`;
-    for (const request of this.#queue.takeAll()) request.giveUp(why, this.#lastError);
+    const { giveUpAfter, clock } = this.#settings;
+    this.#forgetGiveUp = undefined;
+    if (this.#unreachableSince === undefined) return;
+    const latest = clock.now() - giveUpAfter;
+    // Something was reached meanwhile, and then not any more: those that wait have all their time again.
+    const waiting = this.#unreachableSince > latest ? [] : this.#queue.takeWaitingSince(latest);
+    const why = `no server could be reached for ${giveUpAfter} ms`;
+    for (const request of waiting) request.giveUp(why, this.#lastError);
+    if (this.#queue.hasNext()) this.#watchWaiting();
     if (this.#step === 'closing') this.#closeWhenDone();
   }
 
@@ -250,6 +262,6 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   }
 }
 
-export function closedError(): LastCallError {
+function closedError(): LastCallError {
   return new LastCallError('ERR_CHANNEL_CLOSED', 'The channel is closed');
 }

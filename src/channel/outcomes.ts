@@ -94,6 +94,6 @@ export class Outcomes {
 }
 
 /** The message of whatever was thrown. */
-export function messageOf(cause: unknown): string {
+function messageOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }

@@ -22,6 +22,11 @@ export interface ChannelPeer {
    *   more than `maxUnread` bytes wait already; `ERR_CHANNEL_CLOSED` where the connection is over, or leaving.
    */
   send(message: Uint8Array): Promise<void>;
-  /** Says the farewell to this client, once: what it has asked is answered, and for the rest it makes a new connection. */
+  /**
+   * Says the farewell to this client, once: what it has asked is answered, and for the rest it makes a new connection. Default: the
+   * words of the server's `farewell`.
+   *
+   * @throws `LastCallError` with code `ERR_OPTION` for words that are none.
+   */
   goodbye(words?: GoodbyeWords): void;
 }

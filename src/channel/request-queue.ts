@@ -39,10 +39,22 @@ export class RequestQueue {
     return !this.isEmpty;
   }
 
+  /** Since when the one has been waiting that waits longest. */
+  get waitingSince(): number {
+    const waiting = this.#requests.slice(this.#first).filter(({ isSettled }) => !isSettled);
+    return waiting.reduce((least, { waitsSince }) => Math.min(least, waitsSince), Number.POSITIVE_INFINITY);
+  }
+
   takeAll(): readonly ClientRequest[] {
+    return this.takeWaitingSince(Number.POSITIVE_INFINITY);
+  }
+
+  /** Those that have been waiting since then, or longer. */
+  takeWaitingSince(time: number): readonly ClientRequest[] {
     const all = this.#requests.slice(this.#first).filter(({ isSettled }) => !isSettled);
-    this.#clear();
-    return all;
+    this.#first = 0;
+    this.#requests = all.filter(({ waitsSince }) => waitsSince > time);
+    return all.filter(({ waitsSince }) => waitsSince <= time);
   }
 
   #clear(): void {

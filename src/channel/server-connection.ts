@@ -10,6 +10,7 @@ import { OutgoingMessages } from './outgoing-messages.ts';
 import type { ChannelPeer, GoodbyeWords } from './peer.ts';
 import { readKey } from './key.ts';
 import { type ChannelRequest, failureText, type HandlerResult, ServedRequest, WholeRequest } from './request.ts';
+import { checkGoodbye } from './serve-options.ts';
 import type { ServingSettings } from './serving-settings.ts';
 import type { Transport } from './transport.ts';
 import { isChunks, wholeReply } from './whole-reply.ts';
@@ -63,8 +64,11 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
     return this.#messages.send(message, this.#farewell.isSaid);
   }
 
-  goodbye(words: GoodbyeWords = this.#settings.farewell): void {
-    this.#farewell.say(this.#lastAccepted, words);
+  goodbye(words?: GoodbyeWords): void {
+    this.#farewell.say(
+      this.#lastAccepted,
+      words === undefined ? this.#settings.farewell : checkGoodbye('words', words),
+    );
     this.#endWhenDone();
   }
 

@@ -175,7 +175,7 @@ export class EndingConnection implements Watched {
 
   /** It has come to its end. */
   noteEnd(): void {
-    if (this.#farewell.awaitsAnswer && this.program.readableEnded) this.#farewell.noteAnswered();
+    if (this.program.readableEnded) this.#farewell.noteAnswered();
   }
 
   /** Ends it at once; returns what to say of it. */
@@ -276,19 +276,16 @@ export class EndingConnection implements Watched {
 
   /** In how many milliseconds it will have been quiet for so long, or for as long as it needs, if nothing moves until then. */
   #wait(least: number): number {
-    const silence = silenceOn(this.socket, () => this.#observeQuiet());
+    const silence = silenceOn(this.socket, () => {
+      this.#seen = observe(this.socket, this.#seen);
+      return performance.now() - this.#seen.at;
+    });
     if (silence === undefined) return LOOK_AT_LEAST;
     const now = performance.now();
     const quiet = this.#fromQueue ? Math.min(silence.quiet, now - this.#since) : silence.quiet;
     const patience = patienceWith(this.#server, this.socket, silence, least);
     const wait = Math.max(least - quiet, Math.min(patience - quiet, this.#host.patientUntil - now));
     return wait > 0 || !hasUnread(this.socket) ? wait : LOOK_AT_LEAST;
-  }
-
-  /** How long nothing has moved, as far as that was seen. */
-  #observeQuiet(): number {
-    this.#seen = observe(this.socket, this.#seen);
-    return performance.now() - this.#seen.at;
   }
 
   /** A peer may be silent for `lingerWait`; where it still sends, or has not acknowledged everything, it stays. */

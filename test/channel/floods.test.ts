@@ -5,12 +5,13 @@ import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { connectChannel } from '../../src/channel.ts';
+import { stops } from '../close/stop-under-storm.ts';
 import type { FloodedTells } from '../fixtures/channel-flooded.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
 const program = fileURLToPath(new URL('../fixtures/channel-flooded.js', import.meta.url));
 
-const CONNECTIONS = 50;
+const CONNECTIONS = stops(50, 20);
 
 const MEBI = 1024 * 1024;
 

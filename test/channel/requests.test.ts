@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type ChannelPeer, LastCallError } from '../../src/channel.ts';
@@ -238,14 +238,55 @@ describe('A channel', { timeout: 60_000 }, () => {
     await asked;
   });
 
-  it('gives up what waits where no server can be reached', async (t) => {
+  it('gives up what waits where no server can be reached, each after its time', async (t) => {
     const served = await serve(t);
     served.server.close();
     await once(served.server, 'close');
     const heard: string[] = [];
-    const channel = connect(t, served, { giveUpAfter: 100, onError: ({ code }) => heard.push(code) });
-    const error = await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
-    assert.match((error.cause as LastCallError).message, /ECONNREFUSED/);
-    assert.ok(heard.length > 0 && heard.every((code) => code === 'ERR_CHANNEL_BROKEN'), heard.join());
+    const channel = connect(t, served, { giveUpAfter: 300, onError: ({ code }) => heard.push(code) });
+    const began = performance.now();
+    const first = rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
+    await until(() => heard.length > 2);
+    const later = performance.now();
+    const second = rejectsWith(channel.request(Buffer.from('y')), 'ERR_NOT_PROCESSED');
+    assert.match(((await first).cause as LastCallError).message, /ECONNREFUSED/);
+    assert.ok(performance.now() - began >= 299);
+    await second;
+    assert.ok(performance.now() - later >= 299, 'the second was given up too early');
+    assert.ok(
+      heard.every((code) => code === 'ERR_CHANNEL_BROKEN'),
+      heard.join(),
+    );
+  });
+
+  it('gives up what waits for a server that has sent it away for long', async (t) => {
+    const served = await serve(t, echo, { farewell: { reason: 'moving on', retryAfter: 1_000_000 } });
+    const channel = connect(t, served, { giveUpAfter: 100 });
+    await channel.request(Buffer.from('x'));
+    for (const peer of served.channel.peers) peer.goodbye();
+    await until(() => !channel.isConnected);
+    await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
+  });
+
+  it('leaves no socket, timer or listener behind, however it ends', async (t) => {
+    const served = await serve(t, echo, { pingAfter: 1_000 });
+    const use = async (): Promise<void> => {
+      const closed = connect(t, served);
+      const cut = connect(t, served);
+      const broken = connect(t, served);
+      const controller = new AbortController();
+      const options = { signal: controller.signal, exactlyOnce: true };
+      await Promise.all([closed, cut, broken].map((channel) => channel.request(Buffer.from('x'), options)));
+      assert.equal(getEventListeners(controller.signal, 'abort').length, 0);
+      for (const socket of served.sockets) if (!socket.destroyed && broken.isConnected) socket.destroy();
+      await closed.close();
+      await Promise.all([cut, broken].map((channel) => channel.close({ deadline: 0 })));
+      await until(() => [...served.sockets].every(({ closed }) => closed));
+    };
+    await use();
+    const before = process.getActiveResourcesInfo().toSorted();
+    for (let times = 0; times < 50; times++) await use();
+    assert.deepEqual(process.getActiveResourcesInfo().toSorted(), before);
+    assert.deepEqual([...served.channel.peers], []);
   });
 });

@@ -13,7 +13,7 @@ import { onceEach, type Population, populations } from './accounting-population.
 import { fixture } from './programs.ts';
 import { ProgramMessages } from './program-messages.ts';
 
-const CLOSES = process.env.LASTCALL_FULL === '1' ? 300 : 25;
+const CLOSES = process.env.LASTCALL_FULL === '1' ? 300 : 12;
 /** To run the closes of a failure again: its seed. */
 const SEED = process.env.LASTCALL_ACCOUNTING_SEED;
 /**
