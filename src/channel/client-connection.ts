@@ -7,6 +7,7 @@ import type { Hello } from './hello.ts';
 import { IncomingPayload } from './incoming-payload.ts';
 import { encodeKey, LONGEST_KEY } from './key.ts';
 import { Link, type LinkEnd, type LinkOwner } from './link.ts';
+import { printable } from './link-errors.ts';
 import type { Transport } from './transport.ts';
 
 /** A request that is under way on this connection. */
@@ -106,6 +107,7 @@ export class ClientConnection implements LinkOwner {
   }
 
   opened(peer: Hello): void {
+    if (peer.maxRequests === 0) return this.link.fail('protocol', 'The server serves no requests');
     this.#peer = peer;
     this.#step = 'open';
     this.#owner.opened(this);
@@ -148,6 +150,7 @@ export class ClientConnection implements LinkOwner {
     const inDoubt: ClientRequest[] = [];
     for (const [id, { request, incoming }] of this.#sent) {
       incoming?.fail(outcomeUnknown(error));
+      if (request.isSettled) request.forgetSignal();
       if (id > lastAccepted) request.sendings -= 1;
       (id > lastAccepted ? notProcessed : inDoubt).push(request);
     }
@@ -173,10 +176,10 @@ export class ClientConnection implements LinkOwner {
       request.done(payload);
       return;
     }
-    const incoming = new IncomingPayload(id, payload, hasEnded, this.link);
+    const incoming = new IncomingPayload(id, payload, hasEnded, this.link, () => this.#abandon(id));
     sent.incoming = incoming;
     if (request.isSettled) incoming.discard();
-    else if (request.wantsChunks) request.done(incoming);
+    else if (request.wantsChunks) request.begun(incoming);
     else this.#collect(id, request, incoming);
     if (hasEnded) this.#finishReply(id, request);
   }
@@ -214,11 +217,12 @@ export class ClientConnection implements LinkOwner {
     const how = wordFor(FAILURE_CODES, failure.code);
     if (how === 'failed') this.#noteReceived(request);
     this.#finish(id);
-    const error = new LastCallError('ERR_REQUEST_FAILED', failure.text);
+    const text = printable(failure.text);
+    const error = new LastCallError('ERR_REQUEST_FAILED', text);
     incoming?.fail(error);
     if (how === 'failed') request.fail(error);
-    else if (how === 'not processed') request.giveUp(failure.text);
-    else request.failUnknown(failure.text);
+    else if (how === 'not processed') request.giveUp(text);
+    else request.failUnknown(text);
   }
 
   #takeGoodbye(lastAccepted: number, payload: Uint8Array): void {
@@ -258,6 +262,8 @@ export class ClientConnection implements LinkOwner {
   }
 
   #finish(id: number): void {
+    const request = this.#sent.get(id)?.request;
+    if (request?.isSettled === true) request.forgetSignal();
     this.#sent.delete(id);
     // The server has answered before it had everything.
     this.link.sending.stop(id);
@@ -268,10 +274,19 @@ export class ClientConnection implements LinkOwner {
   #takeBack(id: number, why: string, cause: unknown): void {
     const sent = this.#sent.get(id);
     if (sent === undefined) return;
+    this.#abandon(id);
+    sent.incoming?.discard();
+    sent.incoming?.fail(
+      new LastCallError('ERR_OUTCOME_UNKNOWN', `The reply was not read to its end: ${why}`, { cause }),
+    );
+    sent.request.failUnknown(why, cause);
+  }
+
+  /** Nobody wants the reply: the server need not make the rest of it. It says so once more, and the id is free. */
+  #abandon(id: number): void {
+    if (!this.#sent.has(id)) return;
     this.link.sending.stop(id);
     this.link.writer.add(FRAME.cancel, 0, id);
-    sent.incoming?.discard();
-    sent.request.failUnknown(why, cause);
   }
 
   #endWhenLeft(): void {

@@ -1,6 +1,7 @@
 import { LastCallError } from '../errors.ts';
 import type { IncomingPayload } from './incoming-payload.ts';
 import type { Payload } from './outgoing-payload.ts';
+import { isChunks } from './whole-reply.ts';
 
 /** What is asked: bytes; or a function that makes chunks of them, called each time the request is sent. */
 export type RequestPayload = Uint8Array | (() => AsyncIterable<Uint8Array>);
@@ -67,7 +68,10 @@ export class ClientRequest {
   /** The payload to send now. */
   get payload(): Payload {
     const { payload } = this.asking;
-    return payload instanceof Uint8Array ? payload : payload();
+    if (payload instanceof Uint8Array) return payload;
+    const chunks: unknown = payload();
+    if (isChunks(chunks)) return chunks;
+    throw new TypeError(`Expected \`payload\` to return chunks as an async iterable, got ${typeof chunks}`);
   }
 
   /** Calls when the program takes it back. */
@@ -78,12 +82,25 @@ export class ClientRequest {
     this.#forgetSignal = () => signal.removeEventListener('abort', call);
   }
 
-  done(reply: Uint8Array | IncomingPayload): void {
+  done(reply: Uint8Array): void {
+    if (this.#settle()) this.#resolve(reply);
+    this.forgetSignal();
+  }
+
+  /** The reply has begun: it may still be taken back. Call `forgetSignal` at its end. */
+  begun(reply: IncomingPayload): void {
     if (this.#settle()) this.#resolve(reply);
   }
 
   fail(error: LastCallError): void {
     if (this.#settle()) this.#reject(error);
+    this.forgetSignal();
+  }
+
+  /** It can not be taken back any more. */
+  forgetSignal(): void {
+    this.#forgetSignal?.();
+    this.#forgetSignal = undefined;
   }
 
   /** It will not be sent any more: what is known of it then. */
@@ -101,7 +118,6 @@ export class ClientRequest {
   #settle(): boolean {
     if (this.#isSettled) return false;
     this.#isSettled = true;
-    this.#forgetSignal?.();
     return true;
   }
 }

@@ -1,6 +1,7 @@
 import type tls from 'node:tls';
 import { LastCallError, optionError } from '../errors.ts';
 import { checkBoolean, checkFunction, checkNames, checkSignal, isObject, milliseconds } from '../option-checks.ts';
+import { callApart } from './call-apart.ts';
 import type { ChannelClientSettings } from './client.ts';
 import type { Asking, RequestOptions, RequestPayload } from './client-request.ts';
 import { LAST_ID } from './frames.ts';
@@ -74,8 +75,8 @@ export function completeConnectOptions(
     maxSendings: wholeNumber('maxSendings', options.maxSendings, 10, 1),
     staysConnected: onMessage !== undefined,
     random: Math.random,
-    onMessage: (message) => onMessage?.(message),
-    onError: (error) => onError?.(error),
+    onMessage: (message) => callApart(() => onMessage?.(message)),
+    onError: (error) => callApart(() => onError?.(error)),
   };
 }
 

@@ -31,11 +31,16 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   #isDiscarded = false;
   #error: LastCallError | undefined;
   #waiting: Waiting | undefined;
+  readonly #onAbandoned: (() => void) | undefined;
 
-  /** `first` is what the first frame of it has brought, all where `hasEnded`. */
-  constructor(id: number, first: Uint8Array, hasEnded: boolean, host: IncomingHost) {
+  /**
+   * `first` is what the first frame of it has brought, all where `hasEnded`. `onAbandoned` is called where the reader leaves it
+   * before its end.
+   */
+  constructor(id: number, first: Uint8Array, hasEnded: boolean, host: IncomingHost, onAbandoned?: () => void) {
     this.#id = id;
     this.#host = host;
+    this.#onAbandoned = onAbandoned;
     this.#chunks = first.length > 0 ? [first] : [];
     this.#hasEnded = hasEnded;
     // Nobody asks for the window of what has come whole.
@@ -94,6 +99,7 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
       next: () => this.#next(),
       return: () => {
         this.discard();
+        if (!this.#hasEnded && this.#error === undefined) this.#onAbandoned?.();
         return Promise.resolve({ done: true, value: undefined });
       },
     };

@@ -1,4 +1,4 @@
-import { LastCallError } from '../errors.ts';
+import { LastCallError, optionError } from '../errors.ts';
 import { FRAME } from './frames.ts';
 import type { Link } from './link.ts';
 
@@ -22,6 +22,7 @@ export class OutgoingMessages {
   }
 
   send(message: Uint8Array, isLeaving: boolean): Promise<void> {
+    if (!(message instanceof Uint8Array)) throw optionError('message', 'a Uint8Array', message);
     if (!this.#link.isOpen || isLeaving) return Promise.reject(closedError());
     if (message.length > this.#link.sending.maxFrame) {
       const text = `A message of ${message.length} bytes is longer than the client's \`maxFrame\`, ${this.#link.sending.maxFrame}`;

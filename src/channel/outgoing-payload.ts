@@ -40,7 +40,7 @@ export class OutgoingPayload {
     const isBytes = payload instanceof Uint8Array;
     this.#rest = isBytes ? payload : NOTHING;
     this.#hasEnded = isBytes;
-    this.#chunks = isBytes ? undefined : payload[Symbol.asyncIterator]();
+    this.#chunks = isBytes ? undefined : iterate(payload);
     if (!isBytes) this.#pull();
   }
 
@@ -70,14 +70,13 @@ export class OutgoingPayload {
   stop(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    // What the program throws at its own end is nobody's any more.
-    void Promise.resolve(this.#chunks?.return?.()).catch(() => undefined);
+    void leave(this.#chunks);
   }
 
   #pull(): void {
     if (this.#chunks === undefined || this.#hasEnded || this.#isPulling) return;
     this.#isPulling = true;
-    this.#chunks.next().then(
+    nextOf(this.#chunks).then(
       (result) => {
         this.#isPulling = false;
         if (this.#isOver) return;
@@ -96,4 +95,25 @@ export class OutgoingPayload {
     this.#isOver = true;
     this.#onOver(error);
   }
+}
+
+/** What throws when it is asked for its chunks does so as if at the first. */
+function iterate(payload: AsyncIterable<Uint8Array>): AsyncIterator<Uint8Array> {
+  try {
+    return payload[Symbol.asyncIterator]();
+  } catch (error) {
+    return { next: () => Promise.reject(error) };
+  }
+}
+
+/** The same for a `next` that throws, and one that returns no promise. */
+async function nextOf(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
+  return chunks.next();
+}
+
+/** What the program throws at its own end is nobody's any more. */
+async function leave(chunks: AsyncIterator<Uint8Array> | undefined): Promise<void> {
+  try {
+    await chunks?.return?.();
+  } catch {}
 }

@@ -19,7 +19,8 @@ export interface ChannelPeer {
    * connection; it waits while the client has not read what came before.
    *
    * @throws `LastCallError`, as a rejection: `ERR_CHANNEL_LIMIT` where it is longer than the client's `maxFrame`, and where
-   *   more than `maxUnread` bytes wait already; `ERR_CHANNEL_CLOSED` where the connection is over, or leaving.
+   *   more than `maxUnread` bytes wait already; `ERR_CHANNEL_CLOSED` where the connection is over, or leaving. `ERR_OPTION` is
+   *   thrown at once.
    */
   send(message: Uint8Array): Promise<void>;
   /**

@@ -1,4 +1,5 @@
 import { optionError } from '../errors.ts';
+import { callApart } from './call-apart.ts';
 import { checkFunction, checkNames, isObject, milliseconds } from '../option-checks.ts';
 import { GOODBYE_REASONS } from './frames.ts';
 import { type ChannelLimits, completeLimits, helloFor, LIMIT_NAMES, wholeNumber } from './limits.ts';
@@ -67,14 +68,8 @@ export function completeServeOptions(
     maxPayload: limits.maxPayload,
     idleLimit: milliseconds('idleLimit', options.idleLimit, 0),
     farewell: checkGoodbye('farewell', options.farewell),
-    onOpen: (peer) => {
-      try {
-        onPeer?.(peer);
-      } catch (error) {
-        onError?.(error, peer);
-      }
-    },
-    onError: (error, peer) => onError?.(error, peer),
+    onOpen: (peer) => callApart(() => onPeer?.(peer)),
+    onError: (error, peer) => callApart(() => onError?.(error, peer)),
   };
 }
 

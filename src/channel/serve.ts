@@ -2,12 +2,14 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { noteChannel } from '../connection/channel.ts';
 import { remoteName } from '../connection/connection.ts';
-import { serverError } from '../errors.ts';
+import { LastCallError, serverError } from '../errors.ts';
 import type { ChannelPeer } from './peer.ts';
 import type { ChannelHandler } from './request.ts';
 import { ServerConnection } from './server-connection.ts';
 import { completeServeOptions, type ServeChannelOptions } from './serve-options.ts';
 import { listenTo, SocketTransport } from './socket-transport.ts';
+
+const served = new WeakSet<net.Server>();
 
 /** A server's channel. */
 export interface ChannelServer {
@@ -20,7 +22,7 @@ export interface ChannelServer {
  * to each client and wait for the answer, and for the replies to what was accepted.
  *
  * @param server - A net or tls server, with nothing else that reads its connections.
- * @throws `LastCallError`: `ERR_SERVER` for what is no net or tls server, `ERR_OPTION` for a wrong handler or option.
+ * @throws `LastCallError`: `ERR_SERVER` for what is no net or tls server, or serves a channel already, `ERR_OPTION` for a wrong handler or option.
  *
  * @example
  * ```ts
@@ -39,7 +41,9 @@ export function serveChannel(
   options?: ServeChannelOptions,
 ): ChannelServer {
   if (!(server instanceof net.Server) || speaksSomething(server)) throw serverError(server, 'a net or tls server');
+  if (served.has(server)) throw new LastCallError('ERR_SERVER', 'The server serves a channel already');
   const settings = completeServeOptions(handler, options);
+  served.add(server);
   const connections = new Set<ServerConnection>();
   server.on(server instanceof tls.Server ? 'secureConnection' : 'connection', (socket: net.Socket) => {
     socket.setNoDelay(true);

@@ -212,10 +212,10 @@ describe('A client of a channel', { timeout: 60_000 }, () => {
     [
       'says farewell with a request that was not sent',
       /A farewell came that is wrong/,
-      [hello(), frame('goodbye', 7, Buffer.alloc(6))],
+      [hello({ maxRequests: 9 }), frame('goodbye', 7, Buffer.alloc(6))],
     ],
     ['speaks something else', /does not speak this protocol/, [Buffer.from('220 mail.example.com ESMTP\r\n')]],
-    ['sends what only clients do', /which no server sends/, [hello(), request(1)]],
+    ['sends what only clients do', /which no server sends/, [hello({ maxRequests: 9 }), request(1)]],
   ] as const) {
     it(`leaves a server that ${title}, and goes on`, async (t) => {
       const strange = net.createServer((socket) => {
@@ -269,14 +269,18 @@ describe('A client of a channel', { timeout: 60_000 }, () => {
         () => channel.request(Buffer.alloc(0), { retry: true } as never),
         'Expected `options` to be made of signal, idempotent, exactlyOnce, got `retry`',
       ],
-      [() => serveChannel(served.server, undefined as never), 'Expected `handler` to be a function, got `undefined`'],
-      [() => serveChannel({} as never, echo), 'Expected a net or tls server, got an object'],
       [
-        () => serveChannel(served.server, echo, { store: {} as never }),
+        () => serveChannel(net.createServer(), undefined as never),
+        'Expected `handler` to be a function, got `undefined`',
+      ],
+      [() => serveChannel({} as never, echo), 'Expected a net or tls server, got an object'],
+      [() => serveChannel(served.server, echo), 'The server serves a channel already'],
+      [
+        () => serveChannel(net.createServer(), echo, { store: {} as never }),
         'Expected `store.claim` to be a function, got `undefined`',
       ],
       [
-        () => serveChannel(served.server, echo, { farewell: { reason: 'bored' as never } }),
+        () => serveChannel(net.createServer(), echo, { farewell: { reason: 'bored' as never } }),
         'Expected `farewell.reason` to be `closing` or `idle` or `ids used up` or `moving on`, got `bored`',
       ],
       [() => memoryStore({ maxBytes: -1 }), 'Expected `maxBytes` to be a whole number of bytes, got `-1`'],

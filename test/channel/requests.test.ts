@@ -172,6 +172,101 @@ describe('A channel', { timeout: 60_000 }, () => {
     await rejectsWith(channel.request(Buffer.from('x'), { signal: AbortSignal.abort() }), 'ERR_NOT_PROCESSED');
   });
 
+  it('lets a server stop that makes a reply which its reader leaves', async (t) => {
+    const left = deferred<void>();
+    async function* endless(): AsyncGenerator<Uint8Array, void> {
+      try {
+        for (;;) yield await Promise.resolve(Buffer.alloc(1_000));
+      } finally {
+        left.resolve();
+      }
+    }
+    const served = await serve(t, async (request) => {
+      const payload = await request.bytes();
+      return payload.length > 0 ? payload : endless();
+    });
+    const channel = connect(t, served);
+    for await (const chunk of await channel.requestChunks(new Uint8Array(0))) {
+      assert.equal(chunk.length, 1_000);
+      break;
+    }
+    await left.promise;
+    assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
+    assert.deepEqual(served.errors, []);
+  });
+
+  it('tells the reader of a reply that is taken back', async (t) => {
+    const served = await serve(t, async function* () {
+      yield Buffer.from('first');
+      await new Promise(() => {});
+    });
+    const controller = new AbortController();
+    const reply = await connect(t, served).requestChunks(new Uint8Array(0), { signal: controller.signal });
+    const chunks = reply[Symbol.asyncIterator]();
+    await chunks.next();
+    const next = rejectsWith(chunks.next(), 'ERR_OUTCOME_UNKNOWN');
+    controller.abort(new Error('enough'));
+    assert.match((await next).message, /it was taken back/);
+  });
+
+  for (const [title, payload] of [
+    [
+      'throws',
+      () => {
+        throw new Error('no payload');
+      },
+    ],
+    ['returns what is no chunks', () => 'text'],
+  ] as const) {
+    it(`does not send a request whose payload ${title}`, async (t) => {
+      const served = await serve(t);
+      const channel = connect(t, served);
+      await rejectsWith(channel.request(payload as never), 'ERR_NOT_PROCESSED');
+      assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
+    });
+  }
+
+  for (const [title, makePayload] of [
+    [
+      'throws in the middle',
+      async function* () {
+        yield await Promise.resolve(Buffer.from('x'));
+        throw new Error('no more');
+      },
+    ],
+    [
+      'has a chunk of text',
+      async function* () {
+        yield await Promise.resolve('text');
+      },
+    ],
+    [
+      'throws when it is begun',
+      () => ({
+        [Symbol.asyncIterator]: () => {
+          throw new Error('none');
+        },
+      }),
+    ],
+  ] as const) {
+    it(`tells a server that a request's payload ${title}`, async (t) => {
+      const heard = deferred<unknown>();
+      const served = await serve(t, async (request) => {
+        try {
+          return await request.bytes();
+        } catch (error) {
+          heard.resolve(error);
+          throw error;
+        }
+      });
+      const channel = connect(t, served);
+      const { message } = await rejectsWith(channel.request(makePayload as never), 'ERR_OUTCOME_UNKNOWN');
+      assert.match(message, /its payload threw/);
+      assert.match(String(await heard.promise), /taken the request back/);
+      assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
+    });
+  }
+
   it('sends messages to clients, in their order, as fast as they are read', async (t) => {
     const peers: ChannelPeer[] = [];
     const served = await serve(t, echo, { onPeer: (peer) => peers.push(peer) });
