@@ -17,8 +17,7 @@ interface Sent {
   incoming: IncomingPayload | undefined;
 }
 
-// A server that has said farewell and was answered ends the connection when it owes nothing; else we do, after so many
-// milliseconds.
+// A server that was answered its farewell ends the connection when it owes nothing; else we do, after so many milliseconds.
 const LEFT_BEHIND = 10_000;
 
 /** The client's side of one connection. */
@@ -29,7 +28,8 @@ export class ClientConnection implements LinkOwner {
   readonly #sent = new Map<number, Sent>();
   #lastId = 0;
   #step: 'greeting' | 'open' | 'leaving' | 'over' = 'greeting';
-  #hasSaidGoodbye = false;
+  /** Our own. */
+  #goodbye: 'not said' | 'said' | 'answered' = 'not said';
   #hasHeardGoodbye = false;
   #peer: Hello | undefined;
   #forget: (() => void) | undefined;
@@ -62,7 +62,7 @@ export class ClientConnection implements LinkOwner {
 
   get canSend(): boolean {
     if (this.#step !== 'open' || this.#peer === undefined) return false;
-    return this.#sent.size < this.#peer.maxRequests && this.link.sending.room > LONGEST_KEY;
+    return this.#sent.size < this.#peer.maxRequests && this.link.sending.room > LONGEST_KEY && !this.idsUsedUp;
   }
 
   get idsUsedUp(): boolean {
@@ -101,7 +101,7 @@ export class ClientConnection implements LinkOwner {
     if (this.#step === 'greeting') return this.link.end();
     if (this.#step !== 'open') return;
     this.#step = 'leaving';
-    this.#hasSaidGoodbye = true;
+    this.#goodbye = 'said';
     this.link.writer.add(FRAME.goodbye, 0, this.#lastId, encodeGoodbye({ reason }));
     this.#endWhenLeft();
   }
@@ -127,9 +127,10 @@ export class ClientConnection implements LinkOwner {
       case FRAME.goodbye:
         return this.#takeGoodbye(id, payload);
       case FRAME.goodbyeAck:
-        if (!this.#hasSaidGoodbye || id !== this.#lastId) {
+        if (this.#goodbye !== 'said' || id !== this.#lastId) {
           this.link.fail('protocol', 'An answer to a farewell came that was not said, or names another last request');
         }
+        this.#goodbye = 'answered';
         return;
       default:
         this.link.fail('protocol', `A frame of kind ${kind} came, which no server sends`);
@@ -262,8 +263,7 @@ export class ClientConnection implements LinkOwner {
   }
 
   #finish(id: number): void {
-    const request = this.#sent.get(id)?.request;
-    if (request?.isSettled === true) request.forgetSignal();
+    this.#sent.get(id)?.request.forgetSignal();
     this.#sent.delete(id);
     // The server has answered before it had everything.
     this.link.sending.stop(id);

@@ -61,8 +61,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
       request.onAbort(() => this.#takeBack(request));
       const current = this.#current;
       if (this.#queue.isEmpty && current?.canSend === true) {
-        current.send(request);
-        if (current.idsUsedUp) this.#sendWaiting();
+        this.#send(request, current);
         return;
       }
       request.waitsSince = this.#settings.clock.now();
@@ -149,18 +148,18 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   }
 
   #sendWaiting(): void {
-    let current = this.#current;
-    while (current?.canSend === true && this.#queue.hasNext()) {
-      if (current.idsUsedUp) {
-        this.#current = undefined;
-        current.leave('ids used up');
-        this.#connect();
-        current = this.#current;
-        continue;
-      }
+    for (let current = this.#current; current?.canSend === true && this.#queue.hasNext(); current = this.#current) {
       const request = this.#queue.take();
-      if (request !== undefined && this.#mayAsk(request, current)) current.send(request);
+      if (request !== undefined && this.#mayAsk(request, current)) this.#send(request, current);
     }
+  }
+
+  #send(request: ClientRequest, connection: ClientConnection): void {
+    connection.send(request);
+    if (!connection.idsUsedUp) return;
+    this.#current = undefined;
+    connection.leave('ids used up');
+    this.#connect();
   }
 
   /** A request with a key whose outcome is in doubt is asked for only where the answer can be known (docs/channel.md). */

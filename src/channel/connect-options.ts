@@ -89,8 +89,8 @@ export function completeRequest(payload: unknown, given: RequestOptions = {}): A
   checkNames('options', given, REQUEST_NAMES);
   const { exactlyOnce = false } = given;
   const isOwnKey = typeof exactlyOnce === 'string';
-  if (isOwnKey && (exactlyOnce.length === 0 || Buffer.byteLength(exactlyOnce) > LONGEST_KEY)) {
-    throw optionError('exactlyOnce', `a key of 1 to ${LONGEST_KEY} bytes`, exactlyOnce);
+  if (isOwnKey && !isKey(exactlyOnce)) {
+    throw optionError('exactlyOnce', `a key of 1 to ${LONGEST_KEY} bytes of UTF-8`, exactlyOnce);
   }
   const key = isOwnKey
     ? exactlyOnce
@@ -99,6 +99,11 @@ export function completeRequest(payload: unknown, given: RequestOptions = {}): A
       : undefined;
   const idempotent = checkBoolean('idempotent', given.idempotent, false);
   return { payload: payload as RequestPayload, key, isOwnKey, idempotent, signal: checkSignal(given.signal) };
+}
+
+/** A surrogate without its other half has no bytes of its own. */
+function isKey(text: string): boolean {
+  return text.length > 0 && Buffer.byteLength(text) <= LONGEST_KEY && !/\p{Surrogate}/u.test(text);
 }
 
 function checkAddress(address: unknown): ChannelAddress {

@@ -33,7 +33,7 @@ export class Farewell {
     return this.#isHeard;
   }
 
-  /** Whether nothing more is to be asked on this connection. One who said farewell itself owes no answer to ours. */
+  /** Whether nothing more is to be asked on this connection. One who has said farewell itself answers ours all the same, if we say it. */
   get isDone(): boolean {
     return this.#step === 'answered' || (this.#isHeard && this.#step === 'not said');
   }

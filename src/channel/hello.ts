@@ -8,7 +8,7 @@ export interface Hello {
   readonly maxFrame: number;
   /** Requests that it serves at once; 0 from a client. */
   readonly maxRequests: number;
-  /** Bytes of payload that may be on their way to it, or unread there, on the whole connection. */
+  /** Bytes of payload that may be on their way to it, or unread there, on the whole connection; at least two frames. */
   readonly credit: number;
   /** The same for one request or reply. */
   readonly requestCredit: number;
@@ -56,7 +56,7 @@ export function decodeHello(payload: Uint8Array): Hello {
   ) as [number, number, number, number, number];
   const end = FIXED + (bytes[26] ?? 0);
   if (first === 0 || last < first) throw broken(`it has no versions (${first} to ${last})`);
-  if (maxFrame < LEAST_FRAME || credit < maxFrame || requestCredit < maxFrame) {
+  if (maxFrame < LEAST_FRAME || credit < 2 * maxFrame || requestCredit < maxFrame) {
     throw broken(`its limits are too small (frames of ${maxFrame} bytes, credit ${credit} and ${requestCredit})`);
   }
   if (bytes.length < end) throw broken("its store's name is cut off");

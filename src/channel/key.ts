@@ -1,7 +1,8 @@
 /** The longest key, in bytes of UTF-8. */
 export const LONGEST_KEY = 255;
 
-const decoder = new TextDecoder('utf-8', { fatal: true });
+// Keys are equal where their bytes are: nothing is left out, and nothing put in its place.
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** A key as it stands before a payload: its length, then UTF-8. */
 export function encodeKey(key: string): Uint8Array {

@@ -18,6 +18,8 @@ interface Watched {
   isWithinFrame(): boolean;
   /** How many frames have come. */
   frames(): number;
+  /** Whether nothing is read: what has come of a frame may be all that could. */
+  isPaused(): boolean;
   /** Bytes that wait for a peer that does not read, while nothing is read from it. */
   unsent(): number;
   ping(): void;
@@ -70,7 +72,7 @@ export class LinkWatch {
       return this.#watched.timedOut(`No HELLO came within ${helloWait} ms`);
     }
     const frame = this.#watched.frames();
-    if (!this.#watched.isWithinFrame()) this.#partial = undefined;
+    if (!this.#watched.isWithinFrame() || this.#watched.isPaused()) this.#partial = undefined;
     else if (this.#partial?.frame !== frame) this.#partial = { frame, since: now };
     if (this.#partial !== undefined && frameWait > 0 && now - this.#partial.since >= frameWait) {
       return this.#watched.timedOut(`A frame did not come to its end within ${frameWait} ms`);

@@ -96,6 +96,7 @@ export class Link implements TransportEvents, IncomingHost {
       isGreeted: () => this.#peer !== undefined,
       isWithinFrame: () => this.#reader.isWithinFrame,
       frames: () => this.#reader.frames,
+      isPaused: () => this.#isPaused,
       unsent: () => (this.#isPaused ? this.#transport.unsent : 0),
       ping: () => this.writer.add(FRAME.ping, 0, 0, new Uint8Array(8)),
       timedOut: (what) => this.fail('timeout', what),

@@ -4,6 +4,9 @@ import type { Clock } from './transport.ts';
 const FIRST_WAIT = 20;
 const LAST_WAIT = 1_000;
 
+// A timer's own limit (2^31 - 1 ms): a longer one would be over at once.
+const LONGEST_WAIT = 2_147_483_647;
+
 /** Which address to try next, and when. */
 export class Redial<Address> {
   readonly #addresses: readonly Address[];
@@ -45,7 +48,7 @@ export class Redial<Address> {
 
   /** It wants to be left alone for so long: the next one. */
   noteLeft(retryAfter: number): void {
-    this.#notBefore[this.#next] = this.#clock.now() + retryAfter;
+    this.#notBefore[this.#next] = this.#clock.now() + Math.min(retryAfter, LONGEST_WAIT);
     this.#next = (this.#next + 1) % this.#addresses.length;
   }
 

@@ -35,6 +35,8 @@ export class ServedRequest implements ChannelRequest {
   readonly peer: ChannelPeer;
   readonly key: string | undefined;
   readonly payload: IncomingPayload;
+  /** `answering`: its handler is done, and the reply is being sent; `cancelled`: the client has taken it back, and the handler is not done. */
+  step: 'processing' | 'answering' | 'cancelled' = 'processing';
   readonly #maxPayload: number;
   /** Made when it is asked for: most handlers do not. */
   #controller: AbortController | undefined;

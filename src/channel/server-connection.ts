@@ -2,8 +2,10 @@ import { LastCallError } from '../errors.ts';
 import type { ChannelEnding, FarewellState } from '../connection/channel.ts';
 import { FAILURE_CODES, codeAndText, END, FRAME, KEYED, NOTHING } from './frames.ts';
 import type { Hello } from './hello.ts';
+import { IdleWatch } from './idle-watch.ts';
 import { type IncomingHost, IncomingPayload } from './incoming-payload.ts';
 import { Farewell } from './farewell.ts';
+import { decodeGoodbye } from './goodbye.ts';
 import { Link, type LinkEnd, type LinkOwner } from './link.ts';
 import type { Outcome } from './outcomes.ts';
 import { OutgoingMessages } from './outgoing-messages.ts';
@@ -29,17 +31,17 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   #lastAccepted = 0;
   /** Bytes that were read, and that the client has not got back. */
   #withheld = 0;
-  #idleSince: number;
-  #forgetIdle: (() => void) | undefined;
+  readonly #idle: IdleWatch;
 
   constructor(transport: Transport, remote: string, settings: ServingSettings, onClosed: () => void) {
     this.remote = remote;
     this.#settings = settings;
     this.#onClosed = onClosed;
-    this.#idleSince = settings.clock.now();
     this.link = new Link(transport, settings.clock, settings.link, this);
     this.#messages = new OutgoingMessages(this.link, settings.link.hello.credit);
     this.#farewell = new Farewell(this.link);
+    const isBusy = (): boolean => this.#requests.size > 0;
+    this.#idle = new IdleWatch(settings.clock, settings.idleLimit, isBusy, () => this.goodbye({ reason: 'idle' }));
   }
 
   get isOpen(): boolean {
@@ -74,7 +76,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
 
   opened(_peer: Hello): void {
     this.#farewell.sayIfWanted(this.#lastAccepted);
-    this.#watchIdle();
+    if (this.isOpen) this.#idle.begin();
     this.#settings.onOpen(this);
   }
 
@@ -89,7 +91,9 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
       case FRAME.received:
         return this.#forget(payload);
       case FRAME.goodbye:
-        if (id !== this.#lastSeen) return this.link.fail('protocol', 'A GOODBYE names another last request');
+        if (id !== this.#lastSeen || decodeGoodbye(payload) === undefined) {
+          return this.link.fail('protocol', 'A GOODBYE is cut off, or names another last request');
+        }
         this.#farewell.hear(id);
         return this.#endWhenDone();
       case FRAME.goodbyeAck:
@@ -132,7 +136,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   }
 
   ended({ error }: LinkEnd): void {
-    this.#forgetIdle?.();
+    this.#idle.stop();
     const reason =
       error ?? new LastCallError('ERR_CHANNEL_BROKEN', 'The connection ended while the request was under way');
     for (const request of this.#requests.values()) {
@@ -223,8 +227,9 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   }
 
   #answer(id: number, request: ServedRequest, result: HandlerResult): void {
-    // Its connection has ended, or the client has taken it back.
+    // Its connection has ended.
     if (this.#requests.get(id) !== request) return;
+    if (request.step === 'cancelled') return this.#fail(id, 'cancelled', 'Taken back');
     const reply: unknown = result ?? NOTHING;
     if (!(reply instanceof Uint8Array) && !isChunks(reply)) {
       return this.#answerError(
@@ -237,18 +242,22 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
       if (error === undefined) this.#finish(id);
       else this.#answerError(id, request, error);
     };
+    request.step = 'answering';
     if (this.link.sending.send(FRAME.reply, 0, id, reply, NOTHING, over)) this.#finish(id);
   }
 
   #answerError(id: number, request: ServedRequest, error: unknown): void {
     if (this.#requests.get(id) !== request) return;
+    if (request.step === 'cancelled') return this.#fail(id, 'cancelled', 'Taken back');
     this.#settings.onError(error, this);
     this.#fail(id, 'failed', failureText(error));
   }
 
   #fail(id: number, how: keyof typeof FAILURE_CODES, text: string): void {
-    if (!this.#requests.has(id)) return;
-    this.link.writer.add(FRAME.failure, 0, id, codeAndText(FAILURE_CODES[how], text));
+    const request = this.#requests.get(id);
+    if (request === undefined) return;
+    const code = FAILURE_CODES[request.step === 'cancelled' ? 'cancelled' : how];
+    this.link.writer.add(FRAME.failure, 0, id, codeAndText(code, text));
     this.#finish(id);
   }
 
@@ -259,18 +268,21 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
     request?.payload.discard();
     if (this.#withheld > 0) this.consumed(0);
     if (this.#requests.size > 0) return;
-    if (this.#settings.idleLimit > 0) this.#idleSince = this.#settings.clock.now();
+    this.#idle.noteIdle();
     this.#endWhenDone();
   }
 
   #cancel(id: number): void {
     if (id > this.#lastSeen) return this.link.fail('protocol', `Request ${id} was taken back, and did not begin`);
     const request = this.#requests.get(id);
-    // Answered already; the two have crossed.
-    if (request === undefined) return;
+    // Answered already; the two have crossed. Or it is taken back a second time.
+    if (request === undefined || request.step === 'cancelled') return;
     const reason = new LastCallError('ERR_REQUEST_FAILED', 'The client has taken the request back');
+    const isAnswering = request.step === 'answering';
+    request.step = 'cancelled';
     this.link.sending.stop(id);
-    this.#fail(id, 'cancelled', 'Taken back');
+    // While its handler is at it, it counts as under way: else a client could have any number of them at it.
+    if (isAnswering) this.#fail(id, 'cancelled', 'Taken back');
     request.payload.fail(reason);
     request.abort(reason);
   }
@@ -284,13 +296,5 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   /** Our FIN goes when the farewell was answered, or the client has said its own, and every reply has been written. */
   #endWhenDone(): void {
     if (this.#farewell.isDone && this.#requests.size === 0 && this.link.isOpen) this.link.end();
-  }
-
-  #watchIdle(): void {
-    const { idleLimit, clock } = this.#settings;
-    if (idleLimit === 0 || !this.isOpen) return;
-    const left = this.#requests.size > 0 ? idleLimit : this.#idleSince + idleLimit - clock.now();
-    if (left <= 0) return this.goodbye({ reason: 'idle' });
-    this.#forgetIdle = clock.after(left, () => this.#watchIdle());
   }
 }

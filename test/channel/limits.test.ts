@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { connectChannel, type LastCallErrorCode, memoryStore, serveChannel } from '../../src/channel.ts';
-import { ERROR_CODES } from '../../src/channel/frames.ts';
+import { ERROR_CODES, FRAME } from '../../src/channel/frames.ts';
 import { connect, connectRaw, echo, rejectsWith, serve, type Served, text, until } from './open-channel.ts';
-import { frame, hello, WireReader } from './wire.ts';
+import { type Frame, frame, hello, WireReader } from './wire.ts';
 
 /** What a client does that breaks the protocol, and what is said of it. */
 interface Violation {
@@ -130,6 +131,61 @@ describe('A server with a channel', { timeout: 60_000 }, () => {
     assert.match(payload.toString('utf8', 2), /More than 3 requests at once/);
   });
 
+  it('counts what is taken back while its handler is at it', async (t) => {
+    let begun = 0;
+    const served = await serve(
+      t,
+      () => {
+        begun += 1;
+        return new Promise(() => {});
+      },
+      { maxRequests: 3 },
+    );
+    const pairs = Array.from({ length: 100 }, (_, index) => [request(index + 1), frame('cancel', index + 1)]).flat();
+    const { reader } = await speak(t, served, [hello(), ...pairs]);
+    const { payload } = await reader.first('error');
+    assert.match(payload.toString('utf8', 2), /More than 3 requests at once/);
+    assert.equal(begun, 3);
+  });
+
+  it('does not hold a client to the end of a frame that it has not read itself', async (t) => {
+    const served = await serve(
+      t,
+      async (request) => {
+        const payload = await request.bytes();
+        return payload.length === 0 ? Buffer.alloc(3_000_000) : payload;
+      },
+      { frameWait: 200, maxUnread: 262_144 },
+    );
+    const socket = await connectRaw(t, served);
+    const last = frame('request', 200, Buffer.from('last'));
+    socket.pause();
+    socket.write(hello({ credit: 0x3fff_ffff, requestCredit: 0x3fff_ffff }));
+    for (let id = 1; id < 100; id++) socket.write(request(id));
+    socket.write(last.subarray(0, 5));
+    // Until the server has stopped reading, for the client does not.
+    await until(() => [...served.sockets].some((accepted) => accepted.isPaused()));
+    socket.write(last.subarray(5));
+    // Longer than a frame may take.
+    await setTimeout(600);
+    const reader = new WireReader(socket);
+    socket.resume();
+    const lastReply = (): Frame | undefined => reader.frames.find(({ kind, id }) => kind === FRAME.reply && id === 200);
+    await until(() => lastReply() !== undefined || socket.readableEnded);
+    assert.equal(lastReply()?.payload.toString(), 'last');
+    assert.deepEqual(served.errors, []);
+  });
+
+  it('takes keys for equal only where their bytes are', async (t) => {
+    let calls = 0;
+    const served = await serve(t, () => Buffer.from(`${++calls}`));
+    const channel = connect(t, served);
+    const keys = ['a', '\u{FEFF}a', '\u{FEFF}', 'A', 'a'];
+    const replies = await Promise.all(keys.map((key) => channel.request(Buffer.alloc(0), { exactlyOnce: key })));
+    assert.deepEqual(replies.map(text), ['1', '2', '3', '4', '1']);
+    assert.throws(() => channel.request(Buffer.alloc(0), { exactlyOnce: '\uD800' }), { code: 'ERR_OPTION' });
+  });
+
   it('never has more from a client of ours than it serves: the others wait there', async (t) => {
     let most = 0;
     let underWay = 0;
@@ -239,6 +295,25 @@ describe('A client of a channel', { timeout: 60_000 }, () => {
     });
   }
 
+  it('stays away from a server that wants it to for longer than timers can wait', async (t) => {
+    let connections = 0;
+    const server = net.createServer((socket) => {
+      connections += 1;
+      socket.on('error', () => {});
+      socket.resume();
+      const words = Buffer.from('0000ffffffff', 'hex');
+      socket.write(Buffer.concat([hello({ maxRequests: 9 }), frame('goodbye', 0, words)]));
+    });
+    server.listen({ host: '127.0.0.1', port: 0 });
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const { port } = server.address() as net.AddressInfo;
+    const channel = connectChannel({ host: '127.0.0.1', port }, { giveUpAfter: 300 });
+    t.after(() => channel.close({ deadline: 0 }));
+    await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
+    assert.equal(connections, 1);
+  });
+
   it('says what is wrong with its options at once', async (t) => {
     const served = await serve(t);
     const channel = connect(t, served);
@@ -263,7 +338,7 @@ describe('A client of a channel', { timeout: 60_000 }, () => {
       ],
       [
         () => channel.request(Buffer.alloc(0), { exactlyOnce: '' }),
-        'Expected `exactlyOnce` to be a key of 1 to 255 bytes, got ``',
+        'Expected `exactlyOnce` to be a key of 1 to 255 bytes of UTF-8, got ``',
       ],
       [
         () => channel.request(Buffer.alloc(0), { retry: true } as never),

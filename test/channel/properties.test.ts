@@ -20,6 +20,18 @@ const KILLED_IN_THE_MIDDLE: readonly Step[] = [
   'kill',
 ].map((happens) => ({ happens: happens as Happening, pick: 0, amount: happens === 'deliver' ? 1_000 : 2 }));
 
+/** The first client asks, and is answered before it asks again. */
+const STEADY_STEPS: readonly Step[] = (
+  [
+    'ask',
+    'time',
+    'accept',
+    ...Array<Happening>(6).fill('deliver'),
+    'answer',
+    ...Array<Happening>(4).fill('deliver'),
+  ] as const
+).map((happens) => ({ happens, pick: 0, amount: happens === 'deliver' ? 4_000 : 0 }));
+
 describe('The channel over a simulated network', { timeout: 900_000 }, () => {
   it('does every request exactly once where nothing is cut, however often the server is closed and started', async () => {
     const seen = { requests: 0, closes: 0 };
@@ -70,6 +82,22 @@ describe('The channel over a simulated network', { timeout: 900_000 }, () => {
     });
     // Some were in the hands of a server that was killed, without effect.
     assert.ok(again > 0);
+  });
+});
+
+describe('A client whose ids are used up', () => {
+  it('leaves for a new connection, also where it asks one after the other', async () => {
+    const { requests, processed, connections } = await simulate(
+      Array.from({ length: 30 }, () => STEADY_STEPS).flat(),
+      true,
+    );
+    assert.equal(requests.length, 30);
+    assert.deepEqual(
+      [...processed.values()],
+      Array.from({ length: 30 }, () => 1),
+    );
+    // Nine on each.
+    assert.ok(connections >= 4, `${connections} connections`);
   });
 });
 

@@ -36,6 +36,8 @@ export interface Outcome {
   /** Connections that the servers still have. */
   readonly left: number;
   readonly clientsClosed: boolean;
+  /** That the clients have made. */
+  readonly connections: number;
 }
 
 const KINDS = ['plain', 'idempotent', 'exactly once'] as const;
@@ -137,6 +139,7 @@ export async function simulate(steps: readonly Step[], hasDatabase: boolean): Pr
     effects: database?.effects,
     left: server.open,
     clientsClosed: clients.every(({ isClosed }) => isClosed),
+    connections: clients.reduce((sum, client) => sum + client.ends.length, 0),
   };
 }
 

@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { playClient } from './vectors/play-client.ts';
+import { playServer } from './vectors/play-server.ts';
+import { decodeFrames, encodeFrame } from './vectors/frame-codec.ts';
+import { conversations, errorVectors, frameVectors } from './vectors/vector-files.ts';
+
+const PLAYERS = { client: playServer, server: playClient } as const;
+
+describe('The frames of docs/channel-vectors', () => {
+  for (const { name, hex, frame, encodes } of frameVectors) {
+    it(`say what they mean, wherever they are cut: ${name}`, () => {
+      const bytes = Buffer.from(hex, 'hex');
+      for (let length = 1; length <= bytes.length; length++) assert.deepEqual(decodeFrames(bytes, length), [frame]);
+      if (encodes !== false) assert.equal(encodeFrame(frame).toString('hex'), hex);
+    });
+  }
+
+  it('say the same one behind the other', () => {
+    const bytes = Buffer.from(frameVectors.map(({ hex }) => hex).join(''), 'hex');
+    const frames = frameVectors.map(({ frame }) => frame);
+    for (const length of [1, 9, 10, 11, 100, bytes.length]) assert.deepEqual(decodeFrames(bytes, length), frames);
+  });
+});
+
+for (const side of ['client', 'server'] as const) {
+  describe(`A ${side} of a channel`, { timeout: 60_000 }, () => {
+    for (const conversation of conversations.filter(({ tests }) => tests.includes(side))) {
+      it(`says byte for byte what is its part: ${conversation.name}`, { timeout: 10_000 }, (t) =>
+        PLAYERS[side](t, conversation),
+      );
+    }
+
+    for (const vector of errorVectors.filter(({ tests }) => tests.includes(side))) {
+      const title = `ends the connection with ERROR, ${vector.error.word}, after ${vector.name}`;
+      it(title, { timeout: 10_000 }, (t) => PLAYERS[side](t, vector));
+    }
+  });
+}

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import type { TestContext } from 'node:test';
+import { type Channel, LastCallError } from '../../../src/channel.ts';
+import { decodeHello } from '../../../src/channel/hello.ts';
+import { connect } from '../open-channel.ts';
+import { chunksOf } from './play-client.ts';
+import { PlayedConnection } from './played-connection.ts';
+import { asTheClientSees, type Conversation, type Does, type ErrorVector } from './vector-files.ts';
+
+const OUTCOMES: Readonly<Record<string, string>> = {
+  ERR_REQUEST_FAILED: 'failed',
+  ERR_NOT_PROCESSED: 'not processed',
+  ERR_OUTCOME_UNKNOWN: 'unknown',
+};
+
+/** Plays the server's part of a conversation to a client of ours, and sees what its program is told. */
+export async function playServer(t: TestContext, conversation: Conversation | ErrorVector): Promise<void> {
+  const { steps, messages = [], outcomes = [] } = conversation;
+  const connections = new Connections();
+  const server = net.createServer((socket) => {
+    t.after(() => socket.destroy());
+    connections.add(new PlayedConnection(socket));
+  });
+  server.listen({ host: '127.0.0.1', port: 0 });
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as net.AddressInfo;
+  const { maxFrame, credit } = decodeHello(Buffer.from(steps[0]!.hex, 'hex').subarray(10));
+  const heard: string[] = [];
+  const channel = connect(
+    t,
+    { target: { host: '127.0.0.1', port } },
+    {
+      maxFrame,
+      maxUnread: credit,
+      ...(messages.length > 0 && { onMessage: (message) => heard.push(Buffer.from(message).toString('hex')) }),
+    },
+  );
+  const program = new ClientProgram(t, channel);
+  for (const step of asTheClientSees(steps)) {
+    const connection = await connections.at(step.connection ?? 1);
+    if (step.from === 'server') connection.say(step);
+    else {
+      await program.act(step.does);
+      await connection.hear(step);
+    }
+  }
+  if ('error' in conversation) return (await connections.at(1)).hearError(conversation.error);
+  assert.deepEqual(await program.outcomes(), outcomes);
+  assert.deepEqual(heard, messages);
+}
+
+/** The connections of the client, in the order in which they come. */
+class Connections {
+  readonly #all: PlayedConnection[] = [];
+  #tell: (() => void) | undefined;
+
+  add(connection: PlayedConnection): void {
+    this.#all.push(connection);
+    this.#tell?.();
+  }
+
+  async at(number: number): Promise<PlayedConnection> {
+    for (;;) {
+      const connection = this.#all[number - 1];
+      if (connection !== undefined) return connection;
+      await new Promise<void>((resolve) => {
+        this.#tell = resolve;
+      });
+    }
+  }
+}
+
+/** The program that has the client: it does what the steps say. */
+class ClientProgram {
+  readonly #t: TestContext;
+  readonly #channel: Channel;
+  readonly #told: Promise<NonNullable<Conversation['outcomes']>[number]>[] = [];
+  readonly #controllers = new Map<number, AbortController>();
+
+  constructor(t: TestContext, channel: Channel) {
+    this.#t = t;
+    this.#channel = channel;
+  }
+
+  async act({ request, cancel, close }: Does = {}): Promise<void> {
+    if (request !== undefined) this.#told.push(this.#ask(request));
+    if (cancel !== undefined) this.#controllers.get(cancel)?.abort();
+    if (close !== true) return;
+    // Before the greeting it would have nobody to say farewell to.
+    while (!this.#channel.isConnected) await new Promise((resolve) => setImmediate(resolve));
+    void this.#channel.close();
+  }
+
+  outcomes(): Promise<NonNullable<Conversation['outcomes']>> {
+    return Promise.all(this.#told);
+  }
+
+  async #ask(request: NonNullable<Does['request']>): Promise<NonNullable<Conversation['outcomes']>[number]> {
+    const { number, payload = '', chunks, key, made } = request;
+    if (key !== undefined && made) this.#t.mock.method(crypto, 'randomUUID', () => key);
+    const controller = new AbortController();
+    this.#controllers.set(number, controller);
+    const asked = chunks === undefined ? Buffer.from(payload, 'hex') : () => chunksOf(chunks);
+    const exactlyOnce = made ?? key ?? false;
+    try {
+      const reply = await this.#channel.request(asked, { signal: controller.signal, exactlyOnce });
+      return { request: number, is: 'done', reply: Buffer.from(reply).toString('hex') };
+    } catch (error) {
+      const is = error instanceof LastCallError ? OUTCOMES[error.code] : undefined;
+      return { request: number, is: (is ?? String(error)) as 'unknown' };
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import type net from 'node:net';
+import { FRAME } from '../../../src/channel/frames.ts';
+import type { ErrorVector, Step } from './vector-files.ts';
+
+/** What the tested side says on one connection, and the words of the side that is played. */
+export class PlayedConnection {
+  readonly #socket: net.Socket;
+  #bytes = Buffer.alloc(0);
+  #hasEnded = false;
+  #tell: (() => void) | undefined;
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    const tell = (): void => this.#tell?.();
+    socket.on('error', () => {});
+    socket.on('data', (chunk: Buffer) => {
+      this.#bytes = Buffer.concat([this.#bytes, chunk]);
+      tell();
+    });
+    socket.on('end', () => {
+      this.#hasEnded = true;
+      tell();
+    });
+    socket.on('close', () => {
+      this.#hasEnded = true;
+      tell();
+    });
+  }
+
+  say({ hex, ends }: Step): void {
+    if (hex !== '') this.#socket.write(Buffer.from(hex, 'hex'));
+    if (ends === true) this.#socket.end();
+  }
+
+  /** That the tested side says the bytes of the step, or ends its side, and nothing else before. */
+  async hear({ hex, means, ends }: Step): Promise<void> {
+    const said = await this.#take(hex.length / 2);
+    assert.equal(said.toString('hex'), hex, means);
+    if (ends === true) await this.#hearEnd();
+  }
+
+  /** That it says this ERROR, and ends its side. */
+  async hearError({ code, lastAccepted }: ErrorVector['error']): Promise<void> {
+    const head = await this.#take(10);
+    const payload = await this.#take(head.readUInt32BE());
+    const heard = { kind: head[4], lastAccepted: head.readUInt32BE(6), code: payload.readUInt16BE() };
+    assert.deepEqual(heard, { kind: FRAME.error, lastAccepted, code }, payload.toString('utf8', 2));
+    await this.#hearEnd();
+  }
+
+  async #take(length: number): Promise<Buffer> {
+    while (this.#bytes.length < length && !this.#hasEnded) await this.#more();
+    const taken = this.#bytes.subarray(0, length);
+    this.#bytes = this.#bytes.subarray(length);
+    return taken;
+  }
+
+  async #hearEnd(): Promise<void> {
+    while (!this.#hasEnded) await this.#more();
+    assert.equal(this.#bytes.toString('hex'), '', 'it has said more than it should');
+  }
+
+  #more(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#tell = resolve;
+    });
+  }
+}
