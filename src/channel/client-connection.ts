@@ -8,6 +8,7 @@ import { IncomingPayload } from './incoming-payload.ts';
 import { encodeKey, LONGEST_KEY } from './key.ts';
 import { Link, type LinkEnd, type LinkOwner } from './link.ts';
 import { printable } from './link-errors.ts';
+import { RequestTable } from './request-table.ts';
 import type { Transport } from './transport.ts';
 
 /** A request that is under way on this connection. */
@@ -25,7 +26,7 @@ export class ClientConnection implements LinkOwner {
   readonly link: Link;
   readonly #settings: ClientSettings;
   readonly #owner: ClientConnectionOwner;
-  readonly #sent = new Map<number, Sent>();
+  readonly #sent = new RequestTable<Sent>();
   #lastId = 0;
   #step: 'greeting' | 'open' | 'leaving' | 'over' = 'greeting';
   /** Our own. */
@@ -84,7 +85,7 @@ export class ClientConnection implements LinkOwner {
     const id = this.#lastId;
     request.sendings += 1;
     if (key !== undefined) request.sentAt ??= this.#settings.clock.now();
-    this.#sent.set(id, { request, incoming: undefined });
+    this.#sent.add(id, { request, incoming: undefined });
     this.link.sending.send(FRAME.request, key === undefined ? 0 : KEYED, id, payload, prefix, (error) => {
       if (error !== undefined) this.#takeBack(id, 'its payload threw', error);
     });
@@ -92,7 +93,7 @@ export class ClientConnection implements LinkOwner {
 
   /** The program has taken a request back: its outcome is nobody's any more, but the server may stop. */
   cancel(request: ClientRequest): void {
-    for (const [id, sent] of this.#sent)
+    for (const [id, sent] of this.#sent.entries())
       if (sent.request === request) this.#takeBack(id, 'it was taken back', request.asking.signal?.reason);
   }
 
@@ -129,8 +130,7 @@ export class ClientConnection implements LinkOwner {
       case FRAME.goodbyeAck:
         if (this.#goodbye !== 'said' || id !== this.#lastId) {
           this.link.fail('protocol', 'An answer to a farewell came that was not said, or names another last request');
-        }
-        this.#goodbye = 'answered';
+        } else this.#goodbye = 'answered';
         return;
       default:
         this.link.fail('protocol', `A frame of kind ${kind} came, which no server sends`);
@@ -149,7 +149,7 @@ export class ClientConnection implements LinkOwner {
       end.error ?? new LastCallError('ERR_CHANNEL_BROKEN', 'The server ended the connection without a farewell');
     const notProcessed: ClientRequest[] = [];
     const inDoubt: ClientRequest[] = [];
-    for (const [id, { request, incoming }] of this.#sent) {
+    for (const [id, { request, incoming }] of this.#sent.entries()) {
       incoming?.fail(outcomeUnknown(error));
       if (request.isSettled) request.forgetSignal();
       if (id > lastAccepted) request.sendings -= 1;
@@ -236,7 +236,7 @@ export class ClientConnection implements LinkOwner {
     }
     this.#hasHeardGoodbye = true;
     const returned: ClientRequest[] = [];
-    for (const [id, { request, incoming }] of this.#sent) {
+    for (const [id, { request, incoming }] of this.#sent.entries()) {
       if (id <= lastAccepted) continue;
       if (incoming !== undefined) return this.link.fail('protocol', `Request ${id} was answered, and not accepted`);
       this.link.sending.stop(id);

@@ -14,6 +14,7 @@ import { readKey } from './key.ts';
 import { type ChannelRequest, failureText, type HandlerResult, ServedRequest, WholeRequest } from './request.ts';
 import { checkGoodbye } from './serve-options.ts';
 import type { ServingSettings } from './serving-settings.ts';
+import { RequestTable } from './request-table.ts';
 import type { Transport } from './transport.ts';
 import { isChunks, wholeReply } from './whole-reply.ts';
 
@@ -22,7 +23,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   readonly remote: string;
   readonly link: Link;
   readonly #settings: ServingSettings;
-  readonly #requests = new Map<number, ServedRequest>();
+  readonly #requests = new RequestTable<ServedRequest>();
   readonly #messages: OutgoingMessages;
   readonly #farewell: Farewell;
   readonly #onClosed: () => void;
@@ -55,11 +56,6 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   /** How far the farewell has come, for whoever closes the server. */
   get farewell(): FarewellState {
     return this.#farewell.state;
-  }
-
-  /** Requests that are being processed, or answered. */
-  get underWay(): number {
-    return this.#requests.size;
   }
 
   send(message: Uint8Array): Promise<void> {
@@ -139,7 +135,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
     this.#idle.stop();
     const reason =
       error ?? new LastCallError('ERR_CHANNEL_BROKEN', 'The connection ended while the request was under way');
-    for (const request of this.#requests.values()) {
+    for (const [, request] of this.#requests.entries()) {
       request.payload.fail(reason);
       if (request.key === undefined) request.abort(reason);
     }
@@ -168,7 +164,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
     if (key !== undefined) this.consumed(key.length);
     const incoming = new IncomingPayload(id, first, (flags & END) !== 0, this);
     const request = new ServedRequest(this, key?.text, incoming, this.#settings.maxPayload);
-    this.#requests.set(id, request);
+    this.#requests.add(id, request);
     if (key === undefined) this.#serve(id, request);
     else void this.#serveOnce(id, request, key.text);
   }
@@ -264,7 +260,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   #finish(id: number): void {
     const request = this.#requests.get(id);
     this.#requests.delete(id);
-    // What is left of its payload is nobody's: the client may have the credit back.
+    // What is left of its payload is nobody's.
     request?.payload.discard();
     if (this.#withheld > 0) this.consumed(0);
     if (this.#requests.size > 0) return;

@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { stops } from '../close/stop-under-storm.ts';
 import type { ChannelCallersConfig, ChannelCallersTell } from '../fixtures/channel-callers.ts';
 import type { ChannelServiceConfig } from '../fixtures/channel-service.ts';
+import { otherNodes } from '../other-nodes.ts';
 import { answered, assertExactlyOnce, callersProgram, hear, serviceProgram, stop } from './called-service.ts';
 
 const CLIENTS = 1_000;
@@ -30,32 +31,43 @@ describe('A service with a channel that is restarted', { timeout: 300_000 }, () 
   });
 });
 
+for (const { title, path, missing } of otherNodes) {
+  describe(`A service with a channel that is restarted, on ${title}`, { skip: missing, timeout: 60_000 }, () => {
+    it('answers every request exactly once', async (t) => {
+      const { told, processed } = await restart(t, 'lastCall', 2, { clients: 20, execPath: path });
+      assertExactlyOnce(told, processed);
+      t.diagnostic(`${told.done.length} requests`);
+    });
+  });
+}
+
 /** One process after the other on the same port, while clients ask. */
 async function restart(
   t: TestContext,
   atSigterm: ChannelServiceConfig['atSigterm'],
   times: number,
+  { clients = CLIENTS, execPath }: { readonly clients?: number; readonly execPath?: string } = {},
 ): Promise<{
   readonly told: ChannelCallersTell;
   readonly processed: readonly number[];
   readonly farewells: readonly { readonly said: number; readonly answered: number }[];
 }> {
-  let service = await start(t, { host: '127.0.0.1', port: 0, takes: 100, atSigterm });
+  let service = await start(t, { host: '127.0.0.1', port: 0, takes: 100, atSigterm }, execPath);
   const { port } = service;
   const config: ChannelCallersConfig = {
     address: { host: '127.0.0.1', port },
-    clients: CLIENTS,
+    clients,
     atOnce: AT_ONCE,
     length: 64,
   };
-  const callers = startProgram(t, callersProgram, config);
+  const callers = startProgram(t, callersProgram, config, execPath);
   const processed: number[] = [];
   const farewells: { said: number; answered: number }[] = [];
   for (let restarts = 0; restarts < times; restarts++) {
     // Everybody has been answered by this process more than once.
-    await answered(callers, 3 * CLIENTS * AT_ONCE);
+    await answered(callers, 3 * clients * AT_ONCE);
     processed.push(...(await end(service.child, farewells)));
-    service = await start(t, { host: '127.0.0.1', port, takes: 100, atSigterm });
+    service = await start(t, { host: '127.0.0.1', port, takes: 100, atSigterm }, execPath);
   }
   const told = await stop(callers);
   processed.push(...(await end(service.child, farewells.slice())));
@@ -65,8 +77,9 @@ async function restart(
 async function start(
   t: TestContext,
   config: ChannelServiceConfig,
+  execPath: string | undefined,
 ): Promise<{ readonly child: ChildProcess; readonly port: number }> {
-  const child = startProgram(t, serviceProgram, config);
+  const child = startProgram(t, serviceProgram, config, execPath);
   return { child, port: await hear(child, 'port') };
 }
 
@@ -87,8 +100,9 @@ function startProgram(
   t: TestContext,
   program: string,
   config: ChannelServiceConfig | ChannelCallersConfig,
+  execPath: string = process.execPath,
 ): ChildProcess {
-  const child = fork(program, [JSON.stringify(config)]);
+  const child = fork(program, [JSON.stringify(config)], { execPath });
   t.after(() => child.kill('SIGKILL'));
   return child;
 }
