@@ -10,7 +10,7 @@ import {
 } from './connect-options.ts';
 import { optionError } from '../errors.ts';
 import { milliseconds } from '../option-checks.ts';
-import { listenTo, SocketTransport } from './socket-transport.ts';
+import { SocketTransport } from './socket-transport.ts';
 
 /** A client's channel: requests, over one connection after the other. */
 export interface Channel {
@@ -64,7 +64,8 @@ export function connectChannel(
     dial: (to, attach) => {
       const socket = secure === undefined ? net.connect({ ...to, noDelay: true }) : tls.connect({ ...secure, ...to });
       if (secure !== undefined) socket.setNoDelay(true);
-      listenTo(socket, attach(new SocketTransport(socket)));
+      const transport = new SocketTransport(socket);
+      transport.listen(attach(transport));
     },
   });
   const close = (given: { readonly deadline?: number } = {}): Promise<void> => {

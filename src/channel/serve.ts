@@ -7,7 +7,7 @@ import type { ChannelPeer } from './peer.ts';
 import type { ChannelHandler } from './request.ts';
 import { ServerConnection } from './server-connection.ts';
 import { completeServeOptions, type ServeChannelOptions } from './serve-options.ts';
-import { listenTo, SocketTransport } from './socket-transport.ts';
+import { SocketTransport } from './socket-transport.ts';
 
 const served = new WeakSet<net.Server>();
 
@@ -48,12 +48,13 @@ export function serveChannel(
   server.on(server instanceof tls.Server ? 'secureConnection' : 'connection', (socket: net.Socket) => {
     socket.setNoDelay(true);
     const isTcp = socket.remoteAddress !== undefined;
-    const connection = new ServerConnection(new SocketTransport(socket), remoteName(socket, isTcp), settings, () =>
+    const transport = new SocketTransport(socket);
+    const connection = new ServerConnection(transport, remoteName(socket, isTcp), settings, () =>
       connections.delete(connection),
     );
     connections.add(connection);
     noteChannel(socket, connection);
-    listenTo(socket, connection.link);
+    transport.listen(connection.link);
   });
   return { peers: { [Symbol.iterator]: () => openOf(connections) } };
 }

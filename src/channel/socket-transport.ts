@@ -4,6 +4,11 @@ import type { Transport, TransportEvents } from './transport.ts';
 /** A socket as a channel sees it. */
 export class SocketTransport implements Transport {
   readonly #socket: net.Socket;
+  #events: TransportEvents | undefined;
+  // 'drain' comes only where more waited than Node's own high-water mark, which may be more than ours.
+  readonly #onWritten = (): void => {
+    if (this.#socket.writableLength === 0) this.#events?.drained();
+  };
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
@@ -13,17 +18,33 @@ export class SocketTransport implements Transport {
     return this.#socket.writableLength;
   }
 
+  /** Tells of what happens on the socket from now on. */
+  listen(events: TransportEvents): void {
+    this.#events = events;
+    const socket = this.#socket;
+    let cause: Error | undefined;
+    socket.on('data', (chunk: Buffer) => events.receive(chunk));
+    socket.on('end', () => events.peerEnded());
+    socket.on('error', (error) => {
+      cause ??= error;
+    });
+    socket.on('close', () => {
+      this.#events = undefined;
+      events.closed(cause);
+    });
+  }
+
   write(chunks: readonly Uint8Array[]): void {
     const socket = this.#socket;
     if (!socket.writable) return;
     const [only] = chunks;
     if (chunks.length === 1 && only !== undefined) {
-      socket.write(only);
+      socket.write(only, this.#onWritten);
       return;
     }
     // One writev(2) for all.
     socket.cork();
-    for (const chunk of chunks) socket.write(chunk);
+    for (const chunk of chunks) socket.write(chunk, this.#onWritten);
     socket.uncork();
   }
 
@@ -42,16 +63,4 @@ export class SocketTransport implements Transport {
   destroy(): void {
     this.#socket.destroy();
   }
-}
-
-/** Tells of what happens on a socket from now on. */
-export function listenTo(socket: net.Socket, events: TransportEvents): void {
-  let cause: Error | undefined;
-  socket.on('data', (chunk: Buffer) => events.receive(chunk));
-  socket.on('drain', () => events.drained());
-  socket.on('end', () => events.peerEnded());
-  socket.on('error', (error) => {
-    cause ??= error;
-  });
-  socket.on('close', () => events.closed(cause));
 }

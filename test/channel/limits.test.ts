@@ -176,6 +176,24 @@ describe('A server with a channel', { timeout: 60_000 }, () => {
     assert.deepEqual(served.errors, []);
   });
 
+  it('goes on with a slow reader, however small its limits are', async (t) => {
+    const reply = 8_000_000;
+    const served = await serve(t, () => Buffer.alloc(reply), { maxFrame: 1_024, maxUnread: 4_096 });
+    const socket = await connectRaw(t, served);
+    socket.pause();
+    socket.write(hello({ maxFrame: 1_024, credit: 0x3fff_ffff, requestCredit: 0x3fff_ffff }));
+    socket.write(request(1));
+    // The kernel takes no more, and what waits is less than Node would tell of ('drain').
+    await until(() => [...served.sockets].some((accepted) => accepted.writableLength > 4_096));
+    const reader = new WireReader(socket);
+    socket.resume();
+    await until(() => reader.frames.at(-1)?.flags === 1);
+    assert.equal(
+      reader.frames.filter(({ id }) => id === 1).reduce((sum, { payload }) => sum + payload.length, 0),
+      reply,
+    );
+  });
+
   it('takes keys for equal only where their bytes are', async (t) => {
     let calls = 0;
     const served = await serve(t, () => Buffer.from(`${++calls}`));
