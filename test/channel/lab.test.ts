@@ -10,7 +10,7 @@ import { answered, assertExactlyOnce, callersProgram, hear, order, serviceProgra
 const PORT = 7_000;
 
 // The farewell of a connection, its answer, the last replies, both FINs and what acknowledges them are fewer.
-const PACKETS = stops(24, 10);
+const PACKETS = stops(24, 6);
 
 describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 300_000 }, () => {
   let lab: Lab;

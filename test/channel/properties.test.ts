@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { stops } from '../close/stop-under-storm.ts';
 import { type Happening, type Outcome, simulate, type Step } from './simulation/simulate.ts';
 
-const RUNS = stops(5_000, 250);
+const RUNS = stops(5_000, 150);
 
 const STEADY: readonly Happening[] = ['ask', 'ask', 'ask', 'deliver', 'deliver', 'deliver', 'accept', 'answer', 'time'];
 const RESTARTS: readonly Happening[] = ['close', 'start'];
