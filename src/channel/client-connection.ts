@@ -70,17 +70,11 @@ export class ClientConnection implements LinkOwner {
     return this.#lastId >= this.#settings.lastId;
   }
 
-  /** Sends a request; only where `canSend`. */
+  /** Sends a request that is prepared; only where `canSend`. */
   send(request: ClientRequest): void {
     const { key } = request.asking;
     const prefix = key === undefined ? NOTHING : encodeKey(key);
-    let payload;
-    try {
-      ({ payload } = request);
-    } catch (cause) {
-      request.giveUp('its payload threw', cause);
-      return;
-    }
+    const payload = request.takePayload();
     this.#lastId += 1;
     const id = this.#lastId;
     request.sendings += 1;
@@ -235,19 +229,24 @@ export class ClientConnection implements LinkOwner {
       );
     }
     this.#hasHeardGoodbye = true;
-    const returned: ClientRequest[] = [];
-    for (const [id, { request, incoming }] of this.#sent.entries()) {
-      if (id <= lastAccepted) continue;
-      if (incoming !== undefined) return this.link.fail('protocol', `Request ${id} was answered, and not accepted`);
+    const refused = this.#sent.entries().filter(([id]) => id > lastAccepted);
+    const answered = refused.find(([, { incoming }]) => incoming !== undefined);
+    if (answered !== undefined) {
+      return this.link.fail('protocol', `Request ${answered[0]} was answered, and not accepted`);
+    }
+    for (const [id, { request }] of refused) {
       this.link.sending.stop(id);
       this.#sent.delete(id);
       request.sendings -= 1;
-      returned.push(request);
     }
     this.link.writer.add(FRAME.goodbyeAck, 0, this.#lastId);
     this.#step = 'leaving';
     this.#endWhenLeft();
-    this.#owner.leaving(this, words, returned);
+    this.#owner.leaving(
+      this,
+      words,
+      refused.map(([, { request }]) => request),
+    );
   }
 
   /** The reply has come to its end. */
@@ -275,8 +274,7 @@ export class ClientConnection implements LinkOwner {
     const sent = this.#sent.get(id);
     if (sent === undefined) return;
     this.#abandon(id);
-    sent.incoming?.discard();
-    sent.incoming?.fail(
+    sent.incoming?.discard(
       new LastCallError('ERR_OUTCOME_UNKNOWN', `The reply was not read to its end: ${why}`, { cause }),
     );
     sent.request.failUnknown(why, cause);

@@ -1,7 +1,8 @@
 import { LastCallError } from '../errors.ts';
+import { NOTHING } from './frames.ts';
 import type { IncomingPayload } from './incoming-payload.ts';
 import type { Payload } from './outgoing-payload.ts';
-import { isChunks } from './whole-reply.ts';
+import { closeChunks, isChunks } from './close-chunks.ts';
 
 /** What is asked: bytes; or a function that makes chunks of them, called each time the request is sent. */
 export type RequestPayload = Uint8Array | (() => AsyncIterable<Uint8Array>);
@@ -47,6 +48,8 @@ export class ClientRequest {
   /** Where it may have been processed: the store that its server remembers in. */
   doubt: { readonly store: string } | undefined;
   #isSettled = false;
+  /** Made, and not sent. */
+  #chunks: AsyncIterable<Uint8Array> | undefined;
   #forgetSignal: (() => void) | undefined;
 
   constructor(
@@ -65,13 +68,27 @@ export class ClientRequest {
     return this.#isSettled;
   }
 
-  /** The payload to send now. */
-  get payload(): Payload {
+  /**
+   * Has the program make the payload that is to be sent next. It may do anything in that: take the request back, or ask for
+   * something else.
+   */
+  prepare(): void {
     const { payload } = this.asking;
-    if (payload instanceof Uint8Array) return payload;
+    if (payload instanceof Uint8Array || this.#chunks !== undefined) return;
     const chunks: unknown = payload();
-    if (isChunks(chunks)) return chunks;
-    throw new TypeError(`Expected \`payload\` to return chunks as an async iterable, got ${typeof chunks}`);
+    if (!isChunks(chunks)) {
+      throw new TypeError(`Expected \`payload\` to return chunks as an async iterable, got ${typeof chunks}`);
+    }
+    if (this.#isSettled) void closeChunks(chunks);
+    else this.#chunks = chunks;
+  }
+
+  /** The payload that was prepared. */
+  takePayload(): Payload {
+    const { payload } = this.asking;
+    const chunks = this.#chunks;
+    this.#chunks = undefined;
+    return chunks ?? (payload instanceof Uint8Array ? payload : NOTHING);
   }
 
   /** Calls when the program takes it back. */
@@ -118,6 +135,8 @@ export class ClientRequest {
   #settle(): boolean {
     if (this.#isSettled) return false;
     this.#isSettled = true;
+    if (this.#chunks !== undefined) void closeChunks(this.#chunks);
+    this.#chunks = undefined;
     return true;
   }
 }

@@ -60,10 +60,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
       if (asking.signal?.aborted === true) return request.giveUp('it was taken back', asking.signal.reason);
       request.onAbort(() => this.#takeBack(request));
       const current = this.#current;
-      if (this.#queue.isEmpty && current?.canSend === true) {
-        this.#send(request, current);
-        return;
-      }
+      if (this.#queue.isEmpty && current?.canSend === true && this.#send(request, current)) return;
       request.waitsSince = this.#settings.clock.now();
       this.#queue.push(request);
       this.#connect();
@@ -150,16 +147,26 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   #sendWaiting(): void {
     for (let current = this.#current; current?.canSend === true && this.#queue.hasNext(); current = this.#current) {
       const request = this.#queue.take();
-      if (request !== undefined && this.#mayAsk(request, current)) this.#send(request, current);
+      if (request === undefined || !this.#mayAsk(request, current) || this.#send(request, current)) continue;
+      this.#queue.putBack([request]);
     }
   }
 
-  #send(request: ClientRequest, connection: ClientConnection): void {
+  /** Sends a request, unless it is settled by then; false where the connection has no room any more, and it has to wait. */
+  #send(request: ClientRequest, connection: ClientConnection): boolean {
+    try {
+      request.prepare();
+    } catch (cause) {
+      request.giveUp('its payload threw', cause);
+    }
+    if (request.isSettled) return true;
+    if (!connection.canSend) return false;
     connection.send(request);
-    if (!connection.idsUsedUp) return;
+    if (!connection.idsUsedUp) return true;
     this.#current = undefined;
     connection.leave('ids used up');
     this.#connect();
+    return true;
   }
 
   /** A request with a key whose outcome is in doubt is asked for only where the answer can be known (docs/channel.md). */
@@ -220,8 +227,9 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   #watchWaiting(): void {
     const { giveUpAfter, clock } = this.#settings;
     this.#unreachableSince ??= clock.now();
+    if (this.#forgetGiveUp !== undefined) return;
     const since = Math.max(this.#unreachableSince, this.#queue.waitingSince);
-    this.#forgetGiveUp ??= clock.after(since + giveUpAfter - clock.now(), () => this.#giveUp());
+    this.#forgetGiveUp = clock.after(since + giveUpAfter - clock.now(), () => this.#giveUp());
   }
 
   #giveUp(): void {

@@ -3,9 +3,6 @@ import { HEADER_LENGTH, NOTHING } from './frames.ts';
 /** Hears of each frame. The payload is the receiver's to keep. */
 export type OnFrame = (kind: number, flags: number, id: number, payload: Uint8Array) => void;
 
-// Smaller payloads are copied out of what was read with them: somebody who keeps one would keep all of that. In bytes.
-const COPIED = 4_096;
-
 /** Takes frames out of bytes as they come, cut anywhere. */
 export class FrameReader {
   readonly #onFrame: OnFrame;
@@ -116,7 +113,8 @@ export class FrameReader {
 
 function payloadOf(chunk: Uint8Array, from: number, length: number): Uint8Array {
   if (length === 0) return NOTHING;
-  return length < COPIED
+  // Somebody who keeps a part of what was read at once would keep all of it.
+  return length * 2 < chunk.length
     ? Uint8Array.prototype.slice.call(chunk, from, from + length)
     : chunk.subarray(from, from + length);
 }

@@ -1,4 +1,5 @@
 import { LastCallError } from '../errors.ts';
+import { ByteBlocks } from './byte-blocks.ts';
 import { NOTHING } from './frames.ts';
 import { ReceiveWindow } from './windows.ts';
 
@@ -14,8 +15,8 @@ export interface IncomingHost {
   grant(id: number, bytes: number): void;
 }
 
-/** Something that is told when a payload goes on. */
-interface Waiting {
+/** Somebody who is told when a payload goes on. */
+interface Reader {
   readonly resolve: (result: IteratorResult<Uint8Array, undefined>) => void;
   readonly reject: (error: LastCallError) => void;
 }
@@ -24,14 +25,17 @@ interface Waiting {
 export class IncomingPayload implements AsyncIterable<Uint8Array> {
   readonly #id: number;
   readonly #host: IncomingHost;
-  readonly #chunks: Uint8Array[];
-  #window: ReceiveWindow | undefined;
+  readonly #onAbandoned: (() => void) | undefined;
+  readonly #window: ReceiveWindow | undefined;
+  /** What has come in its first frame; the rest is among the chunks. */
+  #first: Uint8Array | undefined;
+  #chunks: ByteBlocks | undefined;
   #hasEnded: boolean;
   #isRead = false;
   #isDiscarded = false;
   #error: LastCallError | undefined;
-  #waiting: Waiting | undefined;
-  readonly #onAbandoned: (() => void) | undefined;
+  /** In their order: a program may ask for the next chunk before it has the last. */
+  #readers: Reader[] = [];
 
   /**
    * `first` is what the first frame of it has brought, all where `hasEnded`. `onAbandoned` is called where the reader leaves it
@@ -41,7 +45,7 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
     this.#id = id;
     this.#host = host;
     this.#onAbandoned = onAbandoned;
-    this.#chunks = first.length > 0 ? [first] : [];
+    this.#first = first.length > 0 ? first : undefined;
     this.#hasEnded = hasEnded;
     // Nobody asks for the window of what has come whole.
     if (!hasEnded) this.#window = new ReceiveWindow(host.requestCredit);
@@ -56,10 +60,8 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   push(chunk: Uint8Array, hasEnded: boolean): boolean {
     if (this.#window?.take(chunk.length) !== true) return false;
     this.#hasEnded = hasEnded;
-    if (chunk.length > 0) {
-      this.#chunks.push(chunk);
-      if (this.#isDiscarded) this.discard();
-    }
+    if (this.#isDiscarded) this.#noteRead(chunk.length);
+    else if (chunk.length > 0) (this.#chunks ??= new ByteBlocks()).push(chunk);
     this.#serve();
     return true;
   }
@@ -71,10 +73,19 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
     this.#serve();
   }
 
-  /** Nobody reads what is left of it: it counts as read, and the other side may go on. */
-  discard(): void {
+  /**
+   * What is left of it counts as read, and the other side may go on. Whoever reads on is told `error`, where it is given and
+   * something was left; else that it is at its end.
+   */
+  discard(error?: LastCallError): void {
+    let isWhole = this.#hasEnded;
+    for (let chunk = this.#shift(); chunk !== undefined; chunk = this.#shift()) {
+      isWhole = false;
+      this.#noteRead(chunk.length);
+    }
     this.#isDiscarded = true;
-    for (let chunk = this.#chunks.shift(); chunk !== undefined; chunk = this.#chunks.shift()) this.#noteRead(chunk);
+    if (!isWhole) this.#error ??= error;
+    this.#serve();
   }
 
   /**
@@ -83,13 +94,12 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
    * @throws `ERR_CHANNEL_LIMIT` where it is longer than `longest` bytes; what was said of the connection where that broke.
    */
   async bytes(longest: number): Promise<Uint8Array> {
-    const [only] = this.#chunks;
-    if (this.#hasEnded && this.#chunks.length < 2 && !this.#isRead && (only?.length ?? 0) <= longest) {
-      this.#isRead = true;
-      this.discard();
-      return only ?? NOTHING;
-    }
-    return this.#collect(longest);
+    const isInOnePiece = this.#hasEnded && this.#chunks === undefined && this.#error === undefined;
+    if (!isInOnePiece || this.#isRead || (this.#first?.length ?? 0) > longest) return this.#collect(longest);
+    this.#isRead = true;
+    const first = this.#shift() ?? NOTHING;
+    this.#noteRead(first.length);
+    return first;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
@@ -98,64 +108,69 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
     return {
       next: () => this.#next(),
       return: () => {
+        const isAbandoned = !this.#hasEnded && this.#error === undefined;
         this.discard();
-        if (!this.#hasEnded && this.#error === undefined) this.#onAbandoned?.();
+        if (isAbandoned) this.#onAbandoned?.();
         return Promise.resolve({ done: true, value: undefined });
       },
     };
   }
 
   async #collect(longest: number): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
+    const blocks = new ByteBlocks();
     let length = 0;
     try {
       for await (const chunk of this) {
         length += chunk.length;
         const isGathered = this.#host.gather(chunk.length);
-        if (length > longest) {
-          throw new LastCallError('ERR_CHANNEL_LIMIT', `A payload is longer than \`maxPayload\`, ${longest} bytes`);
-        }
-        if (!isGathered) {
-          throw new LastCallError(
-            'ERR_CHANNEL_LIMIT',
-            'More than `maxGathered` bytes of payloads are read whole at once',
-          );
-        }
-        chunks.push(chunk);
+        if (length > longest) throw limitError(`A payload is longer than \`maxPayload\`, ${longest} bytes`);
+        if (!isGathered) throw limitError('More than `maxGathered` bytes of payloads are read whole at once');
+        blocks.push(chunk);
       }
     } finally {
       this.#host.gather(-length);
     }
-    return Buffer.concat(chunks, length);
+    return blocks.join();
   }
 
   #next(): Promise<IteratorResult<Uint8Array, undefined>> {
     return new Promise((resolve, reject) => {
-      this.#waiting = { resolve, reject };
+      this.#readers.push({ resolve, reject });
       this.#serve();
     });
   }
 
   /** What has come is for the reader even where the connection has broken after it. */
   #serve(): void {
-    const waiting = this.#waiting;
-    if (waiting === undefined) return;
-    const chunk = this.#chunks.shift();
-    if (chunk === undefined && !this.#hasEnded && this.#error === undefined && !this.#isDiscarded) return;
-    this.#waiting = undefined;
-    if (chunk !== undefined) {
-      waiting.resolve({ done: false, value: chunk });
-      this.#noteRead(chunk);
-    } else if (this.#error === undefined) {
-      waiting.resolve({ done: true, value: undefined });
-    } else {
-      waiting.reject(this.#error);
+    while (this.#readers.length > 0) {
+      const chunk = this.#shift();
+      const isOver = this.#hasEnded || this.#error !== undefined || this.#isDiscarded;
+      if (chunk === undefined && !isOver) return;
+      const reader = this.#readers.shift();
+      if (chunk !== undefined) {
+        reader?.resolve({ done: false, value: chunk });
+        this.#noteRead(chunk.length);
+      } else if (this.#error === undefined) {
+        reader?.resolve({ done: true, value: undefined });
+      } else {
+        reader?.reject(this.#error);
+      }
     }
   }
 
-  #noteRead(chunk: Uint8Array): void {
-    this.#host.consumed(chunk.length);
-    const more = this.#window?.giveBack(chunk.length) ?? 0;
+  #shift(): Uint8Array | undefined {
+    const first = this.#first;
+    this.#first = undefined;
+    return first ?? this.#chunks?.shift();
+  }
+
+  #noteRead(bytes: number): void {
+    this.#host.consumed(bytes);
+    const more = this.#window?.giveBack(bytes) ?? 0;
     if (more > 0 && !this.#hasEnded && this.#error === undefined) this.#host.grant(this.#id, more);
   }
+}
+
+function limitError(text: string): LastCallError {
+  return new LastCallError('ERR_CHANNEL_LIMIT', text);
 }

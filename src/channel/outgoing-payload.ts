@@ -86,7 +86,7 @@ export class OutgoingPayload {
         if (this.#rest.length === 0 && !this.#hasEnded) this.#pull();
         else this.#host.sendMore();
       },
-      (error: unknown) => this.#finish(error),
+      (error: unknown) => this.#finish(error ?? new Error('The chunks threw nothing')),
     );
   }
 

@@ -1,5 +1,6 @@
 import { LastCallError } from '../errors.ts';
 import type { ChannelEnding, FarewellState } from '../connection/channel.ts';
+import { closeChunks, isChunks } from './close-chunks.ts';
 import { FAILURE_CODES, codeAndText, END, FRAME, KEYED, NOTHING } from './frames.ts';
 import type { Hello } from './hello.ts';
 import { IdleWatch } from './idle-watch.ts';
@@ -11,12 +12,19 @@ import type { Outcome } from './outcomes.ts';
 import { OutgoingMessages } from './outgoing-messages.ts';
 import type { ChannelPeer, GoodbyeWords } from './peer.ts';
 import { readKey } from './key.ts';
-import { type ChannelRequest, failureText, type HandlerResult, ServedRequest, WholeRequest } from './request.ts';
+import {
+  type ChannelHandler,
+  type ChannelRequest,
+  failureText,
+  type HandlerResult,
+  ServedRequest,
+  WholeRequest,
+} from './request.ts';
 import { checkGoodbye } from './serve-options.ts';
 import type { ServingSettings } from './serving-settings.ts';
 import { RequestTable } from './request-table.ts';
 import type { Transport } from './transport.ts';
-import { isChunks, wholeReply } from './whole-reply.ts';
+import { wholeReply } from './whole-reply.ts';
 
 /** The server's side of one connection. */
 export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, IncomingHost {
@@ -183,7 +191,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   #serve(id: number, request: ServedRequest): void {
     try {
       const result = this.#settings.handler(request);
-      if (result instanceof Promise) {
+      if (isPromise(result)) {
         result.then(
           (reply) => this.#answer(id, request, reply),
           (error: unknown) => this.#answerError(id, request, error),
@@ -223,9 +231,11 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   }
 
   #answer(id: number, request: ServedRequest, result: HandlerResult): void {
-    // Its connection has ended.
+    // Its connection has ended, or the client has taken it back.
+    const isWanted = this.#requests.get(id) === request && request.step !== 'cancelled';
+    if (!isWanted && isChunks(result)) void closeChunks(result);
     if (this.#requests.get(id) !== request) return;
-    if (request.step === 'cancelled') return this.#fail(id, 'cancelled', 'Taken back');
+    if (!isWanted) return this.#fail(id, 'cancelled', 'Taken back');
     const reply: unknown = result ?? NOTHING;
     if (!(reply instanceof Uint8Array) && !isChunks(reply)) {
       return this.#answerError(
@@ -260,8 +270,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   #finish(id: number): void {
     const request = this.#requests.get(id);
     this.#requests.delete(id);
-    // What is left of its payload is nobody's.
-    request?.payload.discard();
+    request?.payload.discard(new LastCallError('ERR_CHANNEL_READ', 'The request was answered before this was read'));
     if (this.#withheld > 0) this.consumed(0);
     if (this.#requests.size > 0) return;
     this.#idle.noteIdle();
@@ -280,6 +289,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
     // While its handler is at it, it counts as under way: else a client could have any number of them at it.
     if (isAnswering) this.#fail(id, 'cancelled', 'Taken back');
     request.payload.fail(reason);
+    request.payload.discard(reason);
     request.abort(reason);
   }
 
@@ -293,4 +303,9 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   #endWhenDone(): void {
     if (this.#farewell.isDone && this.#requests.size === 0 && this.link.isOpen) this.link.end();
   }
+}
+
+/** A handler may return what only behaves like a promise. */
+function isPromise(result: ReturnType<ChannelHandler>): result is Promise<HandlerResult> {
+  return typeof result === 'object' && result !== null && 'then' in result && typeof result.then === 'function';
 }

@@ -1,11 +1,7 @@
 import { LastCallError } from '../errors.ts';
+import { isChunks } from './close-chunks.ts';
 import { NOTHING } from './frames.ts';
 import type { HandlerResult } from './request.ts';
-
-/** Whether a handler's result is chunks. */
-export function isChunks(value: unknown): value is AsyncIterable<Uint8Array> {
-  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value;
-}
 
 /** What is remembered is remembered whole. */
 export async function wholeReply(result: HandlerResult, longest: number): Promise<Uint8Array> {

@@ -26,6 +26,14 @@ interface Flood {
   readonly greeting: Buffer;
   readonly options?: object;
   next(count: number): Buffer;
+  /** How often it is said; default: until the server takes no more. */
+  readonly count?: number;
+}
+
+/** One request without an end, in frames of a byte, 1,000 at a time. */
+function trickle(count: number): Buffer {
+  if (count === 0) return frame('request', 1, Buffer.alloc(0), 0);
+  return Buffer.concat(Array<Buffer>(1_000).fill(frame('data', 1, Buffer.alloc(1), 0)));
 }
 
 const FLOODS: Readonly<Record<string, Flood>> = {
@@ -38,6 +46,22 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     next: (count) => frame('request', count + 1, Buffer.alloc(60_000)),
   },
   'pings, and does not read': { greeting: GREEDY, next: () => Buffer.concat(Array<Buffer>(1_000).fill(ping)) },
+  'sends a payload a byte at a time, which nobody reads': {
+    greeting: GREEDY,
+    options: { reads: false },
+    next: trickle,
+    count: 201,
+  },
+  'sends a payload a byte at a time, which is read whole': { greeting: GREEDY, next: trickle, count: 201 },
+  'sends pieces between much that is ignored': {
+    greeting: GREEDY,
+    options: { reads: false },
+    next: (count) =>
+      count === 0
+        ? frame('request', 1, Buffer.alloc(0), 0)
+        : Buffer.concat([frame('data', 1, Buffer.alloc(4_096), 0), frame(0x80, 0, Buffer.alloc(61_000))]),
+    count: 60,
+  },
   'begins requests that do not end': {
     greeting: GREEDY,
     options: { maxGathered: 1_048_576 },
@@ -46,14 +70,19 @@ const FLOODS: Readonly<Record<string, Flood>> = {
 };
 
 describe('A server that is flooded', { timeout: 120_000 }, () => {
-  for (const [title, { greeting, options = {}, next }] of Object.entries(FLOODS)) {
+  for (const [title, { greeting, options = {}, next, count }] of Object.entries(FLOODS)) {
     it(`by clients, each of which ${title}, holds no more than its limits, and serves the others`, async (t) => {
       const { child, port } = await start(t, options);
       const channel = connectChannel({ host: '127.0.0.1', port });
       t.after(() => channel.close({ deadline: 0 }));
       await channel.request(Buffer.from('x'));
       const before = (await measure(child)).memory;
-      const floods = await Promise.all(Array.from({ length: CONNECTIONS }, () => flood(t, port, greeting, next)));
+      const floods = await Promise.all(
+        Array.from({ length: CONNECTIONS }, () => flood(t, port, greeting, next, count)),
+      );
+      const sent = floods.reduce((sum, bytes) => sum + bytes, 0);
+      // What is said so many times is read to its end.
+      if (count !== undefined) while ((await measure(child)).read < sent);
       const { memory, errors } = await measure(child);
       const each = (memory - before) / CONNECTIONS;
       assert.equal((await channel.request(Buffer.from('still there'))).length, 11);
@@ -63,7 +92,6 @@ describe('A server that is flooded', { timeout: 120_000 }, () => {
         errors.filter((code) => code !== 'ERR_CHANNEL_LIMIT'),
         [],
       );
-      const sent = floods.reduce((sum, bytes) => sum + bytes, 0);
       assert.ok(sent > CONNECTIONS * MEBI, `${sent} bytes were sent`);
       t.diagnostic(
         `${(each / MEBI).toFixed(2)} MiB a connection, of ${(sent / CONNECTIONS / MEBI).toFixed(1)} MiB sent; ${errors.length} errors`,

@@ -187,7 +187,8 @@ describe('A channel', { timeout: 60_000 }, () => {
     });
     const channel = connect(t, served);
     for await (const chunk of await channel.requestChunks(new Uint8Array(0))) {
-      assert.equal(chunk.length, 1_000);
+      // They may have been put together.
+      assert.equal(chunk.length % 1_000, 0);
       break;
     }
     await left.promise;

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import net from 'node:net';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { connectChannel, LastCallError } from '../../src/channel.ts';
+import { RequestQueue } from '../../src/channel/request-queue.ts';
+import { connect, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
+import { frame, hello } from './wire.ts';
+
+const file = fileURLToPath(import.meta.url);
+
+async function* throwsNothing(): AsyncGenerator<Uint8Array, void> {
+  yield await Promise.resolve(Buffer.from('part'));
+  throw undefined;
+}
+
+describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
+  it('tells the client of a reply whose chunks throw undefined', async (t) => {
+    const served = await serve(t, throwsNothing);
+    await rejectsWith(connect(t, served).request(Buffer.from('x')), 'ERR_REQUEST_FAILED');
+    assert.match(String(served.errors[0]), /The chunks threw nothing/);
+  });
+
+  it('tells the program of a payload whose chunks throw undefined', async (t) => {
+    const channel = connect(t, await serve(t));
+    await rejectsWith(channel.request(throwsNothing), 'ERR_OUTCOME_UNKNOWN');
+  });
+
+  it('does not send a request that its own payload function takes back', async (t) => {
+    let calls = 0;
+    const served = await serve(t, () => void (calls += 1));
+    const channel = connect(t, served);
+    const controller = new AbortController();
+    const stream = createReadStream(file);
+    const asked = channel.request(
+      () => {
+        controller.abort();
+        return stream;
+      },
+      { signal: controller.signal },
+    );
+    await rejectsWith(asked, 'ERR_NOT_PROCESSED');
+    await channel.request(Buffer.from('x'));
+    assert.deepEqual([calls, stream.destroyed], [1, true]);
+  });
+
+  it('sends both where a payload function asks for something else, and there is room for one', async (t) => {
+    const served = await serve(t, echo, { maxRequests: 1 });
+    const channel = connect(t, served);
+    await channel.request(Buffer.from('greeted'));
+    let inner: Promise<Uint8Array> | undefined;
+    const outer = channel.request(() => {
+      inner = channel.request(Buffer.from('inner'));
+      return chunksOf('outer');
+    });
+    assert.deepEqual([text(await outer), text(await inner!)], ['outer', 'inner']);
+    assert.equal(served.sockets.size, 1);
+  });
+
+  for (const [title, isTakenBack] of [
+    ['is taken back', true],
+    ['has lost its connection', false],
+  ] as const) {
+    it(`closes the stream that a handler returns for a request that ${title}`, async (t) => {
+      const begun = deferred<void>();
+      const stream = createReadStream(file);
+      const closed = once(stream, 'close');
+      const served = await serve(t, async (request) => {
+        begun.resolve();
+        await once(request.signal, 'abort');
+        return stream;
+      });
+      const controller = new AbortController();
+      const asked = connect(t, served).request(Buffer.from('x'), { signal: controller.signal });
+      const ended = rejectsWith(asked, 'ERR_OUTCOME_UNKNOWN');
+      await begun.promise;
+      if (isTakenBack) controller.abort();
+      else for (const socket of served.sockets) socket.destroy();
+      await ended;
+      await closed;
+    });
+  }
+
+  it('tells a handler that reads on after its reply that it was answered', async (t) => {
+    const read = deferred<unknown>();
+    const served = await serve(t, (request) => {
+      queueMicrotask(() => request.bytes().then(read.resolve, read.resolve));
+      return Buffer.from('accepted');
+    });
+    assert.equal(text(await connect(t, served).request(Buffer.from('important'))), 'accepted');
+    const error = await read.promise;
+    assert.ok(error instanceof LastCallError && error.code === 'ERR_CHANNEL_READ', String(error));
+  });
+
+  it('serves a reader that asks for the next chunk before it has the last', async (t) => {
+    const served = await serve(t, async function* () {
+      yield await Promise.resolve(Buffer.from('a'));
+    });
+    const reply = (await connect(t, served).requestChunks(Buffer.alloc(0)))[Symbol.asyncIterator]();
+    const [first, second, third] = await Promise.all([reply.next(), reply.next(), reply.next()]);
+    assert.deepEqual([text(first.value), second.done, third.done], ['a', true, true]);
+  });
+
+  it('takes a reply from what only behaves like a promise', async (t) => {
+    const then = (resolve: (reply: Uint8Array) => void): void => resolve(Buffer.from('then'));
+    const thenable: unknown = Object.fromEntries([['then', then]]);
+    const served = await serve(t, () => thenable as Promise<Uint8Array>);
+    assert.equal(text(await connect(t, served).request(Buffer.alloc(0))), 'then');
+  });
+
+  it('settles every request where a farewell is below a reply that has begun', async (t) => {
+    const strange = net.createServer((socket) => {
+      socket.on('error', () => {});
+      socket.write(hello({ maxRequests: 9 }));
+      socket.once('data', () => {
+        socket.once('data', () => {
+          socket.write(
+            Buffer.concat([frame('reply', 2, Buffer.from('part'), 0), frame('goodbye', 0, Buffer.alloc(6))]),
+          );
+        });
+      });
+    });
+    strange.listen({ host: '127.0.0.1', port: 0 });
+    await once(strange, 'listening');
+    t.after(() => strange.close());
+    const { port } = strange.address() as net.AddressInfo;
+    const channel = connectChannel({ host: '127.0.0.1', port });
+    const asked = [1, 2].map((n) => channel.request(Buffer.from(`${n}`)));
+    await Promise.all(asked.map((one) => rejectsWith(one, 'ERR_OUTCOME_UNKNOWN')));
+    await channel.close({ deadline: 0 });
+  });
+
+  it('gives back the credit of an upload that is taken back, though its handler goes on', async (t) => {
+    const never = deferred<Uint8Array>();
+    let begun = 0;
+    const served = await serve(t, async (request) => {
+      begun += 1;
+      const chunks = request[Symbol.asyncIterator]();
+      const { value } = await chunks.next();
+      return value?.length === 5 ? value : never.promise;
+    });
+    const channel = connect(t, served);
+    for (let upload = 0; upload < 8; upload++) {
+      const controller = new AbortController();
+      const asked = channel.request(Buffer.alloc(1_000_000), { signal: controller.signal });
+      await until(() => begun > upload);
+      const ended = rejectsWith(asked, 'ERR_OUTCOME_UNKNOWN');
+      controller.abort();
+      await ended;
+    }
+    assert.equal(text(await channel.request(Buffer.from('small'))), 'small');
+    never.resolve(Buffer.alloc(0));
+  });
+
+  it('looks once, and not at each request, who of those that wait has waited longest', async (t) => {
+    const looked = t.mock.getter(RequestQueue.prototype, 'waitingSince', () => 0);
+    const channel = connectChannel({ host: '127.0.0.1', port: 1 }, { giveUpAfter: 60_000 });
+    const asked = Array.from({ length: 1_000 }, () => channel.request(Buffer.alloc(1)));
+    assert.ok(looked.mock.callCount() <= 1, `${looked.mock.callCount()} times`);
+    const all = Promise.all(asked.map((one) => rejectsWith(one, 'ERR_NOT_PROCESSED')));
+    await channel.close({ deadline: 0 });
+    await all;
+  });
+});
+
+async function* chunksOf(word: string): AsyncGenerator<Uint8Array, void> {
+  yield await Promise.resolve(Buffer.from(word));
+}
