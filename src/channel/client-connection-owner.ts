@@ -17,6 +17,8 @@ export interface ClientSettings {
 export interface ClientConnectionOwner {
   /** Requests can be sent on it. */
   opened(connection: ClientConnection): void;
+  /** Whether requests wait that are to go over this connection. */
+  hasWaiting(connection: ClientConnection): boolean;
   /** More can be sent on it than before. */
   maySend(connection: ClientConnection): void;
   /** The server takes no more requests on it, nor has it taken these. */

@@ -2,12 +2,12 @@ import { LastCallError } from '../errors.ts';
 import type { ClientConnectionOwner, ClientSettings } from './client-connection-owner.ts';
 import type { ClientRequest } from './client-request.ts';
 import { decodeGoodbye, encodeGoodbye } from './goodbye.ts';
-import { END, FAILURE_CODES, FRAME, type GoodbyeReason, KEYED, NOTHING, readCodeAndText, wordFor } from './frames.ts';
+import { failRequest, failureWord, outcomeUnknown } from './fail-request.ts';
+import { END, FRAME, type GoodbyeReason, KEYED, NOTHING, readCodeAndText } from './frames.ts';
 import type { Hello } from './hello.ts';
 import { IncomingPayload } from './incoming-payload.ts';
 import { encodeKey, LONGEST_KEY } from './key.ts';
 import { Link, type LinkEnd, type LinkOwner } from './link.ts';
-import { printable } from './link-errors.ts';
 import { RequestTable } from './request-table.ts';
 import type { Transport } from './transport.ts';
 
@@ -29,9 +29,9 @@ export class ClientConnection implements LinkOwner {
   readonly #sent = new RequestTable<Sent>();
   #lastId = 0;
   #step: 'greeting' | 'open' | 'leaving' | 'over' = 'greeting';
-  /** Our own. */
   #goodbye: 'not said' | 'said' | 'answered' = 'not said';
   #hasHeardGoodbye = false;
+  #hasServed = false;
   #peer: Hello | undefined;
   #forget: (() => void) | undefined;
 
@@ -57,13 +57,26 @@ export class ClientConnection implements LinkOwner {
     return { store: this.#peer?.store ?? '', remembers: this.#peer?.remembers ?? 0 };
   }
 
+  /** Whether the server has answered anything on it. */
+  get hasServed(): boolean {
+    return this.#hasServed;
+  }
+
   get underWay(): number {
     return this.#sent.size;
   }
 
   get canSend(): boolean {
-    if (this.#step !== 'open' || this.#peer === undefined) return false;
-    return this.#sent.size < this.#peer.maxRequests && this.link.sending.room > LONGEST_KEY && !this.idsUsedUp;
+    return this.#hasPlace && this.#hasRoom;
+  }
+
+  /** Whether the server serves one more at once. */
+  get #hasPlace(): boolean {
+    return this.#step === 'open' && this.#sent.size < (this.#peer?.maxRequests ?? 0) && !this.idsUsedUp;
+  }
+
+  get #hasRoom(): boolean {
+    return this.link.sending.room > LONGEST_KEY;
   }
 
   get idsUsedUp(): boolean {
@@ -87,13 +100,13 @@ export class ClientConnection implements LinkOwner {
 
   /** The program has taken a request back: its outcome is nobody's any more, but the server may stop. */
   cancel(request: ClientRequest): void {
-    for (const [id, sent] of this.#sent.entries())
-      if (sent.request === request) this.#takeBack(id, 'it was taken back', request.asking.signal?.reason);
+    const id = this.#sent.entries().find(([, sent]) => sent.request === request)?.[0];
+    if (id !== undefined) this.#takeBack(id, 'it was taken back', request.asking.signal?.reason);
   }
 
   /** Says our own farewell: what is under way goes on, and the server ends the connection after it. */
   leave(reason: GoodbyeReason): void {
-    if (this.#step === 'greeting') return this.link.end();
+    if (this.#step === 'greeting') return this.link.destroy();
     if (this.#step !== 'open') return;
     this.#step = 'leaving';
     this.#goodbye = 'said';
@@ -129,6 +142,10 @@ export class ClientConnection implements LinkOwner {
       default:
         this.link.fail('protocol', `A frame of kind ${kind} came, which no server sends`);
     }
+  }
+
+  get awaitsRoom(): boolean {
+    return this.#owner.hasWaiting(this) && this.#hasPlace && !this.#hasRoom;
   }
 
   maySend(): void {
@@ -209,15 +226,10 @@ export class ClientConnection implements LinkOwner {
       return this.link.fail('protocol', `A failure came for request ${id}, which has none to come`);
     }
     const { request, incoming } = sent;
-    const how = wordFor(FAILURE_CODES, failure.code);
+    const how = failureWord(failure.code);
     if (how === 'failed') this.#noteReceived(request);
     this.#finish(id);
-    const text = printable(failure.text);
-    const error = new LastCallError('ERR_REQUEST_FAILED', text);
-    incoming?.fail(error);
-    if (how === 'failed') request.fail(error);
-    else if (how === 'not processed') request.giveUp(text);
-    else request.failUnknown(text);
+    failRequest(request, incoming, how, failure.text);
   }
 
   #takeGoodbye(lastAccepted: number, payload: Uint8Array): void {
@@ -230,10 +242,8 @@ export class ClientConnection implements LinkOwner {
     }
     this.#hasHeardGoodbye = true;
     const refused = this.#sent.entries().filter(([id]) => id > lastAccepted);
-    const answered = refused.find(([, { incoming }]) => incoming !== undefined);
-    if (answered !== undefined) {
-      return this.link.fail('protocol', `Request ${answered[0]} was answered, and not accepted`);
-    }
+    const answered = refused.find(([, { incoming }]) => incoming !== undefined)?.[0];
+    if (answered !== undefined) return this.link.fail('protocol', `Request ${answered} was answered, and not accepted`);
     for (const [id, { request }] of refused) {
       this.link.sending.stop(id);
       this.#sent.delete(id);
@@ -242,11 +252,8 @@ export class ClientConnection implements LinkOwner {
     this.link.writer.add(FRAME.goodbyeAck, 0, this.#lastId);
     this.#step = 'leaving';
     this.#endWhenLeft();
-    this.#owner.leaving(
-      this,
-      words,
-      refused.map(([, { request }]) => request),
-    );
+    const returned = refused.map(([, { request }]) => request);
+    this.#owner.leaving(this, words, returned);
   }
 
   /** The reply has come to its end. */
@@ -262,6 +269,7 @@ export class ClientConnection implements LinkOwner {
   }
 
   #finish(id: number): void {
+    this.#hasServed = true;
     this.#sent.get(id)?.request.forgetSignal();
     this.#sent.delete(id);
     // The server has answered before it had everything.
@@ -291,8 +299,4 @@ export class ClientConnection implements LinkOwner {
     if (this.#step !== 'leaving' || this.#sent.size > 0) return;
     this.#forget ??= this.#settings.clock.after(LEFT_BEHIND, () => this.link.end());
   }
-}
-
-function outcomeUnknown(cause: LastCallError): LastCallError {
-  return new LastCallError('ERR_OUTCOME_UNKNOWN', 'The connection broke in the middle of the reply', { cause });
 }

@@ -77,22 +77,24 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
         resolve();
       };
     });
-    if (this.#step === 'in use') {
-      this.#step = 'closing';
-      const forget = this.#settings.clock.after(deadline, () => this.#cut(), true);
-      void closed.then(forget);
-    }
+    this.#step = 'closing';
+    // Of several the soonest holds.
+    const forget = this.#settings.clock.after(deadline, () => this.#cut(), true);
+    void closed.then(forget);
     this.#closeWhenDone();
     return closed;
   }
 
   opened(connection: ClientConnection): void {
-    this.#redial.noteOpened();
-    this.#unreachableSince = undefined;
     if (connection === this.#current) this.#sendWaiting();
   }
 
+  hasWaiting(connection: ClientConnection): boolean {
+    return connection === this.#current && this.#queue.hasNext();
+  }
+
   maySend(connection: ClientConnection): void {
+    if (connection === this.#current && connection.hasServed) this.#noteReached();
     if (connection === this.#current && !this.#queue.isEmpty) this.#sendWaiting();
     if (this.#step === 'closing') this.#closeWhenDone();
   }
@@ -105,9 +107,9 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     if (connection === this.#current) {
       this.#current = undefined;
       // An idle one is welcome again where it was.
-      if (reason !== 'idle') this.#redial.noteLeft(retryAfter);
+      if (reason !== 'idle') this.#redial.noteLeft(retryAfter, connection.hasServed);
     }
-    this.#putBack(notProcessed);
+    this.#putBack(notProcessed, connection.hasServed);
     this.#goOn();
   }
 
@@ -119,7 +121,11 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
       if (error !== undefined && this.#step === 'in use') this.#settings.onError(error);
     }
     const again = inDoubt.filter((request) => this.#isToSendAgain(request, connection, error));
-    this.#putBack([...again, ...notProcessed].filter(({ isSettled }) => !isSettled));
+    // Whoever had requests in hand was reached.
+    if (inDoubt.length > 0) this.#unreachableSince = undefined;
+    const waiting = notProcessed.filter(({ isSettled }) => !isSettled);
+    this.#putBack(waiting, connection.hasServed || inDoubt.length > 0);
+    this.#putBack(again, true);
     this.#goOn();
   }
 
@@ -209,6 +215,12 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     );
   }
 
+  /** Nobody waits for it: it would only keep the process alive. */
+  #stopDialling(): void {
+    this.#forgetDial?.();
+    this.#forgetDial = undefined;
+  }
+
   #dial(address: Address): void {
     this.#settings.dial(address, (transport) => {
       const connection = new ClientConnection(transport, this.#settings, this);
@@ -218,9 +230,18 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     });
   }
 
-  #putBack(requests: readonly ClientRequest[]): void {
-    for (const request of requests) request.waitsSince = this.#settings.clock.now();
+  /** Where the server has served nothing they have been waiting all the time. */
+  #putBack(requests: readonly ClientRequest[], hasServed: boolean): void {
+    const now = this.#settings.clock.now();
+    for (const request of requests) if (hasServed || request.waitsSince === 0) request.waitsSince = now;
     this.#queue.putBack(requests);
+  }
+
+  /** A server serves: whatever was in vain before is over. */
+  #noteReached(): void {
+    if (this.#unreachableSince === undefined && this.#redial.isAtEase) return;
+    this.#redial.noteServed();
+    this.#unreachableSince = undefined;
   }
 
   /** While nothing can be sent: gives up what has waited for `giveUpAfter`, when it has. */
@@ -235,13 +256,15 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   #giveUp(): void {
     const { giveUpAfter, clock } = this.#settings;
     this.#forgetGiveUp = undefined;
-    if (this.#unreachableSince === undefined) return;
+    // One that is connected, and busy, is not to be given up.
+    if (this.#unreachableSince === undefined || this.#current?.isOpen === true) return;
     const latest = clock.now() - giveUpAfter;
     // Something was reached meanwhile, and then not any more: those that wait have all their time again.
     const waiting = this.#unreachableSince > latest ? [] : this.#queue.takeWaitingSince(latest);
     const why = `no server could be reached for ${giveUpAfter} ms`;
     for (const request of waiting) request.giveUp(why, this.#lastError);
     if (this.#queue.hasNext()) this.#watchWaiting();
+    else if (!this.#settings.staysConnected) this.#stopDialling();
     if (this.#step === 'closing') this.#closeWhenDone();
   }
 
@@ -255,6 +278,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
 
   /** The deadline of `close` has come. */
   #cut(): void {
+    if (this.#step === 'closed') return;
     this.#step = 'closed';
     for (const connection of this.#connections) connection.link.destroy();
     for (const request of this.#queue.takeAll()) request.giveUp('the channel was closed');
@@ -263,7 +287,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
 
   #end(): void {
     this.#step = 'closed';
-    this.#forgetDial?.();
+    this.#stopDialling();
     this.#forgetGiveUp?.();
     this.#onClosed?.();
   }

@@ -48,6 +48,8 @@ export interface LinkOwner {
   frame(kind: number, flags: number, id: number, payload: Uint8Array): void;
   /** Credit has come, or what waited has been written. */
   maySend(): void;
+  /** Whether something new, a request or a message, waits for more room on this connection. */
+  readonly awaitsRoom: boolean;
   /** What an ERROR of ours is to say: the last request that was accepted. */
   readonly lastAccepted: number;
   /** Called once. No frame comes after it. */
@@ -85,7 +87,7 @@ export class Link implements TransportEvents, IncomingHost {
     this.#settings = settings;
     this.#owner = owner;
     this.writer = new FrameWriter(transport);
-    this.#sending = new Sending(this.writer, transport, settings.maxUnsent);
+    this.#sending = new Sending(this.writer, transport, settings.maxUnsent, () => this.#owner.awaitsRoom);
     this.#received = new ReceiveWindow(settings.hello.credit);
     this.#reader = new FrameReader(
       LONGEST_HELLO,
@@ -166,8 +168,7 @@ export class Link implements TransportEvents, IncomingHost {
       this.#watch.noteHeard();
       this.#transport.resume();
     }
-    this.#sending.sendMore();
-    this.#owner.maySend();
+    this.#goOn();
   }
 
   peerEnded(): void {
@@ -230,8 +231,13 @@ export class Link implements TransportEvents, IncomingHost {
     const bytes = read32(payload);
     if (bytes === undefined || payload.length !== 4) return this.fail('protocol', 'A CREDIT has 4 bytes');
     if (!this.#sending.grant(id, bytes)) return this.fail('protocol', 'More credit came than there can be');
-    this.#sending.sendMore();
+    this.#goOn();
+  }
+
+  /** What is new goes before the rest of what is long. */
+  #goOn(): void {
     this.#owner.maySend();
+    this.#sending.sendMore();
   }
 
   #takeError(id: number, payload: Uint8Array): void {

@@ -6,12 +6,17 @@ import type { Outcome, OutcomeStore } from './outcomes.ts';
 export interface MemoryStoreOptions {
   /** For how long a key is remembered after its request has ended, in milliseconds. Default 600,000 (ten minutes). */
   readonly remembers?: number;
-  /** Bytes of keys and replies to keep, each counted with 200 more. Beyond it new keys are refused: not processed. Default 64 MiB. */
+  /**
+   * Bytes of keys and replies to keep, each counted with 200 more. Beyond it new keys are refused, as not processed,
+   * and of a reply that has no room the outcome is unknown. Default 64 MiB.
+   */
   readonly maxBytes?: number;
 }
 
 interface Kept {
+  /** Undefined while it is under way, and where there was no room for it. */
   readonly outcome: Outcome | undefined;
+  readonly hasEnded: boolean;
   readonly bytes: number;
   readonly at: number;
 }
@@ -55,21 +60,30 @@ class MemoryStore implements OutcomeStore {
     if (kept !== undefined) return kept.outcome ?? 'under way';
     const bytes = ENTRY + 2 * key.length;
     if (this.#bytes + bytes > this.#maxBytes) {
-      throw new LastCallError('ERR_CHANNEL_LIMIT', `it has ${this.#bytes} of ${this.#maxBytes} bytes`);
+      throw fullError(this.#bytes, this.#maxBytes);
     }
-    this.#put(key, { outcome: undefined, bytes, at: performance.now() });
+    this.#put(key, { outcome: undefined, hasEnded: false, bytes, at: performance.now() });
     return 'claimed';
   }
 
+  /** @throws where there is no room for it: nobody is to process it again all the same, for as long as keys are remembered. */
   keep(key: string, outcome: Outcome): void {
-    this.forget(key);
     const content = 'reply' in outcome ? outcome.reply.length : 2 * outcome.failure.length;
+    const bytes = ENTRY + 2 * key.length + content;
+    this.#drop(key);
+    const fits = this.#bytes + bytes <= this.#maxBytes;
     // A small reply is a part of something larger, most often, that is not to be kept.
-    const own: Outcome = 'reply' in outcome ? { reply: Uint8Array.from(outcome.reply) } : outcome;
-    this.#put(key, { outcome: own, bytes: ENTRY + 2 * key.length + content, at: performance.now() });
+    const own: Outcome = 'reply' in outcome && fits ? { reply: Uint8Array.from(outcome.reply) } : outcome;
+    const kept = { bytes: fits ? bytes : bytes - content, at: performance.now() };
+    this.#put(key, { ...kept, outcome: fits ? own : undefined, hasEnded: true });
+    if (!fits) throw fullError(this.#bytes, this.#maxBytes);
   }
 
   forget(key: string): void {
+    if (this.#kept.get(key)?.outcome !== undefined) this.#drop(key);
+  }
+
+  #drop(key: string): void {
     const kept = this.#kept.get(key);
     if (kept === undefined) return;
     this.#bytes -= kept.bytes;
@@ -83,10 +97,14 @@ class MemoryStore implements OutcomeStore {
 
   #forgetOld(): void {
     const before = performance.now() - this.remembers;
-    for (const [key, { outcome, at }] of this.#kept) {
-      if (outcome === undefined) continue;
+    for (const [key, { hasEnded, at }] of this.#kept) {
+      if (!hasEnded) continue;
       if (at > before) return;
-      this.forget(key);
+      this.#drop(key);
     }
   }
+}
+
+function fullError(bytes: number, most: number): LastCallError {
+  return new LastCallError('ERR_CHANNEL_LIMIT', `it has ${bytes} of ${most} bytes`);
 }

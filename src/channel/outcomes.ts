@@ -25,7 +25,10 @@ export interface OutcomeStore {
   claim(key: string): MaybePromise<'claimed' | 'under way' | Outcome>;
   /** Keeps how it has ended. Where it throws, the client is told that the outcome is unknown. */
   keep(key: string, outcome: Outcome): MaybePromise<void>;
-  /** The client has the outcome, and nothing of the request is on its way any more. */
+  /**
+   * The client has the outcome, and nothing of the request is on its way any more. A key that is under way must not be
+   * forgotten, whoever says so: it would be processed twice.
+   */
   forget(key: string): MaybePromise<void>;
 }
 
@@ -36,24 +39,39 @@ export type Resolved = Outcome | { readonly notProcessed: string } | { readonly 
 const ELSEWHERE = 5_000;
 const ASK_EVERY = 100;
 
+/** A request with a key that is being resolved, for all who have asked for it. */
+interface Running {
+  readonly resolved: Promise<Resolved>;
+  readonly takenBack: AbortController;
+  /** Those who have not taken it back. */
+  askers: number;
+}
+
 /** Sees to it that a server processes no key twice. */
 export class Outcomes {
   readonly store: OutcomeStore;
   readonly #clock: Clock;
-  readonly #running = new Map<string, Promise<Resolved>>();
+  readonly #running = new Map<string, Running>();
 
   constructor(store: OutcomeStore, clock: Clock) {
     this.store = store;
     this.#clock = clock;
   }
 
-  /** Performs what has not been performed under this key, or says how it ended. It does not reject. */
-  resolve(key: string, perform: () => Promise<Outcome>): Promise<Resolved> {
-    const running = this.#running.get(key);
-    if (running !== undefined) return running;
-    const resolved = this.#resolve(key, perform).finally(() => this.#running.delete(key));
-    this.#running.set(key, resolved);
-    return resolved;
+  /**
+   * Performs what has not been performed under this key, or says how it ended. `signal` is one asker's: what is performed is
+   * aborted when all of them have taken it back. It does not reject.
+   */
+  resolve(key: string, signal: AbortSignal, perform: (signal: AbortSignal) => Promise<Outcome>): Promise<Resolved> {
+    const running = this.#running.get(key) ?? this.#begin(key, perform);
+    running.askers += 1;
+    const takeBack = (): void => {
+      running.askers -= 1;
+      if (running.askers === 0) running.takenBack.abort(signal.reason);
+    };
+    if (signal.aborted) takeBack();
+    else signal.addEventListener('abort', takeBack, { once: true });
+    return running.resolved.finally(() => signal.removeEventListener('abort', takeBack));
   }
 
   /** Of one that is under way it is not true that the client has it. */
@@ -63,6 +81,14 @@ export class Outcomes {
     void Promise.resolve()
       .then(() => this.store.forget(key))
       .catch(() => undefined);
+  }
+
+  #begin(key: string, perform: (signal: AbortSignal) => Promise<Outcome>): Running {
+    const takenBack = new AbortController();
+    const resolved = this.#resolve(key, () => perform(takenBack.signal)).finally(() => this.#running.delete(key));
+    const running = { resolved, takenBack, askers: 0 };
+    this.#running.set(key, running);
+    return running;
   }
 
   async #resolve(key: string, perform: () => Promise<Outcome>): Promise<Resolved> {
@@ -86,14 +112,23 @@ export class Outcomes {
   async #claim(key: string): Promise<'claimed' | 'under way' | Outcome> {
     const until = this.#clock.now() + ELSEWHERE;
     for (;;) {
-      const claim = await this.store.claim(key);
-      if (claim !== 'under way' || this.#clock.now() >= until) return claim;
+      const claim: unknown = await this.store.claim(key);
+      if (claim === 'claimed' || isOutcome(claim)) return claim;
+      if (claim !== 'under way') throw new TypeError('its `claim` has given neither a word nor an outcome');
+      if (this.#clock.now() >= until) return claim;
       await new Promise<void>((resolve) => this.#clock.after(ASK_EVERY, resolve));
     }
   }
 }
 
+/** A store is the program's: it may give anything. */
+function isOutcome(claim: unknown): claim is Outcome {
+  if (typeof claim !== 'object' || claim === null) return false;
+  const { reply, failure }: { readonly reply?: unknown; readonly failure?: unknown } = claim;
+  return reply instanceof Uint8Array || typeof failure === 'string';
+}
+
 /** The message of whatever was thrown. */
 function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+  return cause instanceof Error ? cause.message : 'it has thrown something else than an error';
 }

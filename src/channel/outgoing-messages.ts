@@ -8,6 +8,9 @@ interface Waiting {
   readonly reject: (error: LastCallError) => void;
 }
 
+// What a message costs that waits, besides its bytes, about.
+const ENTRY = 200;
+
 /** A server's messages to one client, in their order, as fast as the client reads them. */
 export class OutgoingMessages {
   readonly #link: Link;
@@ -28,24 +31,28 @@ export class OutgoingMessages {
       const text = `A message of ${message.length} bytes is longer than the client's \`maxFrame\`, ${this.#link.sending.maxFrame}`;
       return Promise.reject(new LastCallError('ERR_CHANNEL_LIMIT', text));
     }
-    if (this.#waitingBytes + message.length > this.#maxWaiting) {
+    if (this.#waitingBytes + message.length + ENTRY > this.#maxWaiting) {
       const text = `The client has not read the ${this.#waitingBytes} bytes that wait for it`;
       return Promise.reject(new LastCallError('ERR_CHANNEL_LIMIT', text));
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ message, resolve, reject });
-      this.#waitingBytes += message.length;
+      this.#waitingBytes += message.length + ENTRY;
       this.sendWaiting();
     });
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
   }
 
   sendWaiting(): void {
     let sent = 0;
     for (const { message, resolve } of this.#waiting) {
-      if (message.length > this.#link.sending.room) break;
+      if (message.length > this.#link.sending.room || this.#link.sending.isFull) break;
       this.#link.sending.window.take(message.length);
       this.#link.writer.add(FRAME.message, 0, 0, message);
-      this.#waitingBytes -= message.length;
+      this.#waitingBytes -= message.length + ENTRY;
       sent += 1;
       resolve();
     }

@@ -36,7 +36,13 @@ export class Redial<Address> {
     return { address: this.#addresses[chosen] as Address, wait: Math.max(shortest, this.#backOff()) };
   }
 
-  noteOpened(): void {
+  /** Whether nothing has failed since one has served. */
+  get isAtEase(): boolean {
+    return this.#failures === 0;
+  }
+
+  /** The address that was tried last serves. */
+  noteServed(): void {
     this.#failures = 0;
   }
 
@@ -46,8 +52,9 @@ export class Redial<Address> {
     this.#next = (this.#next + 1) % this.#addresses.length;
   }
 
-  /** It wants to be left alone for so long: the next one. */
-  noteLeft(retryAfter: number): void {
+  /** It wants to be left alone for so long: the next one. Where it has served nothing it was tried in vain. */
+  noteLeft(retryAfter: number, hasServed: boolean): void {
+    if (!hasServed) this.#failures += 1;
     this.#notBefore[this.#next] = this.#clock.now() + Math.min(retryAfter, LONGEST_WAIT);
     this.#next = (this.#next + 1) % this.#addresses.length;
   }

@@ -13,17 +13,22 @@ export class Sending implements OutgoingHost {
   readonly writer: FrameWriter;
   readonly #transport: Transport;
   readonly #maxUnsent: number;
+  readonly #isHeldBack: () => boolean;
   readonly #outgoing = new Map<number, OutgoingPayload>();
   #window = new SendWindow(0);
   /** Bytes of payloads that are at hand, and wait for the other side's credit. */
   #waiting = 0;
   #peer: Hello | undefined;
 
-  /** `maxUnsent`: bytes that may wait to be written before no more is made. */
-  constructor(writer: FrameWriter, transport: Transport, maxUnsent: number) {
+  /**
+   * `maxUnsent`: bytes that may wait to be written before no more is made. `isHeldBack`: whether something waits for credit that goes
+   * before what is left of long payloads; these would use up all there is.
+   */
+  constructor(writer: FrameWriter, transport: Transport, maxUnsent: number, isHeldBack: () => boolean) {
     this.writer = writer;
     this.#transport = transport;
     this.#maxUnsent = maxUnsent;
+    this.#isHeldBack = isHeldBack;
   }
 
   /** The longest payload of a frame that the other side takes. */
@@ -109,7 +114,7 @@ export class Sending implements OutgoingHost {
   /** A frame of each payload in turn, until there is no credit, or enough waits to be written. */
   sendMore(): void {
     let hasSent = this.#outgoing.size > 0;
-    while (hasSent && !this.isFull) {
+    while (hasSent && !this.isFull && !this.#isHeldBack()) {
       hasSent = false;
       for (const payload of this.#outgoing.values()) {
         const before = payload.waiting;

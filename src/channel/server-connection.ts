@@ -8,23 +8,15 @@ import { type IncomingHost, IncomingPayload } from './incoming-payload.ts';
 import { Farewell } from './farewell.ts';
 import { decodeGoodbye } from './goodbye.ts';
 import { Link, type LinkEnd, type LinkOwner } from './link.ts';
-import type { Outcome } from './outcomes.ts';
 import { OutgoingMessages } from './outgoing-messages.ts';
 import type { ChannelPeer, GoodbyeWords } from './peer.ts';
 import { readKey } from './key.ts';
-import {
-  type ChannelHandler,
-  type ChannelRequest,
-  failureText,
-  type HandlerResult,
-  ServedRequest,
-  WholeRequest,
-} from './request.ts';
+import { type ChannelHandler, failureText, type HandlerResult, ServedRequest } from './request.ts';
+import { resolveOnce } from './resolve-once.ts';
 import { checkGoodbye } from './serve-options.ts';
 import type { ServingSettings } from './serving-settings.ts';
 import { RequestTable } from './request-table.ts';
 import type { Transport } from './transport.ts';
-import { wholeReply } from './whole-reply.ts';
 
 /** The server's side of one connection. */
 export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, IncomingHost {
@@ -133,6 +125,10 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
     this.link.grant(id, bytes);
   }
 
+  get awaitsRoom(): boolean {
+    return this.#messages.isWaiting;
+  }
+
   maySend(): void {
     if (this.#withheld > 0) this.consumed(0);
     this.#messages.sendWaiting();
@@ -206,28 +202,11 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
 
   /** Under a key: the payload comes whole first, so that a connection that breaks in it has begun nothing. */
   async #serveOnce(id: number, request: ServedRequest, key: string): Promise<void> {
-    let payload: Uint8Array;
-    try {
-      payload = await request.bytes();
-    } catch (error) {
-      const text = error instanceof LastCallError ? error.message : 'its payload did not come whole';
-      return this.#fail(id, 'not processed', text);
-    }
-    const whole = new WholeRequest(this, key, payload, request.signal);
-    const resolved = await this.#settings.outcomes.resolve(key, () => this.#perform(whole));
+    const resolved = await resolveOnce(request, key, this.#settings);
     if ('reply' in resolved) this.#answer(id, request, resolved.reply);
     else if ('failure' in resolved) this.#fail(id, 'failed', resolved.failure);
     else if ('notProcessed' in resolved) this.#fail(id, 'not processed', resolved.notProcessed);
     else this.#fail(id, 'unknown', resolved.unknown);
-  }
-
-  async #perform(request: ChannelRequest): Promise<Outcome> {
-    try {
-      return { reply: await wholeReply(await this.#settings.handler(request), this.#settings.maxPayload) };
-    } catch (error) {
-      this.#settings.onError(error, this);
-      return { failure: failureText(error) };
-    }
   }
 
   #answer(id: number, request: ServedRequest, result: HandlerResult): void {
