@@ -117,8 +117,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     if (connection === this.#current) {
       this.#current = undefined;
       if (!connection.hasOpened || error !== undefined) this.#redial.noteFailed();
-      this.#lastError = error;
-      if (error !== undefined && this.#step === 'in use') this.#settings.onError(error);
+      this.#noteError(error);
     }
     const again = inDoubt.filter((request) => this.#isToSendAgain(request, connection, error));
     // Whoever had requests in hand was reached.
@@ -222,12 +221,23 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   }
 
   #dial(address: Address): void {
-    this.#settings.dial(address, (transport) => {
-      const connection = new ClientConnection(transport, this.#settings, this);
-      this.#connections.add(connection);
-      this.#current = connection;
-      return connection.link;
-    });
+    try {
+      this.#settings.dial(address, (transport) => {
+        const connection = new ClientConnection(transport, this.#settings, this);
+        this.#connections.add(connection);
+        this.#current = connection;
+        return connection.link;
+      });
+    } catch (cause) {
+      this.#redial.noteFailed();
+      this.#noteError(new LastCallError('ERR_CHANNEL_BROKEN', 'A connection could not be begun', { cause }));
+      this.#goOn();
+    }
+  }
+
+  #noteError(error: LastCallError | undefined): void {
+    this.#lastError = error;
+    if (error !== undefined && this.#step === 'in use') this.#settings.onError(error);
   }
 
   /** Where the server has served nothing they have been waiting all the time. */

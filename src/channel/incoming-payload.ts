@@ -1,14 +1,15 @@
 import { LastCallError } from '../errors.ts';
 import { ByteBlocks } from './byte-blocks.ts';
 import { NOTHING } from './frames.ts';
+import type { Gathered, Gathering } from './gathering.ts';
 import { ReceiveWindow } from './windows.ts';
 
 /** What a payload that comes in needs of its connection. */
 export interface IncomingHost {
   /** Bytes that the payload of one request or reply may have on its way, or unread. */
   readonly requestCredit: number;
-  /** So much more is held by payloads that are read whole and have not come to their end; false where that is too much. */
-  gather(bytes: number): boolean;
+  /** Where payloads wait for room that are read whole. */
+  readonly gathering: Gathering;
   /** So much of what had come has been read. */
   consumed(bytes: number): void;
   /** The other side may send so much more of this payload. */
@@ -30,6 +31,8 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   /** What has come in its first frame; the rest is among the chunks. */
   #first: Uint8Array | undefined;
   #chunks: ByteBlocks | undefined;
+  /** While it is read whole. */
+  #gathered: Gathered | undefined;
   #hasEnded: boolean;
   #isRead = false;
   #isDiscarded = false;
@@ -117,18 +120,24 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   }
 
   async #collect(longest: number): Promise<Uint8Array> {
+    const { gathering, requestCredit } = this.#host;
+    const gathered = gathering.begin(this.#id, (bytes) => this.#giveBack(bytes));
+    this.#gathered = gathered;
     const blocks = new ByteBlocks();
     let length = 0;
     try {
       for await (const chunk of this) {
+        const ofFirstWindow = Math.min(chunk.length, Math.max(0, requestCredit - length));
         length += chunk.length;
-        const isGathered = this.#host.gather(chunk.length);
         if (length > longest) throw limitError(`A payload is longer than \`maxPayload\`, ${longest} bytes`);
-        if (!isGathered) throw limitError('More than `maxGathered` bytes of payloads are read whole at once');
+        if (!gathering.hold(gathered, ofFirstWindow)) {
+          throw limitError('So many payloads are read whole at once that they hold more than `maxGathered`');
+        }
         blocks.push(chunk);
       }
     } finally {
-      this.#host.gather(-length);
+      this.#gathered = undefined;
+      gathering.end(gathered);
     }
     return blocks.join();
   }
@@ -166,6 +175,12 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
 
   #noteRead(bytes: number): void {
     this.#host.consumed(bytes);
+    if (this.#gathered === undefined) this.#giveBack(bytes);
+    else this.#host.gathering.ask(this.#gathered, bytes);
+  }
+
+  /** The other side may go on with it. */
+  #giveBack(bytes: number): void {
     const more = this.#window?.giveBack(bytes) ?? 0;
     if (more > 0 && !this.#hasEnded && this.#error === undefined) this.#host.grant(this.#id, more);
   }

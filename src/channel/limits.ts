@@ -11,7 +11,11 @@ export interface ChannelLimits {
   readonly maxUnread?: number;
   /** The longest payload that is read whole. Default 16 MiB. */
   readonly maxPayload?: number;
-  /** What payloads that are read whole may hold together on one connection while they come in. Default four times `maxPayload`. */
+  /**
+   * What payloads that are read whole may hold together on one connection while they come in, besides the one that was begun first,
+   * which always comes to its end. The others wait for room; where there are so many that a quarter of `maxUnread` for
+   * each is more than half of this, a server refuses those that come last. Default 64 MiB.
+   */
   readonly maxGathered?: number;
   /** How long the other side may take to greet; 0: as long as it likes. Default 10,000. */
   readonly helloWait?: number;
@@ -47,12 +51,11 @@ export interface CompleteLimits extends LinkWaits {
 
 export function completeLimits(given: ChannelLimits): CompleteLimits {
   const maxFrame = wholeNumber('maxFrame', given.maxFrame, 65_536, LEAST_FRAME);
-  const maxPayload = wholeNumber('maxPayload', given.maxPayload, 16 * 1024 * 1024, 0);
   return {
     maxFrame,
     maxUnread: wholeNumber('maxUnread', given.maxUnread, Math.max(1024 * 1024, 4 * maxFrame), 4 * maxFrame),
-    maxPayload,
-    maxGathered: wholeNumber('maxGathered', given.maxGathered, Math.min(4 * maxPayload, LARGEST), 0),
+    maxPayload: wholeNumber('maxPayload', given.maxPayload, 16 * 1024 * 1024, 0),
+    maxGathered: wholeNumber('maxGathered', given.maxGathered, 64 * 1024 * 1024, 0),
     helloWait: milliseconds('helloWait', given.helloWait, 10_000),
     frameWait: milliseconds('frameWait', given.frameWait, 30_000),
     pingAfter: milliseconds('pingAfter', given.pingAfter, 15_000),

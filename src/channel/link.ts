@@ -11,6 +11,7 @@ import {
 } from './frames.ts';
 import { FrameReader } from './frame-reader.ts';
 import { FrameWriter } from './frame-writer.ts';
+import { Gathering } from './gathering.ts';
 import { chooseVersion, decodeHello, encodeHello, type Hello, LONGEST_HELLO } from './hello.ts';
 import type { IncomingHost } from './incoming-payload.ts';
 import { LinkWatch, type LinkWaits } from './link-watch.ts';
@@ -24,7 +25,7 @@ export interface LinkSettings extends LinkWaits {
   readonly hello: Hello;
   /** Bytes that may wait to be written before no more is made. */
   readonly maxUnsent: number;
-  /** Bytes that payloads which are read whole may hold together while they come. */
+  /** Bytes that payloads which are read whole may hold together while they come, but for the one that was begun first. */
   readonly maxGathered: number;
   /**
    * Whether to stop reading while a peer that does not read has left `maxUnsent` waiting. Of the two sides only the server
@@ -65,6 +66,7 @@ const LINGER = 30_000;
 /** What the two sides of a connection have in common: greeting, credit, signs of life, errors, and the end. */
 export class Link implements TransportEvents, IncomingHost {
   readonly writer: FrameWriter;
+  readonly gathering: Gathering;
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #settings: LinkSettings;
@@ -75,7 +77,6 @@ export class Link implements TransportEvents, IncomingHost {
   readonly #sending: Sending;
   #peer: Hello | undefined;
   #step: 'greeting' | 'open' | 'over' = 'greeting';
-  #gathered = 0;
   #hasSaidEnd = false;
   #isPaused = false;
   #forgetLinger: (() => void) | undefined;
@@ -88,6 +89,8 @@ export class Link implements TransportEvents, IncomingHost {
     this.#owner = owner;
     this.writer = new FrameWriter(transport);
     this.#sending = new Sending(this.writer, transport, settings.maxUnsent, () => this.#owner.awaitsRoom);
+    const isServer = settings.hello.maxRequests > 0;
+    this.gathering = new Gathering(settings.maxGathered, isServer, (id) => this.#sending.isSending(id));
     this.#received = new ReceiveWindow(settings.hello.credit);
     this.#reader = new FrameReader(
       LONGEST_HELLO,
@@ -118,11 +121,6 @@ export class Link implements TransportEvents, IncomingHost {
   /** What is sent of payloads, as far as the other side has granted it. */
   get sending(): Sending {
     return this.#sending;
-  }
-
-  gather(bytes: number): boolean {
-    this.#gathered += bytes;
-    return this.#gathered <= this.#settings.maxGathered;
   }
 
   consumed(bytes: number): void {

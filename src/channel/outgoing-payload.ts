@@ -1,5 +1,6 @@
 import { END, FRAME, NOTHING } from './frames.ts';
 import type { FrameWriter } from './frame-writer.ts';
+import { isObject } from '../option-checks.ts';
 import { SendWindow } from './windows.ts';
 
 /** Bytes, or chunks of them for what is long or not known yet. */
@@ -77,12 +78,11 @@ export class OutgoingPayload {
     if (this.#chunks === undefined || this.#hasEnded || this.#isPulling) return;
     this.#isPulling = true;
     nextOf(this.#chunks).then(
-      (result) => {
+      (chunk) => {
         this.#isPulling = false;
         if (this.#isOver) return;
-        if (result.done === true) this.#hasEnded = true;
-        else if (result.value instanceof Uint8Array) this.#rest = result.value;
-        else return this.#finish(new TypeError(`Expected chunks of bytes, got ${typeof result.value}`));
+        this.#hasEnded = chunk === undefined;
+        this.#rest = chunk ?? NOTHING;
         if (this.#rest.length === 0 && !this.#hasEnded) this.#pull();
         else this.#host.sendMore();
       },
@@ -100,15 +100,22 @@ export class OutgoingPayload {
 /** What throws when it is asked for its chunks does so as if at the first. */
 function iterate(payload: AsyncIterable<Uint8Array>): AsyncIterator<Uint8Array> {
   try {
-    return payload[Symbol.asyncIterator]();
+    const chunks: unknown = payload[Symbol.asyncIterator]();
+    if (isObject(chunks)) return chunks as unknown as AsyncIterator<Uint8Array>;
+    throw new TypeError(`Expected an iterator of chunks, got ${typeof chunks}`);
   } catch (error) {
     return { next: () => Promise.reject(error) };
   }
 }
 
-/** The same for a `next` that throws, and one that returns no promise. */
-async function nextOf(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<Uint8Array>> {
-  return chunks.next();
+/** The next chunk, undefined at their end. It rejects also where the iterator is none, or gives what is no chunk. */
+async function nextOf(chunks: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+  const result: unknown = await chunks.next();
+  if (!isObject(result)) throw new TypeError(`Expected the result of an iterator, got ${typeof result}`);
+  const { done, value }: { readonly done?: unknown; readonly value?: unknown } = result;
+  if (done === true) return undefined;
+  if (value instanceof Uint8Array) return value;
+  throw new TypeError(`Expected chunks of bytes, got ${typeof value}`);
 }
 
 /** What the program throws at its own end is nobody's any more. */

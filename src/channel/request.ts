@@ -1,4 +1,4 @@
-import { LastCallError } from '../errors.ts';
+import { LastCallError, type LastCallErrorCode } from '../errors.ts';
 import type { IncomingPayload } from './incoming-payload.ts';
 import type { ChannelPeer } from './peer.ts';
 
@@ -25,8 +25,8 @@ export interface ChannelRequest extends AsyncIterable<Uint8Array> {
 export type HandlerResult = Uint8Array | AsyncIterable<Uint8Array> | undefined | void;
 
 /**
- * Answers a request. What it throws is told to the client as `ERR_REQUEST_FAILED`: the message of a `LastCallError` with that code
- * is passed on, of any other error only that there was one.
+ * Answers a request. What it throws is told to the client as `ERR_REQUEST_FAILED`: the message of a `LastCallError` with that code,
+ * or `ERR_CHANNEL_LIMIT`, is passed on, of any other error only that there was one.
  */
 export type ChannelHandler = (request: ChannelRequest) => HandlerResult | Promise<HandlerResult>;
 
@@ -96,7 +96,11 @@ export class WholeRequest implements ChannelRequest {
   }
 }
 
+// The second is thrown where the payload is too much to be read whole.
+const TOLD: readonly LastCallErrorCode[] = ['ERR_REQUEST_FAILED', 'ERR_CHANNEL_LIMIT'];
+
 /** What a client is told of an error that a handler has thrown. */
 export function failureText(error: unknown): string {
-  return error instanceof LastCallError && error.code === 'ERR_REQUEST_FAILED' ? error.message : 'The handler failed';
+  const isForClient = error instanceof LastCallError && TOLD.includes(error.code);
+  return isForClient ? error.message : 'The handler failed';
 }

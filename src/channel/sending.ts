@@ -96,6 +96,11 @@ export class Sending implements OutgoingHost {
     return false;
   }
 
+  /** Whether something of this payload has not gone. */
+  isSending(id: number): boolean {
+    return this.#outgoing.has(id);
+  }
+
   /** Sends nothing more of a payload. */
   stop(id: number): void {
     const outgoing = this.#outgoing.get(id);

@@ -2,6 +2,7 @@ import { LastCallError } from '../errors.ts';
 import type { ChannelEnding, FarewellState } from '../connection/channel.ts';
 import { closeChunks, isChunks } from './close-chunks.ts';
 import { FAILURE_CODES, codeAndText, END, FRAME, KEYED, NOTHING } from './frames.ts';
+import type { Gathering } from './gathering.ts';
 import type { Hello } from './hello.ts';
 import { IdleWatch } from './idle-watch.ts';
 import { type IncomingHost, IncomingPayload } from './incoming-payload.ts';
@@ -109,8 +110,8 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
     return this.link.requestCredit;
   }
 
-  gather(bytes: number): boolean {
-    return this.link.gather(bytes);
+  get gathering(): Gathering {
+    return this.link.gathering;
   }
 
   /** A client that does not read its replies gets no credit for more requests: it would fill this process. */
