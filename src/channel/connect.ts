@@ -8,7 +8,7 @@ import {
   completeRequest,
   type ConnectChannelOptions,
 } from './connect-options.ts';
-import { optionError } from '../errors.ts';
+import { LastCallError, optionError } from '../errors.ts';
 import { milliseconds } from '../option-checks.ts';
 import { SocketTransport } from './socket-transport.ts';
 
@@ -58,7 +58,8 @@ export function connectChannel(
   address: ChannelAddress | readonly ChannelAddress[],
   options?: ConnectChannelOptions,
 ): Channel {
-  const { tls: secure, ...settings } = completeConnectOptions(address, options);
+  const { tls: given, ...settings } = completeConnectOptions(address, options);
+  const secure = given && withContext(given);
   const client = new ChannelClient<ChannelAddress>({
     ...settings,
     dial: (to, attach) => {
@@ -68,9 +69,9 @@ export function connectChannel(
       transport.listen(attach(transport));
     },
   });
-  const close = (given: { readonly deadline?: number } = {}): Promise<void> => {
-    if (typeof given !== 'object' || given === null) throw optionError('options', 'an object', given);
-    return client.close(milliseconds('deadline', given.deadline, 10_000));
+  const close = (when: { readonly deadline?: number } = {}): Promise<void> => {
+    if (typeof when !== 'object' || when === null) throw optionError('options', 'an object', when);
+    return client.close(milliseconds('deadline', when.deadline, 10_000));
   };
   return {
     get isConnected() {
@@ -81,4 +82,13 @@ export function connectChannel(
     close,
     [Symbol.asyncDispose]: () => close(),
   };
+}
+
+/** Certificates and keys are read once, for all connections: what is wrong with them is said at once. */
+function withContext(given: tls.ConnectionOptions): tls.ConnectionOptions {
+  try {
+    return { ...given, secureContext: given.secureContext ?? tls.createSecureContext(given) };
+  } catch (cause) {
+    throw new LastCallError('ERR_OPTION', `\`tls\` is of no use: ${String(cause)}`, { cause });
+  }
 }

@@ -20,10 +20,10 @@ export interface OutcomeStore {
   /**
    * Takes a key. `claimed`: nobody had it, and the request is processed now. `under way`: somebody has it and has not said how it
    * ended; it is asked again for some seconds. Else how it has ended. What has claimed it and has died without effect may be
-   * claimed anew: only the store can know. Where it throws, the request is not processed.
+   * claimed anew: only the store can know. Where it throws, the request is not processed, and `onError` hears why.
    */
   claim(key: string): MaybePromise<'claimed' | 'under way' | Outcome>;
-  /** Keeps how it has ended. Where it throws, the client is told that the outcome is unknown. */
+  /** Keeps how it has ended. Where it throws, the client is told that the outcome is unknown, and `onError` hears why. */
   keep(key: string, outcome: Outcome): MaybePromise<void>;
   /**
    * The client has the outcome, and nothing of the request is on its way any more. A key that is under way must not be
@@ -32,8 +32,10 @@ export interface OutcomeStore {
   forget(key: string): MaybePromise<void>;
 }
 
-/** How a request with a key ended, or why that is not known. */
-export type Resolved = Outcome | { readonly notProcessed: string } | { readonly unknown: string };
+/** How a request with a key ended, or why that is not known; `cause` is what the store has thrown, which is not for the client. */
+export type Resolved = Outcome | Unresolved;
+
+type Unresolved = ({ readonly notProcessed: string } | { readonly unknown: string }) & { readonly cause?: unknown };
 
 // How long another process may take to say how a request ended that it has begun, and how often to ask, in milliseconds.
 const ELSEWHERE = 5_000;
@@ -96,15 +98,15 @@ export class Outcomes {
     try {
       claim = await this.#claim(key);
     } catch (cause) {
-      return { notProcessed: `the store cannot remember it: ${messageOf(cause)}` };
+      return { notProcessed: 'the server cannot remember it', cause };
     }
     if (claim === 'under way') return { unknown: 'it was begun elsewhere, and its end was not heard of' };
     if (claim !== 'claimed') return claim;
     const outcome = await perform();
     try {
       await this.store.keep(key, outcome);
-    } catch {
-      return { unknown: 'it was processed, and the store could not keep how it ended' };
+    } catch (cause) {
+      return { unknown: 'it was processed, and the server could not keep how it ended', cause };
     }
     return outcome;
   }
@@ -126,9 +128,4 @@ function isOutcome(claim: unknown): claim is Outcome {
   if (typeof claim !== 'object' || claim === null) return false;
   const { reply, failure }: { readonly reply?: unknown; readonly failure?: unknown } = claim;
   return reply instanceof Uint8Array || typeof failure === 'string';
-}
-
-/** The message of whatever was thrown. */
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : 'it has thrown something else than an error';
 }

@@ -13,9 +13,11 @@ export async function resolveOnce(request: ServedRequest, key: string, settings:
   } catch (error) {
     return { notProcessed: error instanceof LastCallError ? error.message : 'its payload did not come whole' };
   }
-  return settings.outcomes.resolve(key, request.signal, (signal) =>
+  const resolved = await settings.outcomes.resolve(key, request.signal, (signal) =>
     perform(new WholeRequest(request.peer, key, payload, signal), settings),
   );
+  if ('cause' in resolved) settings.onError(resolved.cause, request.peer);
+  return resolved;
 }
 
 async function perform(request: ChannelRequest, settings: ServingSettings): Promise<Outcome> {

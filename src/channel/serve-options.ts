@@ -23,7 +23,7 @@ export interface ServeChannelOptions extends ChannelLimits {
   /** A client has come, and can be sent messages. */
   readonly onPeer?: (peer: ChannelPeer) => void;
   /**
-   * Hears of what a handler has thrown, and of connections that did not end in good order. The client is told no more than that its
+   * Hears of what a handler or the store has thrown, and of connections that did not end in good order. The client is told no more than that its
    * request failed.
    */
   readonly onError?: (error: unknown, peer: ChannelPeer) => void;

@@ -381,6 +381,10 @@ describe('A client of a channel', { timeout: 60_000 }, () => {
     ] as const) {
       assert.throws(call, { name: 'LastCallError', message });
     }
+    assert.throws(() => connectChannel({ port: 1 }, { tls: { cert: 'none' } }), {
+      code: 'ERR_OPTION',
+      message: /`tls` is of no use: .*PEM/,
+    });
   });
 });
 

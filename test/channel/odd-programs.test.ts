@@ -28,6 +28,44 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     await rejectsWith(channel.request(throwsNothing), 'ERR_OUTCOME_UNKNOWN');
   });
 
+  it('tells the reader of a reply whose handler fails in the middle of it', async (t) => {
+    const served = await serve(t, async function* () {
+      yield await Promise.resolve(Buffer.from('part'));
+      throw new LastCallError('ERR_REQUEST_FAILED', 'The rest is gone');
+    });
+    const channel = connect(t, served);
+    const reply = await channel.requestChunks(Buffer.alloc(0));
+    const chunks: string[] = [];
+    const error = await rejectsWith(
+      (async () => {
+        for await (const chunk of reply) chunks.push(text(chunk));
+      })(),
+      'ERR_REQUEST_FAILED',
+    );
+    assert.deepEqual([chunks, error.message], [['part'], 'The rest is gone']);
+  });
+
+  for (const [title, iterator] of [
+    ['whose iterator is none', () => undefined],
+    ['whose iterator has no next', () => ({})],
+    ['whose iterator gives nothing', () => ({ next: () => undefined })],
+    ['whose iterator throws', () => ({ next: () => assert.fail('odd') })],
+    ['whose chunks are text', () => ({ next: () => ({ done: false, value: 'text' }) })],
+  ] as const) {
+    const odd = { [Symbol.asyncIterator]: iterator } as unknown as AsyncIterable<Uint8Array>;
+
+    it(`settles the request that is answered, or asked, with a payload ${title}`, async (t) => {
+      const served = await serve(t, (request) => (request.key === undefined ? odd : echo(request)));
+      const channel = connect(t, served);
+      await rejectsWith(channel.request(Buffer.from('x')), 'ERR_REQUEST_FAILED');
+      await rejectsWith(
+        channel.request(() => odd, { exactlyOnce: true }),
+        'ERR_OUTCOME_UNKNOWN',
+      );
+      assert.equal(text(await channel.request(Buffer.from('on'), { exactlyOnce: true })), 'on');
+    });
+  }
+
   it('does not send a request that its own payload function takes back', async (t) => {
     let calls = 0;
     const served = await serve(t, () => void (calls += 1));

@@ -5,6 +5,11 @@ export class SimClock implements Clock {
   #now = 1_000;
   #timers: { readonly at: number; readonly call: () => void }[] = [];
 
+  /** How many calls are due, some time. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
   now(): number {
     return this.#now;
   }

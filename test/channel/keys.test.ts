@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { memoryStore, type OutcomeStore } from '../../src/channel.ts';
+import { Outcomes } from '../../src/channel/outcomes.ts';
+import { connect, connectRaw, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
+import { frame, hello, WireReader } from './wire.ts';
+
+const nothing = Buffer.alloc(0);
+
+/** A memory that does one thing in another way. */
+function storeWith(changes: Partial<OutcomeStore>): OutcomeStore {
+  const store = memoryStore();
+  return {
+    name: store.name,
+    remembers: store.remembers,
+    claim: (key) => store.claim(key),
+    keep: (key, outcome) => store.keep(key, outcome),
+    forget: (key) => store.forget(key),
+    ...changes,
+  };
+}
+
+describe('A request with a key', { timeout: 60_000 }, () => {
+  it('is unknown where the memory has no room for its reply, and is not processed again', async (t) => {
+    let calls = 0;
+    const store = memoryStore({ maxBytes: 10_000 });
+    const served = await serve(t, () => Buffer.alloc(20_000, ++calls), { store });
+    const channel = connect(t, served);
+    const error = await rejectsWith(channel.request(nothing, { exactlyOnce: 'k' }), 'ERR_OUTCOME_UNKNOWN');
+    assert.match(error.message, /could not keep how it ended/);
+    // Whoever says so: it is neither claimed nor forgotten.
+    void store.forget('k');
+    assert.equal(await store.claim('k'), 'under way');
+    assert.equal(calls, 1);
+  });
+
+  it('has its reply counted among what is remembered', () => {
+    const store = memoryStore({ maxBytes: 10_000 });
+    let kept = 0;
+    assert.throws(() => {
+      for (; kept < 100; kept++) {
+        void store.claim(`key ${kept}`);
+        void store.keep(`key ${kept}`, { reply: Buffer.alloc(1_000) });
+      }
+    }, /bytes/);
+    assert.ok(kept >= 7 && kept < 10, `${kept} replies were kept`);
+  });
+
+  it('is processed once by two servers of one memory, where a client says that it has the outcome', async (t) => {
+    let calls = 0;
+    const goOn = deferred<void>();
+    const store = memoryStore();
+    const handler = async (): Promise<Uint8Array> => {
+      calls += 1;
+      await goOn.promise;
+      return Buffer.from(`${calls}`);
+    };
+    const [one, other] = [await serve(t, handler, { store }), await serve(t, handler, { store })];
+    const first = connect(t, one).request(nothing, { exactlyOnce: 'k' });
+    await until(() => calls === 1);
+    const socket = await connectRaw(t, other);
+    const reader = new WireReader(socket);
+    const key = Buffer.from([1, 0x6b]);
+    socket.write(Buffer.concat([hello(), frame('received', 0, key, 0), frame('ping', 0, Buffer.alloc(8), 0)]));
+    await reader.first('pong');
+    const second = connect(t, other).request(nothing, { exactlyOnce: 'k' });
+    socket.write(frame('request', 1, key, 3));
+    socket.write(frame('ping', 0, Buffer.alloc(8), 0));
+    await until(() => reader.kinds.filter((kind) => kind === 'pong').length === 2);
+    goOn.resolve();
+    assert.deepEqual([text(await first), text(await second), calls], ['1', '1', 1]);
+    assert.equal(text((await reader.first('reply')).payload), '1');
+  });
+
+  it('goes on while one of those wants it that have asked for it', async (t) => {
+    const resolved = t.mock.method(Outcomes.prototype, 'resolve');
+    const goOn = deferred<void>();
+    let aborted = 0;
+    const served = await serve(t, async (request) => {
+      if (request.key === undefined) return nothing;
+      request.signal.addEventListener('abort', () => (aborted += 1));
+      await goOn.promise;
+      return Buffer.from('done');
+    });
+    const asked = [new AbortController(), new AbortController(), new AbortController()].map((controller) => {
+      const { signal } = controller;
+      const channel = connect(t, served);
+      return { controller, channel, reply: channel.request(nothing, { exactlyOnce: 'k', signal }) };
+    });
+    await until(() => resolved.mock.callCount() === 3);
+    for (const { controller, channel, reply } of asked.slice(1)) {
+      const ended = rejectsWith(reply, 'ERR_OUTCOME_UNKNOWN');
+      controller.abort();
+      await ended;
+      // The server has heard of it when it answers what comes behind it.
+      await channel.request(nothing);
+    }
+    goOn.resolve();
+    assert.deepEqual([text(await asked[0]!.reply), aborted], ['done', 0]);
+  });
+
+  it('is aborted when nobody wants it any more', async (t) => {
+    const resolved = t.mock.method(Outcomes.prototype, 'resolve');
+    const aborted = deferred<unknown>();
+    const served = await serve(t, async (request) => {
+      request.signal.addEventListener('abort', () => aborted.resolve(request.signal.reason));
+      await aborted.promise;
+      return nothing;
+    });
+    const asked = [new AbortController(), new AbortController()];
+    const replies = asked.map(({ signal }) =>
+      rejectsWith(connect(t, served).request(nothing, { exactlyOnce: 'k', signal }), 'ERR_OUTCOME_UNKNOWN'),
+    );
+    await until(() => resolved.mock.callCount() === 2);
+    for (const controller of asked) controller.abort();
+    await Promise.all(replies);
+    assert.match(String(await aborted.promise), /taken the request back/);
+  });
+
+  for (const [isOwn, exactlyOnce, code] of [
+    [true, 'mine', 'ERR_OUTCOME_UNKNOWN'],
+    [false, true, 'ERR_NOT_PROCESSED'],
+  ] as const) {
+    it(`that ${isOwn ? 'the program' : 'the client'} has made ends with ${code} where the store is away`, async (t) => {
+      let isAway = false;
+      const claimed = memoryStore();
+      const store = storeWith({
+        claim: (key) => {
+          if (isAway) throw new Error('The database is away');
+          return claimed.claim(key);
+        },
+      });
+      let calls = 0;
+      const served = await serve(t, () => Buffer.from(`${++calls}`), { store });
+      const channel = connect(t, served);
+      assert.equal(text(await channel.request(nothing, { exactlyOnce })), '1');
+      isAway = true;
+      const error = await rejectsWith(channel.request(nothing, { exactlyOnce }), code);
+      // What the store says is not for the client.
+      assert.match(error.message, /the server cannot remember it$/);
+      assert.match(String(served.errors), /The database is away/);
+    });
+  }
+
+  for (const [title, claim] of [
+    ['gives nothing', () => undefined],
+    ['gives a word that is none', () => 'done'],
+    ['gives an outcome that is none', () => ({ reply: 'text' })],
+    ['throws nothing', () => Promise.reject(undefined as unknown as Error)],
+  ] as const) {
+    it(`is not processed where a store's claim ${title}`, async (t) => {
+      let calls = 0;
+      const store = storeWith({ claim: claim as unknown as OutcomeStore['claim'] });
+      const served = await serve(t, () => void (calls += 1), { store });
+      const channel = connect(t, served);
+      await rejectsWith(channel.request(nothing, { exactlyOnce: true }), 'ERR_NOT_PROCESSED');
+      await channel.request(nothing);
+      assert.equal(calls, 1);
+    });
+  }
+
+  it('is unknown where the store cannot keep how it ended', async (t) => {
+    const store = storeWith({ keep: () => Promise.reject(new Error('The disk is full')) });
+    const served = await serve(t, echo, { store });
+    const asked = connect(t, served).request(Buffer.from('x'), { exactlyOnce: true });
+    assert.match((await rejectsWith(asked, 'ERR_OUTCOME_UNKNOWN')).message, /could not keep/);
+    assert.match(String(served.errors), /The disk is full/);
+  });
+});

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import net from 'node:net';
+import { describe, it, type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { LastCallError } from '../../src/channel.ts';
+import { ChannelClient } from '../../src/channel/client.ts';
+import { completeConnectOptions, completeRequest } from '../../src/channel/connect-options.ts';
+import { connect, rejectsWith } from './open-channel.ts';
+import { SimClock } from './simulation/sim-clock.ts';
+import { frame, hello, WireReader } from './wire.ts';
+
+/** A server that greets, and says farewell: at once, or when it has answered one request. */
+async function serveUnwilling(t: TestContext, serves: boolean): Promise<{ port: number; connections: () => number }> {
+  let connections = 0;
+  const server = net.createServer((socket) => {
+    connections += 1;
+    socket.on('error', () => {});
+    const reader = new WireReader(socket);
+    const goodbye = frame('goodbye', serves ? 1 : 0, Buffer.alloc(6), 0);
+    socket.write(hello({ maxRequests: 1 }));
+    if (!serves) socket.end(goodbye);
+    else void reader.first('request').then(() => socket.end(Buffer.concat([frame('reply', 1), goodbye])));
+  });
+  server.listen({ host: '127.0.0.1', port: 0 });
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as net.AddressInfo;
+  return { port, connections: () => connections };
+}
+
+describe('A client of a channel dials', { timeout: 60_000 }, () => {
+  it('a server that says farewell to everyone with pauses, and gives up in the end', async (t) => {
+    const { port, connections } = await serveUnwilling(t, false);
+    const channel = connect(t, { target: { host: '127.0.0.1', port } }, { giveUpAfter: 1_000 });
+    await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
+    // Pauses of 20 ms and more, each up to twice the one before; half of each is left to chance.
+    assert.ok(connections() > 2 && connections() <= 9, `${connections()} connections`);
+  });
+
+  it('one that says it after each answer at once: nothing is in vain (control)', async (t) => {
+    const { port, connections } = await serveUnwilling(t, true);
+    const channel = connect(t, { target: { host: '127.0.0.1', port } }, { giveUpAfter: 5_000 });
+    await Promise.all(Array.from({ length: 200 }, () => channel.request(Buffer.from('x'))));
+    assert.equal(connections(), 200);
+  });
+
+  for (const [title, staysConnected] of [
+    ['no more when nobody waits for it', false],
+    ['on where messages may come', true],
+  ] as const) {
+    it(title, async () => {
+      const clock = new SimClock();
+      const errors: LastCallError[] = [];
+      let dialled = 0;
+      const client = new ChannelClient({
+        ...completeConnectOptions({ port: 1 }, { giveUpAfter: 10_000 }),
+        clock,
+        random: () => 0.5,
+        staysConnected,
+        onError: (error) => void errors.push(error),
+        dial: () => {
+          dialled += 1;
+          throw new TypeError('An option is wrong');
+        },
+      });
+      const asked = rejectsWith(client.ask(completeRequest(Buffer.from('x')), false), 'ERR_NOT_PROCESSED');
+      await clock.pass(20_000, async () => void (await setImmediate()));
+      const { cause } = await asked;
+      assert.ok(cause instanceof LastCallError && cause.cause instanceof TypeError, String(cause));
+      assert.ok(dialled > 5 && errors.length === dialled, `${dialled} dialled, ${errors.length} errors`);
+      assert.equal(clock.pending, staysConnected ? 1 : 0);
+      const closed = client.close(0);
+      await clock.pass(1, async () => void (await setImmediate()));
+      await closed;
+      assert.equal(clock.pending, 0);
+    });
+  }
+});
