@@ -183,8 +183,7 @@ export class ClientConnection implements LinkOwner {
     const hasEnded = (flags & END) !== 0;
     if (hasEnded && !request.wantsChunks) {
       this.link.consumed(payload.length);
-      this.#noteReceived(request);
-      this.#finish(id);
+      this.#finishReply(id, request);
       request.done(payload);
       return;
     }
@@ -235,10 +234,8 @@ export class ClientConnection implements LinkOwner {
   #takeGoodbye(lastAccepted: number, payload: Uint8Array): void {
     const words = decodeGoodbye(payload);
     if (words === undefined || lastAccepted > this.#lastId || this.#hasHeardGoodbye) {
-      return this.link.fail(
-        'protocol',
-        `A farewell came that is wrong: its last request is ${lastAccepted} of ${this.#lastId}`,
-      );
+      const what = `its last request is ${lastAccepted} of ${this.#lastId}`;
+      return this.link.fail('protocol', `A farewell came that is wrong: ${what}`);
     }
     this.#hasHeardGoodbye = true;
     const refused = this.#sent.entries().filter(([id]) => id > lastAccepted);

@@ -8,6 +8,7 @@ import type {
 } from './client-connection-owner.ts';
 import { type Asking, type ChannelReply, ClientRequest } from './client-request.ts';
 import type { LinkEnd } from './link.ts';
+import { Patience } from './patience.ts';
 import { Redial } from './redial.ts';
 import { RequestQueue } from './request-queue.ts';
 import type { Transport, TransportEvents } from './transport.ts';
@@ -33,19 +34,20 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   readonly #settings: ChannelClientSettings<Address>;
   readonly #queue = new RequestQueue();
   readonly #redial: Redial<Address>;
+  readonly #patience: Patience;
   readonly #connections = new Set<ClientConnection>();
   #current: ClientConnection | undefined;
   #step: 'in use' | 'closing' | 'closed' = 'in use';
   #forgetDial: (() => void) | undefined;
-  /** Since when nothing could be reached, and what the last try said. */
-  #unreachableSince: number | undefined;
-  #forgetGiveUp: (() => void) | undefined;
+  /** What the last try said. */
   #lastError: LastCallError | undefined;
   #onClosed: (() => void) | undefined;
 
   constructor(settings: ChannelClientSettings<Address>) {
     this.#settings = settings;
-    this.#redial = new Redial(settings.addresses, settings.clock, settings.random);
+    const { addresses, clock, random, giveUpAfter } = settings;
+    this.#redial = new Redial(addresses, clock, random);
+    this.#patience = new Patience(giveUpAfter, clock, this.#queue, () => this.#giveUp());
     this.#connect(true);
   }
 
@@ -121,7 +123,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     }
     const again = inDoubt.filter((request) => this.#isToSendAgain(request, connection, error));
     // Whoever had requests in hand was reached.
-    if (inDoubt.length > 0) this.#unreachableSince = undefined;
+    if (inDoubt.length > 0) this.#patience.noteReached();
     const waiting = notProcessed.filter(({ isSettled }) => !isSettled);
     this.#putBack(waiting, connection.hasServed || inDoubt.length > 0);
     this.#putBack(again, true);
@@ -199,7 +201,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   #connect(isFirst: boolean = false): void {
     const { staysConnected, clock } = this.#settings;
     if (this.#current?.hasOpened === true || this.#step === 'closed') return;
-    if (this.#queue.hasNext()) this.#watchWaiting();
+    if (this.#queue.hasNext()) this.#patience.watch();
     if (this.#current !== undefined || this.#forgetDial !== undefined) return;
     const isWanted = isFirst || (staysConnected && this.#step === 'in use');
     if (!isWanted && !this.#queue.hasNext()) return;
@@ -249,31 +251,17 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
 
   /** A server serves: whatever was in vain before is over. */
   #noteReached(): void {
-    if (this.#unreachableSince === undefined && this.#redial.isAtEase) return;
+    if (this.#patience.isFresh && this.#redial.isAtEase) return;
     this.#redial.noteServed();
-    this.#unreachableSince = undefined;
+    this.#patience.noteReached();
   }
 
-  /** While nothing can be sent: gives up what has waited for `giveUpAfter`, when it has. */
-  #watchWaiting(): void {
-    const { giveUpAfter, clock } = this.#settings;
-    this.#unreachableSince ??= clock.now();
-    if (this.#forgetGiveUp !== undefined) return;
-    const since = Math.max(this.#unreachableSince, this.#queue.waitingSince);
-    this.#forgetGiveUp = clock.after(since + giveUpAfter - clock.now(), () => this.#giveUp());
-  }
-
+  /** Requests may have waited for too long. One that is connected, and busy, is not to be given up. */
   #giveUp(): void {
-    const { giveUpAfter, clock } = this.#settings;
-    this.#forgetGiveUp = undefined;
-    // One that is connected, and busy, is not to be given up.
-    if (this.#unreachableSince === undefined || this.#current?.isOpen === true) return;
-    const latest = clock.now() - giveUpAfter;
-    // Something was reached meanwhile, and then not any more: those that wait have all their time again.
-    const waiting = this.#unreachableSince > latest ? [] : this.#queue.takeWaitingSince(latest);
-    const why = `no server could be reached for ${giveUpAfter} ms`;
-    for (const request of waiting) request.giveUp(why, this.#lastError);
-    if (this.#queue.hasNext()) this.#watchWaiting();
+    if (this.#patience.isFresh || this.#current?.isOpen === true) return;
+    const why = `no server could be reached for ${this.#settings.giveUpAfter} ms`;
+    for (const request of this.#patience.takeOverdue()) request.giveUp(why, this.#lastError);
+    if (this.#queue.hasNext()) this.#patience.watch();
     else if (!this.#settings.staysConnected) this.#stopDialling();
     if (this.#step === 'closing') this.#closeWhenDone();
   }
@@ -298,7 +286,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   #end(): void {
     this.#step = 'closed';
     this.#stopDialling();
-    this.#forgetGiveUp?.();
+    this.#patience.stop();
     this.#onClosed?.();
   }
 }

@@ -24,6 +24,8 @@ export class SocketTransport implements Transport {
     const socket = this.#socket;
     let cause: Error | undefined;
     socket.on('data', (chunk: Buffer) => events.receive(chunk));
+    // A server with `pauseOnConnect` has paused it, and that a listener does not undo.
+    socket.resume();
     socket.on('end', () => events.peerEnded());
     socket.on('error', (error) => {
       cause ??= error;

@@ -5,6 +5,8 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { connectChannel, LastCallError } from '../../src/channel.ts';
+import { ClientRequest } from '../../src/channel/client-request.ts';
+import { completeRequest } from '../../src/channel/connect-options.ts';
 import { RequestQueue } from '../../src/channel/request-queue.ts';
 import { connect, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello } from './wire.ts';
@@ -194,6 +196,30 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     }
     assert.equal(text(await channel.request(Buffer.from('small'))), 'small');
     never.resolve(Buffer.alloc(0));
+  });
+
+  it('keeps nothing of requests that have gone while others always wait', async () => {
+    const queue = new RequestQueue();
+    let gone = 0;
+    const registry = new FinalizationRegistry(() => (gone += 1));
+    const push = (): void => {
+      const request = new ClientRequest(
+        completeRequest(Buffer.alloc(100_000)),
+        false,
+        () => {},
+        () => {},
+      );
+      registry.register(request, undefined);
+      queue.push(request);
+    };
+    push();
+    for (let cycle = 0; cycle < 1_000; cycle++) {
+      push();
+      queue.take();
+    }
+    // New memory makes the old be looked through.
+    await until(() => Buffer.alloc(10_000_000).length > 0 && gone > 900);
+    assert.equal(queue.isEmpty, false);
   });
 
   it('looks once, and not at each request, who of those that wait has waited longest', async (t) => {

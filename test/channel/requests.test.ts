@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { getEventListeners, once } from 'node:events';
+import net from 'node:net';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type ChannelPeer, LastCallError } from '../../src/channel.ts';
@@ -31,6 +32,11 @@ describe('A channel', { timeout: 60_000 }, () => {
     assert.equal(text(await channel.request(Buffer.from('hello'))), 'hello');
     const long = Buffer.alloc(3_000_000, 7);
     assert.ok(long.equals(await channel.request(long)));
+  });
+
+  it('is answered by a server that pauses its connections first', async (t) => {
+    const served = await serve(t, echo, {}, { server: net.createServer({ pauseOnConnect: true }) });
+    assert.equal(text(await connect(t, served).request(Buffer.from('hello'))), 'hello');
   });
 
   it('answers in the order in which handlers end', async (t) => {
