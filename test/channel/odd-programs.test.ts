@@ -9,7 +9,7 @@ import { ClientRequest } from '../../src/channel/client-request.ts';
 import { completeRequest } from '../../src/channel/connect-options.ts';
 import { RequestQueue } from '../../src/channel/request-queue.ts';
 import { connect, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
-import { frame, hello } from './wire.ts';
+import { frame, hello, WireReader } from './wire.ts';
 
 const file = fileURLToPath(import.meta.url);
 
@@ -158,13 +158,12 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     const strange = net.createServer((socket) => {
       socket.on('error', () => {});
       socket.write(hello({ maxRequests: 9 }));
-      socket.once('data', () => {
-        socket.once('data', () => {
-          socket.write(
-            Buffer.concat([frame('reply', 2, Buffer.from('part'), 0), frame('goodbye', 0, Buffer.alloc(6))]),
-          );
-        });
-      });
+      const reader = new WireReader(socket);
+      const asked = (): number => reader.kinds.filter((kind) => kind === 'request').length;
+      const begun = frame('reply', 2, Buffer.from('part'), 0);
+      void until(() => asked() === 2).then(() =>
+        socket.write(Buffer.concat([begun, frame('goodbye', 0, Buffer.alloc(6))])),
+      );
     });
     strange.listen({ host: '127.0.0.1', port: 0 });
     await once(strange, 'listening');
