@@ -26,7 +26,8 @@ export class SimClient {
   constructor(clock: SimClock, server: SimServer, seed: number) {
     let state = seed;
     this.#client = new ChannelClient({
-      ...completeConnectOptions({ port: 1 }, { ...SIM_LIMITS, giveUpAfter: 1e9, maxSendings: 1_000 }),
+      // Long replies wait for one another.
+      ...completeConnectOptions({ port: 1 }, { ...SIM_LIMITS, maxGathered: 0, giveUpAfter: 1e9, maxSendings: 1_000 }),
       clock,
       random: () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647,
       dial: (_to, attach) => {
