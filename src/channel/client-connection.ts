@@ -280,7 +280,7 @@ export class ClientConnection implements LinkOwner {
     if (sent === undefined) return;
     this.#abandon(id);
     sent.incoming?.discard(
-      new LastCallError('ERR_OUTCOME_UNKNOWN', `The reply was not read to its end: ${why}`, { cause }),
+      () => new LastCallError('ERR_OUTCOME_UNKNOWN', `The reply was not read to its end: ${why}`, { cause }),
     );
     sent.request.failUnknown(why, cause);
   }

@@ -77,17 +77,17 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   }
 
   /**
-   * What is left of it counts as read, and the other side may go on. Whoever reads on is told `error`, where it is given and
-   * something was left; else that it is at its end.
+   * What is left of it counts as read, and the other side may go on. Whoever reads on is told what `why` makes, where something
+   * was left; else that it is at its end. It is made then only: an error costs more than all else of a small request.
    */
-  discard(error?: LastCallError): void {
+  discard(why?: () => LastCallError): void {
     let isWhole = this.#hasEnded;
     for (let chunk = this.#shift(); chunk !== undefined; chunk = this.#shift()) {
       isWhole = false;
       this.#noteRead(chunk.length);
     }
     this.#isDiscarded = true;
-    if (!isWhole) this.#error ??= error;
+    if (!isWhole) this.#error ??= why?.();
     this.#serve();
   }
 

@@ -250,7 +250,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   #finish(id: number): void {
     const request = this.#requests.get(id);
     this.#requests.delete(id);
-    request?.payload.discard(new LastCallError('ERR_CHANNEL_READ', 'The request was answered before this was read'));
+    request?.payload.discard(answeredBefore);
     if (this.#withheld > 0) this.consumed(0);
     if (this.#requests.size > 0) return;
     this.#idle.noteIdle();
@@ -269,7 +269,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
     // While its handler is at it, it counts as under way: else a client could have any number of them at it.
     if (isAnswering) this.#fail(id, 'cancelled', 'Taken back');
     request.payload.fail(reason);
-    request.payload.discard(reason);
+    request.payload.discard(() => reason);
     request.abort(reason);
   }
 
@@ -283,6 +283,10 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner, 
   #endWhenDone(): void {
     if (this.#farewell.isDone && this.#requests.size === 0 && this.link.isOpen) this.link.end();
   }
+}
+
+function answeredBefore(): LastCallError {
+  return new LastCallError('ERR_CHANNEL_READ', 'The request was answered before this was read');
 }
 
 /** A handler may return what only behaves like a promise. */
