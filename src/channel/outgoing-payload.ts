@@ -45,9 +45,14 @@ export class OutgoingPayload {
     if (!isBytes) this.#pull();
   }
 
+  /** Whether it was given whole, and not as chunks. */
+  get isWhole(): boolean {
+    return this.#chunks === undefined;
+  }
+
   /** Bytes of a payload that was given whole, and that have not gone. */
   get waiting(): number {
-    return this.#chunks === undefined ? this.#rest.length : 0;
+    return this.isWhole ? this.#rest.length : 0;
   }
 
   /** Sends one frame if it can; false: not now. */

@@ -5,6 +5,10 @@ import { OutgoingPayload, type OutgoingHost, type Payload } from './outgoing-pay
 import type { Transport } from './transport.ts';
 import { SendWindow } from './windows.ts';
 
+// So many payloads that were given whole are sent at once, those that were given first: they use up a connection's credit, and
+// of each that is begun the other side has to hold a part.
+const AT_ONCE = 8;
+
 /** Hears when a payload has gone, or what its chunks have thrown. */
 export type OnOver = (error?: unknown) => void;
 
@@ -79,7 +83,8 @@ export class Sending implements OutgoingHost {
       this.writer.add(kind, flags | END, id, payload, prefix);
       return true;
     }
-    const first = isBytes && room > 0 ? payload.subarray(0, room) : NOTHING;
+    const waitsForOthers = this.#outgoing.size >= AT_ONCE;
+    const first = isBytes && room > 0 && !waitsForOthers ? payload.subarray(0, room) : NOTHING;
     const taken = prefix.length + first.length;
     this.#window.take(taken);
     this.writer.add(kind, flags, id, first, prefix);
@@ -116,12 +121,15 @@ export class Sending implements OutgoingHost {
     return window?.add(bytes) !== false;
   }
 
-  /** A frame of each payload in turn, until there is no credit, or enough waits to be written. */
+  /** A frame of each payload whose turn it is, until there is no credit, or enough waits to be written. */
   sendMore(): void {
     let hasSent = this.#outgoing.size > 0;
     while (hasSent && !this.isFull && !this.#isHeldBack()) {
       hasSent = false;
+      let whole = 0;
       for (const payload of this.#outgoing.values()) {
+        if (payload.isWhole) whole += 1;
+        if (payload.isWhole && whole > AT_ONCE) continue;
         const before = payload.waiting;
         hasSent = payload.sendOne() || hasSent;
         this.#waiting -= before - payload.waiting;

@@ -11,8 +11,12 @@ const WINDOW = 16 * KIBI;
 /** Limits under which a payload of 256 KiB is long, and half of what there is room for are twenty first windows. */
 const SMALL = { maxFrame: 4 * KIBI, maxUnread: 4 * WINDOW, maxPayload: 256 * KIBI, maxGathered: 40 * WINDOW };
 
-/** Notes what the payloads of all connections hold together at most, that are read whole, and how many have waited. */
-function watch(t: TestContext): { readonly most: () => number; readonly waited: () => number } {
+/** Notes what the payloads of all connections hold together at most that are read whole, how many have waited, and ended. */
+function watch(t: TestContext): {
+  readonly most: () => number;
+  readonly waited: () => number;
+  readonly ended: () => number;
+} {
   const held = new Map<object, number>();
   let most = 0;
   const { hold, ask, end } = Gathering.prototype;
@@ -23,6 +27,7 @@ function watch(t: TestContext): { readonly most: () => number; readonly waited: 
     );
   };
   const waited = new Set<object>();
+  let ended = 0;
   t.mock.method(Gathering.prototype, 'hold', function (this: Gathering, ...args: Parameters<typeof hold>) {
     const fits = hold.apply(this, args);
     held.set(args[0], args[0].early + args[0].allowed);
@@ -38,8 +43,9 @@ function watch(t: TestContext): { readonly most: () => number; readonly waited: 
   t.mock.method(Gathering.prototype, 'end', function (this: Gathering, ...args: Parameters<typeof end>) {
     end.apply(this, args);
     held.delete(args[0]);
+    ended += 1;
   });
-  return { most: () => most, waited: () => waited.size };
+  return { most: () => most, waited: () => waited.size, ended: () => ended };
 }
 
 describe('Payloads that are read whole', { timeout: 60_000 }, () => {
@@ -64,6 +70,18 @@ describe('Payloads that are read whole', { timeout: 60_000 }, () => {
       assert.deepEqual(served.errors, []);
     });
   }
+
+  it('come all, however many a client of ours has at once: it begins a few at a time', async (t) => {
+    const watched = watch(t);
+    const served = await serve(t, async (request) => Buffer.alloc(1, (await request.bytes()).length), SMALL);
+    const channel = connect(t, served, SMALL);
+    const long = Array.from({ length: 300 }, () => channel.request(Buffer.alloc(SMALL.maxPayload)));
+    // What is short overtakes them.
+    const short = await channel.request(Buffer.alloc(1));
+    assert.deepEqual([short[0], watched.ended() < 100], [1, true]);
+    assert.equal((await Promise.all(long)).length, 300);
+    assert.deepEqual([watched.ended(), served.errors], [300, []]);
+  });
 
   it('hold more where they may (control)', async (t) => {
     const watched = watch(t);
