@@ -68,9 +68,10 @@ export class Gathering {
     for (const next of this.#waiting) this.#serve(next);
   }
 
+  /** What depends on nothing that goes the other way: there is none where nothing waits. */
   get #first(): Gathered | undefined {
-    const [first] = this.#all;
-    return first;
+    for (const one of this.#all) if (!this.#isSending(one.id)) return one;
+    return undefined;
   }
 
   #serve(one: Gathered): void {

@@ -100,3 +100,11 @@ export function text(bytes: Uint8Array): string {
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** As a server is closed that knows nothing of the channel. */
+export async function closePlainly(server: net.Server, sockets: ReadonlySet<net.Socket>): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  for (const socket of sockets) socket.destroy();
+  await closed;
+}

@@ -8,6 +8,7 @@ import { promisify } from 'node:util';
 import { type ChannelHandler, memoryStore, type OutcomeStore, serveChannel } from '../../src/channel.ts';
 import { gracefulClose } from '../../src/close/graceful-close.ts';
 import { conversations, errorVectors, frameVectors, VECTORS } from './vectors/vector-files.ts';
+import { closePlainly } from './open-channel.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../../test/fixtures/channel_client.py', import.meta.url));
 const REQUESTS = 2_000;
@@ -137,14 +138,6 @@ class RestartedService {
     await new Promise((resolve) => setImmediate(resolve));
     return payload;
   };
-}
-
-/** As a server is closed that knows nothing of the channel. */
-async function closePlainly(server: net.Server, sockets: ReadonlySet<net.Socket>): Promise<void> {
-  const closed = once(server, 'close');
-  server.close();
-  for (const socket of sockets) socket.destroy();
-  await closed;
 }
 
 /** Has the client ask a service that is restarted meanwhile. */
