@@ -19,7 +19,7 @@ export interface Gathered {
 export class Gathering {
   readonly #half: number;
   readonly #refuses: boolean;
-  readonly #isSending: (id: number) => boolean;
+  readonly #mayBeEcho: (id: number) => boolean;
   /** In the order in which they were begun. */
   readonly #all = new Set<Gathered>();
   readonly #waiting = new Set<Gathered>();
@@ -27,13 +27,13 @@ export class Gathering {
   #allowed = 0;
 
   /**
-   * `refuses`: whether first windows may be too much. `isSending`: whether what goes the other way under the same id has not gone yet.
-   * It may depend on what comes, as an echo does: such a one never waits, or both could for ever.
+   * `refuses`: whether first windows may be too much. `mayBeEcho`: whether what comes may depend on what goes the other way under
+   * the same id, and has not gone yet: such a one never waits, or both could for ever.
    */
-  constructor(most: number, refuses: boolean, isSending: (id: number) => boolean) {
+  constructor(most: number, refuses: boolean, mayBeEcho: (id: number) => boolean) {
     this.#half = most / 2;
     this.#refuses = refuses;
-    this.#isSending = isSending;
+    this.#mayBeEcho = mayBeEcho;
   }
 
   begin(id: number, allow: (bytes: number) => void): Gathered {
@@ -70,7 +70,7 @@ export class Gathering {
 
   /** What depends on nothing that goes the other way: there is none where nothing waits. */
   get #first(): Gathered | undefined {
-    for (const one of this.#all) if (!this.#isSending(one.id)) return one;
+    for (const one of this.#all) if (!this.#mayBeEcho(one.id)) return one;
     return undefined;
   }
 
@@ -78,7 +78,7 @@ export class Gathering {
     const { waiting } = one;
     const first = this.#first;
     const fits = this.#allowed - (first?.allowed ?? 0) + waiting <= this.#half;
-    if (one !== first && !fits && !this.#isSending(one.id)) return;
+    if (one !== first && !fits && !this.#mayBeEcho(one.id)) return;
     one.waiting = 0;
     this.#waiting.delete(one);
     one.allowed += waiting;

@@ -90,7 +90,9 @@ export class Link implements TransportEvents, IncomingHost {
     this.writer = new FrameWriter(transport);
     this.#sending = new Sending(this.writer, transport, settings.maxUnsent, () => this.#owner.awaitsRoom);
     const isServer = settings.hello.maxRequests > 0;
-    this.gathering = new Gathering(settings.maxGathered, isServer, (id) => this.#sending.isSending(id));
+    // A handler may say that its reply has begun, and read the request whole in it: that is no echo.
+    const mayBeEcho = (id: number): boolean => !isServer && this.#sending.isSending(id);
+    this.gathering = new Gathering(settings.maxGathered, isServer, mayBeEcho);
     this.#received = new ReceiveWindow(settings.hello.credit);
     this.#reader = new FrameReader(
       LONGEST_HELLO,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { memoryStore } from '../../src/channel.ts';
+import { type ChannelRequest, memoryStore } from '../../src/channel.ts';
 import { FRAME } from '../../src/channel/frames.ts';
 import { Gathering } from '../../src/channel/gathering.ts';
 import { connect, connectRaw, deferred, rejectsWith, serve, until } from './open-channel.ts';
@@ -49,13 +49,18 @@ function watch(t: TestContext): {
 }
 
 describe('Payloads that are read whole', { timeout: 60_000 }, () => {
-  for (const [direction, asked, answered] of [
-    ['requests', SMALL.maxPayload, 1],
-    ['replies', 1, SMALL.maxPayload],
+  for (const [direction, asked, answered, inChunks] of [
+    ['requests', SMALL.maxPayload, 1, false],
+    ['requests that are read in their reply', SMALL.maxPayload, 1, true],
+    ['replies', 1, SMALL.maxPayload, false],
   ] as const) {
     it(`come all, where the ${direction} are too much together: some wait for the others`, async (t) => {
       const watched = watch(t);
-      const served = await serve(t, async (request) => Buffer.alloc(answered, await request.bytes()), SMALL);
+      const reply = async (request: ChannelRequest): Promise<Buffer> => Buffer.alloc(answered, await request.bytes());
+      const replyInChunks = async function* (request: ChannelRequest): AsyncGenerator<Buffer, void> {
+        yield await reply(request);
+      };
+      const served = await serve(t, inChunks ? replyInChunks : reply, SMALL);
       const channel = connect(t, served, SMALL);
       const all = Array.from({ length: 20 }, (_, index) =>
         channel.request(Buffer.alloc(asked, index), index % 2 === 0 ? {} : { exactlyOnce: true }),
