@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { otherNodes } from './other-nodes.ts';
+import { otherNodes } from './harness/other-nodes.ts';
 
 /** What depends on fields and events that Node does not document, and might differ from one version to the next. */
 const FILES = [

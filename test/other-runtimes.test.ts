@@ -7,9 +7,9 @@ import { suite, test, type TestContext } from 'node:test';
 import { ask } from './close/calls-servers.ts';
 import { fixture } from './connection/programs.ts';
 import { get, RawHttpClient } from './connection/raw-http-client.ts';
-import type { RuntimeTold } from './fixtures/runtime-server.ts';
-import { holdUp } from './held-process.ts';
-import { bun, deno, type OtherRuntime } from './other-runtimes.ts';
+import type { RuntimeTold } from './fixtures/runtimes/runtime-server.ts';
+import { holdUp } from './harness/held-process.ts';
+import { bun, deno, type OtherRuntime } from './harness/other-runtimes.ts';
 
 // docs/runtimes.md says what is asserted here.
 
@@ -136,7 +136,7 @@ async function start(
   kind: 'http' | 'http2' | 'net',
   how: 'graceful' | 'service' | 'all' | 'plain',
 ): Promise<RuntimeServer> {
-  const child = spawn(runtime.path, [...args, fixture('runtime-server'), kind, how], {
+  const child = spawn(runtime.path, [...args, fixture('runtimes/runtime-server'), kind, how], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   t.after(() => child.kill('SIGKILL'));

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import type { ChannelCallersTell } from '../fixtures/channel-callers.ts';
-import type { ChannelServiceOrder, ChannelServiceTells } from '../fixtures/channel-service.ts';
+import type { ChannelCallersTell } from '../fixtures/channel/channel-callers.ts';
+import type { ChannelServiceOrder, ChannelServiceTells } from '../fixtures/channel/channel-service.ts';
 
-export const serviceProgram: string = fileURLToPath(new URL('../fixtures/channel-service.js', import.meta.url));
-export const callersProgram: string = fileURLToPath(new URL('../fixtures/channel-callers.js', import.meta.url));
+export const serviceProgram: string = fileURLToPath(new URL('../fixtures/channel/channel-service.js', import.meta.url));
+export const callersProgram: string = fileURLToPath(new URL('../fixtures/channel/channel-callers.js', import.meta.url));
 
 /** The next message of a service that has this key. */
 export async function hear<Key extends 'port' | 'report' | 'processed'>(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { gracefulClose } from '../../src/index.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 import tls from 'node:tls';
 import { connect, connectRaw, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';

@@ -5,13 +5,13 @@ import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { connectChannel } from '../../src/channel.ts';
-import { stops } from '../close/stop-under-storm.ts';
-import type { FloodedMeasure, FloodedTells } from '../fixtures/channel-flooded.ts';
+import { count } from '../harness/counts.ts';
+import type { FloodedMeasure, FloodedTells } from '../fixtures/channel/channel-flooded.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
-const program = fileURLToPath(new URL('../fixtures/channel-flooded.js', import.meta.url));
+const program = fileURLToPath(new URL('../fixtures/channel/channel-flooded.js', import.meta.url));
 
-const CONNECTIONS = stops(50, 20);
+const CONNECTIONS = count(50, 20);
 
 const MEBI = 1024 * 1024;
 

@@ -5,11 +5,11 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { LastCallError } from '../../src/channel.ts';
 import { ERROR_CODES, FRAME } from '../../src/channel/frames.ts';
-import { stops } from '../close/stop-under-storm.ts';
+import { count } from '../harness/counts.ts';
 import { connect, echo, serve, type Served, text } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
-const RUNS = stops(10_000, 500);
+const RUNS = count(10_000, 500);
 
 const LIMITS = { maxFrame: 1_024, maxUnread: 4_096, maxPayload: 2_000, frameWait: 300, helloWait: 300 };
 

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { stops } from '../close/stop-under-storm.ts';
-import type { ChannelCallersConfig } from '../fixtures/channel-callers.ts';
-import type { ChannelServiceConfig } from '../fixtures/channel-service.ts';
+import { count } from '../harness/counts.ts';
+import type { ChannelCallersConfig } from '../fixtures/channel/channel-callers.ts';
+import type { ChannelServiceConfig } from '../fixtures/channel/channel-service.ts';
 import { type Direction, type Lab, labMissing, openLab } from '../lab/lab.ts';
 import { answered, assertExactlyOnce, callersProgram, hear, order, serviceProgram, stop } from './called-service.ts';
 
 const PORT = 7_000;
 
 // The farewell of a connection, its answer, the last replies, both FINs and what acknowledges them are fewer.
-const PACKETS = stops(24, 6);
+const PACKETS = count(24, 6);
 
 describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 300_000 }, () => {
   let lab: Lab;
@@ -40,7 +40,7 @@ describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 3
     const { service, callers } = await start(lab, { clients: 50, atOnce: 10 });
     await lab.wire.shape({ loss: 0.05, seed: 3 });
     t.after(() => lab.wire.shape({ loss: 0 }));
-    for (let close = 0; close < stops(20, 1); close++) {
+    for (let close = 0; close < count(20, 1); close++) {
       await answered(callers, 500);
       const report = await order(service, 'close', 'report');
       assert.ok(report !== 'closed plainly' && report.connections.farewells.unanswered === 0, JSON.stringify(report));

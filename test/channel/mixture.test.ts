@@ -11,7 +11,7 @@ import {
   serveChannel,
 } from '../../src/channel.ts';
 import { gracefulClose } from '../../src/index.ts';
-import { stops } from '../close/stop-under-storm.ts';
+import { count } from '../harness/counts.ts';
 import { socketPath } from '../linux/loopback.ts';
 import { closePlainly } from './open-channel.ts';
 
@@ -140,7 +140,7 @@ async function run(t: TestContext, seed: number, close: Close): Promise<Readonly
 describe('Requests of every kind over small windows, while the server is closed again and again', {
   timeout: 120_000,
 }, () => {
-  for (const seed of Array.from({ length: stops(40) }, (_, index) => index + 1)) {
+  for (const seed of Array.from({ length: count(40) }, (_, index) => index + 1)) {
     it(`all come to their end, and none is lost (${seed})`, async (t) => {
       const {
         done = 0,

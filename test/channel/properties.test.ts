@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { stops } from '../close/stop-under-storm.ts';
+import { count } from '../harness/counts.ts';
 import { type Happening, type Outcome, simulate, type Step } from './simulation/simulate.ts';
 
-const RUNS = stops(5_000, 150);
+const RUNS = count(5_000, 150);
 
 const STEADY: readonly Happening[] = ['ask', 'ask', 'ask', 'deliver', 'deliver', 'deliver', 'accept', 'answer', 'time'];
 const RESTARTS: readonly Happening[] = ['close', 'start'];

@@ -10,7 +10,7 @@ import { gracefulClose } from '../../src/close/graceful-close.ts';
 import { conversations, errorVectors, frameVectors, VECTORS } from './vectors/vector-files.ts';
 import { closePlainly } from './open-channel.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../../test/fixtures/channel_client.py', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../../test/fixtures/channel/channel_client.py', import.meta.url));
 const REQUESTS = 2_000;
 const AT_ONCE = 50;
 const RESTARTS = 5;

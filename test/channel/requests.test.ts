@@ -4,7 +4,7 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type ChannelPeer, LastCallError } from '../../src/channel.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 import { connect, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 
 describe('A channel', { timeout: 60_000 }, () => {

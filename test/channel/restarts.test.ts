@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
-import { stops } from '../close/stop-under-storm.ts';
-import type { ChannelCallersConfig, ChannelCallersTell } from '../fixtures/channel-callers.ts';
-import type { ChannelServiceConfig } from '../fixtures/channel-service.ts';
-import { otherNodes } from '../other-nodes.ts';
+import { count } from '../harness/counts.ts';
+import type { ChannelCallersConfig, ChannelCallersTell } from '../fixtures/channel/channel-callers.ts';
+import type { ChannelServiceConfig } from '../fixtures/channel/channel-service.ts';
+import { otherNodes } from '../harness/other-nodes.ts';
 import { answered, assertExactlyOnce, callersProgram, hear, serviceProgram, stop } from './called-service.ts';
 
 const CLIENTS = 1_000;
@@ -13,7 +13,7 @@ const AT_ONCE = 10;
 
 describe('A service with a channel that is restarted', { timeout: 300_000 }, () => {
   it(`answers ${CLIENTS} clients, ${AT_ONCE} requests at once each, and every request exactly once`, async (t) => {
-    const { told, processed, farewells } = await restart(t, 'lastCall', stops(20));
+    const { told, processed, farewells } = await restart(t, 'lastCall', count(20));
     assertExactlyOnce(told, processed);
     // Each time nearly everybody was there, a few may have been on their way, and all who were answered.
     for (const { said, answered } of farewells) {

@@ -7,11 +7,11 @@ import { findTree } from '../../src/program/process-tree.ts';
 import { startListener } from '../linux/loopback.ts';
 import { NEEDS_ROOT } from '../linux/run-child.ts';
 import { startForeign } from '../program/foreign-program.ts';
-import { findPort, MAIN, start, startLastcall, untilAccepted } from '../program/lastcall-command.ts';
+import { findPort, MAIN, start, startLastcall, untilAccepted } from '../harness/lastcall-command.ts';
 import { openTerminal, terminalMissing } from './terminal.ts';
 
 const HOST = '127.0.0.1';
-const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/node-without-handler.js', import.meta.url));
+const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/program/node-without-handler.js', import.meta.url));
 const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] as const;
 
 interface Examined {

@@ -8,15 +8,15 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { StopReport } from '../../src/program/report.ts';
 import { holdStill, isAlive } from '../program/foreign-program.ts';
-import { findPort, MAIN, start, startLastcall, untilAccepted } from '../program/lastcall-command.ts';
+import { findPort, MAIN, start, startLastcall, untilAccepted } from '../harness/lastcall-command.ts';
 import { makeFolder } from '../program/programs.ts';
 import { queueClients, tally } from '../program/queued-clients.ts';
 import { findTree } from '../../src/program/process-tree.ts';
 import { openTerminal, terminalMissing } from './terminal.ts';
 
 const HOST = '127.0.0.1';
-const FOREIGN = fileURLToPath(new URL('../fixtures/foreign-program.js', import.meta.url));
-const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/node-without-handler.js', import.meta.url));
+const FOREIGN = fileURLToPath(new URL('../fixtures/program/foreign-program.js', import.meta.url));
+const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/program/node-without-handler.js', import.meta.url));
 const activatorMissing =
   spawnSync('systemd-socket-activate', ['--version']).error === undefined ? false : 'no systemd-socket-activate here';
 

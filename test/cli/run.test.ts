@@ -14,7 +14,7 @@ import {
   type RunUnderLastcall,
   startForeign,
 } from '../program/foreign-program.ts';
-import { findPort, MAIN, startLastcall, untilAccepted } from '../program/lastcall-command.ts';
+import { findPort, MAIN, startLastcall, untilAccepted } from '../harness/lastcall-command.ts';
 import { makeFolder } from '../program/programs.ts';
 import { queueClients, tally } from '../program/queued-clients.ts';
 

@@ -19,7 +19,7 @@ import {
   start,
   startLastcall,
   untilAccepted,
-} from '../program/lastcall-command.ts';
+} from '../harness/lastcall-command.ts';
 import { makeFolder } from '../program/programs.ts';
 import { queueClients, tally } from '../program/queued-clients.ts';
 

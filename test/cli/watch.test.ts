@@ -10,7 +10,7 @@ import { shutUnixListener } from '../../src/listener/gate/unix.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
 import { NEEDS_ROOT } from '../linux/run-child.ts';
 import { holdStill, startForeign } from '../program/foreign-program.ts';
-import { type Ended, findPort, MAIN, start, startLastcall } from '../program/lastcall-command.ts';
+import { type Ended, findPort, MAIN, start, startLastcall } from '../harness/lastcall-command.ts';
 import { makeFolder } from '../program/programs.ts';
 import { queueClients } from '../program/queued-clients.ts';
 import { openTerminal, terminalMissing } from './terminal.ts';

@@ -64,7 +64,7 @@ export function blockUntilQueued(
 ): Promise<readonly string[]> {
   const began = performance.now();
   const connected = new Int32Array(new SharedArrayBuffer(4));
-  const worker = new Worker(new URL('../fixtures/call-clients.js', import.meta.url), {
+  const worker = new Worker(new URL('../fixtures/close/call-clients.js', import.meta.url), {
     workerData: { port, clients, connected },
   });
   t.after(() => worker.terminate());

@@ -5,8 +5,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import { gracefulClose, LastCallError } from '../../src/index.ts';
-import { certificateMissing } from '../fixtures/call-certificate.ts';
-import { startProgram } from '../fixtures/share-program.ts';
+import { certificateMissing } from '../harness/certificate.ts';
+import { startProgram } from '../harness/observed-program.ts';
 import { ask, blockUntilQueued, portOf, SOON, startBusy, startHttp, startServer } from './calls-servers.ts';
 
 const CLIENTS = 30;
@@ -203,7 +203,7 @@ describe('a close', () => {
   });
 
   it('leaves no descriptor, no timer and no word on stderr: the process ends by itself', async (t) => {
-    const program = startProgram(t, 'call-and-exit.js');
+    const program = startProgram(t, 'close/call-and-exit.js');
     const { facts, report } = await program.next('closed');
     const told = performance.now();
     assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
@@ -217,7 +217,7 @@ describe('a close', () => {
   });
 
   it('finishes what https serves, though lastcall was imported only then', { skip: certificateMissing }, async (t) => {
-    const program = startProgram(t, 'call-late-import.js');
+    const program = startProgram(t, 'close/call-late-import.js');
     const { report, facts } = await program.next('closed');
     assert.deepEqual(facts, { busy: 'busy served', idle: 'ended before the answer' });
     assert.deepEqual([report?.outcome, report?.connections.atStart, report?.connections.ended], ['complete', 2, 2]);
@@ -227,7 +227,7 @@ describe('a close', () => {
   for (const withoutProc of [false, true]) {
     const where = withoutProc ? ', where /proc/self/fd cannot be read' : '';
     it(`finds its listener after the process has given up root${where}`, { skip: needsRoot }, async (t) => {
-      const program = startProgram(t, 'call-without-root.js', { withoutProc });
+      const program = startProgram(t, 'close/call-without-root.js', { withoutProc });
       const { facts, report } = await program.next('closed');
       assert.deepEqual(facts, { readsOwnDescriptors: !withoutProc, found: 1 });
       assert.deepEqual(

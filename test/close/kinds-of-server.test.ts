@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gracefulClose } from '../../src/index.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
-import { Answers, KINDS } from '../fixtures/call-kinds.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { Answers, KINDS } from '../fixtures/close/call-kinds.ts';
 import { portOf, startServer } from './calls-servers.ts';
 
 describe('a server with a client that is being served and one that is idle', { skip: certificateMissing }, () => {

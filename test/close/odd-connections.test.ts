@@ -5,8 +5,8 @@ import http from 'node:http';
 import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { gracefulClose } from '../../src/index.ts';
-import { listenTogether } from '../fixtures/reuse-sockets.ts';
-import { startProgram } from '../fixtures/share-program.ts';
+import { listenTogether } from '../fixtures/close/reuse-sockets.ts';
+import { startProgram } from '../harness/observed-program.ts';
 import { ask, blockUntilQueued, portOf, SOON, startBusy, startHttp, startServer } from './calls-servers.ts';
 
 const CLIENTS = 30;
@@ -60,7 +60,7 @@ describe('a connection that was accepted by one server and handed to another', (
 
 describe('a queued client', () => {
   it('whose arrival the program meets with an exception is counted and brought to its end', async (t) => {
-    const program = startProgram(t, 'call-throwing.js');
+    const program = startProgram(t, 'close/call-throwing.js');
     const { report, facts } = await program.next('closed');
     assert.equal(facts?.thrown, 5);
     assert.deepEqual([report?.outcome, report?.connections.fromQueues, report?.connections.ended], ['complete', 5, 5]);
@@ -107,7 +107,7 @@ describe('a queued client', () => {
   });
 
   it('that is thrown away because no descriptor is left is named as cut', async (t) => {
-    const program = startProgram(t, 'call-without-descriptors.js');
+    const program = startProgram(t, 'close/call-without-descriptors.js');
     const { port = 0 } = await program.next('listening');
     const clients = Array.from({ length: 5 }, () => ask(port));
     await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
@@ -242,7 +242,7 @@ async function byDescriptor(): Promise<{ readonly fd: number }> {
 /** How to listen with a socket that another process serves as well. */
 async function byDescriptorOfAnother(t: TestContext): Promise<{ readonly fd: number }> {
   const fd = listenTogether(0);
-  await startProgram(t, 'share-by-descriptor.js', { descriptors: [fd] }).next('listening');
+  await startProgram(t, 'sharing/share-by-descriptor.js', { descriptors: [fd] }).next('listening');
   return { fd };
 }
 

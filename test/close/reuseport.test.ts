@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { localAddress } from '../../src/linux/sockets.ts';
 import { runStorm, type Storm, type StormResult } from '../../src/storm/storm.ts';
-import { closeSocket, listenTogether } from '../fixtures/reuse-sockets.ts';
-import { otherNodes } from '../other-nodes.ts';
-import { askTenTimes, type Program, startProgram } from '../fixtures/share-program.ts';
+import { closeSocket, listenTogether } from '../fixtures/close/reuse-sockets.ts';
+import { otherNodes } from '../harness/other-nodes.ts';
+import { askTenTimes, type Program, startProgram } from '../harness/observed-program.ts';
 
 const CLIENTS = 120;
 /** How long the closing member holds up its loop first, so that its queue is not empty, in milliseconds. */
@@ -23,7 +23,7 @@ async function startByDescriptor(t: TestContext): Promise<Group> {
   const address = localAddress(first);
   assert(address?.family === 'IPv4');
   const second = listenTogether(address.port);
-  const members = [first, second].map((fd) => startProgram(t, 'share-by-descriptor.js', { descriptors: [fd] }));
+  const members = [first, second].map((fd) => startProgram(t, 'sharing/share-by-descriptor.js', { descriptors: [fd] }));
   const [closing, other] = members;
   assert(closing !== undefined && other !== undefined);
   await closing.next('listening');
@@ -35,9 +35,9 @@ async function startByDescriptor(t: TestContext): Promise<Group> {
 }
 
 async function startByPort(t: TestContext, node: string): Promise<Group> {
-  const closing = startProgram(t, 'reuse-by-port.js', { args: ['0'], node });
+  const closing = startProgram(t, 'close/reuse-by-port.js', { args: ['0'], node });
   const { port = 0 } = await closing.next('listening');
-  const { pid } = await startProgram(t, 'reuse-by-port.js', { args: [String(port)], node }).next('listening');
+  const { pid } = await startProgram(t, 'close/reuse-by-port.js', { args: [String(port)], node }).next('listening');
   return { closing, port, other: String(pid) };
 }
 

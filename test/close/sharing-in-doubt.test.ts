@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
-import { askTenTimes, type Program, type ProgramOptions, startProgram } from '../fixtures/share-program.ts';
+import { askTenTimes, type Program, type ProgramOptions, startProgram } from '../harness/observed-program.ts';
 import { ask, SOON } from './calls-servers.ts';
 
 const CLIENTS = 60;
@@ -51,13 +51,13 @@ for (const { policy, where } of [
 ]) {
   describe(`the listener of a cluster worker whose earlier one was exclusive, ${where}`, () => {
     it('is not gated: the other worker goes on serving new clients', async (t) => {
-      const started = await start(t, 'share-by-cluster-anew.js', { args: [policy] });
+      const started = await start(t, 'sharing/share-by-cluster-anew.js', { args: [policy] });
       assert.equal(started.facts.otherPort, started.port);
       await assertLeftToTheOther(started, /^a cluster worker's listener$/);
     });
 
     it('has its control: the exclusive one is gated', async (t) => {
-      const started = await start(t, 'share-by-cluster-anew.js', { args: [policy, 'exclusive'] });
+      const started = await start(t, 'sharing/share-by-cluster-anew.js', { args: [policy, 'exclusive'] });
       assert.notEqual(started.facts.otherPort, started.port);
       await assertGated(started);
     });
@@ -66,13 +66,13 @@ for (const { policy, where } of [
 
 describe('a listener of a child with a message channel that listened before lastcall was imported', () => {
   it('is not gated where the parent was sent it: the parent goes on serving new clients', async (t) => {
-    const started = await start(t, 'share-before-import.js', { aloneInProc });
+    const started = await start(t, 'sharing/share-before-import.js', { aloneInProc });
     assert.equal(started.facts.wasSeen, false);
     await assertLeftToTheOther(started, FOUND);
   });
 
   it('has its control: the child that kept it is gated', { skip: needsAloneInProc }, async (t) => {
-    const started = await start(t, 'share-before-import.js', { args: ['keep'], aloneInProc });
+    const started = await start(t, 'sharing/share-before-import.js', { args: ['keep'], aloneInProc });
     assert.equal(started.facts.wasSeen, false);
     await assertGated(started);
   });
@@ -80,13 +80,13 @@ describe('a listener of a child with a message channel that listened before last
 
 describe('a listener of a process that has no child any more', () => {
   it('is not gated where an orphan inherited it: the orphan goes on serving new clients', async (t) => {
-    const started = await start(t, 'share-by-orphan.js', { aloneInProc });
+    const started = await start(t, 'sharing/share-by-orphan.js', { aloneInProc });
     assert.equal(started.facts.hasChildren, false);
     await assertLeftToTheOther(started, FOUND);
   });
 
   it('has its control: after a child that inherited nothing it is gated', { skip: needsAloneInProc }, async (t) => {
-    const started = await start(t, 'share-by-orphan.js', { args: ['keep'], aloneInProc });
+    const started = await start(t, 'sharing/share-by-orphan.js', { args: ['keep'], aloneInProc });
     assert.equal(started.facts.hasChildren, false);
     await assertGated(started);
   });
@@ -94,7 +94,7 @@ describe('a listener of a process that has no child any more', () => {
 
 describe('a listener that a child of another user may hold', { skip: needsRoot }, () => {
   it('is not gated, and everyone in its queue is served before it closes', async (t) => {
-    const { closing, port } = await start(t, 'share-dropping-root.js', { aloneInProc });
+    const { closing, port } = await start(t, 'sharing/share-dropping-root.js', { aloneInProc });
     const answers = await queueClients(port);
     const { listeners, connections, outcome } = await closing.close(SOON);
     assert.equal(listeners[0]?.gate, 'shared');
@@ -107,7 +107,7 @@ describe('a listener that a child of another user may hold', { skip: needsRoot }
   });
 
   it('has its control: a plain close resets those in its queue', async (t) => {
-    const { closing, port } = await start(t, 'share-dropping-root.js', { aloneInProc });
+    const { closing, port } = await start(t, 'sharing/share-dropping-root.js', { aloneInProc });
     const answers = await queueClients(port);
     closing.order('plain');
     const resets = (await Promise.all(answers)).filter((answer) => answer === 'ECONNRESET');
@@ -115,7 +115,7 @@ describe('a listener that a child of another user may hold', { skip: needsRoot }
   });
 
   it('has its queue named as cut where the program itself closes it', async (t) => {
-    const { closing, port } = await start(t, 'share-dropping-root.js', { aloneInProc });
+    const { closing, port } = await start(t, 'sharing/share-dropping-root.js', { aloneInProc });
     const answers = await queueClients(port);
     closing.order('both');
     const { report } = await closing.next('closed');
@@ -126,13 +126,13 @@ describe('a listener that a child of another user may hold', { skip: needsRoot }
   });
 
   it('has its control: where the child is of the same user it is gated', async (t) => {
-    await assertGated(await start(t, 'share-dropping-root.js', { args: ['together'], aloneInProc }));
+    await assertGated(await start(t, 'sharing/share-dropping-root.js', { args: ['together'], aloneInProc }));
   });
 });
 
 describe('a listener that came from a parent who has closed it since', () => {
   it('is not gated, and everyone in its queue is served before it closes', async (t) => {
-    const { closing, port } = await start(t, 'share-given-away.js');
+    const { closing, port } = await start(t, 'sharing/share-given-away.js');
     const answers = await queueClients(port);
     const { listeners, connections, outcome } = await closing.close(SOON);
     assert.equal(listeners[0]?.gate, 'shared');
@@ -142,7 +142,7 @@ describe('a listener that came from a parent who has closed it since', () => {
   });
 
   it('has its control: a plain close resets those in its queue', async (t) => {
-    const { closing, port } = await start(t, 'share-given-away.js');
+    const { closing, port } = await start(t, 'sharing/share-given-away.js');
     const answers = await queueClients(port);
     closing.order('plain');
     const resets = (await Promise.all(answers)).filter((answer) => answer === 'ECONNRESET');
@@ -159,12 +159,12 @@ async function queueClients(port: number): Promise<readonly Promise<string>[]> {
 
 describe('a listener where /proc is empty', { skip: needsRoot }, () => {
   it('is not gated where a child may hold it: the child goes on serving new clients', async (t) => {
-    const started = await start(t, 'share-by-fork.js', { withoutProc: true });
+    const started = await start(t, 'sharing/share-by-fork.js', { withoutProc: true });
     await assertLeftToTheOther(started, /^the search for other holders failed/);
   });
 
   it('has its control: without a child there is nothing to search for, and it is gated', async (t) => {
-    await assertGated(await start(t, 'share-by-message-up.js', { args: ['keep'], withoutProc: true }));
+    await assertGated(await start(t, 'sharing/share-by-message-up.js', { args: ['keep'], withoutProc: true }));
   });
 });
 
@@ -172,11 +172,11 @@ describe('a listener where /proc is that of an outer namespace of processes', { 
   const options = { aloneInProc, inOuterProc: true };
 
   it('is not taken for shared with ourselves', async (t) => {
-    await assertGated(await start(t, 'share-by-message.js', { ...options, args: ['keep'] }));
+    await assertGated(await start(t, 'sharing/share-by-message.js', { ...options, args: ['keep'] }));
   });
 
   it('is not gated where a child holds it', async (t) => {
-    const started = await start(t, 'share-by-message.js', options);
+    const started = await start(t, 'sharing/share-by-message.js', options);
     await assertLeftToTheOther(started, /^process \d+ holds it too$/);
   });
 });
@@ -186,14 +186,14 @@ for (const hidepid of [1, 2, 4]) {
     const options = { aloneInProc: true, hidepid };
 
     it('is not gated where a child, of whatever user, may hold it', async (t) => {
-      const { closing } = await start(t, 'share-dropping-root.js', options);
+      const { closing } = await start(t, 'sharing/share-dropping-root.js', options);
       const [listener] = (await closing.close(SOON)).listeners;
       assert.equal(listener?.gate, 'shared');
       assert.equal(listener?.reason, '/proc hides the processes of other users (hidepid)');
     });
 
     it('has its control: to root it hides nothing, and a child that holds nothing is none', async (t) => {
-      await assertGated(await start(t, 'share-by-message.js', { ...options, args: ['keep'] }));
+      await assertGated(await start(t, 'sharing/share-by-message.js', { ...options, args: ['keep'] }));
     });
   });
 }

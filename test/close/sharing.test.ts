@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 import { descriptorOf } from '../../src/node-fields.ts';
-import { createNamingServer, portOf } from '../fixtures/share-orders.ts';
-import { askTenTimes, type Program, type ProgramOptions, startProgram } from '../fixtures/share-program.ts';
+import { createNamingServer, portOf } from '../fixtures/sharing/share-orders.ts';
+import { askTenTimes, type Program, type ProgramOptions, startProgram } from '../harness/observed-program.ts';
 
 const NOBODY = 65_534;
 const needsRoot = process.getuid?.() === 0 ? false : 'needs root';
@@ -29,7 +29,7 @@ async function startSupervised(t: TestContext): Promise<Pair> {
   const server = createNamingServer().listen(0, '127.0.0.1');
   t.after(() => server.close());
   await once(server, 'listening');
-  const closing = startProgram(t, 'share-by-descriptor.js', {
+  const closing = startProgram(t, 'sharing/share-by-descriptor.js', {
     descriptors: [descriptorOf(server) ?? -1],
     uid: NOBODY,
     env: { LISTEN_FDS: '1' },
@@ -52,7 +52,7 @@ interface Way {
 const WAYS: readonly Way[] = [
   {
     name: 'a child that inherited the descriptor',
-    start: (t) => startPair(t, 'share-by-fork.js', { aloneInProc }),
+    start: (t) => startPair(t, 'sharing/share-by-fork.js', { aloneInProc }),
     reason: FOUND,
   },
   {
@@ -63,28 +63,28 @@ const WAYS: readonly Way[] = [
   },
   {
     name: 'another cluster worker, where the primary hands connections out',
-    start: (t) => startPair(t, 'share-by-cluster.js', { args: ['rr'] }),
+    start: (t) => startPair(t, 'sharing/share-by-cluster.js', { args: ['rr'] }),
     reason: /^a cluster worker's listener$/,
     cannotShut: true,
   },
   {
     name: 'another cluster worker, where each worker accepts',
-    start: (t) => startPair(t, 'share-by-cluster.js', { args: ['none'] }),
+    start: (t) => startPair(t, 'sharing/share-by-cluster.js', { args: ['none'] }),
     reason: /^a cluster worker's listener$/,
   },
   {
     name: 'a child to which it was sent over the message channel',
-    start: (t) => startPair(t, 'share-by-message.js', { aloneInProc }),
+    start: (t) => startPair(t, 'sharing/share-by-message.js', { aloneInProc }),
     reason: FOUND,
   },
   {
     name: 'a parent from which it was received over the message channel',
-    start: (t) => startPair(t, 'share-received.js'),
+    start: (t) => startPair(t, 'sharing/share-received.js'),
     reason: /^it came to listen as a descriptor or handle$/,
   },
   {
     name: 'a parent to which it was sent over the message channel',
-    start: (t) => startPair(t, 'share-by-message-up.js', { aloneInProc }),
+    start: (t) => startPair(t, 'sharing/share-by-message-up.js', { aloneInProc }),
     reason: FOUND,
   },
 ];
@@ -129,7 +129,7 @@ for (const way of WAYS) {
 describe('a listener made by port', () => {
   // Alone in /proc: on a busy host the search is not over in time, and then the listener rightly counts as shared.
   it('is not shared with a child that does not hold it', { skip: needsRoot }, async (t) => {
-    const { closing, port } = await startPair(t, 'share-by-message.js', { args: ['keep'], aloneInProc: true });
+    const { closing, port } = await startPair(t, 'sharing/share-by-message.js', { args: ['keep'], aloneInProc: true });
     const report = await closing.close({ idleWait: 100, lingerWait: 100 });
     assert.deepEqual(
       report.listeners.map(({ gate, reason }) => ({ gate, reason })),
@@ -141,7 +141,7 @@ describe('a listener made by port', () => {
 
 describe('a listener made by port in a child that has a message channel', () => {
   it('is not shared with the parent to which nothing was sent', async (t) => {
-    const { closing, port } = await startPair(t, 'share-by-message-up.js', { args: ['keep'] });
+    const { closing, port } = await startPair(t, 'sharing/share-by-message-up.js', { args: ['keep'] });
     const report = await closing.close({ idleWait: 100, lingerWait: 100 });
     assert.deepEqual(
       report.listeners.map(({ gate, reason }) => ({ gate, reason })),
@@ -153,7 +153,7 @@ describe('a listener made by port in a child that has a message channel', () => 
 
 describe('the queue of a shared listener', () => {
   it('lives on with the other holder when one closes', async (t) => {
-    const { closing, port, other } = await startPair(t, 'share-by-fork.js');
+    const { closing, port, other } = await startPair(t, 'sharing/share-by-fork.js');
     closing.order('block 200');
     const report = closing.close({ idleWait: 100, lingerWait: 100 });
     const answers = await Promise.all(Array.from({ length: 20 }, () => askTenTimes(port)));

@@ -7,7 +7,7 @@ import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import tls from 'node:tls';
 import { gracefulClose } from '../../src/index.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 import { portOf, SOON, startServer } from './calls-servers.ts';
 
 /** Quiet connections have had their time when the server has ended this one, which came last. */

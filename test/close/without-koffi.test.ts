@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { copyWithoutKoffi } from '../copy-without-koffi.ts';
-import { Program, startProgram, type Told } from '../fixtures/share-program.ts';
+import { copyWithoutKoffi } from '../harness/copy-without-koffi.ts';
+import { Program, startProgram, type Told } from '../harness/observed-program.ts';
 
 const CLIENTS = 20;
-const FIXTURE = 'koffi-close.js';
+const FIXTURE = 'close/koffi-close.js';
 
 async function assertServedWithoutGate(program: Program, reason: RegExp, queued: number): Promise<void> {
   const { report, facts }: Told = await program.next('closed');
@@ -24,7 +24,7 @@ async function assertServedWithoutGate(program: Program, reason: RegExp, queued:
 
 describe('a close without system calls', () => {
   it('serves who is queued and says that koffi did not load', async (t) => {
-    const program = new Program(t, copyWithoutKoffi(t, FIXTURE), { env: { NODE_PATH: '' } });
+    const program = new Program(copyWithoutKoffi(t, FIXTURE), { env: { NODE_PATH: '' } });
     await assertServedWithoutGate(program, /^koffi did not load \(Cannot find module 'koffi'\)$/, CLIENTS);
   });
 
@@ -37,7 +37,7 @@ describe('a close without system calls', () => {
   }
 
   it('has its control: the same schedule with koffi shuts the gate', async (t) => {
-    const { report, facts } = await startProgram(t, 'koffi-close.js').next('closed');
+    const { report, facts } = await startProgram(t, 'close/koffi-close.js').next('closed');
     assert.equal(report?.listeners[0]?.gate, 'refuse');
     assert.equal(report?.listeners[0]?.queued, CLIENTS);
     assert.deepEqual(

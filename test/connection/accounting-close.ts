@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { CloseProgress, CloseReport, ConnectionMessage, gracefulClose } from '../../src/index.ts';
-import type { ClientSaw, ClientsOrder, ClientsTold, ServerKind } from '../fixtures/accounting-clients.ts';
+import type { ClientSaw, ClientsOrder, ClientsTold, ServerKind } from '../fixtures/connection/accounting-clients.ts';
 import type { Population } from './accounting-population.ts';
 import { AccountingServers } from './accounting-servers.ts';
 import type { ProgramMessages } from './program-messages.ts';

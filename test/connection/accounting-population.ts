@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { type ClientPlan, DEEDS, type ServerKind } from '../fixtures/accounting-clients.ts';
+import { type ClientPlan, DEEDS, type ServerKind } from '../fixtures/connection/accounting-clients.ts';
 
 /** One close: who is there, who comes as it begins, and how it is called. Times are in milliseconds. */
 export interface Population {

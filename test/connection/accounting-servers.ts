@@ -6,7 +6,7 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { WebSocketServer } from 'ws';
-import type { Addresses, ServerKind } from '../fixtures/accounting-clients.ts';
+import type { Addresses, ServerKind } from '../fixtures/connection/accounting-clients.ts';
 
 // Of what comes later, in milliseconds.
 const LATER = 150;

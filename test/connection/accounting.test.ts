@@ -6,8 +6,8 @@ import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { type CloseReport, gracefulClose, type Protocol } from '../../src/index.ts';
 import { blockUntilQueued, portOf, SOON, startHttp } from '../close/calls-servers.ts';
-import type { ClientSaw, ClientsTold, ServerKind } from '../fixtures/accounting-clients.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import type { ClientSaw, ClientsTold, ServerKind } from '../fixtures/connection/accounting-clients.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 import { type Accounted, type ClientsProcess, closeAndAccount } from './accounting-close.ts';
 import { onceEach, type Population, populations } from './accounting-population.ts';
 import { fixture } from './programs.ts';
@@ -106,7 +106,7 @@ it('clients that were never accepted are told of, too', async (t) => {
 });
 
 function startClients(t: TestContext): ClientsProcess {
-  const child = fork(fixture('accounting-clients'));
+  const child = fork(fixture('connection/accounting-clients'));
   t.after(() => child.kill('SIGKILL'));
   return { told: new ProgramMessages<ClientsTold>(child), order: (order) => void child.send(order) };
 }

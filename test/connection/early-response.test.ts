@@ -5,9 +5,9 @@ import { suite, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type CloseReport, lingeringClose } from '../../src/index.ts';
 import { portOf, startHttp } from '../close/calls-servers.ts';
-import { certificateMissing } from '../fixtures/call-certificate.ts';
-import type { EarlyClients, EarlyOutcome } from '../fixtures/http-early-clients.ts';
-import type { EarlySetup, EarlyTold } from '../fixtures/http-early-server.ts';
+import { certificateMissing } from '../harness/certificate.ts';
+import type { EarlyClients, EarlyOutcome } from '../fixtures/connection/http1/http-early-clients.ts';
+import type { EarlySetup, EarlyTold } from '../fixtures/connection/http1/http-early-server.ts';
 import { labMissing, openLab } from '../lab/lab.ts';
 import { ProgramMessages } from './program-messages.ts';
 
@@ -21,8 +21,8 @@ const ANSWER_BYTES = 20_000;
 /** Where more happens before the reset: under TLS Node reads ahead, and during a close the server has waited for all clients. */
 const LONG_ANSWER_BYTES = 200_000;
 
-const serverProgram = fileURLToPath(new URL('../fixtures/http-early-server.js', import.meta.url));
-const clientsProgram = fileURLToPath(new URL('../fixtures/http-early-clients.js', import.meta.url));
+const serverProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-early-server.js', import.meta.url));
+const clientsProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-early-clients.js', import.meta.url));
 
 interface Kind {
   readonly name: string;

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
 import { portOf, startServer } from '../close/calls-servers.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 
 const OPTIONS: CloseOptions = {
   idleWait: 300,

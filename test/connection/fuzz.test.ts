@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { FuzzClientsOrder, FuzzClientsTold } from '../fixtures/http-fuzz-clients.ts';
-import { isSecure } from '../fixtures/http-fuzz-kinds.ts';
-import type { FuzzClosed, FuzzOrder, FuzzTold } from '../fixtures/http-fuzz-server.ts';
+import type { FuzzClientsOrder, FuzzClientsTold } from '../fixtures/connection/http1/http-fuzz-clients.ts';
+import { isSecure } from '../fixtures/connection/http1/http-fuzz-kinds.ts';
+import type { FuzzClosed, FuzzOrder, FuzzTold } from '../fixtures/connection/http1/http-fuzz-server.ts';
 import { ProgramMessages } from './program-messages.ts';
 
 // What clients and programs do is drawn by chance, from a seed. A failure names the seed of its close, to be run again with
@@ -16,8 +16,8 @@ const FIRST_SEED = Number(process.env.LASTCALL_FUZZ_SEED ?? 1);
 /** A close has a deadline of 1.5 s at most. */
 const LONGEST_ROUND = 20_000;
 
-const serverProgram = fileURLToPath(new URL('../fixtures/http-fuzz-server.js', import.meta.url));
-const clientsProgram = fileURLToPath(new URL('../fixtures/http-fuzz-clients.js', import.meta.url));
+const serverProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-fuzz-server.js', import.meta.url));
+const clientsProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-fuzz-clients.js', import.meta.url));
 
 test(`${CLOSES} closes with ${CLIENTS} clients that send anything, halves of it, and go at any time: each ends, accounts for all, and leaves nothing behind`, {
   timeout: CLOSES * LONGEST_ROUND,

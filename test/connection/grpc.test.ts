@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import { stops } from '../close/stop-under-storm.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
-import type { GrpcClientsOrder, GrpcLoad, GrpcTally } from '../fixtures/grpc-clients.ts';
-import type { GrpcServerClosed, GrpcServerOrder } from '../fixtures/grpc-server.ts';
-import { CALL_KINDS } from '../fixtures/grpc-service.ts';
+import { count } from '../harness/counts.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import type { GrpcClientsOrder, GrpcLoad, GrpcTally } from '../fixtures/connection/grpc/grpc-clients.ts';
+import type { GrpcServerClosed, GrpcServerOrder } from '../fixtures/connection/grpc/grpc-server.ts';
+import { CALL_KINDS } from '../fixtures/connection/grpc/grpc-service.ts';
 import { ForkedProgram } from './forked-program.ts';
 
 /** Connections are quiet only when their last call has ended. */
@@ -18,7 +18,7 @@ for (const { over, secure } of [
     const pem = secure && certificateMissing === false ? makePem() : {};
 
     it('ends every call OK that was begun before the client knew of the close, whatever its kind', async (t) => {
-      for (let stop = 1; stop <= stops(10); stop += 1) {
+      for (let stop = 1; stop <= count(10); stop += 1) {
         const { server, clients, address } = await startOne(t, pem);
         clients.order({ load: { ...loadOf(pem), address, until: 'the first goodbye' }, enough: 100 });
         await clients.next('enough');
@@ -39,7 +39,7 @@ for (const { over, secure } of [
     });
 
     it('closes under load, beside a second one, and no call at all fails', async (t) => {
-      for (let stop = 1; stop <= stops(10); stop += 1) {
+      for (let stop = 1; stop <= count(10); stop += 1) {
         const { first, clients } = await startTwo(t, pem);
         first.order({ close: OPTIONS });
         const closed = await first.next<GrpcServerClosed>('closed');
@@ -85,8 +85,8 @@ async function startOne(
   t: TestContext,
   pem: { readonly key?: string; readonly cert?: string },
 ): Promise<{ server: ForkedProgram<GrpcServerOrder>; clients: ForkedProgram<GrpcClientsOrder>; address: string }> {
-  const server = new ForkedProgram<GrpcServerOrder>(t, 'grpc-server.js', [JSON.stringify(pem)]);
-  const clients = new ForkedProgram<GrpcClientsOrder>(t, 'grpc-clients.js');
+  const server = new ForkedProgram<GrpcServerOrder>(t, 'connection/grpc/grpc-server.js', [JSON.stringify(pem)]);
+  const clients = new ForkedProgram<GrpcClientsOrder>(t, 'connection/grpc/grpc-clients.js');
   return { server, clients, address: `127.0.0.1:${await server.next<number>('port')}` };
 }
 
@@ -96,7 +96,7 @@ async function startTwo(
   pem: { readonly key?: string; readonly cert?: string },
 ): Promise<{ first: ForkedProgram<GrpcServerOrder>; clients: ForkedProgram<GrpcClientsOrder> }> {
   const { server: first, clients, address } = await startOne(t, pem);
-  const second = new ForkedProgram<GrpcServerOrder>(t, 'grpc-server.js', [JSON.stringify(pem)]);
+  const second = new ForkedProgram<GrpcServerOrder>(t, 'connection/grpc/grpc-server.js', [JSON.stringify(pem)]);
   const both = `ipv4:${address},127.0.0.1:${await second.next<number>('port')}`;
   clients.order({ load: { ...loadOf(pem), address: both, until: 'the order' }, enough: 160 });
   await clients.next('enough');

@@ -3,10 +3,10 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { suite, test, type TestContext } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
-import { certificateMissing } from '../fixtures/call-certificate.ts';
-import type { SessionSeen, SessionsOrder } from '../fixtures/http2-sessions.ts';
+import { certificateMissing } from '../harness/certificate.ts';
+import type { SessionSeen, SessionsOrder } from '../fixtures/connection/http2/http2-sessions.ts';
 import { type Host, labMissing, openLab } from '../lab/lab.ts';
-import { otherNodes } from '../other-nodes.ts';
+import { otherNodes } from '../harness/other-nodes.ts';
 import { fixture, missingProgram, outputOf } from './programs.ts';
 
 const NOTICE = 2 ** 31 - 1;
@@ -73,7 +73,9 @@ suite('other HTTP/2 clients', { skip: labMissing }, () => {
   // Its version 7, for Node 20, gives up whatever is under way at any GOAWAY.
   test('undici 8: what is under way is answered', { skip: certificateMissing || newest?.missing }, async (t) => {
     const { client, url, busy, close } = await startServer(t, 'tls', { busy: 11 });
-    const clients = client.fork(fixture('http2-undici'), [], { node: newest?.path ?? process.execPath });
+    const clients = client.fork(fixture('connection/http2/http2-undici'), [], {
+      node: newest?.path ?? process.execPath,
+    });
     const result = next<{ failed: readonly string[] }>(clients, 'failed');
     const module = new URL('../../../scripts/other-nodes/node_modules/undici/index.js', import.meta.url).href;
     clients.send({ module, url });
@@ -130,7 +132,7 @@ async function startServer(
 ): Promise<Started> {
   const lab = await openLab({ delay: 25 });
   t.after(lab.close);
-  const server = lab.server.fork(fixture('http2-server'), ['0.0.0.0', way, String(streams)], { node });
+  const server = lab.server.fork(fixture('connection/http2/http2-server'), ['0.0.0.0', way, String(streams)], { node });
   const { port } = await next<{ port: number }>(server, 'port');
   const busy = next(server, 'busy');
   busy.catch(() => {});
@@ -161,7 +163,7 @@ async function closeUnderSessions(
   how: 'graceful' | 'plain' = 'graceful',
 ): Promise<{ report: CloseReport; seen: readonly SessionSeen[]; processed: number }> {
   const { client, host, port, close, processed } = await startServer(t, way, { node });
-  const sessions = client.fork(fixture('http2-sessions'));
+  const sessions = client.fork(fixture('connection/http2/http2-sessions'));
   const order: SessionsOrder = { host, port, secure: way === 'tls', sessions: SESSIONS, every: EVERY };
   const enough = next<{ enough: true }>(sessions, 'enough');
   const result = next<{ seen: readonly SessionSeen[] }>(sessions, 'seen');

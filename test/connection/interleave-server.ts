@@ -16,7 +16,7 @@ export class InterleaveServers {
   #lastPort = 8_000;
 
   constructor(host: Host) {
-    this.#child = host.fork(fixture('interleave-server'));
+    this.#child = host.fork(fixture('connection/interleave-server'));
     this.#child.on('message', (told: InterleaveTold) => {
       this.#told.push(told);
       this.#look();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { stops } from '../close/stop-under-storm.ts';
-import type { Way } from '../fixtures/http-keep-alive-server.ts';
+import { count } from '../harness/counts.ts';
+import type { Way } from '../fixtures/connection/http1/http-keep-alive-server.ts';
 import { labMissing } from '../lab/lab.ts';
 import { type Load, type StoppedKeepAlive, stopKeepAlive } from './stop-keep-alive.ts';
 
@@ -44,8 +44,8 @@ const OTHERS: readonly Way[] = ['http-terminator', 'stoppable', 'http-graceful-s
 
 for (const { title, ...load } of LOADS) {
   suite(`${CLIENTS} keep-alive clients, ${title}`, { skip: labMissing }, () => {
-    test('lose no request in any stop', { timeout: 30_000 * stops(20) }, async (t) => {
-      for (let stop = 1; stop <= stops(20); stop += 1) {
+    test('lose no request in any stop', { timeout: 30_000 * count(20) }, async (t) => {
+      for (let stop = 1; stop <= count(20); stop += 1) {
         const stopped = await stopKeepAlive('lastcall', load, stop);
         assertNothingLost(stopped, load);
         const { result, report } = stopped;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
 import { before, describe, it, type TestContext } from 'node:test';
-import type { LeakFacts, LeakSetup } from '../fixtures/leak-closes.ts';
+import type { LeakFacts, LeakSetup } from '../fixtures/connection/leak-closes.ts';
 import { fixture } from './programs.ts';
 import { ProgramMessages } from './program-messages.ts';
 
@@ -63,7 +63,9 @@ describe(`${CLOSES} closes, some of them side by side, with connections of every
 
 /** In a process of its own. */
 async function closeManyTimes(setup: LeakSetup): Promise<LeakFacts> {
-  const child = fork(fixture('leak-closes'), [JSON.stringify(setup)], { execArgv: [...STEADY_HEAP, QUIETLY] });
+  const child = fork(fixture('connection/leak-closes'), [JSON.stringify(setup)], {
+    execArgv: [...STEADY_HEAP, QUIETLY],
+  });
   try {
     return await new ProgramMessages<{ facts: LeakFacts }>(child).next('facts');
   } finally {

@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import tls from 'node:tls';
 import { gracefulClose } from '../../src/index.ts';
 import { portOf, startServer } from '../close/calls-servers.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 import { LineClient } from './line-client.ts';
 
 const OPTIONS = { idleWait: 300, lingerWait: 200 } as const;

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { CloseReport, Protocol } from '../../src/index.ts';
-import { certificateMissing } from '../fixtures/call-certificate.ts';
-import type { SlowOrder, SlowOutcome, SlowReaderTold } from '../fixtures/http-slow-reader.ts';
-import type { SlowProtocol, SlowSetup, SlowStop, SlowTold } from '../fixtures/http-slow-server.ts';
+import { certificateMissing } from '../harness/certificate.ts';
+import type { SlowOrder, SlowOutcome, SlowReaderTold } from '../fixtures/connection/http1/http-slow-reader.ts';
+import type { SlowProtocol, SlowSetup, SlowStop, SlowTold } from '../fixtures/connection/http1/http-slow-server.ts';
 import { labMissing, openLab } from '../lab/lab.ts';
 import { ProgramMessages } from './program-messages.ts';
 
@@ -14,8 +14,8 @@ import { ProgramMessages } from './program-messages.ts';
 const BYTES = 10_000_000;
 const RATE = 1_000_000;
 const TOLD_AFTER = 500_000;
-const serverProgram = fileURLToPath(new URL('../fixtures/http-slow-server.js', import.meta.url));
-const readerProgram = fileURLToPath(new URL('../fixtures/http-slow-reader.js', import.meta.url));
+const serverProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-slow-server.js', import.meta.url));
+const readerProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-slow-reader.js', import.meta.url));
 
 const KINDS: readonly { readonly name: SlowProtocol; readonly reported: Protocol; readonly missing: string | false }[] =
   [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
-import type { SocketIoClient, SocketIoClientsOrder } from '../fixtures/socket-io-clients.ts';
-import type { SocketIoServerClosed, SocketIoServerOrder } from '../fixtures/socket-io-server.ts';
+import type { SocketIoClient, SocketIoClientsOrder } from '../fixtures/connection/websocket/socket-io-clients.ts';
+import type { SocketIoServerClosed, SocketIoServerOrder } from '../fixtures/connection/websocket/socket-io-server.ts';
 import { ForkedProgram } from './forked-program.ts';
 
 const CLIENTS = 100;
@@ -15,7 +15,9 @@ describe(`socket.io over WebSocket, with ${CLIENTS} clients under a load of even
       const { server, clients, port } = await start(t);
       server.order({ close: { given } });
       await server.next('listenerClosed');
-      const successor = new ForkedProgram<SocketIoServerOrder>(t, 'socket-io-server.js', [String(port)]);
+      const successor = new ForkedProgram<SocketIoServerOrder>(t, 'connection/websocket/socket-io-server.js', [
+        String(port),
+      ]);
       await successor.next('port');
       const { report, served } = await server.next<SocketIoServerClosed>('closed');
       clients.order({ enough: 1 });
@@ -51,8 +53,8 @@ async function start(t: TestContext): Promise<{
   readonly clients: ForkedProgram<SocketIoClientsOrder>;
   readonly port: number;
 }> {
-  const server = new ForkedProgram<SocketIoServerOrder>(t, 'socket-io-server.js');
-  const clients = new ForkedProgram<SocketIoClientsOrder>(t, 'socket-io-clients.js');
+  const server = new ForkedProgram<SocketIoServerOrder>(t, 'connection/websocket/socket-io-server.js');
+  const clients = new ForkedProgram<SocketIoClientsOrder>(t, 'connection/websocket/socket-io-clients.js');
   const port = await server.next<number>('port');
   clients.order({ connect: { port, clients: CLIENTS }, enough: 1 });
   await clients.next('enough');

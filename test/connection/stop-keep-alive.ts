@@ -1,13 +1,13 @@
 import { fileURLToPath } from 'node:url';
 import type { CloseReport } from '../../src/index.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
-import type { KeepAliveSetup, KeepAliveTold } from '../fixtures/http-keep-alive-server.ts';
-import type { KeepAliveStorm, StormTold, WindDown } from '../fixtures/http-storm-clients.ts';
+import type { KeepAliveSetup, KeepAliveTold } from '../fixtures/connection/http1/http-keep-alive-server.ts';
+import type { KeepAliveStorm, StormTold, WindDown } from '../fixtures/connection/http1/http-storm-clients.ts';
 import { openLab, type Shape } from '../lab/lab.ts';
 import { ProgramMessages } from './program-messages.ts';
 
-const serverProgram = fileURLToPath(new URL('../fixtures/http-keep-alive-server.js', import.meta.url));
-const clientsProgram = fileURLToPath(new URL('../fixtures/http-storm-clients.js', import.meta.url));
+const serverProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-keep-alive-server.js', import.meta.url));
+const clientsProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-storm-clients.js', import.meta.url));
 
 /** A load of keep-alive clients on the wire between them and the server. */
 export interface Load {

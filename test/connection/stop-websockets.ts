@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
-import type { WebSocketClient, WebSocketClientsOrder, WebSocketClientsSetup } from '../fixtures/websocket-clients.ts';
-import type { ServedWebSocket, WebSocketServerClosed, WebSocketServerOrder } from '../fixtures/websocket-server.ts';
+import type {
+  WebSocketClient,
+  WebSocketClientsOrder,
+  WebSocketClientsSetup,
+} from '../fixtures/connection/websocket/websocket-clients.ts';
+import type {
+  ServedWebSocket,
+  WebSocketServerClosed,
+  WebSocketServerOrder,
+} from '../fixtures/connection/websocket/websocket-server.ts';
 import { ForkedProgram } from './forked-program.ts';
 
 /** A `ws` server and its clients, each in a process of its own. */
@@ -24,8 +32,8 @@ export async function startWebSockets(
 ): Promise<WebSocketScene> {
   const { deflate, hidden, key, cert } = setup ?? {};
   const args = [JSON.stringify({ deflate, hidden, key, cert })];
-  const server = new ForkedProgram<WebSocketServerOrder>(t, 'websocket-server.js', args);
-  const clients = new ForkedProgram<WebSocketClientsOrder>(t, 'websocket-clients.js');
+  const server = new ForkedProgram<WebSocketServerOrder>(t, 'connection/websocket/websocket-server.js', args);
+  const clients = new ForkedProgram<WebSocketClientsOrder>(t, 'connection/websocket/websocket-clients.js');
   const port = await server.next<number>('port');
   if (setup !== undefined) {
     clients.order({ connect: { ...setup, port } });

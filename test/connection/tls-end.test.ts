@@ -5,7 +5,7 @@ import { suite, test } from 'node:test';
 import type { Readable } from 'node:stream';
 import { gracefulClose } from '../../src/index.ts';
 import { portOf, startServer } from '../close/calls-servers.ts';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 
 // OpenSSL from 3.0 on insists: an end without close_notify is an error to it ("unexpected eof while reading").
 const version = Number(

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { certificateMissing, makeCertificate } from '../fixtures/call-certificate.ts';
-import type { WebSocketClient } from '../fixtures/websocket-clients.ts';
+import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import type { WebSocketClient } from '../fixtures/connection/websocket/websocket-clients.ts';
 import {
   assertAllAnswered,
   assertAllToldAndNothingMissing,

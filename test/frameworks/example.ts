@@ -2,12 +2,12 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Observed } from '../fixtures/framework-observer.ts';
-import { holdUp } from '../held-process.ts';
+import type { Observed } from '../fixtures/frameworks/framework-observer.ts';
+import { holdUp } from '../harness/held-process.ts';
 
 const fixture = (name: string): string => new URL(`../fixtures/${name}.js`, import.meta.url).href;
-const OBSERVED = ['--import', fixture('framework-observer')];
-const PLAIN = ['--import', fixture('framework-plain')];
+const OBSERVED = ['--import', fixture('frameworks/framework-observer')];
+const PLAIN = ['--import', fixture('frameworks/framework-plain')];
 
 /** An example of examples/, started as a user would start it. */
 export interface RunningExample {

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { runStorm, type Storm } from '../../src/storm/storm.ts';
-import { type Program, startProgram } from '../fixtures/share-program.ts';
+import { type Program, startProgram } from '../harness/observed-program.ts';
 import { freePort, missing } from '../proxies/proxy.ts';
 import { Activator } from './activator.ts';
 import { listensAt } from './listens-at.ts';
@@ -97,7 +97,7 @@ describe('a service that owns its port (control)', () => {
 
   async function restartOwner(t: TestContext, how: 'plain' | 'graceful') {
     const port = await freePort();
-    const start = (): Program => startProgram(t, 'activated-service.js', { args: [how, `web:${port}`] });
+    const start = (): Program => startProgram(t, 'lifecycle/activated-service.js', { args: [how, `web:${port}`] });
     let program = start();
     let { pid } = await program.next('listening');
     const storm = startStorm(port);
@@ -127,7 +127,7 @@ describe('systemd-socket-activate', { skip: missing('systemd-socket-activate') }
     const port = await freePort();
     const path = join(tmpdir(), `lastcall-${randomUUID()}`);
     t.after(() => rmSync(path, { force: true }));
-    const program = startProgram(t, 'activated-service.js', {
+    const program = startProgram(t, 'lifecycle/activated-service.js', {
       below: ['systemd-socket-activate', '-l', `127.0.0.1:${port}`, '-l', path, '--fdname=web:admin'],
       args: ['graceful', 'admin', 'web'],
     });
@@ -150,7 +150,7 @@ describe('systemd-socket-activate', { skip: missing('systemd-socket-activate') }
   it('is not understood through a shell that stays in between, which is told', async (t) => {
     const port = await freePort();
     const shell = ['sh', '-c', 'setpriv --pdeathsig KILL "$@"; true', 'sh'];
-    const program = startProgram(t, 'activated-service.js', {
+    const program = startProgram(t, 'lifecycle/activated-service.js', {
       below: ['systemd-socket-activate', '-l', `127.0.0.1:${port}`, '--fdname=web', ...shell],
       args: ['graceful', 'web'],
     });
@@ -166,7 +166,7 @@ describe('systemd-socket-activate', { skip: missing('systemd-socket-activate') }
   it('is understood through a shell that becomes the service', async (t) => {
     const port = await freePort();
     const shell = ['sh', '-c', 'exec "$@"', 'sh'];
-    const program = startProgram(t, 'activated-service.js', {
+    const program = startProgram(t, 'lifecycle/activated-service.js', {
       below: ['systemd-socket-activate', '-l', `127.0.0.1:${port}`, '--fdname=web', ...shell],
       args: ['graceful', 'web'],
     });

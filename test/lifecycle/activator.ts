@@ -6,7 +6,7 @@ import { AF_INET, SOCK_CLOEXEC, SOCK_STREAM } from '../../src/linux/constants.ts
 import { bindFunction, check, requireLibc } from '../../src/linux/libc.ts';
 import { listen, localAddress } from '../../src/linux/sockets.ts';
 import { readAcceptQueue } from '../../src/linux/tcp-info.ts';
-import { type Program, startProgram } from '../fixtures/share-program.ts';
+import { type Program, startProgram } from '../harness/observed-program.ts';
 
 const BACKLOG = 511;
 
@@ -62,7 +62,7 @@ export class Activator {
   async #activate(): Promise<void> {
     while (!this.#over.signal.aborted) {
       await this.#until(() => this.queued >= this.#startAt);
-      const program = startProgram(this.#test, 'activated-service.js', {
+      const program = startProgram(this.#test, 'lifecycle/activated-service.js', {
         args: ['graceful', 'web'],
         descriptors: [this.#fd],
         env: { LISTEN_FDS: '1', LISTEN_FDNAMES: 'web' },

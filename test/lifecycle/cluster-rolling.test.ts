@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { runStorm, type StormOptions, type StormResult } from '../../src/storm/storm.ts';
-import { stops } from '../close/stop-under-storm.ts';
+import { count } from '../harness/counts.ts';
 import { type ClusterService, startCluster, toldBy } from './cluster-service.ts';
-import { CLIENTS } from './stop-in-storm.ts';
+import { CLIENTS } from '../harness/storms.ts';
 
 const WAYS = [
   { title: 'whose processes call lastCall', program: 'lastCall' },
@@ -15,7 +15,7 @@ for (const { title, program, ...registration } of WAYS) {
   suite(`one worker of three, stopped by SIGTERM, of a cluster ${title}`, () => {
     for (const policy of ['rr', 'none']) {
       test(`loses none of ${CLIENTS} kept connections, and the others serve on (SCHED_${policy.toUpperCase()})`, async (t) => {
-        for (let seed = 1; seed <= stops(10); seed += 1) {
+        for (let seed = 1; seed <= count(10); seed += 1) {
           const service = await startCluster(t, [policy, program, '0'], registration);
           const { lost, counts } = await stopOneWorker(service, { ...KEPT, signal: t.signal, seed });
           assert.equal(lost, 0, JSON.stringify(counts));
@@ -31,7 +31,7 @@ for (const { title, program, ...registration } of WAYS) {
 
     // It learns late that the worker has closed, and sends it connections until then.
     test('loses no new connection that a busy primary sends it', async (t) => {
-      for (let seed = 1; seed <= stops(10); seed += 1) {
+      for (let seed = 1; seed <= count(10); seed += 1) {
         const service = await startCluster(t, ['rr', program, '1', '30'], registration);
         const { lost, counts } = await stopOneWorker(service, { clients: 30, signal: t.signal, seed });
         assert.equal(lost, 0, JSON.stringify(counts));

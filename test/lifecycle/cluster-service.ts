@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test';
-import type { Program, Told } from '../fixtures/share-program.ts';
-import { type ServiceOptions, startService } from './start-service.ts';
+import type { Program, Told } from '../harness/observed-program.ts';
+import { type ServiceOptions, startService } from '../harness/start-service.ts';
 
 /** A running cluster of the fixtures: its program, the port that it serves, and its workers' processes. */
 export interface ClusterService {
@@ -17,7 +17,7 @@ export async function startCluster(
   args: readonly string[],
   options: ServiceOptions = {},
 ): Promise<ClusterService> {
-  const program = startService(t, 'cluster-service.js', { ...options, args, ownGroup: true });
+  const program = startService(t, 'lifecycle/cluster-service.js', { ...options, args, ownGroup: true });
   const ports = new Map<number, number>();
   while (ports.size < WORKERS) {
     const { pid, port = 0 } = await program.next('listening');

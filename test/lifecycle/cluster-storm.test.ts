@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import type { StormResult } from '../../src/storm/storm.ts';
-import { stops } from '../close/stop-under-storm.ts';
-import type { Ended } from '../fixtures/share-program.ts';
+import { count } from '../harness/counts.ts';
+import type { Ended } from '../harness/observed-program.ts';
 import { type ClusterService, startCluster, toldBy } from './cluster-service.ts';
-import { CLIENTS, type Held, queuedAt, stopInStorm } from './stop-in-storm.ts';
+import { queuedAt } from '../harness/ports.ts';
+import { CLIENTS, type Held, stopInStorm } from '../harness/storms.ts';
 
 const POLICIES = ['rr', 'none'] as const;
 const WAYS = [
@@ -25,14 +26,14 @@ for (const policy of POLICIES) {
       for (const { title, program, ...registration } of WAYS) {
         test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
           // Twelve ways: each once is more than three stops of each kind of program.
-          for (let stop = 1; stop <= stops(10, 1); stop += 1) {
+          for (let stop = 1; stop <= count(10, 1); stop += 1) {
             const service = await startCluster(t, [policy, program], registration);
             const stop = (): Promise<unknown> => {
               kill(service.program.pid);
               // They would empty the queue before.
               return service.program.next('gate');
             };
-            const result = await stopInStorm(t, service.port, stop, { held: workersOf(service) });
+            const result = await stopInStorm(service.port, stop, { held: workersOf(service) });
             assertNobodyLost(result, await service.program.ended, service);
             t.diagnostic(`${result.counts.served} served, 0 lost`);
           }
@@ -41,7 +42,7 @@ for (const policy of POLICIES) {
 
       test('control: without lastcall clients are lost', async (t) => {
         const service = await startCluster(t, [policy, 'nothing']);
-        const { lost, counts } = await stopInStorm(t, service.port, () => kill(service.program.pid), {
+        const { lost, counts } = await stopInStorm(service.port, () => kill(service.program.pid), {
           held: workersOf(service),
         });
         assert.ok(lost > 0, JSON.stringify(counts));

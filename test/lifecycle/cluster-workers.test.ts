@@ -5,8 +5,8 @@ import net from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
-import { askWhoServes, type Ended, type Program } from '../fixtures/share-program.ts';
-import { type ServiceOptions, startService } from './start-service.ts';
+import { askWhoServes, type Ended, type Program } from '../harness/observed-program.ts';
+import { type ServiceOptions, startService } from '../harness/start-service.ts';
 
 /** In milliseconds: well below the deadline. */
 const SOON = 5_000;
@@ -133,7 +133,7 @@ async function start(
   serving: number,
   options: ServiceOptions = {},
 ): Promise<Cluster> {
-  const program = startService(t, 'cluster-workers.js', { ...options, args, ownGroup: true });
+  const program = startService(t, 'lifecycle/cluster-workers.js', { ...options, args, ownGroup: true });
   const workers: number[] = [];
   const ports: number[] = [];
   while (workers.length < serving) {

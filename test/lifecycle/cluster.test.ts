@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { suite, test } from 'node:test';
 import { ask } from '../close/calls-servers.ts';
-import { askWhoServes } from '../fixtures/share-program.ts';
+import { askWhoServes } from '../harness/observed-program.ts';
 import { type ClusterService, startCluster, toldBy } from './cluster-service.ts';
 
 const WAYS = [

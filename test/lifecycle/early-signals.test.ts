@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { holdStill } from '../program/foreign-program.ts';
-import { findPort, start, untilAccepted } from '../program/lastcall-command.ts';
+import { findPort, start, untilAccepted } from '../harness/lastcall-command.ts';
 import { queueClients, tally } from '../program/queued-clients.ts';
 
 const HOST = '127.0.0.1';
-const PROGRAM = fileURLToPath(new URL('../fixtures/node-without-handler.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../fixtures/program/node-without-handler.js', import.meta.url));
 const REGISTER = new URL('../../lib/register.js', import.meta.url).href;
 
 /** The first client that gets in is the moment: then it is held still, clients queue up, and the signal is there when it goes on. */

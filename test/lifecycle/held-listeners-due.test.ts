@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test, type TestContext } from 'node:test';
-import type { Ended, Program } from '../fixtures/share-program.ts';
-import { type Registration, startService } from './start-service.ts';
+import type { Ended, Program } from '../harness/observed-program.ts';
+import { type Registration, startService } from '../harness/start-service.ts';
 
 /** In milliseconds: less than an uncaught error has for its drain (5 s), and than the deadline. */
 const SOON = 4_000;
@@ -73,7 +73,7 @@ function described(registration: Registration): string {
 }
 
 function start(t: TestContext, way: string, registration: Registration, execArgs = ''): Program {
-  return startService(t, 'due-listener.js', { registration, args: [way], env: { NODE_OPTIONS: execArgs } });
+  return startService(t, 'lifecycle/due-listener.js', { registration, args: [way], env: { NODE_OPTIONS: execArgs } });
 }
 
 async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { suite, test, type TestContext } from 'node:test';
 import { ask } from '../close/calls-servers.ts';
-import type { Program } from '../fixtures/share-program.ts';
-import { type ServiceOptions, startService } from './start-service.ts';
+import type { Program } from '../harness/observed-program.ts';
+import { type ServiceOptions, startService } from '../harness/start-service.ts';
 
 const STOP = ['asked', 'lame duck', 'closing', 'gate', 'answers', 'report', 'closed by lastcall'];
 
@@ -20,13 +20,13 @@ suite("under register, a program's own listener of SIGTERM", () => {
   }
 
   test('added before lastcall was loaded runs after the drain', async (t) => {
-    const program = startProgram(t, 'nothing', { imports: ['signal-listener.js'] });
+    const program = startProgram(t, 'nothing', { imports: ['lifecycle/signal-listener.js'] });
     const order = await stopWhileAsked(t, program);
     assert.deepEqual(order, [...STOP, 'earlier listener']);
   });
 
   test('runs in the order in which it and others were added', async (t) => {
-    const program = startProgram(t, 'on', { imports: ['signal-listener.js'] });
+    const program = startProgram(t, 'on', { imports: ['lifecycle/signal-listener.js'] });
     const order = await stopWhileAsked(t, program);
     assert.deepEqual(order, [...STOP, 'earlier listener', 'listener', 'close event', 'closed']);
   });
@@ -58,7 +58,7 @@ suite('under register, server.close()', () => {
 
   for (const registration of ['--import', 'none'] as const) {
     test(`outside a stop is Node's own${registration === 'none' ? '; control: without lastcall' : ''}`, async (t) => {
-      const program = startService(t, 'plain-close.js', { registration });
+      const program = startService(t, 'lifecycle/plain-close.js', { registration });
       const { facts } = await program.next('closed');
       assert.deepEqual(facts, {
         isNodes: true,
@@ -91,7 +91,7 @@ suite('under register, listeners of signal-exit', { skip: existsSync(signalExit)
 });
 
 function startProgram(t: TestContext, way: string, options: ServiceOptions = {}): Program {
-  return startService(t, 'signal-order.js', { registration: '--import', args: [way], ...options });
+  return startService(t, 'lifecycle/signal-order.js', { registration: '--import', args: [way], ...options });
 }
 
 /** SIGTERM while a request is unanswered, which is answered once the gate is shut and `meanwhile` is over. */

@@ -6,9 +6,9 @@ import net from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { inheritedListener } from '../../src/index.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
-import { copyWithoutKoffi } from '../copy-without-koffi.ts';
-import { socketsInChild } from '../fixtures/sockets-in-child.ts';
-import { Program, type ProgramOptions, startProgram, type Told } from '../fixtures/share-program.ts';
+import { copyWithoutKoffi } from '../harness/copy-without-koffi.ts';
+import { socketsInChild } from '../fixtures/lifecycle/sockets-in-child.ts';
+import { Program, type ProgramOptions, startProgram, type Told } from '../harness/observed-program.ts';
 
 /** What the fixture tells. */
 interface Asked {
@@ -34,7 +34,7 @@ function onLoopback(t: TestContext): Promise<number> {
 
 /** Runs the fixture, which asks for these names. */
 async function ask(t: TestContext, names: readonly string[], options: ProgramOptions): Promise<Asked> {
-  const program = startProgram(t, 'inherited-listeners.js', { listenPid: true, ...options, args: names });
+  const program = startProgram(t, 'lifecycle/inherited-listeners.js', { listenPid: true, ...options, args: names });
   return asAsked(await program.next('asked'));
 }
 
@@ -125,8 +125,12 @@ describe('sockets that were passed by LISTEN_FDS', () => {
   it('are given also without system calls, where no more is known than that they are sockets', async (t) => {
     const descriptors = [await onLoopback(t)];
     const program = new Program(
-      t,
-      copyWithoutKoffi(t, 'inherited-listeners.js', 'share-orders.js', 'sockets-in-child.js'),
+      copyWithoutKoffi(
+        t,
+        'lifecycle/inherited-listeners.js',
+        'sharing/share-orders.js',
+        'lifecycle/sockets-in-child.js',
+      ),
       {
         env: { NODE_PATH: '', LISTEN_FDS: '1' },
         listenPid: true,

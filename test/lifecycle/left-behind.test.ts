@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { suite, test, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Program, Told } from '../fixtures/share-program.ts';
-import { type ServiceOptions, startService } from './start-service.ts';
+import type { Program, Told } from '../harness/observed-program.ts';
+import { type ServiceOptions, startService } from '../harness/start-service.ts';
 
 /** In milliseconds: less than an uncaught error has for its drain. */
 const SOON = 4_000;
@@ -103,7 +103,7 @@ suite('where nobody reads stderr any more', () => {
 });
 
 function start(t: TestContext, args: readonly string[], options: ServiceOptions = {}): Program {
-  return startService(t, 'left-behind.js', { args, ...options });
+  return startService(t, 'lifecycle/left-behind.js', { args, ...options });
 }
 
 /** In a process whose stderr is a pipe that has no reader from the start. */
@@ -111,7 +111,7 @@ async function runUnread(
   t: TestContext,
   args: readonly string[],
 ): Promise<{ readonly code: number | null; readonly told: readonly Told[]; readonly after: number }> {
-  const program = fileURLToPath(new URL('../fixtures/left-behind.js', import.meta.url));
+  const program = fileURLToPath(new URL('../fixtures/lifecycle/left-behind.js', import.meta.url));
   const began = performance.now();
   const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   t.after(() => child.kill('SIGKILL'));

@@ -6,9 +6,9 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { LastCallState } from '../../src/index.ts';
 import { ProgramMessages } from '../connection/program-messages.ts';
-import type { LifeConfig, LifeOrder, LifeTells } from '../fixtures/life-service.ts';
+import type { LifeConfig, LifeOrder, LifeTells } from '../fixtures/lifecycle/life-service.ts';
 
-const PROGRAM = fileURLToPath(new URL('../fixtures/life-service.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../fixtures/lifecycle/life-service.js', import.meta.url));
 const HOST = '127.0.0.1';
 
 /** What came of a process. */

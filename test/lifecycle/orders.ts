@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { LifeConfig } from '../fixtures/life-service.ts';
+import type { LifeConfig } from '../fixtures/lifecycle/life-service.ts';
 import { ask, type LifeProcess } from './life-process.ts';
 
 /** One order of events, and what comes of it. docs/lifecycle.md has a row for each, with the same words. */

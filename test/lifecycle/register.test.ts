@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { suite, test, type TestContext } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { ask, portOf, startHttp } from '../close/calls-servers.ts';
-import type { Ended, Program } from '../fixtures/share-program.ts';
-import { REGISTER, startService } from './start-service.ts';
+import type { Ended, Program } from '../harness/observed-program.ts';
+import { REGISTER, startService } from '../harness/start-service.ts';
 
 const DIED = { code: null, signal: 'SIGTERM', stderr: '' };
 
@@ -15,7 +15,7 @@ suite('under register, a program without a server', () => {
   for (const registration of ['--import', 'NODE_OPTIONS', 'none'] as const) {
     const control = registration === 'none' ? 'control, without register' : registration;
     test(`dies of SIGTERM by the signal (${control})`, async (t) => {
-      const program = startService(t, 'no-server.js', { registration });
+      const program = startService(t, 'lifecycle/no-server.js', { registration });
       await program.next('waits');
       process.kill(program.pid, 'SIGTERM');
       assert.deepEqual(await program.ended, DIED);
@@ -23,14 +23,17 @@ suite('under register, a program without a server', () => {
   }
 
   test('reads no variables', async (t) => {
-    const program = startService(t, 'no-server.js', { registration: '--import', env: { LASTCALL_DEADLINE: 'soon' } });
+    const program = startService(t, 'lifecycle/no-server.js', {
+      registration: '--import',
+      env: { LASTCALL_DEADLINE: 'soon' },
+    });
     await program.next('waits');
     process.kill(program.pid, 'SIGTERM');
     assert.deepEqual(await program.ended, DIED);
   });
 
   test('and with one in a worker thread dies of the signal, and no stop begins', async (t) => {
-    const program = startService(t, 'no-server.js', { registration: '--import', args: ['a thread'] });
+    const program = startService(t, 'lifecycle/no-server.js', { registration: '--import', args: ['a thread'] });
     // The thread has what was imported, too: it tells.
     await program.next('listening');
     process.kill(program.pid, 'SIGTERM');
@@ -39,7 +42,7 @@ suite('under register, a program without a server', () => {
   });
 
   test('that is the child of one with a server dies by the signal, and its parent serves on', async (t) => {
-    const program = startService(t, 'no-server.js', { registration: 'NODE_OPTIONS', args: ['a child'] });
+    const program = startService(t, 'lifecycle/no-server.js', { registration: 'NODE_OPTIONS', args: ['a child'] });
     const { port = 0 } = await program.next('listening');
     const { pid } = await program.next('waits');
     process.kill(pid, 'SIGTERM');
@@ -114,11 +117,11 @@ suite('under register, a program that calls lastCall itself', () => {
   for (const way of ['lastCall first', 'lastCall late']) {
     const when = `${way === 'lastCall first' ? 'before' : 'after'} it listens`;
     test(`has its own stop alone: ${when}`, async (t) => {
-      await hasOneStop(startService(t, 'signal-order.js', { registration: '--import', args: [way] }));
+      await hasOneStop(startService(t, 'lifecycle/signal-order.js', { registration: '--import', args: [way] }));
     });
 
     test(`has its own stop alone, where another copy of the package is registered: ${when}`, async (t) => {
-      await hasOneStop(startService(t, 'signal-order.js', { imports: [copyRegister(t)], args: [way] }));
+      await hasOneStop(startService(t, 'lifecycle/signal-order.js', { imports: [copyRegister(t)], args: [way] }));
     });
   }
 });
@@ -133,7 +136,7 @@ async function hasOneStop(program: Program): Promise<void> {
 }
 
 function startStoppable(t: TestContext, env: NodeJS.ProcessEnv): Program {
-  return startService(t, 'stopped-service.js', { registration: '--import', env });
+  return startService(t, 'lifecycle/stopped-service.js', { registration: '--import', env });
 }
 
 async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {

@@ -4,8 +4,8 @@ import { describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { type Notifier, openNotifier } from '../../src/lifecycle/sd-notify.ts';
 import { openDatagramSender } from '../../src/linux/unix-datagram.ts';
-import { copyWithoutKoffi } from '../copy-without-koffi.ts';
-import { Program, startProgram } from '../fixtures/share-program.ts';
+import { copyWithoutKoffi } from '../harness/copy-without-koffi.ts';
+import { Program, startProgram } from '../harness/observed-program.ts';
 import { missing } from '../proxies/proxy.ts';
 import { NotifySocket } from './notify-socket.ts';
 
@@ -202,7 +202,7 @@ describe('the environment', () => {
 
   it('names a manager that cannot be told anything without system calls, which is warned of', async (t) => {
     const socket = new NotifySocket(t, 'path');
-    const service = new Program(t, copyWithoutKoffi(t, 'notify-service.js', 'share-orders.js'), {
+    const service = new Program(copyWithoutKoffi(t, 'lifecycle/notify-service.js', 'sharing/share-orders.js'), {
       env: { NODE_PATH: '', NOTIFY_SOCKET: socket.address },
       args: ['leave'],
     });
@@ -232,7 +232,7 @@ describe('the watchdog', () => {
 
   async function startService(t: TestContext, env: NodeJS.ProcessEnv = {}): Promise<Service> {
     const socket = new NotifySocket(t, 'path');
-    const program = startProgram(t, 'notify-service.js', {
+    const program = startProgram(t, 'lifecycle/notify-service.js', {
       env: { NOTIFY_SOCKET: socket.address, WATCHDOG_USEC: '40000', ...env },
     });
     assert.deepEqual((await program.next('opened')).facts, { left: [] });
@@ -298,7 +298,7 @@ describe('the watchdog', () => {
 
   it('keeps no process that has nothing else to do', async (t) => {
     const socket = new NotifySocket(t, 'path');
-    const program = startProgram(t, 'notify-service.js', {
+    const program = startProgram(t, 'lifecycle/notify-service.js', {
       env: { NOTIFY_SOCKET: socket.address, WATCHDOG_USEC: '40000' },
       args: ['leave'],
     });

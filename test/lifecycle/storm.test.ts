@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { suite, test, type TestContext } from 'node:test';
+import { suite, test } from 'node:test';
 import type { StormOptions, StormResult } from '../../src/storm/storm.ts';
-import { stops } from '../close/stop-under-storm.ts';
-import type { Ended, Program } from '../fixtures/share-program.ts';
-import { type Registration, startService } from './start-service.ts';
-import { CLIENTS, queuedAt, stopInStorm } from './stop-in-storm.ts';
+import { count } from '../harness/counts.ts';
+import type { Ended, Program } from '../harness/observed-program.ts';
+import { type Registration, startService } from '../harness/start-service.ts';
+import { queuedAt } from '../harness/ports.ts';
+import { CLIENTS, stopInStorm } from '../harness/storms.ts';
 
 const LOADS: readonly (Pick<StormOptions, 'keepAlive' | 'thinkTime'> & { readonly title: string })[] = [
   { title: 'with a new connection for each request' },
@@ -43,9 +44,9 @@ for (const { title: load, ...storm } of LOADS) {
   suite(`${CLIENTS} clients ${load}, when SIGTERM comes to a program`, () => {
     for (const { title, program, registration = 'none' } of WAYS) {
       test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
-        for (let seed = 1; seed <= stops(10); seed += 1) {
-          const service = startService(t, 'stopped-service.js', { args: [program], registration });
-          const stopped = await stop(t, service, { ...storm, seed });
+        for (let seed = 1; seed <= count(10); seed += 1) {
+          const service = startService(t, 'lifecycle/stopped-service.js', { args: [program], registration });
+          const stopped = await stop(service, { ...storm, seed });
           assertNobodyLost(stopped, service, storm.keepAlive === true);
           t.diagnostic(`${stopped.result.counts.served} served, 0 lost`);
         }
@@ -54,8 +55,8 @@ for (const { title: load, ...storm } of LOADS) {
 
     for (const program of new Set(WAYS.map(({ control }) => control))) {
       test(`control: that does \`${program}\` without lastcall: clients are lost`, async (t) => {
-        const service = startService(t, 'stopped-service.js', { args: [program] });
-        const { result } = await stop(t, service, storm);
+        const service = startService(t, 'lifecycle/stopped-service.js', { args: [program] });
+        const { result } = await stop(service, storm);
         assert.ok(result.lost > 0, JSON.stringify(result));
         t.diagnostic(`${result.lost} lost`);
       });
@@ -68,9 +69,9 @@ interface Stopped {
   readonly ended: Ended;
 }
 
-async function stop(t: TestContext, service: Program, storm: Partial<StormOptions>): Promise<Stopped> {
+async function stop(service: Program, storm: Partial<StormOptions>): Promise<Stopped> {
   const { port = 0 } = await service.next('listening');
-  const result = await stopInStorm(t, port, () => process.kill(service.pid, 'SIGTERM'), {
+  const result = await stopInStorm(port, () => process.kill(service.pid, 'SIGTERM'), {
     ...storm,
     // Kept connections queue up once, at the start.
     ...(storm.keepAlive === true ? {} : { held: { pids: [service.pid], waiting: () => queuedAt(port) } }),

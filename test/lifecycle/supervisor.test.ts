@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { LifeProcess } from './life-process.ts';
 import { NotifySocket } from './notify-socket.ts';
-import { startService } from './start-service.ts';
+import { startService } from '../harness/start-service.ts';
 
 const QUICK = { idleWait: 50, lingerWait: 50 } as const;
 
@@ -83,7 +83,7 @@ suite('several services of one process under systemd', () => {
   test('have a deadline of a minute each', async (t) => {
     const manager = new NotifySocket(t, 'abstract');
     const env = { NOTIFY_SOCKET: manager.address };
-    const program = startService(t, 'several-services.js', { args: ['at once'], env });
+    const program = startService(t, 'lifecycle/several-services.js', { args: ['at once'], env });
     await manager.hears('READY=1\nSTATUS=ready');
     await manager.hears('STATUS=ready');
     process.kill(program.pid, 'SIGTERM');
@@ -97,7 +97,7 @@ suite('several services of one process under systemd', () => {
   test('are told of, and the watchdog with them, where one comes when another has been closed', async (t) => {
     const manager = new NotifySocket(t, 'abstract');
     const env = { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '100000' };
-    const program = startService(t, 'several-services.js', { args: ['later'], env });
+    const program = startService(t, 'lifecycle/several-services.js', { args: ['later'], env });
     await manager.hears('READY=1\nSTATUS=ready');
     await stoppingOf(manager);
     await manager.hears('READY=1\nSTATUS=ready');

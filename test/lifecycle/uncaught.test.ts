@@ -6,7 +6,7 @@ import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { describeUncaught } from '../../src/lifecycle/uncaught-message.ts';
 
-const PROGRAM = fileURLToPath(new URL('../fixtures/uncaught-program.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../fixtures/lifecycle/uncaught-program.js', import.meta.url));
 const REGISTER = import.meta.resolve('lastcall/register');
 
 async function lastWordsOf(way: string, args: readonly string[]): Promise<{ code: number; stderr: string }> {

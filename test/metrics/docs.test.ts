@@ -10,7 +10,7 @@ import { METRIC_NAMES } from '../../src/metrics/names.ts';
 import { parseScrape } from './scrape.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const OBSERVER = new URL('../fixtures/framework-observer.js', import.meta.url).href;
+const OBSERVER = new URL('../fixtures/frameworks/framework-observer.js', import.meta.url).href;
 const PAGE = readFileSync(`${ROOT}docs/metrics.md`, 'utf8');
 const [HTTP, EXPRESS, LOG] = [...PAGE.matchAll(/^```js\n(.*?)^```$/gms)].map(([, program]) => program!);
 

@@ -4,10 +4,10 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { findTree } from '../../src/program/process-tree.ts';
 import type { StopReport } from '../../src/program/report.ts';
-import { type Ended, start, startLastcall, type Started, type StartOptions } from './lastcall-command.ts';
+import { type Ended, start, startLastcall, type Started, type StartOptions } from '../harness/lastcall-command.ts';
 import { makeFolder } from './programs.ts';
 
-const FIXTURE = fileURLToPath(new URL('../fixtures/foreign-program.js', import.meta.url));
+const FIXTURE = fileURLToPath(new URL('../fixtures/program/foreign-program.js', import.meta.url));
 
 /** The command line of the program that knows nothing of lastcall; see its file for what can be ordered. */
 function foreignLine(orders: object): readonly string[] {

@@ -3,9 +3,9 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isAlive } from './foreign-program.ts';
-import { start, type Started } from './lastcall-command.ts';
+import { start, type Started } from '../harness/lastcall-command.ts';
 
-const FIXTURE = fileURLToPath(new URL('../fixtures/with-keeper.js', import.meta.url));
+const FIXTURE = fileURLToPath(new URL('../fixtures/program/with-keeper.js', import.meta.url));
 
 async function startKept(
   t: TestContext,

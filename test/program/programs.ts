@@ -19,7 +19,7 @@ export interface ForeignProgram {
 }
 
 const SOURCES = fileURLToPath(new URL('../../../test/program/programs/', import.meta.url));
-const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/node-without-handler.js', import.meta.url));
+const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/program/node-without-handler.js', import.meta.url));
 // Debian's: modules of its packages are not another Python's.
 const PYTHON = '/usr/bin/python3';
 

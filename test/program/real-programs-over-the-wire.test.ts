@@ -8,9 +8,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readNamespaceTables } from '../../src/linux/proc-listeners.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
-import { messagesOf, stormRunner, stops } from '../close/stop-under-storm.ts';
+import { count } from '../harness/counts.ts';
+import { startFixture } from '../harness/processes.ts';
+import type { StormRunnerSends } from '../harness/storms.ts';
 import { labMissing, openLab, type Lab } from '../lab/lab.ts';
-import { MAIN } from './lastcall-command.ts';
+import { MAIN } from '../harness/lastcall-command.ts';
 import { type ForeignProgram, makeFolder, PROGRAMS, whyMissing } from './programs.ts';
 
 const CLIENTS = 300;
@@ -25,7 +27,7 @@ for (const program of PROGRAMS) {
     for (const way of ['run', 'stop'] as const) {
       // Each once: with the same on loopback that is more than three stops of each way.
       test(`${way}: nobody is lost in any stop`, async (t) => {
-        for (let stop = 1; stop <= stops(10, 1); stop += 1) {
+        for (let stop = 1; stop <= count(10, 1); stop += 1) {
           const { result, report } = await stopOverTheWire(t, program, way);
           assertNobodyLost(result, report);
           t.diagnostic(`${report.listeners[0]?.halfOpen} half-open, ${report.listeners[0]?.queued} queued, 0 lost`);
@@ -57,11 +59,10 @@ async function stopOverTheWire(t: TestContext, program: ForeignProgram, way: Way
   const options = ['--signal', program.signal, '--report', report];
   const running = startThere(lab, way === 'run' ? lastcall('run', '--no-inside', ...options, '--', ...line) : line);
   await untilListening(t, running);
-  const client = lab.client.fork(stormRunner);
-  const messages = messagesOf(client);
+  await using client = startFixture<StormRunnerSends>('storm/storm-runner', { host: lab.client });
   const target = { host: lab.server.ipv4, port: PORT };
   client.send({ options: { target, clients: CLIENTS, timeout: 20_000, duration: 40_000 }, tellAfter: 2 * CLIENTS });
-  const { enough } = await messages.next<{ enough: boolean }>('enough');
+  const enough = await client.next('enough');
   assert.ok(enough, 'the storm ended before the stop');
   // Some are in the middle of their handshake from now on, until somebody is refused: then the gate is shut, or the listener gone.
   const answers = await lab.wire.rule({ direction: 'to client', packet: 'SYN-ACK', count: HELD, action: 'hold' });
@@ -73,7 +74,7 @@ async function stopOverTheWire(t: TestContext, program: ForeignProgram, way: Way
   else stopping = startThere(lab, lastcall('stop', `:${PORT}`, ...options));
   await refusal.next();
   await answers.release();
-  const { result } = await messages.next<{ result: StormResult }>('result');
+  const result = await client.next('result');
   await Promise.all([ended(running), stopping && ended(stopping)]);
   return { result, report: way === 'plainly' ? NO_REPORT : JSON.parse(readFileSync(report, 'utf8')) };
 }

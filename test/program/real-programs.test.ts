@@ -5,9 +5,17 @@ import { suite, test, type TestContext } from 'node:test';
 import { findTree } from '../../src/program/process-tree.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
-import { stops } from '../close/stop-under-storm.ts';
-import { CLIENTS, type Held, queuedAt, stopInStorm } from '../lifecycle/stop-in-storm.ts';
-import { type Ended, findPort, start, startLastcall, type Started, untilAccepted } from './lastcall-command.ts';
+import { count } from '../harness/counts.ts';
+import { queuedAt } from '../harness/ports.ts';
+import { CLIENTS, type Held, stopInStorm } from '../harness/storms.ts';
+import {
+  type Ended,
+  findPort,
+  start,
+  startLastcall,
+  type Started,
+  untilAccepted,
+} from '../harness/lastcall-command.ts';
 import { type ForeignProgram, makeFolder, PROGRAMS, whyMissing } from './programs.ts';
 
 const HOST = '127.0.0.1';
@@ -16,13 +24,13 @@ const PLAIN_STOPS = 10;
 for (const program of PROGRAMS) {
   suite(`${CLIENTS} clients of ${program.title}`, { skip: whyMissing(program) }, () => {
     test('run: nobody is lost in any stop, and its exit code is passed on', async (t) => {
-      for (let stop = 1; stop <= stops(10); stop += 1) {
+      for (let stop = 1; stop <= count(10); stop += 1) {
         const report = join(makeFolder(t), 'report.json');
         const { port, line } = await prepare(t, program);
         const options = ['--signal', program.signal, '--no-inside', '--report', report];
         const running = startLastcall(t, ['run', ...options, '--', ...line]);
         await untilAccepted(t, { host: HOST, port });
-        const result = await stopInStorm(t, port, () => stopAndSeeRefused(t, running.pid, port), {
+        const result = await stopInStorm(port, () => stopAndSeeRefused(t, running.pid, port), {
           held: servingUnder(running, port),
         });
         const ended = await running.ended;
@@ -32,13 +40,12 @@ for (const program of PROGRAMS) {
     });
 
     test('stop: nobody is lost in any stop', async (t) => {
-      for (let stop = 1; stop <= stops(10); stop += 1) {
+      for (let stop = 1; stop <= count(10); stop += 1) {
         const { port, line } = await prepare(t, program);
         const running = start(t, line, { stdio: 'ignore' });
         await untilAccepted(t, { host: HOST, port });
         let stopping: Started | undefined;
         const result = await stopInStorm(
-          t,
           port,
           async () => {
             stopping = startLastcall(t, ['stop', `:${port}`, '--signal', program.signal, '--json']);
@@ -59,7 +66,7 @@ for (const program of PROGRAMS) {
         const { port, line } = await prepare(t, program);
         const running = start(t, line, { stdio: 'ignore' });
         await untilAccepted(t, { host: HOST, port });
-        const { lost, counts } = await stopInStorm(t, port, () => process.kill(running.pid, program.signal), {
+        const { lost, counts } = await stopInStorm(port, () => process.kill(running.pid, program.signal), {
           held: serving(running, port),
         });
         t.diagnostic(`${lost} lost, ${counts.refused} refused`);

@@ -4,11 +4,11 @@ import type { TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { readTcpTable } from '../../src/linux/proc-net.ts';
-import type { HowToStop, InstanceOrder, InstanceTells } from '../fixtures/proxy-backend.ts';
+import type { HowToStop, InstanceOrder, InstanceTells } from '../fixtures/proxies/proxy-backend.ts';
 
-export type { HowToStop } from '../fixtures/proxy-backend.ts';
+export type { HowToStop } from '../fixtures/proxies/proxy-backend.ts';
 
-const PROGRAM = fileURLToPath(new URL('../fixtures/proxy-backend.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../fixtures/proxies/proxy-backend.js', import.meta.url));
 /** The kernel's number for a listening socket (net/tcp_states.h). */
 const LISTEN = 10;
 

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { CONCURRENCY, type LoadClient } from './load-client.ts';
 
-const PROGRAM = fileURLToPath(new URL('../fixtures/proxy-client.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../fixtures/proxies/proxy-client.js', import.meta.url));
 
 /** The HTTP clients that programs on Node use, in a process of their own. */
 export const libraries: LoadClient = {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { suite, test, type TestContext } from 'node:test';
-import { stops } from '../close/stop-under-storm.ts';
+import { count } from '../harness/counts.ts';
 import { haproxyThatAsks } from './haproxy.ts';
 import { nginx } from './nginx.ts';
 import { missing } from './proxy.ts';
 import { type Roll, roll } from './rolling.ts';
 
-const ROLLS = stops(10);
+const ROLLS = count(10);
 
 suite('wrk and a storm behind HAProxy, whose checks ask for /ready', {
   skip: missing('haproxy', 'wrk', 'setpriv'),

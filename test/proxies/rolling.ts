@@ -1,6 +1,6 @@
 import type { TestContext } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
-import type { SinceSignal } from '../fixtures/proxy-backend.ts';
+import type { SinceSignal } from '../fixtures/proxies/proxy-backend.ts';
 import { type HowToStop, type Instance, startInstance } from './instance.ts';
 import { type MixedResult, startLoad } from './load.ts';
 import { type Proxy, startProxy } from './proxy.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
-import { stops } from '../close/stop-under-storm.ts';
+import { count } from '../harness/counts.ts';
 import { PATHS, PROGRAMS } from './load.ts';
 import { missing, type Proxy } from './proxy.ts';
 import { assertErrors, assertNoError } from './outcome.ts';
@@ -16,7 +16,7 @@ export function hidesStops(proxy: Proxy): void {
 
   suite(`undici, axios, got, fetch, curl and wrk behind ${proxy.name}`, { skip }, () => {
     test('see no error when one of two instances is stopped', async (t) => {
-      for (let stop = 1; stop <= stops(20); stop++) {
+      for (let stop = 1; stop <= count(20); stop++) {
         await t.test(`stop ${stop}`, async (t) => {
           const stopped = await stopUnderLoad(t, proxy, 'graceful');
           assertNoError(t, stopped);

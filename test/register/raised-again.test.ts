@@ -30,7 +30,7 @@ async function stopWhileAnswering(
   execArgv: readonly string[],
   takes: number,
 ): Promise<{ answer: string; end: readonly unknown[]; took: number }> {
-  const child = fork(fixture('register-raising'), [`${takes}`], { execArgv: [...execArgv] });
+  const child = fork(fixture('register/register-raising'), [`${takes}`], { execArgv: [...execArgv] });
   t.after(() => child.kill('SIGKILL'));
   const [{ port }] = await once(child, 'message');
   const asked = once(child, 'message');

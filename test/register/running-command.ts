@@ -6,7 +6,7 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ask } from '../close/calls-servers.ts';
 import type { Stoppable } from '../frameworks/traffic.ts';
-import { holdUp } from '../held-process.ts';
+import { holdUp } from '../harness/held-process.ts';
 
 const FOLDER = fileURLToPath(new URL('../../../scripts/framework-commands/', import.meta.url));
 const REGISTER = new URL('../../lib/register.js', import.meta.url).href;

@@ -131,7 +131,7 @@ describe('the storm counts as', () => {
   });
 
   it('reset: queued when the listener was closed', async (t) => {
-    const child = spawnFixture(t, 'storm-never-accepts');
+    const child = spawnFixture(t, 'storm/storm-never-accepts');
     const port = await firstLine(child);
     const storm = runStorm({ target: { host: '127.0.0.1', port }, clients: 2, requests: 2 });
     // On loopback the handshake is over when connect(2) returns, and both have been called by now.
@@ -183,7 +183,7 @@ describe('the storm counts as', () => {
   });
 
   it('unanswered: never accepted, the queue being full', async (t) => {
-    const child = spawnFixture(t, 'storm-never-accepts');
+    const child = spawnFixture(t, 'storm/storm-never-accepts');
     const port = await firstLine(child);
     const storm = runStorm({ target: { host: '127.0.0.1', port }, clients: CLIENTS, requests: CLIENTS, timeout: 400 });
     const result = await assertResult(storm, { unanswered: CLIENTS });

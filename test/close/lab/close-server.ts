@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { ForkOptions, Host } from '../../lab/lab.ts';
 import type { CloseServerSetup, Shut, Told } from './close-server-messages.ts';
 
-const program = fileURLToPath(new URL('../../fixtures/lab-close-server.js', import.meta.url));
+const program = fileURLToPath(new URL('../../fixtures/close/lab-close-server.js', import.meta.url));
 
 type Kind = Told['told'];
 type Message<K extends Kind> = Extract<Told, { readonly told: K }>;

@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url';
 import type { Host } from '../../lab/lab.ts';
 import { nextLocalPort } from '../../lab/lab-client.ts';
 
-const program = fileURLToPath(new URL('../../fixtures/lab-raw-client.js', import.meta.url));
+const program = fileURLToPath(new URL('../../fixtures/close/lab-raw-client.js', import.meta.url));
 
 /** What the client is to do. */
 export interface RawOrder {
