@@ -5,8 +5,8 @@ import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { cpus, release, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { duration, styled } from './screen.js';
+import { readArguments, readNumber } from './usage.js';
 
 const HELP = `Usage: npm run test:repeat -- [options] [part of a file's path ...]
 
@@ -25,11 +25,13 @@ The output of each run is kept in dist/repeat. Exit code 1 when a run failed.
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const here = (/** @type {string} */ name) => fileURLToPath(new URL(name, import.meta.url));
 
-const { values: options, positionals: parts } = readArguments();
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit();
-}
+const { values: options, positionals: parts } = readArguments(HELP, {
+  times: { type: 'string', default: '20' },
+  'beside-load': { type: 'boolean' },
+  nice: { type: 'string', default: '0' },
+  full: { type: 'boolean' },
+  seed: { type: 'string' },
+});
 const times = readNumber('times', options.times, 1, 1_000);
 const nice = readNumber('nice', options.nice, 0, 19);
 const seed = readNumber('seed', options.seed ?? String(Math.floor(Math.random() * 1e8)), 0, 999_000_000);
@@ -115,35 +117,4 @@ function start(program, args, output) {
     return code;
   });
   return { child, ended };
-}
-
-function readArguments() {
-  try {
-    return parseArgs({
-      allowPositionals: true,
-      options: {
-        times: { type: 'string', default: '20' },
-        'beside-load': { type: 'boolean' },
-        nice: { type: 'string', default: '0' },
-        full: { type: 'boolean' },
-        seed: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-  } catch (error) {
-    return fail(/** @type {Error} */ (error).message);
-  }
-}
-
-/** @param {string} name @param {string} text @param {number} least @param {number} most */
-function readNumber(name, text, least, most) {
-  const number = Number(text);
-  if (/^\d+$/.test(text) && number >= least && number <= most) return number;
-  return fail(`Expected --${name} to be a whole number from ${least} to ${most}, got \`${text}\``);
-}
-
-/** @param {string} message @returns {never} */
-function fail(message) {
-  process.stderr.write(`${message}\nnpm run test:repeat -- --help lists the options.\n`);
-  process.exit(2);
 }

@@ -3,12 +3,12 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { runFile } from './file-run.js';
 import { QUICK } from './quick.js';
 import { shuffle } from './random.js';
 import { Screen } from './screen.js';
 import { summarize } from './summary.js';
+import { fail, readArguments, readNumber } from './usage.js';
 
 const HELP = `Usage: npm test -- [options] [part of a file's path ...]
        npm run test:full -- [options] [part of a file's path ...]
@@ -16,7 +16,6 @@ const HELP = `Usage: npm test -- [options] [part of a file's path ...]
 Runs the quick level (scripts/tests/quick.js), or with test:full every test file with its full counts.
 With parts of paths it runs every file whose path has one of them, of whichever level.
 
-  --rest         only what the quick level leaves out (with test:full)
   --no-skips     a test that is skipped makes the run fail
   --seed <n>     the files in a random order that this number gives
   --report <f>   writes the results to a file, as JSON
@@ -27,12 +26,14 @@ With parts of paths it runs every file whose path has one of them, of whichever 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TIMES = join(ROOT, 'dist', 'test-times.json');
 
-const { values: options, positionals: wanted } = readArguments();
-if (options.help) {
-  process.stdout.write(HELP);
-  process.exit();
-}
-
+const { values: options, positionals: wanted } = readArguments(HELP, {
+  full: { type: 'boolean' },
+  'no-skips': { type: 'boolean' },
+  seed: { type: 'string' },
+  report: { type: 'string' },
+  list: { type: 'boolean' },
+});
+const seed = options.seed === undefined ? undefined : readNumber('seed', options.seed, 0, 999_999_999);
 const names = chooseFiles();
 if (names.length === 0) fail(`No test file matches ${wanted.join(', ')}`);
 if (options.list) {
@@ -66,7 +67,7 @@ async function runAll() {
   return summarize(results, {
     took,
     noSkips: options['no-skips'] === true,
-    isWhole: wanted.length === 0 && options.rest !== true,
+    isWhole: wanted.length === 0,
     hasTable: options.full === true,
     isCutShort: over.signal.aborted,
   });
@@ -85,13 +86,12 @@ function chooseFiles() {
   const quick = new Set(QUICK.flatMap(({ files }) => files));
   for (const name of quick) if (!all.includes(name)) fail(`scripts/tests/quick.js names ${name}, which is not there`);
   if (wanted.length > 0) return inOrder(all.filter((name) => wanted.some((part) => `${name}.test.ts`.includes(part))));
-  if (options.rest) return inOrder(all.filter((name) => !quick.has(name)));
   return inOrder(options.full ? all : all.filter((name) => quick.has(name)));
 }
 
 /** The longest first, as far as an earlier run tells: a long one at the end would run alone. @param {readonly string[]} files */
 function inOrder(files) {
-  if (options.seed !== undefined) return shuffle(files, Number(options.seed));
+  if (seed !== undefined) return shuffle(files, seed);
   const times = readTimes();
   return [...files].sort((a, b) => (times[b] ?? 0) - (times[a] ?? 0));
 }
@@ -111,34 +111,4 @@ function saveTimes(results) {
   for (const { name, duration } of results) times[name] = Math.round(duration);
   mkdirSync(dirname(TIMES), { recursive: true });
   writeFileSync(TIMES, JSON.stringify(times));
-}
-
-function readArguments() {
-  try {
-    const { values, positionals } = parseArgs({
-      allowPositionals: true,
-      options: {
-        full: { type: 'boolean' },
-        rest: { type: 'boolean' },
-        'no-skips': { type: 'boolean' },
-        seed: { type: 'string' },
-        report: { type: 'string' },
-        list: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    });
-    if (values.rest && !values.full) fail('--rest goes with npm run test:full');
-    if (values.seed !== undefined && !/^\d{1,9}$/.test(values.seed)) {
-      fail(`Expected --seed to be a number of at most nine digits, got \`${values.seed}\``);
-    }
-    return { values, positionals };
-  } catch (error) {
-    return fail(/** @type {Error} */ (error).message);
-  }
-}
-
-/** @param {string} message @returns {never} */
-function fail(message) {
-  process.stderr.write(`${message}\nnpm test -- --help lists the options.\n`);
-  process.exit(2);
 }
