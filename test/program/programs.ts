@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { needsPrograms } from '../harness/needs.ts';
+import { fixture } from '../harness/processes.ts';
 
 /** A server of some language, as its users start and stop it. */
 export interface ForeignProgram {
@@ -19,7 +20,7 @@ export interface ForeignProgram {
 }
 
 const SOURCES = fileURLToPath(new URL('../../../test/program/programs/', import.meta.url));
-const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/program/node-without-handler.js', import.meta.url));
+const WITHOUT_HANDLER = fixture('program/node-without-handler');
 // Debian's: modules of its packages are not another Python's.
 const PYTHON = '/usr/bin/python3';
 
@@ -112,14 +113,7 @@ frontend all
 
 /** Why a test that needs the program is skipped. */
 export function whyMissing({ needs }: ForeignProgram): string | false {
-  return existsSync(needs) ? false : `${needs} is not installed`;
-}
-
-/** A folder of the test's own. */
-export function makeFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'lastcall-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  return needsPrograms(needs);
 }
 
 let built: string | undefined;
