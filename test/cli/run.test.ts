@@ -175,19 +175,6 @@ test('a daemon that the program leaves behind is ended with it', async () => {
   assert.equal(isAlive(Number(daemon)), false);
 });
 
-test('run with 1,000 descendants shuts the gate, and leaves none of them', async (t) => {
-  const target = { port: await freePort(), host: HOST };
-  await using running = await runForeign({ listen: [target], children: 1_000 });
-  const tree = [...findTree(running.program)];
-  assert.ok(tree.length > 1_000);
-  running.signal('SIGTERM');
-  const { ended, report } = await running.finished;
-  const { code, stderr } = ended;
-  assert.deepEqual({ code, gate: report?.listeners[0]?.gate }, { code: 0, gate: 'refuse' }, stderr);
-  assert.deepEqual(tree.filter(isAlive), []);
-  t.diagnostic(`gate shut after ${report?.listeners[0]?.shutAfter?.toFixed(1)} ms`);
-});
-
 test('run that is killed by SIGKILL takes the program and its process group along', async () => {
   await using running = await runForeign({ listen: [{ port: await freePort() }], children: 2 });
   const tree = [...findTree(running.pid)].filter((pid) => pid !== running.pid);

@@ -1,50 +1,22 @@
 import assert from 'node:assert/strict';
-import type { StdioOptions } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import net from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { descriptorOf } from '../../src/node-fields.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import { makeFolder } from '../harness/folders.ts';
-import { AS_NOBODY, startLastcall, startLastcallBelow } from '../harness/lastcall-command.ts';
-import { needsPrograms, needsRoot } from '../harness/needs.ts';
-import { freePort, isAccepted, portOf, untilAccepted } from '../harness/ports.ts';
-import { type Ended, holdTree, isAlive, startCommand } from '../harness/processes.ts';
+import { startLastcall } from '../harness/lastcall-command.ts';
+import { needsRoot } from '../harness/needs.ts';
+import { freePort, untilAccepted } from '../harness/ports.ts';
+import { holdTree, isAlive } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
-import { Scope } from '../harness/scope.ts';
 import { startForeign } from '../program/foreign-program-driver.ts';
 import { countUnserved, queueClients, tally } from '../program/queued-clients.ts';
+import { reportOf, stop } from './stop-to-the-end.ts';
 
-const OUTLIVED = fileURLToPath(new URL('../../../test/program/programs/outlived.py', import.meta.url));
-const PYTHON = '/usr/bin/python3';
 const CLIENTS = 10;
 const HOST = '127.0.0.1';
-
 /** Without the right to open a gate again none is shut, but with --kill. */
 const TO_GATE: readonly string[] = needsRoot === false ? [] : ['--kill'];
-const WITHOUT_REOPENING = ['setpriv', '--bounding-set', '-net_raw', '--inh-caps', '-net_raw'] as const;
-
-async function stopBelow(before: readonly string[], ...args: readonly string[]): Promise<Ended> {
-  await using stopping = startLastcallBelow(before, ['stop', ...args]);
-  return await stopping.ended;
-}
-
-/** Stops to the end. */
-async function stop(...args: readonly string[]): Promise<Ended> {
-  return stopBelow([], ...args);
-}
-
-function reportOf({ stdout, stderr }: Ended): StopReport {
-  assert.notEqual(stdout, '', stderr);
-  return JSON.parse(stdout);
-}
-
-function assertEnded(ended: Ended, code: number, outcome: StopReport['outcome']): void {
-  assert.deepEqual({ code: ended.code, outcome: reportOf(ended).outcome }, { code, outcome }, ended.stderr);
-}
 
 suite('a program that runs already', () => {
   const proof = prove('clients in the queue of a program, stopped by lastcall stop');
@@ -98,116 +70,6 @@ suite('a program that runs already', () => {
   });
 });
 
-suite('a program that lives on at the deadline', { skip: needsRoot }, () => {
-  test('has its gates opened again: clients get in, and are served', async () => {
-    const target = { port: await freePort(), host: HOST };
-    await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
-    await using stopping = startLastcall(['stop', String(running.pid), '--deadline', '1s', '--json']);
-    await untilAccepted(target, false);
-    const ended = await stopping.ended;
-    const { outcome, notes, listeners } = reportOf(ended);
-    assert.deepEqual(
-      { code: ended.code, outcome, gate: listeners[0]?.gate },
-      { code: 1, outcome: 'still running', gate: 'refuse' },
-      ended.stderr,
-    );
-    assert.deepEqual(notes, ['it lives on, and its gates are open again']);
-    using clients = await queueClients(1, target);
-    assert.deepEqual(await clients.outcomes, ['served']);
-  });
-
-  test('is killed with --kill', async () => {
-    const target = { port: await freePort(), host: HOST };
-    await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
-    const ended = await stop(String(running.pid), '--deadline', '1s', '--kill', '--json');
-    assertEnded(ended, 1, 'killed');
-    assert.equal((await running.ended).signal, 'SIGKILL');
-  });
-
-  test('has no gate shut where it could not be opened again, and none may kill it', async () => {
-    const target = { port: await freePort(), host: HOST };
-    await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
-    const stopping = stopBelow(WITHOUT_REOPENING, String(running.pid), '--deadline', '1s', '--json');
-    await running.prints(/^SIGTERM$/m);
-    assert.equal(await isAccepted(target), true);
-    const ended = await stopping;
-    const { notes, listeners } = reportOf(ended);
-    assertEnded(ended, 1, 'still running');
-    assert.deepEqual(listeners, []);
-    assert.match(notes.join(), /^no gate was shut: without CAP_NET_RAW .* --kill allows it$/);
-  });
-});
-
-suite('a program whose worker outlives it, and has its listener', { skip: needsRoot || needsPrograms(PYTHON) }, () => {
-  async function startOutlived(scope: Scope): Promise<{ pid: number; worker: number; port: number }> {
-    const port = await freePort();
-    const running = scope.use(startCommand([PYTHON, OUTLIVED, String(port)]));
-    const [, worker] = await running.prints(/^worker (\d+)$/m);
-    scope.defer(() => isAlive(Number(worker)) && process.kill(Number(worker), 'SIGKILL'));
-    return { pid: running.pid, worker: Number(worker), port };
-  }
-
-  test('is not left behind a shut gate: it is open again at the deadline', async () => {
-    await using scope = new Scope();
-    const { pid, worker, port } = await startOutlived(scope);
-    const ended = await stop(String(pid), '--deadline', '1s', '--json');
-    assert.deepEqual(
-      {
-        code: ended.code,
-        outcome: reportOf(ended).outcome,
-        isProgramAlive: isAlive(pid),
-        isWorkerAlive: isAlive(worker),
-      },
-      { code: 1, outcome: 'still running', isProgramAlive: false, isWorkerAlive: true },
-    );
-    assert.ok(await isAccepted({ host: HOST, port }));
-  });
-
-  test('is killed with it by --kill', async () => {
-    await using scope = new Scope();
-    const { pid, worker } = await startOutlived(scope);
-    const ended = await stop(String(pid), '--deadline', '1s', '--json', '--kill');
-    assert.deepEqual(
-      {
-        code: ended.code,
-        outcome: reportOf(ended).outcome,
-        isProgramAlive: isAlive(pid),
-        isWorkerAlive: isAlive(worker),
-      },
-      { code: 1, outcome: 'killed', isProgramAlive: false, isWorkerAlive: false },
-    );
-  });
-});
-
-test('Ctrl-C twice ends a stop of a program that lives on, with its gates open again', {
-  skip: needsRoot,
-}, async () => {
-  const target = { host: HOST, port: await freePort() };
-  await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
-  await using stopping = startLastcall(['stop', String(running.pid), '--json']);
-  await untilAccepted(target, false);
-  stopping.signal('SIGINT');
-  await running.prints(/SIGTERM/);
-  // One that comes sooner counts as the first.
-  await using scope = new Scope();
-  const again = setInterval(() => stopping.signal('SIGINT'), 100);
-  scope.defer(() => clearInterval(again));
-  const ended = await stopping.ended;
-  assertEnded(ended, 1, 'still running');
-  assert.ok(await isAccepted(target));
-});
-
-test('two stops at a time leave the gates open, too', { skip: needsRoot }, async () => {
-  const target = { host: HOST, port: await freePort() };
-  await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
-  const line = ['stop', String(running.pid), '--deadline', '1s'];
-  await using first = startLastcall(line);
-  await untilAccepted(target, false);
-  await using second = startLastcall(line);
-  await Promise.all([first.ended, second.ended]);
-  assert.ok(await isAccepted(target));
-});
-
 test('stop that is killed by SIGKILL sends the program the signal with its last breath', async () => {
   const target = { port: await freePort(), host: HOST };
   await using running = await startForeign({ listen: [target] });
@@ -222,74 +84,6 @@ test('stop that is killed by SIGKILL sends the program the signal with its last 
   await clients.outcomes;
 });
 
-suite('what is not the program’s own is not gated', { skip: needsRoot }, () => {
-  test('a listener that an activator passed, which may not be looked into', async () => {
-    await using outside = await listen();
-    const env = { LISTEN_FDS: '1' };
-    const stdio: StdioOptions = ['pipe', 'pipe', 'pipe', outside.fd];
-    await using running = await startForeign({ inherits: true }, { before: AS_NOBODY, env, stdio });
-    const ended = await stopBelow(AS_NOBODY, String(running.program), '--kill', '--json');
-    const { listeners } = reportOf(ended);
-    assertEnded(ended, 0, 'complete');
-    assert.deepEqual(
-      listeners.map(({ gate, reason }) => ({ gate, reason })),
-      [{ gate: 'shared', reason: 'an activator passed it (LISTEN_FDS)' }],
-    );
-    await assertOpen(outside.port);
-  });
-
-  test('a listener of another user that came without a word', async () => {
-    await using outside = await listen();
-    await using running = await startForeign(
-      { inherits: true },
-      { before: AS_NOBODY, stdio: ['pipe', 'pipe', 'pipe', outside.fd] },
-    );
-    const ended = await stopBelow(AS_NOBODY, String(running.program), '--kill', '--json');
-    const { listeners } = reportOf(ended);
-    assertEnded(ended, 0, 'complete');
-    assert.equal(listeners[0]?.gate, 'shared');
-    assert.match(listeners[0]?.reason ?? '', /^user 0 made it, whose processes cannot be looked into$/);
-    await assertOpen(outside.port);
-  });
-
-  test('a listener that a process outside of the program’s tree holds', async () => {
-    await using outside = await listen();
-    await using running = await startForeign({ inherits: true }, { stdio: ['pipe', 'pipe', 'pipe', outside.fd] });
-    const ended = await stop(String(running.pid), '--kill', '--json');
-    const { listeners } = reportOf(ended);
-    assertEnded(ended, 0, 'complete');
-    assert.equal(listeners[0]?.gate, 'shared');
-    assert.match(listeners[0]?.reason ?? '', new RegExp(`^process ${process.pid}\\b.* holds it too$`));
-    await assertOpen(outside.port);
-  });
-});
-
-suite('without the right', { skip: needsRoot }, () => {
-  test('to signal the program nothing is done, and the exit code is 77', async () => {
-    const target = { port: await freePort(), host: HOST };
-    await using running = await startForeign({ listen: [target] });
-    const byNumber = await stopBelow(AS_NOBODY, String(running.pid), '--kill');
-    assert.deepEqual({ code: byNumber.code, stdout: byNumber.stdout }, { code: 77, stdout: '' });
-    assert.match(byNumber.stderr, /may not be signalled by this user/);
-    const byPort = await stopBelow(AS_NOBODY, `:${target.port}`);
-    assert.equal(byPort.code, 77);
-    assert.match(byPort.stderr, /cannot be seen by this user/);
-    assert.ok(isAlive(running.pid));
-    assert.ok(await isAccepted(target));
-  });
-
-  test('to look into the program it is sent the signal only, and the way out is told', async () => {
-    const target = { port: await freePort(), host: HOST };
-    await using running = await startForeign({ listen: [target], becomes: 65_534 });
-    const ended = await stopBelow(AS_NOBODY, String(running.pid), '--kill', '--json');
-    const { notes, listeners } = reportOf(ended);
-    assertEnded(ended, 0, 'complete');
-    assert.deepEqual(listeners, []);
-    assert.match(notes.join(), /cannot be looked into: CAP_SYS_PTRACE would allow it/);
-    assert.equal((await running.ended).code, 0);
-  });
-});
-
 test('a port that several programs hold stops none of them: they are listed', async () => {
   const port = await freePort();
   await using first = await startForeign({ listen: [{ port, host: '127.0.0.1' }] });
@@ -298,18 +92,6 @@ test('a port that several programs hold stops none of them: they are listed', as
   assert.equal(code, 2);
   assert.match(stderr, new RegExp(`several processes, name one of them: .*${first.pid} \\(.*, ${second.pid} \\(`));
   assert.ok(isAlive(first.pid) && isAlive(second.pid));
-});
-
-test('a program in another network namespace is gated, and counted there', { skip: needsRoot }, async () => {
-  const port = await freePort();
-  const before = ['unshare', '--net', 'sh', '-c', 'ip link set lo up; exec "$@"', 'sh'];
-  await using running = await startForeign({ listen: [{ port, host: HOST }] }, { before });
-  const ended = await stop(String(running.program), '--json');
-  assert.equal(ended.code, 0, ended.stderr);
-  assert.deepEqual(
-    reportOf(ended).listeners.map(({ address, gate }) => ({ address, gate })),
-    [{ address: `${HOST}:${port}`, gate: 'refuse' }],
-  );
 });
 
 test('the report goes to a file, and words to the terminal', async () => {
@@ -328,22 +110,3 @@ test('the report goes to a file, and words to the terminal', async () => {
     { outcome: 'complete', reason: 'lastcall stop', pid: running.pid },
   );
 });
-
-/** A listener of this process, which is not the program's. */
-interface Outside extends AsyncDisposable {
-  readonly port: number;
-  readonly fd: number;
-}
-
-async function listen(): Promise<Outside> {
-  const server = net.createServer((socket) => socket.on('error', () => {}).end('outside')).listen(0, HOST);
-  await once(server, 'listening');
-  const fd = descriptorOf(server);
-  if (fd === undefined) throw new Error('no descriptor');
-  return { port: portOf(server), fd, [Symbol.asyncDispose]: async () => void server.close() };
-}
-
-/** Whoever else holds it goes on as before. */
-async function assertOpen(port: number): Promise<void> {
-  assert.equal(await isAccepted({ port, host: HOST }), true);
-}
