@@ -124,7 +124,7 @@ async function whyNoFilter(): Promise<string | false> {
     return false;
   } catch (error) {
     if (error instanceof SystemCallError && error.code === 'EPERM')
-      return 'the kernel allows no filter without CAP_NET_ADMIN';
+      return 'needs CAP_NET_ADMIN, as this kernel wants it for a filter';
     throw error;
   } finally {
     server.close();

@@ -75,11 +75,13 @@ async function stopOverTheWire(program: ForeignProgram, way: Way): Promise<Stopp
   assert.ok(enough, 'the storm ended before the stop');
   // Some are in the middle of their handshake from now on, until somebody is refused: then the gate is shut, or the listener gone.
   const answers = await lab.wire.rule({ direction: 'to client', packet: 'SYN-ACK', count: HELD, action: 'hold' });
-  for (let held = 0; held < HELD; held += 1) {
-    const { clientPort } = await within(`SYN-ACK ${held + 1} of ${HELD}`, answers.next());
+  const keepHalfOpen = async (held: number): Promise<void> => {
+    const { clientPort } = await within(`SYN-ACK ${held} of ${HELD}`, answers.next());
     // The kernel answers again after a second: a slow machine has not stopped anything by then.
     await lab.wire.rule({ direction: 'to client', packet: 'SYN-ACK', clientPort, count: Infinity, action: 'drop' });
-  }
+  };
+  // Side by side: one after the other they would take a slow machine longer than that second.
+  await Promise.all(Array.from({ length: HELD }, (_, index) => keepHalfOpen(index + 1)));
   const refusal = await lab.wire.rule({ direction: 'to client', packet: 'RST', action: 'report' });
   let stopping: TestProcess | undefined;
   if (way === 'run') running.signal('SIGTERM');
