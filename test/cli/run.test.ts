@@ -14,6 +14,7 @@ import { prove } from '../harness/proof.ts';
 import { Scope } from '../harness/scope.ts';
 import { until } from '../harness/wait.ts';
 import { runForeign, startForeign } from '../program/foreign-program-driver.ts';
+import { connectHalfOpen } from '../program/half-open-clients.ts';
 import { hasPending } from '../program/pending-signals.ts';
 import { countUnserved, type QueuedClients, queueClients, tally } from '../program/queued-clients.ts';
 
@@ -107,6 +108,21 @@ test('a listener that the program opens during the drain is gated, too', async (
       { address: `127.0.0.1:${later}`, gate: 'refuse' },
     ],
   );
+});
+
+test('a client whose handshake is under way when the gate is shut is waited for, with nobody else in the queue', async () => {
+  const port = await freePort();
+  await using running = await runForeign({ listen: [{ port, host: HOST }] });
+  using clients = await connectHalfOpen(running.program, port, 3);
+  running.signal('SIGTERM');
+  await untilAccepted({ port, host: HOST }, false);
+  // As long as a handshake may take: time is what is tested. A program that was signalled by then has reset them.
+  await sleep(600);
+  clients.ask();
+  assert.deepEqual(tally(await clients.outcomes), { served: 3 });
+  const { report } = await running.finished;
+  const { halfOpen, left } = report?.listeners[0] ?? {};
+  assert.deepEqual({ halfOpen, left }, { halfOpen: 3, left: 0 });
 });
 
 test('a program without a listener is sent the signal, and its exit code passed on', async () => {
