@@ -9,6 +9,7 @@ import { needsRoot } from '../harness/needs.ts';
 import { freePort, untilAccepted } from '../harness/ports.ts';
 import { holdTree, isAlive } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
+import { within } from '../harness/wait.ts';
 import { startForeign } from '../program/foreign-program-driver.ts';
 import { countUnserved, queueClients, tally } from '../program/queued-clients.ts';
 import { reportOf, stop } from './stop-to-the-end.ts';
@@ -80,7 +81,7 @@ test('stop that is killed by SIGKILL sends the program the signal with its last 
   stopping.signal('SIGKILL');
   await stopping.ended;
   goOn();
-  assert.equal((await running.ended).code, 0);
+  assert.equal((await within('the program to end by the signal', running.ended)).code, 0);
   await clients.outcomes;
 });
 
