@@ -1,21 +1,16 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import net from 'node:net';
-import { test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
 import { FINDING_IDS } from '../../src/program/doctor/finding.ts';
+import { startLastcall } from '../harness/lastcall-command.ts';
+import type { Ended } from '../harness/processes.ts';
+import { Loopback } from '../linux/loopback.ts';
 
-const MAIN = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
 const MANUAL = readFileSync(new URL('../../../docs/cli.md', import.meta.url), 'utf8');
 
-function lastcall(...args: readonly string[]): {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-} {
-  return spawnSync(process.execPath, [MAIN, ...args], { encoding: 'utf8', timeout: 20_000 });
+async function lastcall(...args: readonly string[]): Promise<Ended> {
+  await using running = startLastcall(args);
+  return await running.ended;
 }
 
 /** The rows of the tables under a heading, each a list of cells. */
@@ -34,9 +29,9 @@ function rowsUnder(heading: string): readonly (readonly string[])[] {
 }
 
 for (const command of ['run', 'stop', 'watch', 'doctor']) {
-  test(`docs/cli.md names the options of lastcall ${command}, with their values and defaults`, () => {
-    const { status, stdout } = lastcall(command, '--help');
-    assert.equal(status, 0);
+  test(`docs/cli.md names the options of lastcall ${command}, with their values and defaults`, async () => {
+    const { code, stdout } = await lastcall(command, '--help');
+    assert.equal(code, 0);
     const said = [...stdout.matchAll(/^ {2}(--[\w-]+(?: <\w+>)?)/gm)].map(([, option]) => option);
     const documented = rowsUnder(`lastcall ${command}`).map(([option = '']) => option.replaceAll('`', ''));
     assert.deepEqual(new Set(documented), new Set(said));
@@ -82,9 +77,9 @@ const ERRORS: readonly { readonly args: readonly string[]; readonly says: RegExp
 ];
 
 for (const { args, says, code } of ERRORS) {
-  test(`lastcall ${args.join(' ').replace(String(process.pid), 'PARENT')} ends with ${code}, as docs/cli.md says`, () => {
-    const { status, stderr } = lastcall(...args);
-    assert.equal(status, code, stderr);
+  test(`lastcall ${args.join(' ').replace(String(process.pid), 'PARENT')} ends with ${code}, as docs/cli.md says`, async () => {
+    const { code: ended, stderr } = await lastcall(...args);
+    assert.equal(ended, code, stderr);
     const [line = ''] = stderr.split('\n').filter((text) => says.test(text));
     assert.notEqual(line, '', stderr);
     const row = rowsUnder('Errors').find(([message = '']) =>
@@ -105,40 +100,33 @@ function isSaidBy(line: string, quoted: string): boolean {
   });
 }
 
-test('an address that somebody listens on already ends run with 2, as docs/cli.md says', async (t) => {
-  const { port } = await startListener(t);
-  const { status, stderr } = lastcall('run', '--listen', `tcp:127.0.0.1:${port}`, '--', 'true');
-  assert.equal(status, 2);
+test('an address that somebody listens on already ends run with 2, as docs/cli.md says', async () => {
+  await using loopback = new Loopback();
+  const { port } = await loopback.startListener();
+  const { code, stderr } = await lastcall('run', '--listen', `tcp:127.0.0.1:${port}`, '--', 'true');
+  assert.equal(code, 2);
   assert.match(stderr, new RegExp(`Cannot listen on 127.0.0.1:${port}: bind: EADDRINUSE`));
   assert.match(MANUAL, /Cannot listen on …: bind: EADDRINUSE/);
 });
 
-test('a port that only the caller holds is not stopped', async (t) => {
-  const { port } = await startListener(t);
-  const { status, stderr } = lastcall('stop', `:${port}`);
-  assert.equal(status, 2);
+test('a port that only the caller holds is not stopped', async () => {
+  await using loopback = new Loopback();
+  const { port } = await loopback.startListener();
+  const { code, stderr } = await lastcall('stop', `:${port}`);
+  assert.equal(code, 2);
   assert.match(stderr, new RegExp(`:${port} is held by process ${process.pid} .*only: it is not stopped`));
   assert.match(MANUAL, /… is held by process … only: it is not stopped/);
 });
 
-async function startListener(t: TestContext): Promise<{ readonly port: number }> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  t.after(() => server.close());
-  await once(server, 'listening');
-  const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return { port: address.port };
-}
-
-test('docs/cli.md has a row for each finding of lastcall doctor, and no other', () => {
+test('docs/cli.md has a row for each finding of lastcall doctor, and no other', async () => {
   const documented = rowsUnder('What doctor looks at').map(([id = '']) => id.replaceAll('`', ''));
   assert.deepEqual(documented, [...FINDING_IDS]);
 });
 
-test('--version is the package’s, and the help names every command', () => {
+test('--version is the package’s, and the help names every command', async () => {
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
-  assert.equal(lastcall('--version').stdout.trim(), version);
-  const { stdout } = lastcall('--help');
+  assert.equal((await lastcall('--version')).stdout.trim(), version);
+  const { stdout } = await lastcall('--help');
   for (const command of ['run', 'stop', 'watch', 'doctor', 'demo'])
     assert.match(stdout, new RegExp(`^  ${command} `, 'm'));
 });

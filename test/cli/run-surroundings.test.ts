@@ -1,121 +1,180 @@
 // What stands around `lastcall run`: a terminal, an activator, npm, and a signal that comes too early.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import type { StopReport } from '../../src/program/report.ts';
-import { holdStill, isAlive } from '../program/foreign-program.ts';
-import { findPort, MAIN, start, startLastcall, untilAccepted } from '../harness/lastcall-command.ts';
-import { makeFolder } from '../program/programs.ts';
-import { queueClients, tally } from '../program/queued-clients.ts';
+import { suite, test } from 'node:test';
 import { findTree } from '../../src/program/process-tree.ts';
-import { openTerminal, terminalMissing } from './terminal.ts';
+import type { StopReport } from '../../src/program/report.ts';
+import { makeFolder } from '../harness/folders.ts';
+import { MAIN, startLastcall } from '../harness/lastcall-command.ts';
+import { needsPrograms } from '../harness/needs.ts';
+import { freePort, untilAccepted } from '../harness/ports.ts';
+import { fixture, holdTree, isAlive, startCommand, type TestProcess } from '../harness/processes.ts';
+import { prove } from '../harness/proof.ts';
+import { until } from '../harness/wait.ts';
+import { foreignLine } from '../program/foreign-program-driver.ts';
+import { hasPending } from '../program/pending-signals.ts';
+import { countUnserved, queueClients, tally } from '../program/queued-clients.ts';
+import { needsTerminal, openTerminal, type Terminal } from './terminal.ts';
 
 const HOST = '127.0.0.1';
-const FOREIGN = fileURLToPath(new URL('../fixtures/program/foreign-program.js', import.meta.url));
-const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/program/node-without-handler.js', import.meta.url));
-const activatorMissing =
-  spawnSync('systemd-socket-activate', ['--version']).error === undefined ? false : 'no systemd-socket-activate here';
+const CLIENTS = 10;
+const WITHOUT_HANDLER = fixture('program/node-without-handler');
+
+suite('Ctrl-C in a terminal', { skip: needsTerminal }, () => {
+  const proof = prove('clients of a program that lastcall run stops at Ctrl-C');
+
+  test('comes to the program once, when nobody is left in its queue', async (t) => {
+    using folder = makeFolder();
+    const target = { host: HOST, port: await freePort() };
+    const report = join(folder.path, 'report.json');
+    const line = foreignLine({ listen: [target] });
+    using terminal = openTerminal([process.execPath, MAIN, 'run', '--no-inside', '--report', report, '--', ...line]);
+    const goOn = await holdTree(await readPid(terminal));
+    using clients = await queueClients(CLIENTS, target);
+    terminal.press('C-c');
+    await untilAccepted(target, false);
+    goOn();
+    assert.deepEqual(tally(await clients.outcomes), { served: CLIENTS });
+    const left = await terminal.shows(/ended with 0/);
+    // The line that is written over may stand before the program's own words.
+    assert.equal(left.match(/SIGTERM$/gm)?.length, 1, left);
+    assert.match(left, /lastcall: emptying the queues: 0 queued/);
+    assert.match(left, /stopped in .*; \d+ clients waited, 0 left unserved/);
+    const { reason, listeners } = readReport(report);
+    assert.equal(reason, 'SIGINT');
+    proof.held(t, { queued: listeners[0]?.queued });
+  });
+
+  test('control: without lastcall it resets them', async (t) => {
+    const target = { host: HOST, port: await freePort() };
+    using terminal = openTerminal(foreignLine({ listen: [target] }));
+    const goOn = await holdTree(await readPid(terminal));
+    using clients = await queueClients(CLIENTS, target);
+    terminal.press('C-c');
+    goOn();
+    proof.lost(t, countUnserved(await clients.outcomes));
+  });
+});
+
+async function readPid(terminal: Terminal): Promise<number> {
+  const [, pid = ''] = /^ready (\d+) /m.exec(await terminal.shows(/^ready \d+ /m)) ?? [];
+  return Number(pid);
+}
+
+test('what an activator passed is passed on with the program’s own LISTEN_PID, and is not gated', {
+  skip: needsPrograms('systemd-socket-activate'),
+}, async () => {
+  using folder = makeFolder();
+  const target = { host: HOST, port: await freePort() };
+  const report = join(folder.path, 'report.json');
+  const line = foreignLine({ inherits: true });
+  const command = [process.execPath, MAIN, 'run', '--no-inside', '--report', report, '--', ...line];
+  await using running = startCommand(['systemd-socket-activate', '-l', `${HOST}:${target.port}`, ...command]);
+  // It is started when a client comes.
+  assert.equal(await askFirst(target), 'served');
+  const [, pid, fds, meantFor] = await running.prints(/^ready (\d+) fds (\S+) for (\S+)/m);
+  assert.deepEqual({ fds, meantFor }, { fds: '1', meantFor: pid });
+  running.signal('SIGTERM');
+  assert.equal((await running.ended).code, 0);
+  const [listener, ...others] = readReport(report).listeners;
+  assert.deepEqual(
+    { address: listener?.address, gate: listener?.gate, reason: listener?.reason, others },
+    {
+      address: `${HOST}:${target.port}`,
+      gate: 'shared',
+      reason: 'an activator passed it (LISTEN_FDS)',
+      others: [],
+    },
+  );
+});
+
+test('a signal that comes before the program listens ends it', async () => {
+  using folder = makeFolder();
+  const report = join(folder.path, 'report.json');
+  await using running = startLastcall(['run', '--report', report, '--', 'sh', '-c', 'echo up; exec sleep 60']);
+  await running.prints(/up/);
+  running.signal('SIGTERM');
+  assert.equal((await running.ended).code, 143);
+  const { outcome, listeners } = readReport(report);
+  assert.deepEqual({ outcome, listeners }, { outcome: 'complete', listeners: [] });
+});
+
+suite('below npm a Node program', () => {
+  const proof = prove('clients of a Node program below npm, stopped by lastcall run');
+
+  test('stops itself with --inside', async (t) => {
+    using app = makeApp(await freePort());
+    await using running = startLastcall(['run', '--inside', '--', ...app.line]);
+    const { program, outcomes } = await stopWithQueue(running, app.port);
+    assert.deepEqual(tally(outcomes), { served: CLIENTS });
+    await running.ended;
+    assert.equal(isAlive(program), false);
+    proof.held(t, { queued: CLIENTS });
+  });
+
+  test('control: without lastcall it resets them', async (t) => {
+    using app = makeApp(await freePort());
+    await using running = startCommand(app.line);
+    const { outcomes } = await stopWithQueue(running, app.port);
+    proof.lost(t, countUnserved(outcomes));
+  });
+});
+
+interface App extends Disposable {
+  readonly port: number;
+  readonly line: readonly string[];
+}
+
+/** A package whose start script becomes a Node server that knows no signal. */
+function makeApp(port: number): App {
+  const folder = makeFolder();
+  const app = join(folder.path, 'app');
+  mkdirSync(app);
+  const script = `"${process.execPath}" "${WITHOUT_HANDLER}" ${port} ${HOST}`;
+  writeFileSync(join(app, 'package.json'), JSON.stringify({ name: 'app', scripts: { start: `exec ${script}` } }));
+  return { port, line: ['npm', '--prefix', app, 'start'], [Symbol.dispose]: () => folder[Symbol.dispose]() };
+}
+
+/** The server is held still with clients in its queue until the signal, which npm hands on to it, is pending. */
+async function stopWithQueue(
+  running: TestProcess,
+  port: number,
+): Promise<{ readonly program: number; readonly outcomes: readonly string[] }> {
+  const target = { host: HOST, port };
+  await untilAccepted(target);
+  const program = [...findTree(running.pid)].find(isServer);
+  assert.ok(program !== undefined, `${[...findTree(running.pid)].join(' ')}: none is the server`);
+  const goOn = await holdTree(program);
+  using clients = await queueClients(CLIENTS, target);
+  running.signal('SIGTERM');
+  await until('npm has handed the signal on', () => hasPending(program, 'SIGTERM'));
+  goOn();
+  return { program, outcomes: await clients.outcomes };
+}
+
+/** One of the tree may have gone since it was read. */
+function isServer(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1] === WITHOUT_HANDLER;
+  } catch {
+    return false;
+  }
+}
 
 function readReport(file: string): StopReport {
   return JSON.parse(readFileSync(file, 'utf8'));
 }
 
-test('Ctrl-C in a terminal comes to the program once, when nobody is left in its queue', {
-  skip: terminalMissing,
-}, async (t) => {
-  const target = { host: HOST, port: await findPort() };
-  const report = join(makeFolder(t), 'report.json');
-  const line = [process.execPath, FOREIGN, JSON.stringify({ listen: [target] })];
-  const terminal = openTerminal(t, [process.execPath, MAIN, 'run', '--no-inside', '--report', report, '--', ...line]);
-  const screen = await terminal.shows(/^ready \d+ /m);
-  const [, program = ''] = /^ready (\d+) /m.exec(screen) ?? [];
-  const still = holdStill(t, Number(program));
-  const clients = await queueClients(t, 10, target);
-  terminal.press('C-c');
-  await untilAccepted(t, target, false);
-  still.goOn();
-  assert.deepEqual(tally(await clients.outcomes), { served: 10 });
-  const left = await terminal.shows(/ended with 0/);
-  // The line that is written over may stand before the program's own words.
-  assert.equal(left.match(/SIGTERM$/gm)?.length, 1, left);
-  assert.match(left, /lastcall: emptying the queues: 0 queued/);
-  assert.match(left, /stopped in .*; \d+ clients waited, 0 left unserved/);
-  assert.equal(readReport(report).reason, 'SIGINT');
-});
-
-test('what an activator passed is passed on with the program’s own LISTEN_PID, and is not gated', {
-  skip: activatorMissing,
-}, async (t) => {
-  const target = { host: HOST, port: await findPort() };
-  const report = join(makeFolder(t), 'report.json');
-  const line = [process.execPath, FOREIGN, JSON.stringify({ inherits: true })];
-  const command = [process.execPath, MAIN, 'run', '--no-inside', '--report', report, '--', ...line];
-  const running = start(t, ['systemd-socket-activate', '-l', `${HOST}:${target.port}`, ...command]);
-  // It is started when a client comes.
-  const clients = await queueUntilServed(target);
-  const [, pid, fds, meantFor] = await running.says(/^ready (\d+) fds (\S+) for (\S+)/m);
-  assert.deepEqual([fds, meantFor], ['1', pid]);
-  assert.equal(clients, 'served');
-  process.kill(running.pid, 'SIGTERM');
-  assert.equal((await running.ended).code, 0);
-  const [listener, ...others] = readReport(report).listeners;
-  assert.deepEqual(
-    [listener?.address, listener?.gate, listener?.reason, others],
-    [`${HOST}:${target.port}`, 'shared', 'an activator passed it (LISTEN_FDS)', []],
-  );
-});
-
-test('a signal that comes before the program listens ends it', async (t) => {
-  const report = join(makeFolder(t), 'report.json');
-  const running = startLastcall(t, ['run', '--report', report, '--', 'sh', '-c', 'echo up; exec sleep 60']);
-  await running.says(/up/);
-  process.kill(running.pid, 'SIGTERM');
-  assert.equal((await running.ended).code, 143);
-  const { outcome, listeners } = readReport(report);
-  assert.deepEqual([outcome, listeners], ['complete', []]);
-});
-
-test('below npm a Node program stops itself with --inside', async (t) => {
-  const port = await findPort();
-  const folder = join(makeFolder(t), 'app');
-  mkdirSync(folder);
-  const script = `"${process.execPath}" "${WITHOUT_HANDLER}" ${port} ${HOST}`;
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ name: 'app', scripts: { start: `exec ${script}` } }));
-  const running = startLastcall(t, ['run', '--inside', '--', 'npm', '--prefix', folder, 'start']);
-  const target = { host: HOST, port };
-  await untilAccepted(t, target);
-  const program = [...findTree(running.pid)].find((pid) => isServer(pid)) ?? 0;
-  const still = holdStill(t, program);
-  const clients = await queueClients(t, 10, target);
-  process.kill(running.pid, 'SIGTERM');
-  // The signal went to npm, which hands it on; held still the program has it pending.
-  while (!hasPending(program)) await new Promise((resolve) => setTimeout(resolve, 5));
-  still.goOn();
-  assert.deepEqual(tally(await clients.outcomes), { served: 10 });
-  await running.ended;
-  assert.ok(!isAlive(program));
-});
-
-function isServer(pid: number): boolean {
-  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1] === WITHOUT_HANDLER;
-}
-
-function hasPending(pid: number): boolean {
-  const [, mask = '0'] = /^ShdPnd:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1')) ?? [];
-  return (BigInt(`0x${mask}`) & (1n << 14n)) !== 0n;
-}
-
-/** One client, from the moment on at which somebody listens. */
-async function queueUntilServed(target: net.NetConnectOpts): Promise<string> {
-  for (;;) {
-    const outcome = await askOnce(target);
-    if (outcome !== 'ECONNREFUSED') return outcome;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+/** What one client gets, from the moment on at which somebody listens. */
+async function askFirst(target: net.NetConnectOpts): Promise<string> {
+  let outcome = 'ECONNREFUSED';
+  await until(`somebody listens at ${JSON.stringify(target)}`, async () => {
+    outcome = await askOnce(target);
+    return outcome !== 'ECONNREFUSED';
+  });
+  return outcome;
 }
 
 function askOnce(target: net.NetConnectOpts): Promise<string> {

@@ -1,13 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { needsPrograms } from '../harness/needs.ts';
+import { until } from '../harness/wait.ts';
 
 /** Why there is no terminal, for the `skip` option of a test. */
-export const terminalMissing: string | false =
-  spawnSync('tmux', ['-V']).error === undefined ? false : 'no tmux(1) here';
+export const needsTerminal: string | false = needsPrograms('tmux');
 
-/** A real terminal, with a shell command in it. */
-export interface Terminal {
+/** A real terminal, with a shell command in it. For `using`: what runs in it is killed at the end of the block. */
+export interface Terminal extends Disposable {
   /** What is on its screen, once it matches. */
   shows(wanted: RegExp): Promise<string>;
   press(...keys: readonly string[]): void;
@@ -16,10 +15,11 @@ export interface Terminal {
 
 let terminals = 0;
 
-/** Opens a terminal of 100 by 24; it goes with the test. The words are put in quotes for its shell. */
-export function openTerminal(t: TestContext, line: readonly string[], env: NodeJS.ProcessEnv = {}): Terminal {
+/** Opens a terminal of 100 by 24. The words are put in quotes for its shell. */
+export function openTerminal(line: readonly string[], env: NodeJS.ProcessEnv = {}): Terminal {
   terminals += 1;
   const server = `lastcall-test-${process.pid}-${terminals}`;
+  // tmux(1) returns at once; the terminal is a server of its own.
   const tmux = (...args: readonly string[]): string => {
     const { status, stdout, stderr } = spawnSync('tmux', ['-L', server, '-f', '/dev/null', ...args], {
       encoding: 'utf8',
@@ -28,19 +28,22 @@ export function openTerminal(t: TestContext, line: readonly string[], env: NodeJ
     if (status !== 0) throw new Error(`tmux ${args[0]}: ${stderr}`);
     return stdout;
   };
-  t.after(() => spawnSync('tmux', ['-L', server, 'kill-server']));
   const quoted = line.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
   // What follows keeps the screen, and says how it ended.
   tmux('new-session', '-d', '-x', '100', '-y', '24', `${quoted}; echo "ended with $?"; exec cat`);
   return {
     shows: async (wanted) => {
-      for (;;) {
-        const screen = tmux('capture-pane', '-p');
-        if (wanted.test(screen)) return screen;
-        await sleep(50, undefined, { signal: t.signal });
+      let screen = '';
+      const isShown = (): boolean => wanted.test((screen = tmux('capture-pane', '-p')));
+      try {
+        await until(`the terminal shows ${wanted}`, isShown);
+      } catch (error) {
+        throw new Error(`The terminal shows:\n${screen}`, { cause: error });
       }
+      return screen;
     },
     press: (...keys) => void tmux('send-keys', ...keys),
     resize: (columns, rows) => void tmux('resize-window', '-x', String(columns), '-y', String(rows)),
+    [Symbol.dispose]: () => void spawnSync('tmux', ['-L', server, 'kill-server']),
   };
 }

@@ -202,16 +202,20 @@ export class TestProcess<Sent extends object = object> implements AsyncDisposabl
   }
 }
 
-/** Stops a process and waits until each of its threads stands still. */
+/** Stops a process and waits until each of its threads stands still, or has ended. Throws where the process is not there. */
 export async function holdProcess(pid: number): Promise<void> {
   process.kill(pid, 'SIGSTOP');
-  await until(`process ${pid} stands still`, () => threadStates(pid).every((state) => state === 'T'));
+  await until(`process ${pid} stands still`, () => threadStates(pid).every((state) => STILL.has(state)));
 }
 
 /** Stops a process and its descendants; the function that it resolves with lets them go on. */
-export async function holdTree(pid: number): Promise<() => void> {
-  const pids = [...findTree(pid)];
-  await Promise.all(pids.map((one) => holdProcess(one)));
+export function holdTree(pid: number): Promise<() => void> {
+  return holdAll([...findTree(pid)]);
+}
+
+/** The same for these processes. One that ends in between is passed over. */
+export async function holdAll(pids: readonly number[]): Promise<() => void> {
+  await Promise.all(pids.filter(isAlive).map((one) => holdProcess(one)));
   return () => {
     for (const one of pids) killQuietly(one, 'SIGCONT');
   };
@@ -226,10 +230,25 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** The letter that the kernel gives the state of each thread (proc(5)); the name before it, in parentheses, may contain anything. */
-function threadStates(pid: number): readonly (string | undefined)[] {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  return threads.map((id) => /\) (\w) [^)]*$/.exec(readFileSync(`/proc/${pid}/task/${id}/stat`, 'utf8'))?.[1]);
+/** The states in which a thread does nothing any more: stopped, traced, dead (proc(5)). */
+const STILL: ReadonlySet<string> = new Set(['T', 't', 'Z', 'X']);
+
+/** The letter that the kernel gives the state of each thread; the name before it, in parentheses, may contain anything. */
+function threadStates(pid: number): readonly string[] {
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`);
+    return threads.map(
+      (id) => /\) (\w) [^)]*$/.exec(readFileSync(`/proc/${pid}/task/${id}/stat`, 'latin1'))?.[1] ?? '',
+    );
+  } catch (error) {
+    if (isGone(error)) return isAlive(pid) ? [''] : [];
+    throw error;
+  }
+}
+
+/** ENOENT, or ESRCH where it went between open and read. */
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH');
 }
 
 function killQuietly(pid: number, signal: NodeJS.Signals = 'SIGKILL'): void {

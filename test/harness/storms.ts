@@ -2,7 +2,7 @@ import type { CloseOptions, CloseReport } from '../../src/index.ts';
 import { countLost } from '../../src/storm/outcome.ts';
 import type { StormOptions } from '../../src/storm/options.ts';
 import { runStorm, type Storm, type StormResult } from '../../src/storm/storm.ts';
-import type { TestProcess } from './processes.ts';
+import { holdAll, type TestProcess } from './processes.ts';
 import { until } from './wait.ts';
 
 /** How many ask at the same time. */
@@ -42,15 +42,14 @@ async function stopWhileHeld(
   stop: () => unknown,
   { held, ...options }: StopInStorm & { readonly held: Held },
 ): Promise<StormResult> {
-  const signalAll = (signal: NodeJS.Signals): void => held.pids.forEach((pid) => process.kill(pid, signal));
-  signalAll('SIGSTOP');
+  const goOn = await holdAll(held.pids);
   try {
     const storm = startStorm(port, options);
     await until(`${CLIENTS / 2} clients wait`, () => held.waiting() >= CLIENTS / 2);
     await stop();
     return storm.finished;
   } finally {
-    signalAll('SIGCONT');
+    goOn();
   }
 }
 

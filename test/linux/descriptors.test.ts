@@ -4,22 +4,24 @@ import { once } from 'node:events';
 import { readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { inodeOf, listeningDescriptors } from '../../src/linux/descriptors.ts';
-import type { ListenerSight } from './child-program.ts';
-import { connectClient, socketPath, startListener } from './loopback.ts';
-import { NEEDS_ROOT, runChild } from './run-child.ts';
+import type { ListenerSight } from '../fixtures/linux/child-program.ts';
+import { Loopback } from './loopback.ts';
+import { needsRoot } from '../harness/needs.ts';
+import { runChild } from './run-child.ts';
 
-test('every listener is found with its address, and nothing else', async (t) => {
+test('every listener is found with its address, and nothing else', async () => {
+  await using loopback = new Loopback();
   assert.deepEqual(listeningDescriptors(), []);
-  const path = socketPath(t);
+  const path = loopback.socketPath();
   const abstract = `\0lastcall-${process.pid}`;
-  const inet = await startListener(t, { host: '127.0.0.1' });
-  const inet6 = await startListener(t, { host: '::1' });
-  const unix = await startListener(t, { path });
-  const unnamed = await startListener(t, { path: abstract });
-  await connectClient(t, { host: '127.0.0.1', port: inet.port });
-  await connectClient(t, { path });
+  const inet = await loopback.startListener({ host: '127.0.0.1' });
+  const inet6 = await loopback.startListener({ host: '::1' });
+  const unix = await loopback.startListener({ path });
+  const unnamed = await loopback.startListener({ path: abstract });
+  await loopback.connect({ host: '127.0.0.1', port: inet.port });
+  await loopback.connect({ path });
   const datagrams = createSocket('udp4').bind(0, '127.0.0.1');
-  t.after(() => datagrams.close());
+  loopback.defer(() => datagrams.close());
   await once(datagrams, 'listening');
 
   const expected = [
@@ -32,28 +34,30 @@ test('every listener is found with its address, and nothing else', async (t) => 
   assert.deepEqual(listeningDescriptors().toSorted(byDescriptor), expected.toSorted(byDescriptor));
 });
 
-test('a listener that was closed is not found', async (t) => {
-  const { server } = await startListener(t);
+test('a listener that was closed is not found', async () => {
+  await using loopback = new Loopback();
+  const { server } = await loopback.startListener();
   assert.equal(listeningDescriptors().length, 1);
   server.close();
   await once(server, 'close');
   assert.deepEqual(listeningDescriptors(), []);
 });
 
-test('the inode is the one that /proc names', async (t) => {
-  const { fd } = await startListener(t);
+test('the inode is the one that /proc names', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
   assert.equal(`socket:[${inodeOf(fd)}]`, readlinkSync(`/proc/self/fd/${fd}`));
 });
 
-test('a process that has dropped root finds its listener', { skip: NEEDS_ROOT }, () => {
-  const sight = runChild('listeners-as-nobody') as ListenerSight;
+test('a process that has dropped root finds its listener', { skip: needsRoot }, async () => {
+  const sight = (await runChild('listeners-as-nobody')) as ListenerSight;
   assert.equal(sight.uid, 65_534);
   assertFound(sight);
 });
 
-test('a process without /proc finds its listener', { skip: NEEDS_ROOT }, () => {
+test('a process without /proc finds its listener', { skip: needsRoot }, async () => {
   const hideProc = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /proc && exec "$@"', 'sh'];
-  const sight = runChild('listeners', hideProc) as ListenerSight;
+  const sight = (await runChild('listeners', hideProc)) as ListenerSight;
   assert.equal(sight.hasProc, false);
   assertFound(sight);
 });

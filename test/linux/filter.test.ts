@@ -5,8 +5,9 @@ import { test } from 'node:test';
 import { attachSynFilter, detachFilter } from '../../src/linux/filter.ts';
 import { SystemCallError } from '../../src/linux/libc.ts';
 import { readAcceptQueue, readConnection } from '../../src/linux/tcp-info.ts';
-import { beginConnect, connectClient, fdOf, halfOpenTo, startDeferredListener, startListener } from './loopback.ts';
-import { NEEDS_ROOT, runChild } from './run-child.ts';
+import { fdOf, halfOpenTo, Loopback } from './loopback.ts';
+import { needsRoot } from '../harness/needs.ts';
+import { runChild } from './run-child.ts';
 
 const host = '127.0.0.1';
 const skip = await whyNoFilter();
@@ -14,14 +15,15 @@ const skip = await whyNoFilter();
 for (const family of ['127.0.0.1', '::1']) {
   test(`a client at ${family} gets no answer while the filter is on, and is let in when it is off`, {
     skip,
-  }, async (t) => {
-    const { server, fd, port } = await startListener(t, { host: family });
-    const open = await startListener(t, { host: family });
+  }, async () => {
+    await using loopback = new Loopback();
+    const { server, fd, port } = await loopback.startListener({ host: family });
+    const open = await loopback.startListener({ host: family });
     attachSynFilter(fd);
-    const client = beginConnect(t, { host: family, port });
+    const client = loopback.beginConnect({ host: family, port });
     const connected = once(client, 'connect');
     // The control: a client that began later, at a listener without the filter.
-    await connectClient(t, { host: family, port: open.port });
+    await loopback.connect({ host: family, port: open.port });
     assert.equal(client.connecting, true);
     assert.equal(readAcceptQueue(fd).queued, 0);
     assert.deepEqual(halfOpenTo(family === '::1' ? 'IPv6' : 'IPv4', port), []);
@@ -33,15 +35,17 @@ for (const family of ['127.0.0.1', '::1']) {
   });
 }
 
-test('without the filter a client is let in by its first SYN', async (t) => {
-  const { port } = await startListener(t);
-  const client = await connectClient(t, { host, port });
+test('without the filter a client is let in by its first SYN', async () => {
+  await using loopback = new Loopback();
+  const { port } = await loopback.startListener();
+  const client = await loopback.connect({ host, port });
   assert.equal(readConnection(fdOf(client)).retransmissions, 0);
 });
 
-test('a client that was half-open when the filter came is let in while it is on', { skip }, async (t) => {
-  const { server, fd, port } = await startDeferredListener(t);
-  const client = await connectClient(t, { host, port });
+test('a client that was half-open when the filter came is let in while it is on', { skip }, async () => {
+  await using loopback = new Loopback();
+  const { server, fd, port } = await loopback.startDeferredListener();
+  const client = await loopback.connect({ host, port });
   assert.equal(halfOpenTo('IPv4', port).length, 1);
   attachSynFilter(fd);
   const accepted = once(server, 'connection');
@@ -52,10 +56,11 @@ test('a client that was half-open when the filter came is let in while it is on'
   assert.equal(readConnection(fdOf(client)).retransmissions, 0);
 });
 
-test('a connection that is open speaks on while the filter is on', { skip }, async (t) => {
-  const { server, fd, port } = await startListener(t);
+test('a connection that is open speaks on while the filter is on', { skip }, async () => {
+  await using loopback = new Loopback();
+  const { server, fd, port } = await loopback.startListener();
   const accepted = once(server, 'connection');
-  const client = await connectClient(t, { host, port });
+  const client = await loopback.connect({ host, port });
   const [socket]: net.Socket[] = await accepted;
   attachSynFilter(fd);
   socket!.on('data', (bytes) => socket!.end(bytes));
@@ -65,9 +70,10 @@ test('a connection that is open speaks on while the filter is on', { skip }, asy
   await once(client, 'close');
 });
 
-test('a socket that was accepted under the filter inherits it, and loses it by itself', { skip }, async (t) => {
-  const { server, fd, port } = await startDeferredListener(t);
-  const client = await connectClient(t, { host, port });
+test('a socket that was accepted under the filter inherits it, and loses it by itself', { skip }, async () => {
+  await using loopback = new Loopback();
+  const { server, fd, port } = await loopback.startDeferredListener();
+  const client = await loopback.connect({ host, port });
   attachSynFilter(fd);
   const accepted = once(server, 'connection');
   client.write('hello');
@@ -77,8 +83,9 @@ test('a socket that was accepted under the filter inherits it, and loses it by i
   detachFilter(fd);
 });
 
-test('there is no filter to take off twice', { skip }, async (t) => {
-  const { fd } = await startListener(t);
+test('there is no filter to take off twice', { skip }, async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
   assert.throws(() => detachFilter(fd), { name: 'SystemCallError', syscall: 'setsockopt', code: 'ENOENT' });
   attachSynFilter(fd);
   attachSynFilter(fd);
@@ -86,12 +93,12 @@ test('there is no filter to take off twice', { skip }, async (t) => {
   assert.throws(() => detachFilter(fd), { code: 'ENOENT' });
 });
 
-test('nobody either attaches a filter or is told EPERM', { skip: NEEDS_ROOT }, () => {
-  const outcome = runChild('filter-as-nobody');
+test('nobody either attaches a filter or is told EPERM', { skip: needsRoot }, async () => {
+  const outcome = await runChild('filter-as-nobody');
   assert(outcome === 'EPERM' || outcome === 'attached', String(outcome));
 });
 
-test('a SYN that offers ECN is dropped too', { skip: skip || NEEDS_ROOT }, () => {
+test('a SYN that offers ECN is dropped too', { skip: skip || needsRoot }, async () => {
   // A network namespace of its own, since net.ipv4.tcp_ecn holds for all connections of one.
   const below = [
     'unshare',
@@ -101,7 +108,11 @@ test('a SYN that offers ECN is dropped too', { skip: skip || NEEDS_ROOT }, () =>
     'ip link set lo up && echo 1 >/proc/sys/net/ipv4/tcp_ecn && exec "$@"',
     'sh',
   ];
-  assert.deepEqual(runChild('connect-with-ecn', below), { pendingUnderFilter: true, retransmissions: true, ecn: true });
+  assert.deepEqual(await runChild('connect-with-ecn', below), {
+    pendingUnderFilter: true,
+    retransmissions: true,
+    ecn: true,
+  });
 });
 
 /** Why the tests are skipped: some kernels want CAP_NET_ADMIN for a filter. */
@@ -113,7 +124,7 @@ async function whyNoFilter(): Promise<string | false> {
     return false;
   } catch (error) {
     if (error instanceof SystemCallError && error.code === 'EPERM')
-      return 'the kernel allows no filter without CAP_NET_ADMIN';
+      return 'needs CAP_NET_ADMIN, as this kernel wants it for a filter';
     throw error;
   } finally {
     server.close();

@@ -1,55 +1,58 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { test } from 'node:test';
 import { inodeOf } from '../../src/linux/descriptors.ts';
 import { findHolders, type HolderSearch, Search } from '../../src/linux/holders.ts';
 import { startCat } from './cat.ts';
-import { startListener } from './loopback.ts';
-import { NEEDS_ROOT, runChild } from './run-child.ts';
+import { Loopback } from './loopback.ts';
+import { needsRoot } from '../harness/needs.ts';
+import { runChild } from './run-child.ts';
 
 const ENOUGH = { limit: 60_000, onlyOurs: false };
 
-test('a child that inherited the socket holds it; others do not', async (t) => {
-  const { fd } = await startListener(t);
-  await startCat(t);
+test('a child that inherited the socket holds it; others do not', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
+  await using _ = await startCat();
   assert.deepEqual(findHolders(inodeOf(fd), ENOUGH).holders, []);
-  const heir = await startCat(t, fd);
+  await using heir = await startCat(fd);
   const search = findHolders(inodeOf(fd), ENOUGH);
   assert.deepEqual({ holders: search.holders, finished: search.finished }, { holders: [heir.pid], finished: true });
-  heir.kill();
-  await once(heir, 'exit');
+  heir.signal('SIGTERM');
+  await heir.ended;
   assert.deepEqual(findHolders(inodeOf(fd), ENOUGH).holders, []);
 });
 
-test('a search without time is not finished', async (t) => {
-  const { fd } = await startListener(t);
+test('a search without time is not finished', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
   const { holders, finished } = findHolders(inodeOf(fd), { ...ENOUGH, limit: 0 });
   assert.deepEqual({ holders, finished }, { holders: [], finished: false });
 });
 
-test('the processes of another user are unreadable to nobody', { skip: NEEDS_ROOT }, () => {
-  const search = runChild('holders-as-nobody') as HolderSearch;
+test('the processes of another user are unreadable to nobody', { skip: needsRoot }, async () => {
+  const search = (await runChild('holders-as-nobody')) as HolderSearch;
   assert.equal(search.finished, true);
   assert(search.suspects.includes(process.pid));
 });
 
 test('a child that is dead and not yet waited for is no suspect, though nobody may look into it', {
-  skip: NEEDS_ROOT,
-}, () => {
-  assert.deepEqual(runChild('zombie-as-nobody'), { unreadable: 'EACCES', isSuspect: false });
+  skip: needsRoot,
+}, async () => {
+  assert.deepEqual(await runChild('zombie-as-nobody'), { unreadable: 'EACCES', isSuspect: false });
 });
 
 test('what is older than this process, or of another family, is no suspect of a search among ours', {
-  skip: NEEDS_ROOT,
-}, () => {
-  const { all, ours } = runChild('suspects-as-nobody') as Record<'all' | 'ours', HolderSearch>;
+  skip: needsRoot,
+}, async () => {
+  const { all, ours } = (await runChild('suspects-as-nobody')) as Record<'all' | 'ours', HolderSearch>;
   assert(all.suspects.includes(process.pid));
   assert.deepEqual(ours.suspects, []);
 });
 
 test('a search that is given little time again and again comes to its end', async (t) => {
-  const { fd } = await startListener(t);
-  const heir = await startCat(t, fd);
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
+  await using heir = await startCat(fd);
   const search = new Search(inodeOf(fd), { onlyOurs: true });
   let pieces = 0;
   for (; !search.finished; pieces += 1) search.goOn(0.2);
@@ -57,9 +60,11 @@ test('a search that is given little time again and again comes to its end', asyn
   t.diagnostic(`${pieces} pieces`);
 });
 
-test('friends that hold it do not count', async (t) => {
-  const { fd } = await startListener(t);
-  const [friend, heir] = [await startCat(t, fd), await startCat(t, fd)];
-  const { holders } = findHolders(inodeOf(fd), { ...ENOUGH, friends: [friend.pid ?? 0] });
+test('friends that hold it do not count', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
+  await using friend = await startCat(fd);
+  await using heir = await startCat(fd);
+  const { holders } = findHolders(inodeOf(fd), { ...ENOUGH, friends: [friend.pid] });
   assert.deepEqual(holders, [heir.pid]);
 });

@@ -1,9 +1,6 @@
-/** Listeners and clients of this process, gone when their test is over. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
@@ -11,6 +8,8 @@ import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from '../../src/linux/constants.ts';
 import { dumpHalfOpen, type HalfOpen } from '../../src/linux/sock-diag.ts';
 import { setIntOption } from '../../src/linux/sockets.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
+import { makeFolder } from '../harness/folders.ts';
+import { Scope } from '../harness/scope.ts';
 
 export interface Listening {
   readonly server: net.Server;
@@ -19,45 +18,59 @@ export interface Listening {
   readonly port: number;
 }
 
-/** Listens, on a free port of 127.0.0.1 unless told otherwise. */
-export async function startListener(
-  t: TestContext,
-  where: net.ListenOptions = {},
-  options: net.ServerOpts = {},
-): Promise<Listening> {
-  const server = net.createServer(options);
-  server.on('connection', (socket) => {
-    socket.on('error', () => {});
-    t.after(() => socket.destroy());
-  });
-  server.listen('path' in where ? where : { host: '127.0.0.1', port: 0, ...where });
-  await once(server, 'listening');
-  t.after(() => server.close());
-  const address = server.address();
-  return { server, fd: fdOf(server), port: typeof address === 'object' && address !== null ? address.port : 0 };
-}
+/** Listeners and clients of this process. For `await using`: they are gone at the end of the block. */
+export class Loopback extends Scope {
+  /** Listens, on a free port of 127.0.0.1 unless told otherwise. */
+  async startListener(where: net.ListenOptions = {}, options: net.ServerOpts = {}): Promise<Listening> {
+    const server = net.createServer(options);
+    server.on('connection', (socket) => {
+      socket.on('error', () => {});
+      this.defer(() => socket.destroy());
+    });
+    server.listen('path' in where ? where : { host: '127.0.0.1', port: 0, ...where });
+    await once(server, 'listening');
+    this.defer(() => server.close());
+    const address = server.address();
+    return { server, fd: fdOf(server), port: typeof address === 'object' && address !== null ? address.port : 0 };
+  }
 
-/** The same, with clients that say nothing kept half-open for a minute: their final ACK is dropped (tcp(7), TCP_DEFER_ACCEPT). */
-export async function startDeferredListener(t: TestContext, where: net.ListenOptions = {}): Promise<Listening> {
-  const listening = await startListener(t, where);
-  setIntOption(listening.fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 60);
-  return listening;
-}
+  /** The same, with clients that say nothing kept half-open for a minute: their final ACK is dropped (tcp(7), TCP_DEFER_ACCEPT). */
+  async startDeferredListener(where: net.ListenOptions = {}): Promise<Listening> {
+    const listening = await this.startListener(where);
+    setIntOption(listening.fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 60);
+    return listening;
+  }
 
-/** A client for whom the handshake is complete. */
-export async function connectClient(t: TestContext, target: net.NetConnectOpts): Promise<net.Socket> {
-  const client = beginConnect(t, target);
-  await once(client, 'connect');
-  return client;
-}
+  /** A client for whom the handshake is complete. */
+  async connect(target: net.NetConnectOpts): Promise<net.Socket> {
+    const client = this.beginConnect(target);
+    await once(client, 'connect');
+    return client;
+  }
 
-/** A client that sends its SYN in the next tick; the loopback delivers it before connect(2) returns. */
-export function beginConnect(t: TestContext, target: net.NetConnectOpts): net.Socket {
-  const client = net.connect(target);
-  // The listener goes first when a test is over. Before that, whoever waits for an event of the client is told by `once`.
-  client.on('error', () => {});
-  t.after(() => client.destroy());
-  return client;
+  /** A client that sends its SYN in the next tick; the loopback delivers it before connect(2) returns. */
+  beginConnect(target: net.NetConnectOpts): net.Socket {
+    const client = net.connect(target);
+    // It may be reset at the end of the block. Before that, whoever waits for an event of the client is told by `once`.
+    client.on('error', () => {});
+    this.defer(() => client.destroy());
+    return client;
+  }
+
+  /** Connects `count` clients from another thread. This one is blocked meanwhile, so that its servers accept nobody. */
+  connectWhileBlocked(target: net.NetConnectOpts, count: number): void {
+    const connected = new SharedArrayBuffer(4);
+    const order: WorkerOrder = { target, count, connected };
+    const worker = new Worker(new URL('./connecting-worker.js', import.meta.url), { workerData: order });
+    this.defer(() => worker.terminate());
+    const outcome = Atomics.wait(new Int32Array(connected), 0, 0, 60_000);
+    assert.notEqual(outcome, 'timed-out', `the worker did not connect ${count} clients in a minute`);
+  }
+
+  /** A path for a Unix socket in a folder of its own. */
+  socketPath(): string {
+    return join(this.use(makeFolder()).path, 'socket');
+  }
 }
 
 /** What the worker thread that connects clients is told. */
@@ -65,16 +78,6 @@ export interface WorkerOrder {
   readonly target: net.NetConnectOpts;
   readonly count: number;
   readonly connected: SharedArrayBuffer;
-}
-
-/** Connects `count` clients from another thread. This one is blocked meanwhile, so that its servers accept nobody. */
-export function connectWhileBlocked(t: TestContext, target: net.NetConnectOpts, count: number): void {
-  const connected = new SharedArrayBuffer(4);
-  const order: WorkerOrder = { target, count, connected };
-  const worker = new Worker(new URL('./connecting-worker.js', import.meta.url), { workerData: order });
-  t.after(() => worker.terminate());
-  const outcome = Atomics.wait(new Int32Array(connected), 0, 0, 20_000);
-  assert.notEqual(outcome, 'timed-out', 'the worker did not connect its clients');
 }
 
 /** Lets time pass, where time is what the kernel counts. This thread is blocked. */
@@ -88,14 +91,27 @@ export function fdOf(owner: net.Server | net.Socket): number {
   return fd;
 }
 
-/** A path for a Unix socket in a directory of its own. */
-export function socketPath(t: TestContext): string {
-  const directory = mkdtempSync(join(tmpdir(), 'lastcall-'));
-  t.after(() => rmSync(directory, { recursive: true }));
-  return join(directory, 'socket');
-}
-
 /** The half-open connections to one port: others run tests on this host, too. */
 export function halfOpenTo(family: 'IPv4' | 'IPv6', port: number): readonly HalfOpen[] {
   return dumpHalfOpen(family).filter(({ localPort }) => localPort === port);
+}
+
+// For tests that have no block of their own yet.
+
+function loopbackOf(t: TestContext): Loopback {
+  const loopback = new Loopback();
+  t.after(() => loopback[Symbol.asyncDispose]());
+  return loopback;
+}
+
+export function startDeferredListener(t: TestContext, where: net.ListenOptions = {}): Promise<Listening> {
+  return loopbackOf(t).startDeferredListener(where);
+}
+
+export function connectClient(t: TestContext, target: net.NetConnectOpts): Promise<net.Socket> {
+  return loopbackOf(t).connect(target);
+}
+
+export function socketPath(t: TestContext): string {
+  return loopbackOf(t).socketPath();
 }

@@ -3,10 +3,11 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { inodeOf } from '../../src/linux/descriptors.ts';
 import { parseTcp, parseUnix, readNamespaceTables } from '../../src/linux/proc-listeners.ts';
-import { startListener } from './loopback.ts';
+import { Loopback } from './loopback.ts';
 
-test('a listener of this namespace is read from /proc, by its inode', async (t) => {
-  const { fd } = await startListener(t);
+test('a listener of this namespace is read from /proc, by its inode', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
   const found = readNamespaceTables(process.pid).listeners.find(({ inode }) => inode === inodeOf(fd));
   assert.ok(found?.address.family === 'IPv4');
   assert.equal(found.address.address, '127.0.0.1');

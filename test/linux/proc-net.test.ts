@@ -8,7 +8,7 @@ import {
   readTcpTable,
 } from '../../src/linux/proc-net.ts';
 import { inodeOf } from '../../src/linux/descriptors.ts';
-import { connectClient, connectWhileBlocked, startDeferredListener, startListener } from './loopback.ts';
+import { Loopback } from './loopback.ts';
 
 const SYN_RECV = 3;
 const LISTEN = 10;
@@ -90,18 +90,20 @@ for (const [family, host] of [
   ['IPv4', '127.0.0.1'],
   ['IPv6', '::1'],
 ] as const) {
-  test(`the table shows an ${family} listener with its inode and its queue`, async (t) => {
-    const { fd, port } = await startListener(t, { host });
-    connectWhileBlocked(t, { host, port }, 3);
+  test(`the table shows an ${family} listener with its inode and its queue`, async () => {
+    await using loopback = new Loopback();
+    const { fd, port } = await loopback.startListener({ host });
+    loopback.connectWhileBlocked({ host, port }, 3);
     const rows = readTcpTable(family).filter((row) => row.localPort === port && row.state === LISTEN);
     assert.deepEqual(rows, [{ localPort: port, state: LISTEN, receiveQueue: 3, inode: inodeOf(fd) }]);
   });
 
-  test(`the table shows the half-open ${family} connections`, async (t) => {
-    const { port } = await startDeferredListener(t, { host });
+  test(`the table shows the half-open ${family} connections`, async () => {
+    await using loopback = new Loopback();
+    const { port } = await loopback.startDeferredListener({ host });
     const halfOpen = () => readTcpTable(family).filter((row) => row.localPort === port && row.state === SYN_RECV);
     assert.equal(halfOpen().length, 0);
-    for (let count = 0; count < 4; count++) await connectClient(t, { host, port });
+    for (let count = 0; count < 4; count++) await loopback.connect({ host, port });
     assert.equal(halfOpen().length, 4);
   });
 }

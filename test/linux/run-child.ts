@@ -1,14 +1,9 @@
-/** Runs child-program.ts to its end, itself or below another command. */
-import { execFileSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { fixture, startCommand } from '../harness/processes.ts';
 
-/** Why a test that changes the user or a namespace is skipped; false as root. */
-export const NEEDS_ROOT: string | false = process.getuid?.() === 0 ? false : 'needs root';
-
-const PROGRAM = fileURLToPath(new URL('./child-program.js', import.meta.url));
-
-/** What the program prints, parsed. */
-export function runChild(name: string, below: readonly string[] = []): unknown {
-  const [command, ...args] = [...below, process.execPath, PROGRAM, name];
-  return JSON.parse(execFileSync(command, args, { encoding: 'utf8', timeout: 30_000 }));
+/** Runs the fixture linux/child-program to its end, itself or below another command. Returns what it prints, parsed. */
+export async function runChild(name: string, below: readonly string[] = []): Promise<unknown> {
+  await using child = startCommand([...below, process.execPath, fixture('linux/child-program'), name]);
+  const { code, stdout, stderr } = await child.ended;
+  if (code !== 0) throw new Error(`${name} ended with ${code}: ${stderr}`);
+  return JSON.parse(stdout);
 }

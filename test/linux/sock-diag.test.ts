@@ -13,14 +13,7 @@ import {
   readUnixQueue,
 } from '../../src/linux/sock-diag.ts';
 import { CAPTURED_SEQUENCE, HALF_OPEN_IPV4, HALF_OPEN_IPV6, UNIX_QUEUE, UNIX_QUEUE_INODE } from './captured-dump.ts';
-import {
-  connectClient,
-  connectWhileBlocked,
-  halfOpenTo,
-  socketPath,
-  startDeferredListener,
-  startListener,
-} from './loopback.ts';
+import { halfOpenTo, Loopback } from './loopback.ts';
 
 for (const [family, number] of [
   ['IPv4', 2],
@@ -115,13 +108,14 @@ for (const [family, host] of [
   ['IPv4', '127.0.0.1'],
   ['IPv6', '::1'],
 ] as const) {
-  test(`the silent ${family} clients of a deferred listener are half-open, each with its address`, async (t) => {
-    const { port } = await startDeferredListener(t, { host });
-    const other = await startDeferredListener(t, { host });
+  test(`the silent ${family} clients of a deferred listener are half-open, each with its address`, async () => {
+    await using loopback = new Loopback();
+    const { port } = await loopback.startDeferredListener({ host });
+    const other = await loopback.startDeferredListener({ host });
     assert.deepEqual(halfOpenTo(family, port), []);
     const clients = [];
-    for (let count = 0; count < 5; count++) clients.push(await connectClient(t, { host, port }));
-    await connectClient(t, { host, port: other.port });
+    for (let count = 0; count < 5; count++) clients.push(await loopback.connect({ host, port }));
+    await loopback.connect({ host, port: other.port });
     const expected = clients.map(({ localPort }) => ({
       localAddress: host,
       localPort: port,
@@ -134,18 +128,20 @@ for (const [family, host] of [
   });
 }
 
-test('a client of a deferred listener is half-open no more once it has spoken', async (t) => {
-  const { server, port } = await startDeferredListener(t);
-  const client = await connectClient(t, { host: '127.0.0.1', port });
+test('a client of a deferred listener is half-open no more once it has spoken', async () => {
+  await using loopback = new Loopback();
+  const { server, port } = await loopback.startDeferredListener();
+  const client = await loopback.connect({ host: '127.0.0.1', port });
   assert.equal(halfOpenTo('IPv4', port).length, 1);
   client.write('hello');
   await once(server, 'connection');
   assert.deepEqual(halfOpenTo('IPv4', port), []);
 });
 
-test('an IPv4 client of a dual-stack listener is in the IPv6 dump, by its mapped address', async (t) => {
-  const { port } = await startDeferredListener(t, { host: '::' });
-  await connectClient(t, { host: '127.0.0.1', port });
+test('an IPv4 client of a dual-stack listener is in the IPv6 dump, by its mapped address', async () => {
+  await using loopback = new Loopback();
+  const { port } = await loopback.startDeferredListener({ host: '::' });
+  await loopback.connect({ host: '127.0.0.1', port });
   assert.deepEqual(halfOpenTo('IPv4', port), []);
   assert.deepEqual(
     halfOpenTo('IPv6', port).map(({ localAddress, remoteAddress }) => [localAddress, remoteAddress]),
@@ -153,25 +149,28 @@ test('an IPv4 client of a dual-stack listener is in the IPv6 dump, by its mapped
   );
 });
 
-test('a dump of several parts is read to its end', async (t) => {
+test('a dump of several parts is read to its end', async () => {
+  await using loopback = new Loopback();
   // A row is 96 bytes and a part at most 32 KiB.
-  const { port } = await startDeferredListener(t, { backlog: 500 });
-  await Promise.all(Array.from({ length: 400 }, () => connectClient(t, { host: '127.0.0.1', port })));
+  const { port } = await loopback.startDeferredListener({ backlog: 500 });
+  await Promise.all(Array.from({ length: 400 }, () => loopback.connect({ host: '127.0.0.1', port })));
   assert.equal(halfOpenTo('IPv4', port).length, 400);
 });
 
-test('the connections that a Unix listener has not accepted are counted', async (t) => {
-  const path = socketPath(t);
-  const { server, fd } = await startListener(t, { path });
+test('the connections that a Unix listener has not accepted are counted', async () => {
+  await using loopback = new Loopback();
+  const path = loopback.socketPath();
+  const { server, fd } = await loopback.startListener({ path });
   assert.equal(readUnixQueue(inodeOf(fd)), 0);
-  connectWhileBlocked(t, { path }, 6);
+  loopback.connectWhileBlocked({ path }, 6);
   assert.equal(readUnixQueue(inodeOf(fd)), 6);
   for (let accepted = 0; accepted < 6; accepted++) await once(server, 'connection');
   assert.equal(readUnixQueue(inodeOf(fd)), 0);
 });
 
-test('an inode that is no Unix socket has no queue', async (t) => {
-  const { fd } = await startListener(t);
+test('an inode that is no Unix socket has no queue', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
   assert.throws(() => readUnixQueue(inodeOf(fd)), { name: 'NetlinkError', fault: 'error', errno: 2 });
 });
 

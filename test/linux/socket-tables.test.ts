@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { inodeOf } from '../../src/linux/descriptors.ts';
 import { NetlinkError } from '../../src/linux/netlink.ts';
 import {
+  type Connection,
   decodeConnection,
   decodeTcpListener,
   decodeUnixListener,
@@ -16,48 +17,41 @@ import {
   encodeUnixListenersRequest,
 } from '../../src/linux/socket-tables.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
-import { startListener } from './loopback.ts';
+import { until } from '../harness/wait.ts';
+import { Loopback } from './loopback.ts';
 
 const ESTABLISHED = 1 << 1;
 
-test('a listener is in the table, by its inode, with its address and its limit', async (t) => {
-  const { fd } = await startListener(t);
+test('a listener is in the table, by its inode, with its address and its limit', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
   const found = dumpTcpListeners().find(({ inode }) => inode === inodeOf(fd));
   assert.equal(found?.address.family, 'IPv4');
   assert.ok((found?.limit ?? 0) > 0);
   assert.equal(found?.uid, process.getuid?.());
 });
 
-test('an abstract Unix listener is in the table', async (t) => {
+test('an abstract Unix listener is in the table', async () => {
   const path = `\0lastcall-table-${process.pid}`;
-  const server = net.createServer().listen(path);
-  t.after(() => server.close());
-  await once(server, 'listening');
+  await using loopback = new Loopback();
+  await loopback.startListener({ path });
   assert.ok(dumpUnixListeners().some(({ address }) => address.family === 'Unix' && address.path === path));
 });
 
-test('a connection is in the table with what nobody has read', async (t) => {
-  const server = net.createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  assert.ok(address !== null && typeof address === 'object');
-  const client = net.connect(address.port, '127.0.0.1');
+test('a connection is in the table with what nobody has read', async () => {
+  await using loopback = new Loopback();
+  const { server, port } = await loopback.startListener({}, { pauseOnConnect: true });
+  const client = loopback.beginConnect({ host: '127.0.0.1', port });
   const [accepted]: net.Socket[] = await once(server, 'connection');
-  t.after(() => {
-    client.destroy();
-    accepted?.destroy();
-    server.close();
-  });
   client.write('seven..');
   assert.ok(accepted !== undefined);
   const inode = inodeOf(descriptorOf(accepted) ?? -1);
-  let found = dumpConnections(ESTABLISHED, { withInfo: true }).find((connection) => connection.inode === inode);
-  while (found?.unread !== 7) {
-    await new Promise((resolve) => setImmediate(resolve));
-    found = dumpConnections(ESTABLISHED, { withInfo: true }).find((connection) => connection.inode === inode);
-  }
-  assert.deepEqual([found.localPort, found.state], [address.port, 1]);
-  assert.ok(found.lastReceived !== undefined && found.lastSent !== undefined);
+  const find = (): Connection | undefined =>
+    dumpConnections(ESTABLISHED, { withInfo: true }).find((connection) => connection.inode === inode);
+  await until('the seven bytes have come', () => find()?.unread === 7);
+  const { localPort, state, lastReceived, lastSent } = find() ?? {};
+  assert.deepEqual({ localPort, state }, { localPort: port, state: 1 });
+  assert.ok(lastReceived !== undefined && lastSent !== undefined);
 });
 
 test('what is too short, or of another family, is refused; nothing else is thrown for any bytes', () => {

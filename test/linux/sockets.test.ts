@@ -20,7 +20,7 @@ import {
   unreadBytes,
 } from '../../src/linux/sockets.ts';
 import { readAcceptQueue } from '../../src/linux/tcp-info.ts';
-import { beginConnect, connectClient, connectWhileBlocked, fdOf, socketPath, startListener } from './loopback.ts';
+import { fdOf, Loopback } from './loopback.ts';
 
 test('addresses are told apart by family and length', () => {
   const inet = Buffer.from('0200 1f90 7f000001 0000000000000000'.replaceAll(' ', ''), 'hex');
@@ -66,39 +66,44 @@ for (const [hex, text] of IPV6_TEXTS) {
   });
 }
 
-test('a listener is bound where Node says, for IPv4, IPv6 and Unix', async (t) => {
+test('a listener is bound where Node says, for IPv4, IPv6 and Unix', async () => {
+  await using loopback = new Loopback();
   for (const where of [{ host: '127.0.0.1' }, { host: '::1' }, { host: '::' }]) {
-    const { server, fd } = await startListener(t, where);
+    const { server, fd } = await loopback.startListener(where);
     const { family, address, port } = server.address() as net.AddressInfo;
     assert.deepEqual(localAddress(fd), { family, address, port });
   }
-  const path = socketPath(t);
-  assert.deepEqual(localAddress((await startListener(t, { path })).fd), { family: 'Unix', path });
+  const path = loopback.socketPath();
+  assert.deepEqual(localAddress((await loopback.startListener({ path })).fd), { family: 'Unix', path });
 });
 
-test('a listener listens, a connection and a closed descriptor do not', async (t) => {
-  const { fd, port } = await startListener(t);
-  const client = await connectClient(t, { host: '127.0.0.1', port });
+test('a listener listens, a connection and a closed descriptor do not', async () => {
+  await using loopback = new Loopback();
+  const { fd, port } = await loopback.startListener();
+  const client = await loopback.connect({ host: '127.0.0.1', port });
   assert.equal(isListening(fd), true);
   assert.equal(isListening(fdOf(client)), false);
   assert.equal(isListening(-1), false);
 });
 
-test('shutdown(2) for reading ends a listener', async (t) => {
-  const { fd } = await startListener(t);
+test('shutdown(2) for reading ends a listener', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
   shutdown(fd, SHUT_RD);
   assert.equal(isListening(fd), false);
 });
 
-test('listen(2) again changes the limit of the accept queue', async (t) => {
-  const { fd } = await startListener(t, { backlog: 9 });
+test('listen(2) again changes the limit of the accept queue', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener({ backlog: 9 });
   assert.equal(readAcceptQueue(fd).limit, 9);
   listen(fd, 3);
   assert.equal(readAcceptQueue(fd).limit, 3);
 });
 
-test('an option reads as it was set, and no longer than the kernel has it', async (t) => {
-  const { fd } = await startListener(t);
+test('an option reads as it was set, and no longer than the kernel has it', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener();
   assert.equal(getIntOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT), 0);
   setIntOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1);
   assert.equal(getIntOption(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT), 1);
@@ -106,17 +111,19 @@ test('an option reads as it was set, and no longer than the kernel has it', asyn
   assert.equal(readOption(fd, SOL_SOCKET, SO_ACCEPTCONN, Buffer.alloc(64)), 4);
 });
 
-test('a dual-stack listener is told from one for IPv6 only', async (t) => {
-  assert.equal(isIPv6Only((await startListener(t, { host: '::' })).fd), false);
-  assert.equal(isIPv6Only((await startListener(t, { host: '::', ipv6Only: true })).fd), true);
+test('a dual-stack listener is told from one for IPv6 only', async () => {
+  await using loopback = new Loopback();
+  assert.equal(isIPv6Only((await loopback.startListener({ host: '::' })).fd), false);
+  assert.equal(isIPv6Only((await loopback.startListener({ host: '::', ipv6Only: true })).fd), true);
 });
 
-test('a SYN that meets a full accept queue is counted among the drops', async (t) => {
-  const { fd, port } = await startListener(t, { backlog: 1 });
-  connectWhileBlocked(t, { host: '127.0.0.1', port }, 2);
+test('a SYN that meets a full accept queue is counted among the drops', async () => {
+  await using loopback = new Loopback();
+  const { fd, port } = await loopback.startListener({ backlog: 1 });
+  loopback.connectWhileBlocked({ host: '127.0.0.1', port }, 2);
   assert.equal(readAcceptQueue(fd).queued, 2);
   assert.equal(countListenDrops(fd), 0);
-  const client = beginConnect(t, { host: '127.0.0.1', port });
+  const client = loopback.beginConnect({ host: '127.0.0.1', port });
   // After the tick that sends the SYN, and before the server can accept.
   await new Promise((resolve) => process.nextTick(resolve));
   assert.equal(countListenDrops(fd), 1);
@@ -124,20 +131,22 @@ test('a SYN that meets a full accept queue is counted among the drops', async (t
   assert.equal(countListenDrops(fd), 1);
 });
 
-test('bytes that nobody has read are counted', async (t) => {
-  const { server, port } = await startListener(t, {}, { pauseOnConnect: true });
+test('bytes that nobody has read are counted', async () => {
+  await using loopback = new Loopback();
+  const { server, port } = await loopback.startListener({}, { pauseOnConnect: true });
   const accepted = once(server, 'connection');
-  const client = await connectClient(t, { host: '127.0.0.1', port });
+  const client = await loopback.connect({ host: '127.0.0.1', port });
   const [socket]: net.Socket[] = await accepted;
   assert.equal(unreadBytes(fdOf(socket!)), 0);
   await new Promise((written) => client.write('hello', written));
   assert.equal(unreadBytes(fdOf(socket!)), 5);
 });
 
-test('bytes that the peer has not taken are counted until it has', async (t) => {
-  const { server, port } = await startListener(t, {}, { pauseOnConnect: true });
+test('bytes that the peer has not taken are counted until it has', async () => {
+  await using loopback = new Loopback();
+  const { server, port } = await loopback.startListener({}, { pauseOnConnect: true });
   const accepted = once(server, 'connection');
-  const client = await connectClient(t, { host: '127.0.0.1', port });
+  const client = await loopback.connect({ host: '127.0.0.1', port });
   const [socket]: net.Socket[] = await accepted;
   assert.equal(unacknowledgedBytes(fdOf(client)), 0);
   const size = 32 * 1024 * 1024;

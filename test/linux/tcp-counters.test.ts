@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readCounter, readTcpCounters } from '../../src/linux/tcp-counters.ts';
-import { connectClient, startListener } from './loopback.ts';
+import { Loopback } from './loopback.ts';
 
 const NETSTAT = `TcpExt: SyncookiesSent SyncookiesRecv ListenOverflows ListenDrops
 TcpExt: 3 1 70 72
@@ -17,9 +17,10 @@ test('a counter is found by its group and its name', () => {
   assert.throws(() => readCounter('TcpExt: A\nTcpExt: much\n', 'TcpExt', 'A'));
 });
 
-test('a connection that comes in is counted', async (t) => {
+test('a connection that comes in is counted', async () => {
+  await using loopback = new Loopback();
   const before = readTcpCounters();
-  const { port } = await startListener(t);
-  await connectClient(t, { port, host: '127.0.0.1' });
+  const { port } = await loopback.startListener();
+  await loopback.connect({ port, host: '127.0.0.1' });
   assert.ok(readTcpCounters().newConnections > before.newConnections);
 });

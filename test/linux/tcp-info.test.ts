@@ -1,26 +1,28 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import { test, type TestContext } from 'node:test';
+import { test } from 'node:test';
 import { readAcceptQueue, readConnection } from '../../src/linux/tcp-info.ts';
-import { block, connectClient, connectWhileBlocked, fdOf, socketPath, startListener } from './loopback.ts';
+import { block, fdOf, Loopback } from './loopback.ts';
 
 // The kernel counts in jiffies, of at most 10 ms (CONFIG_HZ of at least 100), and rounds the milliseconds down.
 const TICK = 11;
 
-test('the clients that nobody has accepted are counted, and no more once they are', async (t) => {
-  const { server, fd, port } = await startListener(t, { backlog: 40 });
+test('the clients that nobody has accepted are counted, and no more once they are', async () => {
+  await using loopback = new Loopback();
+  const { server, fd, port } = await loopback.startListener({ backlog: 40 });
   assert.deepEqual(readAcceptQueue(fd), { queued: 0, limit: 40 });
-  connectWhileBlocked(t, { host: '127.0.0.1', port }, 7);
+  loopback.connectWhileBlocked({ host: '127.0.0.1', port }, 7);
   assert.deepEqual(readAcceptQueue(fd), { queued: 7, limit: 40 });
   for (let accepted = 0; accepted < 7; accepted++) await once(server, 'connection');
   assert.deepEqual(readAcceptQueue(fd), { queued: 0, limit: 40 });
 });
 
-test('a silent connection is quiet since its handshake, not since it was accepted', async (t) => {
-  const { server, port } = await startListener(t);
+test('a silent connection is quiet since its handshake, not since it was accepted', async () => {
+  await using loopback = new Loopback();
+  const { server, port } = await loopback.startListener();
   const before = performance.now();
-  connectWhileBlocked(t, { host: '127.0.0.1', port }, 1);
+  loopback.connectWhileBlocked({ host: '127.0.0.1', port }, 1);
   const connected = performance.now();
   block(300);
   const [socket]: net.Socket[] = await once(server, 'connection');
@@ -34,8 +36,9 @@ for (const [what, speak] of [
   ['data came', (client: net.Socket, _server: net.Socket) => client.write('x')],
   ['it sent data', (_client: net.Socket, server: net.Socket) => server.write('x')],
 ] as const) {
-  test(`a connection is quiet from when ${what}, and longer as time passes`, async (t) => {
-    const { client, socket } = await connectPair(t);
+  test(`a connection is quiet from when ${what}, and longer as time passes`, async () => {
+    await using loopback = new Loopback();
+    const { client, socket } = await connectPair(loopback);
     const fd = fdOf(socket);
     block(300);
     assert((readConnection(fd).quiet ?? Number.NaN) >= 300 - TICK);
@@ -52,22 +55,24 @@ for (const [what, speak] of [
   });
 }
 
-test('nothing was sent again on a connection that lost nothing', async (t) => {
-  const { client, socket } = await connectPair(t);
+test('nothing was sent again on a connection that lost nothing', async () => {
+  await using loopback = new Loopback();
+  const { client, socket } = await connectPair(loopback);
   assert.equal(readConnection(fdOf(client)).retransmissions, 0);
   assert.equal(readConnection(fdOf(socket)).retransmissions, 0);
 });
 
-test('what is no TCP socket has no TCP_INFO', async (t) => {
-  const { fd } = await startListener(t, { path: socketPath(t) });
+test('what is no TCP socket has no TCP_INFO', async () => {
+  await using loopback = new Loopback();
+  const { fd } = await loopback.startListener({ path: loopback.socketPath() });
   assert.throws(() => readAcceptQueue(fd), { name: 'SystemCallError', syscall: 'getsockopt', code: 'ENOTSUP' });
   assert.throws(() => readConnection(-1).quiet ?? Number.NaN, { name: 'SystemCallError', code: 'EBADF' });
 });
 
-async function connectPair(t: TestContext): Promise<{ readonly client: net.Socket; readonly socket: net.Socket }> {
-  const { server, port } = await startListener(t);
+async function connectPair(loopback: Loopback): Promise<{ readonly client: net.Socket; readonly socket: net.Socket }> {
+  const { server, port } = await loopback.startListener();
   const accepted = once(server, 'connection');
-  const client = await connectClient(t, { host: '127.0.0.1', port });
+  const client = await loopback.connect({ host: '127.0.0.1', port });
   const [socket]: net.Socket[] = await accepted;
   client.resume();
   socket!.resume();

@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { countHalfOpen, mayCountHalfOpen } from '../../src/listener/half-open.ts';
 import { findListener } from '../../src/listener/listener.ts';
-import { connectClient, startDeferredListener } from '../linux/loopback.ts';
+import { Loopback } from '../linux/loopback.ts';
 
-test('listeners that are counted together share one walk through the sockets, each with its own clients', async (t) => {
-  const [one, other] = [await startDeferredListener(t), await startDeferredListener(t)];
-  const connect = (port: number): Promise<unknown> => connectClient(t, { host: '127.0.0.1', port });
+test('listeners that are counted together share one walk through the sockets, each with its own clients', async () => {
+  await using loopback = new Loopback();
+  const [one, other] = [await loopback.startDeferredListener(), await loopback.startDeferredListener()];
+  const connect = (port: number): Promise<unknown> => loopback.connect({ host: '127.0.0.1', port });
   for (const port of [one.port, one.port, other.port]) await connect(port);
   const since = performance.now();
   assert.equal(countHalfOpen(findListener(one.server), since), 2);
@@ -16,11 +17,12 @@ test('listeners that are counted together share one walk through the sockets, ea
   assert.equal(countHalfOpen(findListener(other.server), since), 1);
 });
 
-test('control: a count that must be newer asks the kernel again, and not at once', async (t) => {
-  const { server, port } = await startDeferredListener(t);
+test('control: a count that must be newer asks the kernel again, and not at once', async () => {
+  await using loopback = new Loopback();
+  const { server, port } = await loopback.startDeferredListener();
   const listener = findListener(server);
   assert.equal(countHalfOpen(listener, performance.now()), 0);
-  await connectClient(t, { host: '127.0.0.1', port });
+  await loopback.connect({ host: '127.0.0.1', port });
   assert.equal(countHalfOpen(listener, performance.now()), 1);
   // All walks together take a tenth of the time.
   assert.equal(mayCountHalfOpen(listener, performance.now()), false);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findHolders, findTarget, TargetError } from '../../src/program/find-target.ts';
 import { ancestorsOf, findTree, topmostOf } from '../../src/program/process-tree.ts';
-import { startListener } from '../linux/loopback.ts';
+import { Loopback } from '../linux/loopback.ts';
 
 const stat = (parent: number) => ({ state: 'S', parent, isKernels: false, startTime: 0 });
 /** 1 ─ 10 ─ 20 ─ 30, and 1 ─ 11. */
@@ -48,8 +48,9 @@ test('PID 1, this very process and those above it are refused; what is malformed
   assert.equal(faultOf('@no-such-name'), 'not found');
 });
 
-test('who may not be stopped may be looked at', async (t) => {
-  const { port } = await startListener(t);
+test('who may not be stopped may be looked at', async () => {
+  await using loopback = new Loopback();
+  const { port } = await loopback.startListener();
   assert.equal(faultOf(`:${port}`), 'refused');
   assert.deepEqual(findHolders(`:${port}`), [process.pid]);
   assert.deepEqual(findHolders('1'), [1]);

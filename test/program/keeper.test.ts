@@ -1,44 +1,47 @@
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { isAlive } from './foreign-program.ts';
-import { start, type Started } from '../harness/lastcall-command.ts';
+import { test } from 'node:test';
+import { fixture, isAlive, startCommand, type TestProcess } from '../harness/processes.ts';
+import { Scope } from '../harness/scope.ts';
+import { until } from '../harness/wait.ts';
 
-const FIXTURE = fileURLToPath(new URL('../fixtures/program/with-keeper.js', import.meta.url));
-
-async function startKept(
-  t: TestContext,
-  ...args: readonly string[]
-): Promise<Started & { readonly kept: number; readonly keeper: number }> {
-  const running = start(t, [process.execPath, FIXTURE, ...args]);
-  const [, kept, keeper] = await running.says(/^kept (\d+) by (\d+)$/m);
-  t.after(() => killGroup(Number(kept)));
-  return { ...running, kept: Number(kept), keeper: Number(keeper) };
+interface Kept {
+  readonly running: TestProcess;
+  readonly kept: number;
+  readonly keeper: number;
 }
 
-async function untilGone(t: TestContext, pid: number): Promise<void> {
-  while (isAlive(pid)) await sleep(5, undefined, { signal: t.signal });
+async function startKept(scope: Scope, ...args: readonly string[]): Promise<Kept> {
+  const running = scope.use(startCommand([process.execPath, fixture('program/with-keeper'), ...args]));
+  const [, kept, keeper] = await running.prints(/^kept (\d+) by (\d+)$/m);
+  scope.defer(() => killGroup(Number(kept)));
+  return { running, kept: Number(kept), keeper: Number(keeper) };
 }
 
-test('whoever is killed leaves the signal to the keeper', async (t) => {
-  const { pid, kept, keeper } = await startKept(t);
-  process.kill(pid, 'SIGKILL');
-  await untilGone(t, kept);
-  await untilGone(t, keeper);
+async function untilGone(what: string, pid: number): Promise<void> {
+  await until(`${what} has gone`, () => !isAlive(pid));
+}
+
+test('whoever is killed leaves the signal to the keeper', async () => {
+  await using scope = new Scope();
+  const { running, kept, keeper } = await startKept(scope);
+  running.signal('SIGKILL');
+  await untilGone('the kept process', kept);
+  await untilGone('the keeper', keeper);
 });
 
-test('one that ignores the signal is killed, where that was agreed', async (t) => {
-  const { pid, kept } = await startKept(t, 'kills');
-  process.kill(pid, 'SIGKILL');
-  await untilGone(t, kept);
+test('one that ignores the signal is killed, where that was agreed', async () => {
+  await using scope = new Scope();
+  const { running, kept } = await startKept(scope, 'kills');
+  running.signal('SIGKILL');
+  await untilGone('the kept process', kept);
 });
 
-test('a keeper that is dismissed goes, and does nothing', async (t) => {
-  const { write, ended, kept, keeper } = await startKept(t);
-  write('done\n');
-  assert.equal((await ended).code, 0);
-  await untilGone(t, keeper);
+test('a keeper that is dismissed goes, and does nothing', async () => {
+  await using scope = new Scope();
+  const { running, kept, keeper } = await startKept(scope);
+  running.write('done\n');
+  assert.equal((await running.ended).code, 0);
+  await untilGone('the keeper', keeper);
   assert.equal(isAlive(kept), true);
 });
 

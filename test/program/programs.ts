@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { needsPrograms } from '../harness/needs.ts';
+import { fixture } from '../harness/processes.ts';
 
 /** A server of some language, as its users start and stop it. */
 export interface ForeignProgram {
@@ -19,7 +20,7 @@ export interface ForeignProgram {
 }
 
 const SOURCES = fileURLToPath(new URL('../../../test/program/programs/', import.meta.url));
-const WITHOUT_HANDLER = fileURLToPath(new URL('../fixtures/program/node-without-handler.js', import.meta.url));
+const WITHOUT_HANDLER = fixture('program/node-without-handler');
 // Debian's: modules of its packages are not another Python's.
 const PYTHON = '/usr/bin/python3';
 
@@ -110,27 +111,23 @@ frontend all
   },
 ];
 
+/** The titles of those that are there wherever their language is. */
+export const WITHOUT_PACKAGES: readonly string[] = ['a Node server that knows no signal', 'an asyncio server'];
+
 /** Why a test that needs the program is skipped. */
 export function whyMissing({ needs }: ForeignProgram): string | false {
-  return existsSync(needs) ? false : `${needs} is not installed`;
-}
-
-/** A folder of the test's own. */
-export function makeFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'lastcall-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
+  return needsPrograms(needs);
 }
 
 let built: string | undefined;
 
-/** Once for this process of tests; nothing is downloaded. */
+/** Once for this process of tests, with Go's own cache; nothing is downloaded. */
 function buildGo(): string {
   if (built !== undefined) return built;
   const folder = mkdtempSync(join(tmpdir(), 'lastcall-go-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const output = join(folder, 'server');
-  const env = { ...process.env, GOCACHE: join(folder, 'cache'), GOFLAGS: '', GO111MODULE: 'off', CGO_ENABLED: '0' };
+  const env = { ...process.env, GOFLAGS: '', GO111MODULE: 'off', CGO_ENABLED: '0' };
   const { status, stderr } = spawnSync('/usr/bin/go', ['build', '-o', output, join(SOURCES, 'server.go')], {
     encoding: 'utf8',
     env,

@@ -1,23 +1,46 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import type { TestContext } from 'node:test';
+import { within } from '../harness/wait.ts';
 
-/** Clients that have connected and asked, and what each of them got: `served`, or the code of its error, or `eof`. */
-export interface QueuedClients {
+/** Clients that are connected. For `using`: they are gone at the end of the block. */
+export interface QueuedClients extends Disposable {
+  /** Sends the request of each that has not sent it yet. */
+  ask(): void;
+  /** What each of them got: `served`, or the code of its error, or `eof`. */
   readonly outcomes: Promise<readonly string[]>;
 }
 
-/** Connects so many clients, one after the other, to a program that does not accept just now; resolves once all are connected. */
-export async function queueClients(t: TestContext, count: number, target: net.NetConnectOpts): Promise<QueuedClients> {
+/** Connects so many clients, one after the other, to a program that does not accept just now; each asks as soon as it is connected. */
+export async function queueClients(count: number, target: net.NetConnectOpts): Promise<QueuedClients> {
+  const clients = await connectSilently(count, target);
+  clients.ask();
+  return clients;
+}
+
+/** The same, with clients that say nothing until they are told to. */
+export async function connectSilently(count: number, target: net.NetConnectOpts): Promise<QueuedClients> {
   const sockets: net.Socket[] = [];
-  t.after(() => sockets.forEach((socket) => socket.destroy()));
-  for (let client = 0; client < count; client += 1) {
-    const socket = net.connect(target);
-    sockets.push(socket);
-    await once(socket, 'connect', { signal: t.signal });
-    socket.write('GET / HTTP/1.1\r\nHost: program\r\n\r\n');
+  const dispose = (): void => sockets.forEach((socket) => socket.destroy());
+  const outcomes: Promise<string>[] = [];
+  try {
+    for (let client = 0; client < count; client += 1) {
+      const socket = net.connect(target);
+      sockets.push(socket);
+      await within(`client ${client + 1} of ${count} to be connected`, once(socket, 'connect'));
+      outcomes.push(outcomeOf(socket));
+    }
+  } catch (error) {
+    dispose();
+    throw error;
   }
-  return { outcomes: Promise.all(sockets.map(outcomeOf)) };
+  const silent = [...sockets];
+  return {
+    ask: () => silent.splice(0).forEach((socket) => socket.write('GET / HTTP/1.1\r\nHost: program\r\n\r\n')),
+    get outcomes() {
+      return within(`the outcomes of ${count} clients`, Promise.all(outcomes));
+    },
+    [Symbol.dispose]: dispose,
+  };
 }
 
 /** Of all clients, how many got what. */
@@ -27,11 +50,17 @@ export function tally(outcomes: readonly string[]): Readonly<Record<string, numb
   return counts;
 }
 
+/** How many of them were not served. */
+export function countUnserved(outcomes: readonly string[]): number {
+  return outcomes.filter((outcome) => outcome !== 'served').length;
+}
+
 function outcomeOf(socket: net.Socket): Promise<string> {
   return new Promise((resolve) => {
     let received = '';
     socket.on('data', (chunk: Buffer) => (received += chunk.toString()));
     socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     socket.once('end', () => resolve(received.trimEnd().endsWith('served') ? 'served' : 'eof'));
+    socket.once('close', () => resolve('closed'));
   });
 }

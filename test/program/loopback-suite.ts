@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { count } from '../harness/counts.ts';
+import { prove } from '../harness/proof.ts';
+import { CLIENTS } from '../harness/storms.ts';
+import { type ForeignProgram, whyMissing } from './programs.ts';
+import { countUnserved } from './queued-clients.ts';
+import { HALF_OPEN, type Stopped, stopOnLoopback } from './stop-on-loopback.ts';
+
+/** Registers the stops of one program on loopback, and their control. */
+export function suiteOnLoopback(program: ForeignProgram): void {
+  suite(`${CLIENTS} clients of ${program.title}`, { skip: whyMissing(program) }, () => {
+    const proof = prove(`${CLIENTS} clients of ${program.title}, on loopback`);
+
+    for (const way of ['run', 'stop'] as const) {
+      test(`${way}: nobody is lost in any stop, and its exit code is the program's`, async (t) => {
+        for (let stop = 1; stop <= count(4, 1); stop += 1) {
+          const stopped = await stopOnLoopback(program, way);
+          assertNobodyLost(stopped);
+          assert.equal(stopped.command.code, way === 'run' ? program.exitCode : 0, stopped.command.stderr);
+          const { queued, halfOpen } = stopped.report?.listeners[0] ?? {};
+          proof.held(t, { queued, halfOpen });
+        }
+      });
+    }
+
+    test('control: stopped plainly, it loses clients', async (t) => {
+      const { result, halfOpen } = await stopOnLoopback(program, 'plainly');
+      assert.equal(countUnserved(halfOpen), HALF_OPEN, 'whoever was half-open is reset');
+      t.diagnostic(`of the storm ${result.lost} were lost, and ${result.counts.refused} refused`);
+      proof.lost(t, result.lost + HALF_OPEN);
+    });
+  });
+}
+
+function assertNobodyLost({ result, halfOpen, report, command }: Stopped): void {
+  const { counts, lost, errors } = result;
+  const told = JSON.stringify({ counts, errors, halfOpen, report, command });
+  const { failed, aborted, serverErrors, refused } = counts;
+  assert.deepEqual(
+    { lost, failed, aborted, serverErrors, refused, unserved: countUnserved(halfOpen) },
+    { lost: 0, failed: 0, aborted: 0, serverErrors: 0, refused: CLIENTS, unserved: 0 },
+    told,
+  );
+  assert.deepEqual({ outcome: report?.outcome, notes: report?.notes }, { outcome: 'complete', notes: [] }, told);
+  // The path was walked: the gate was shut in front of a deep queue and of half-open clients, and the program emptied it.
+  const [listener, ...others] = report?.listeners ?? [];
+  const { gate, reason, queuedAtSignal, left } = listener ?? {};
+  assert.deepEqual(
+    { gate, reason, queuedAtSignal, left, others },
+    { gate: 'refuse', reason: undefined, queuedAtSignal: 0, left: 0, others: [] },
+    told,
+  );
+  assert.ok(Number(listener?.queued) >= CLIENTS / 2, told);
+  assert.ok(Number(listener?.halfOpen) >= HALF_OPEN, told);
+}
