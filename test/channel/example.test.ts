@@ -7,7 +7,7 @@ import { within } from '../harness/wait.ts';
 const program = (name: string): string =>
   fileURLToPath(new URL(`../../../examples/channel/${name}.js`, import.meta.url));
 
-describe('examples/channel', { timeout: 120_000 }, () => {
+describe('examples/channel', { timeout: 300_000 }, () => {
   it('adds each addition once, though its server is restarted while it adds', async (t) => {
     await using first = startCommand([process.execPath, program('server')], { env: { PORT: '0' } });
     const port = await portOf(first);

@@ -34,7 +34,7 @@ interface Counts {
   readonly connections: number;
 }
 
-describe('A client in Python', { skip, timeout: 120_000 }, () => {
+describe('A client in Python', { skip, timeout: 300_000 }, () => {
   const proof = prove('a client in Python whose server is restarted');
   const byKeys = prove('a client in Python with keys, whose server is closed plainly');
 

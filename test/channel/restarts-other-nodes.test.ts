@@ -7,7 +7,7 @@ import { AT_ONCE, restart } from './restart-service.ts';
 const CLIENTS = 20;
 
 for (const { title, path, missing } of otherNodes) {
-  describe(`A service with a channel that is restarted, on ${title}`, { skip: missing, timeout: 60_000 }, () => {
+  describe(`A service with a channel that is restarted, on ${title}`, { skip: missing, timeout: 300_000 }, () => {
     const proof = prove(`clients of a channel whose service is restarted, on ${title}`);
 
     it('answers every request exactly once', async (t) => {

@@ -45,7 +45,11 @@ test(
     const connection = client.connect({ host: lab.server.ipv4, port: PORT });
     assert.equal(await connection.connected, 'connected');
     const seen = await lost.next();
-    assert.deepEqual([seen.packet, seen.clientPort, seen.payload], ['final ACK', connection.localPort, 0]);
+    const { packet, clientPort, payload } = seen;
+    assert.deepEqual(
+      { packet, clientPort, payload },
+      { packet: 'final ACK', clientPort: connection.localPort, payload: 0 },
+    );
     assert.equal(await stateAtServer(lab.server, connection.localPort), SYN_RECV);
     connection.send('hello');
     assert.equal(await connection.receives('hello'), true);

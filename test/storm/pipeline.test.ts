@@ -110,6 +110,6 @@ describe('a storm of pipelining clients', () => {
       requests: 1_000,
     });
     const { counts, connections } = await storm.finished;
-    assert.deepEqual([counts.served, connections], [1_000, 20]);
+    assert.deepEqual({ served: counts.served, connections }, { served: 1_000, connections: 20 });
   });
 });
