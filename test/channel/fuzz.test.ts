@@ -12,7 +12,7 @@ import { frame, hello, WireReader } from './wire.ts';
 
 const RUNS = count(10_000, 500);
 
-const LIMITS = { maxFrame: 1_024, maxUnread: 4_096, maxPayload: 2_000, frameWait: 300, helloWait: 300 };
+const LIMITS = { maxFrame: 1_024, maxUnread: 4_096, maxPayload: 2_000, frameWait: 5_000, helloWait: 5_000 };
 
 /** A frame of any kind, most often one that there is. */
 const anyFrame = fc

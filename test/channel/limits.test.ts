@@ -158,7 +158,7 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
       scope,
       async (request) => {
         const payload = await request.bytes();
-        return payload.length === 0 ? Buffer.alloc(3_000_000) : payload;
+        return payload.length === 0 ? Buffer.alloc(1_000_000) : payload;
       },
       { frameWait: 200, maxUnread: 262_144 },
     );
@@ -166,7 +166,8 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     const last = frame('request', 200, Buffer.from('last'));
     socket.pause();
     socket.write(hello({ credit: 0x3fff_ffff, requestCredit: 0x3fff_ffff }));
-    for (let id = 1; id < 100; id++) socket.write(request(id));
+    // More than the buffers of both kernels hold.
+    for (let id = 1; id <= 30; id++) socket.write(request(id));
     socket.write(last.subarray(0, 5));
     // Until the server has stopped reading, for the client does not.
     await until(() => [...served.sockets].some((accepted) => accepted.isPaused()));
@@ -274,7 +275,7 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
 
   it('keeps a client of ours that has nothing to ask: it answers each PING', async () => {
     await using scope = new Scope();
-    const served = await serve(scope, echo, { pingAfter: 20, pingWait: 200 });
+    const served = await serve(scope, echo, { pingAfter: 20, pingWait: 10_000 });
     const channel = connect(scope, served);
     await channel.request(Buffer.from('x'));
     const [socket] = served.sockets;

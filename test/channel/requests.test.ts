@@ -321,7 +321,7 @@ describe('A channel', { timeout: 300_000 }, () => {
 
   it('tells a client that has been idle to leave; it comes back with its next request', async () => {
     await using scope = new Scope();
-    const served = await serve(scope, echo, { idleLimit: 50 });
+    const served = await serve(scope, echo, { idleLimit: 1_000 });
     const channel = connect(scope, served);
     await channel.request(Buffer.from('first'));
     const [first] = served.sockets;
