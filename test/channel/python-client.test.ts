@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type ChannelHandler, memoryStore, type OutcomeStore, serveChannel } from '../../src/channel.ts';
 import { gracefulClose } from '../../src/close/graceful-close.ts';
+import type { CloseReport } from '../../src/index.ts';
 import { portOf } from '../harness/ports.ts';
 import { startCommand } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
@@ -51,8 +52,11 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
 
   it(`has ${REQUESTS} requests done exactly once by a server that is restarted ${RESTARTS} times`, async (t) => {
     const farewells = { said: 0, answered: 0 };
+    const reports: CloseReport[] = [];
     await using service = new RestartedService(async (server) => {
-      const { outcome, connections } = await gracefulClose(server, { deadline: 20_000 });
+      const report = await gracefulClose(server, { deadline: 20_000 });
+      const { outcome, connections } = report;
+      reports.push(report);
       assert.equal(outcome, 'complete');
       farewells.said += connections.farewells.said;
       farewells.answered += connections.farewells.answered;
@@ -60,7 +64,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
     const counts = await talk(service);
     const { connections } = counts;
     assert.deepEqual(counts, { done: REQUESTS, not_processed: 0, unknown: 0, failed: 0, connections });
-    assert.deepEqual(farewells, { said: RESTARTS, answered: RESTARTS });
+    assert.deepEqual(farewells, { said: RESTARTS, answered: RESTARTS }, JSON.stringify(reports));
     assert.ok(connections > RESTARTS, `${connections} connections`);
     assert.deepEqual({ begun: service.begun.size, twice: service.twice }, { begun: REQUESTS, twice: [] });
     for (const underWay of service.underWay) proof.held(t, { 'under way': underWay });

@@ -5,7 +5,7 @@ import { prove } from '../harness/proof.ts';
 import { assertExactlyOnce } from './channel-service-driver.ts';
 import { AT_ONCE, restart } from './restart-service.ts';
 
-const CLIENTS = count(1_000, 200);
+const CLIENTS = count(1_000, 100);
 
 const proof = prove('clients of a channel whose service is restarted');
 
