@@ -51,20 +51,20 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
   });
 
   it(`has ${REQUESTS} requests done exactly once by a server that is restarted ${RESTARTS} times`, async (t) => {
-    const farewells = { said: 0, answered: 0 };
     const reports: CloseReport[] = [];
     await using service = new RestartedService(async (server) => {
-      const report = await gracefulClose(server, { deadline: 20_000 });
-      const { outcome, connections } = report;
-      reports.push(report);
-      assert.equal(outcome, 'complete');
-      farewells.said += connections.farewells.said;
-      farewells.answered += connections.farewells.answered;
+      reports.push(await gracefulClose(server, { deadline: 20_000 }));
     });
     const counts = await talk(service);
     const { connections } = counts;
     assert.deepEqual(counts, { done: REQUESTS, not_processed: 0, unknown: 0, failed: 0, connections });
-    assert.deepEqual(farewells, { said: RESTARTS, answered: RESTARTS }, JSON.stringify(reports));
+    assert.equal(reports.length, RESTARTS);
+    for (const report of reports) {
+      const { said, answered } = report.connections.farewells;
+      const all = JSON.stringify(reports);
+      assert.equal(report.outcome, 'complete', all);
+      assert.ok(said >= 1 && answered === said, all);
+    }
     assert.ok(connections > RESTARTS, `${connections} connections`);
     assert.deepEqual({ begun: service.begun.size, twice: service.twice }, { begun: REQUESTS, twice: [] });
     for (const underWay of service.underWay) proof.held(t, { 'under way': underWay });
@@ -131,7 +131,11 @@ class RestartedService implements AsyncDisposable {
   async restart(): Promise<void> {
     while (this.underWay.length < RESTARTS) {
       const nth = this.underWay.length + 1;
-      await until(`${AT_ONCE} requests are under way before restart ${nth}`, () => this.#held.length === AT_ONCE);
+      await until(
+        `${AT_ONCE} requests are under way before restart ${nth}`,
+        () => this.#held.length === AT_ONCE,
+        100_000,
+      );
       assert.ok(this.#server !== undefined);
       this.underWay.push(this.#held.length);
       for (const goOn of this.#held.splice(0, CROSSING)) goOn();
@@ -172,7 +176,7 @@ async function talk(service: RestartedService, ...options: readonly string[]): P
 /** What the client prints, when it has ended. */
 async function runClient(...args: readonly string[]): Promise<unknown> {
   await using client = startCommand(['python3', PROGRAM, ...args]);
-  const { code, stdout, stderr } = await within('the end of the client in Python', client.ended);
+  const { code, stdout, stderr } = await within('the end of the client in Python', client.ended, 200_000);
   assert.equal(code, 0, stderr);
   return JSON.parse(stdout);
 }
