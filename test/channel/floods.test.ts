@@ -21,12 +21,13 @@ function trickle(count: number): Buffer {
   return Buffer.concat(Array<Buffer>(1_000).fill(frame('data', 1, Buffer.alloc(1), 0)));
 }
 
-const FLOODS: Readonly<Record<string, Flood & { readonly options?: object }>> = {
+const FLOODS: Readonly<Record<string, Flood & { readonly options?: object; readonly isRefused?: true }>> = {
   'asks, and does not read': {
     greeting: GREEDY,
     next: (count) => frame('request', count + 1, Buffer.alloc(65_536)),
   },
   'asks without granting the credit for the replies': {
+    isRefused: true,
     greeting: hello({ credit: 131_072, requestCredit: 65_536 }),
     next: (count) => frame('request', count + 1, Buffer.alloc(60_000)),
   },
@@ -48,6 +49,7 @@ const FLOODS: Readonly<Record<string, Flood & { readonly options?: object }>> = 
     count: 60,
   },
   'begins requests that do not end': {
+    isRefused: true,
     greeting: GREEDY,
     options: { maxGathered: 1_048_576 },
     next: (count) => frame('request', count + 1, Buffer.alloc(8_192), 0),
@@ -55,7 +57,7 @@ const FLOODS: Readonly<Record<string, Flood & { readonly options?: object }>> = 
 };
 
 describe('A server that is flooded', { timeout: 180_000 }, () => {
-  for (const [title, { options = {}, ...flood }] of Object.entries(FLOODS)) {
+  for (const [title, { options = {}, isRefused = false, ...flood }] of Object.entries(FLOODS)) {
     it(`by clients, each of which ${title}, holds no more than its limits, and serves the others`, async (t) => {
       await using server = await FloodedServer.start(options);
       const channel = server.connect();
@@ -72,6 +74,8 @@ describe('A server that is flooded', { timeout: 180_000 }, () => {
       // A flood that breaks the protocol would show nothing.
       const { ERR_CHANNEL_LIMIT: limited = 0, ...others } = errors;
       assert.deepEqual(others, {});
+      // Who is not refused is made to wait: the server stops reading.
+      assert.equal(limited > 0, isRefused, `${limited} errors`);
       assert.ok(sent > CONNECTIONS * MEBI, `${sent} bytes were sent`);
       t.diagnostic(
         `${(each / MEBI).toFixed(2)} MiB a connection, of ${(sent / CONNECTIONS / MEBI).toFixed(1)} MiB sent; ${limited} errors`,
