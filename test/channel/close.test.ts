@@ -1,67 +1,74 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import type { Channel } from '../../src/channel.ts';
+import { ERROR_CODES } from '../../src/channel/frames.ts';
 import { gracefulClose } from '../../src/index.ts';
 import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 import tls from 'node:tls';
-import { connect, connectRaw, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
+import { prove } from '../harness/proof.ts';
+import { Scope } from '../harness/scope.ts';
+import {
+  closePlainly,
+  connect,
+  connectRaw,
+  deferred,
+  echo,
+  rejectsWith,
+  serve,
+  type Served,
+  text,
+  until,
+} from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
-describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => {
+const CLIENTS = 20;
+
+describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () => {
   for (const how of ['TCP', 'a Unix socket', 'TLS'] as const) {
-    it(`says the farewell over ${how}, and ends each connection when it was answered and all replies are out`, async (t) => {
-      if (how === 'TLS' && certificateMissing !== false) return t.skip(certificateMissing);
-      const answer = deferred<void>();
-      const { key, cert } = how === 'TLS' ? makeCertificate() : { key: undefined, cert: undefined };
-      let begun = 0;
-      const served = await serve(
-        t,
-        async (request) => {
-          begun += 1;
-          await answer.promise;
-          return request.bytes();
-        },
-        {},
-        { overUnix: how === 'a Unix socket', ...(key && { server: tls.createServer({ key, cert }) }) },
-      );
-      const options = cert === undefined ? {} : { tls: { ca: cert, checkServerIdentity: () => undefined } };
-      const clients = Array.from({ length: 20 }, () => connect(t, served, options));
-      const asked = clients.flatMap((client) =>
-        Array.from({ length: 5 }, (_, n) => client.request(Buffer.from(`${n}`))),
-      );
-      await until(() => begun >= 100);
+    const skip = how === 'TLS' && certificateMissing;
+    const proof = prove(`requests under way over a channel on ${how}`);
+
+    it(`says the farewell over ${how}, and ends each connection when it was answered and all replies are out`, {
+      skip,
+    }, async (t) => {
+      await using scope = new Scope();
+      const { served, clients, asked, answer } = await askOver(how, scope);
       const closed = gracefulClose(served.server, { deadline: 20_000 });
       // The farewell has come to each.
       await until(() => !clients.some(({ isConnected }) => isConnected));
-      answer.resolve();
+      answer();
       assert.deepEqual(
         (await Promise.all(asked)).map(text),
         clients.flatMap(() => ['0', '1', '2', '3', '4']),
       );
       const { outcome, connections } = await closed;
       assert.equal(outcome, 'complete');
-      assert.deepEqual(connections.farewells, { said: 20, answered: 20, unanswered: 0 });
-      assert.deepEqual([connections.atStart, connections.ended, connections.cut], [20, 20, []]);
+      assert.deepEqual(connections.farewells, { said: CLIENTS, answered: CLIENTS, unanswered: 0 });
+      const { atStart, ended, cut } = connections;
+      assert.deepEqual({ atStart, ended, cut }, { atStart: CLIENTS, ended: CLIENTS, cut: [] });
       assert.deepEqual(served.errors, []);
+      proof.held(t, { 'under way': asked.length });
+    });
+
+    it(`loses all that is under way over ${how} where it is closed plainly (control)`, { skip }, async (t) => {
+      await using scope = new Scope();
+      const { served, asked } = await askOver(how, scope);
+      const lost = asked.map((one) => rejectsWith(one, 'ERR_OUTCOME_UNKNOWN'));
+      await closePlainly(served.server, served.sockets);
+      proof.lost(t, (await Promise.all(lost)).length);
     });
   }
 
-  it('loses what is under way where it is closed plainly (control)', async (t) => {
-    const served = await serve(t, () => new Promise(() => {}));
-    const channel = connect(t, served);
-    const asked = rejectsWith(channel.request(Buffer.from('x')), 'ERR_OUTCOME_UNKNOWN');
-    await until(() => [...served.channel.peers].length > 0);
-    served.server.close();
-    for (const socket of served.sockets) socket.destroy();
-    await asked;
-  });
-
-  it('tells clients its reason, and when to come back: they go to the next address at once', async (t) => {
-    const first = await serve(t, () => Buffer.from('first'), { farewell: { reason: 'moving on', retryAfter: 60_000 } });
-    const second = await serve(t, () => Buffer.from('second'));
-    const channel = connect(t, { target: [first.target, second.target] as never });
+  it('tells clients its reason, and when to come back: they go to the next address at once', async () => {
+    await using scope = new Scope();
+    const first = await serve(scope, () => Buffer.from('first'), {
+      farewell: { reason: 'moving on', retryAfter: 60_000 },
+    });
+    const second = await serve(scope, () => Buffer.from('second'));
+    const channel = connect(scope, { target: [first.target, second.target] as never });
     assert.equal(text(await channel.request(Buffer.alloc(0))), 'first');
-    const raw = await connectRaw(t, first);
+    const raw = await connectRaw(scope, first);
     const reader = new WireReader(raw);
     raw.write(hello());
     await reader.first('hello');
@@ -73,13 +80,14 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
     assert.equal((await closed).outcome, 'complete');
   });
 
-  it('ends one that never answers at the deadline, and counts it', async (t) => {
-    const served = await serve(t);
-    const raw = await connectRaw(t, served);
+  it('ends one that never answers at the deadline, and counts it', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope);
+    const raw = await connectRaw(scope, served);
     const reader = new WireReader(raw);
     raw.write(Buffer.concat([hello(), frame('request', 1, Buffer.from('x'))]));
     await reader.first('reply');
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     await channel.request(Buffer.from('x'));
     const { outcome, connections } = await gracefulClose(served.server, {
       deadline: 1_500,
@@ -95,14 +103,15 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
     assert.deepEqual(reader.kinds, ['hello', 'reply', 'goodbye']);
   });
 
-  it('ends one that answers and goes on asking, with an error that names it', async (t) => {
+  it('ends one that answers and goes on asking, with an error that names it', async () => {
+    await using scope = new Scope();
     let calls = 0;
     const answer = deferred<void>();
-    const served = await serve(t, async () => {
+    const served = await serve(scope, async () => {
       calls += 1;
       await answer.promise;
     });
-    const raw = await connectRaw(t, served);
+    const raw = await connectRaw(scope, served);
     const reader = new WireReader(raw);
     raw.write(Buffer.concat([hello(), frame('request', 1)]));
     await until(() => calls > 0);
@@ -110,18 +119,20 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
     await reader.first('goodbye');
     raw.write(Buffer.concat([frame('goodbyeAck', 1), frame('request', 2)]));
     const { id, payload } = await reader.first('error');
-    assert.deepEqual([id, payload.readUInt16BE()], [1, 1]);
+    assert.deepEqual({ id, code: payload.readUInt16BE() }, { id: 1, code: ERROR_CODES.protocol });
     assert.match(payload.toString('utf8', 2), /A request came after the answer to the farewell/);
     raw.end();
     const { connections } = await closed;
-    assert.deepEqual([connections.farewells, connections.ended], [{ said: 1, answered: 1, unanswered: 0 }, 1]);
+    const { farewells, ended } = connections;
+    assert.deepEqual({ farewells, ended }, { farewells: { said: 1, answered: 1, unanswered: 0 }, ended: 1 });
     assert.equal(calls, 1);
     assert.match(String(served.errors[0]), /A request came after the answer/);
   });
 
-  it('does not wait for one that vanishes longer than for its sign of life', async (t) => {
-    const served = await serve(t, echo, { pingAfter: 200, pingWait: 200 });
-    const raw = await connectRaw(t, served);
+  it('does not wait for one that vanishes longer than for its sign of life', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, echo, { pingAfter: 200, pingWait: 200 });
+    const raw = await connectRaw(scope, served);
     const reader = new WireReader(raw);
     raw.write(hello());
     await reader.first('hello');
@@ -132,13 +143,16 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
       lingerWait: 300,
     });
     assert.ok(duration < 10_000, `${duration} ms`);
-    assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 0, unanswered: 1 }]);
+    const { farewells } = connections;
+    const expected = { outcome: 'complete', farewells: { said: 1, answered: 0, unanswered: 1 } };
+    assert.deepEqual({ outcome, farewells }, expected);
     assert.match(String(served.errors[0]), /a PING was not answered/);
   });
 
-  it('ends one that has never greeted once it is quiet', async (t) => {
-    const served = await serve(t);
-    const raw = await connectRaw(t, served);
+  it('ends one that has never greeted once it is quiet', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope);
+    const raw = await connectRaw(scope, served);
     raw.resume();
     await until(() => served.sockets.size > 0);
     const { outcome, connections } = await gracefulClose(served.server, {
@@ -146,16 +160,18 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
       idleWait: 100,
       lingerWait: 100,
     });
-    assert.deepEqual([outcome, connections.farewells.said, connections.ended], ['complete', 0, 1]);
+    const { ended, farewells } = connections;
+    assert.deepEqual({ outcome, said: farewells.said, ended }, { outcome: 'complete', said: 0, ended: 1 });
   });
 
-  it('answers a client that says farewell itself, and ends when it owes nothing', async (t) => {
+  it('answers a client that says farewell itself, and ends when it owes nothing', async () => {
+    await using scope = new Scope();
     const answer = deferred<void>();
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       await answer.promise;
       return request.bytes();
     });
-    const raw = await connectRaw(t, served);
+    const raw = await connectRaw(scope, served);
     const reader = new WireReader(raw);
     raw.write(Buffer.concat([hello(), frame('request', 1, Buffer.from('x')), frame('goodbye', 1, Buffer.alloc(6), 0)]));
     assert.equal((await reader.first('goodbyeAck')).id, 1);
@@ -165,9 +181,10 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
     assert.deepEqual(reader.kinds, ['hello', 'goodbyeAck', 'reply']);
   });
 
-  it('says one client farewell and serves the others: it comes back', async (t) => {
-    const served = await serve(t);
-    const channels = [connect(t, served), connect(t, served)];
+  it('says one client farewell and serves the others: it comes back', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope);
+    const channels = [connect(scope, served), connect(scope, served)];
     for (const channel of channels) await channel.request(Buffer.from('x'));
     const [peer] = served.channel.peers;
     peer!.goodbye({ reason: 'moving on' });
@@ -177,3 +194,33 @@ describe('gracefulClose of a server with a channel', { timeout: 60_000 }, () => 
     assert.equal(served.sockets.size, 3);
   });
 });
+
+/** Clients that have asked; all that they have asked is under way until `answer` is called. */
+async function askOver(
+  how: 'TCP' | 'a Unix socket' | 'TLS',
+  scope: Scope,
+): Promise<{
+  readonly served: Served;
+  readonly clients: readonly Channel[];
+  readonly asked: readonly Promise<Uint8Array>[];
+  readonly answer: () => void;
+}> {
+  const answered = deferred<void>();
+  const { key, cert } = how === 'TLS' ? makeCertificate() : { key: undefined, cert: undefined };
+  let begun = 0;
+  const served = await serve(
+    scope,
+    async (request) => {
+      begun += 1;
+      await answered.promise;
+      return request.bytes();
+    },
+    {},
+    { overUnix: how === 'a Unix socket', ...(key && { server: tls.createServer({ key, cert }) }) },
+  );
+  const options = cert === undefined ? {} : { tls: { ca: cert, checkServerIdentity: () => undefined } };
+  const clients = Array.from({ length: CLIENTS }, () => connect(scope, served, options));
+  const asked = clients.flatMap((client) => Array.from({ length: 5 }, (_, n) => client.request(Buffer.from(`${n}`))));
+  await until(() => begun >= asked.length);
+  return { served, clients, asked, answer: () => answered.resolve() };
+}

@@ -1,15 +1,9 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { connectChannel } from '../../src/channel.ts';
+import { describe, it } from 'node:test';
 import { count } from '../harness/counts.ts';
-import type { FloodedMeasure, FloodedTells } from '../fixtures/channel/channel-flooded.ts';
-import { frame, hello, WireReader } from './wire.ts';
-
-const program = fileURLToPath(new URL('../fixtures/channel/channel-flooded.js', import.meta.url));
+import { until } from '../harness/wait.ts';
+import { type Flood, FloodedServer } from './channel-flooded-driver.ts';
+import { frame, hello } from './wire.ts';
 
 const CONNECTIONS = count(50, 20);
 
@@ -21,27 +15,19 @@ const BOUND = 4 * MEBI;
 const GREEDY = hello({ credit: 0x3fff_ffff, requestCredit: 0x3fff_ffff });
 const ping = frame('ping', 0, Buffer.alloc(8), 0);
 
-/** What a client says again and again, without reading. */
-interface Flood {
-  readonly greeting: Buffer;
-  readonly options?: object;
-  next(count: number): Buffer;
-  /** How often it is said; default: until the server takes no more. */
-  readonly count?: number;
-}
-
 /** One request without an end, in frames of a byte, 1,000 at a time. */
 function trickle(count: number): Buffer {
   if (count === 0) return frame('request', 1, Buffer.alloc(0), 0);
   return Buffer.concat(Array<Buffer>(1_000).fill(frame('data', 1, Buffer.alloc(1), 0)));
 }
 
-const FLOODS: Readonly<Record<string, Flood>> = {
+const FLOODS: Readonly<Record<string, Flood & { readonly options?: object; readonly isRefused?: true }>> = {
   'asks, and does not read': {
     greeting: GREEDY,
     next: (count) => frame('request', count + 1, Buffer.alloc(65_536)),
   },
   'asks without granting the credit for the replies': {
+    isRefused: true,
     greeting: hello({ credit: 131_072, requestCredit: 65_536 }),
     next: (count) => frame('request', count + 1, Buffer.alloc(60_000)),
   },
@@ -63,140 +49,67 @@ const FLOODS: Readonly<Record<string, Flood>> = {
     count: 60,
   },
   'begins requests that do not end': {
+    isRefused: true,
     greeting: GREEDY,
     options: { maxGathered: 1_048_576 },
     next: (count) => frame('request', count + 1, Buffer.alloc(8_192), 0),
   },
 };
 
-describe('A server that is flooded', { timeout: 120_000 }, () => {
-  for (const [title, { greeting, options = {}, next, count }] of Object.entries(FLOODS)) {
+describe('A server that is flooded', { timeout: 180_000 }, () => {
+  for (const [title, { options = {}, isRefused = false, ...flood }] of Object.entries(FLOODS)) {
     it(`by clients, each of which ${title}, holds no more than its limits, and serves the others`, async (t) => {
-      const { child, port } = await start(t, options);
-      const channel = connectChannel({ host: '127.0.0.1', port });
-      t.after(() => channel.close({ deadline: 0 }));
+      await using server = await FloodedServer.start(options);
+      const channel = server.connect();
       await channel.request(Buffer.from('x'));
-      const before = (await measure(child)).memory;
-      const floods = await Promise.all(
-        Array.from({ length: CONNECTIONS }, () => flood(t, port, greeting, next, count)),
-      );
-      const sent = floods.reduce((sum, bytes) => sum + bytes, 0);
-      // What is said so many times is read to its end.
-      if (count !== undefined) while ((await measure(child)).read < sent);
-      const { memory, errors } = await measure(child);
-      const each = (memory - before) / CONNECTIONS;
+      const before = await server.measure();
+      const sent = await server.flood(CONNECTIONS, flood);
+      if (flood.count !== undefined) {
+        await until('all that was sent is read', async () => (await server.measure()).read >= before.read + sent);
+      }
+      const { memory, errors } = await server.measure();
+      const each = (memory - before.memory) / CONNECTIONS;
       assert.equal((await channel.request(Buffer.from('still there'))).length, 11);
       assert.ok(each < BOUND, `${(each / MEBI).toFixed(2)} MiB a connection`);
       // A flood that breaks the protocol would show nothing.
-      assert.deepEqual(
-        errors.filter((code) => code !== 'ERR_CHANNEL_LIMIT'),
-        [],
-      );
+      const { ERR_CHANNEL_LIMIT: limited = 0, ...others } = errors;
+      assert.deepEqual(others, {});
+      // Who is not refused is made to wait: the server stops reading.
+      assert.equal(limited > 0, isRefused, `${limited} errors`);
       assert.ok(sent > CONNECTIONS * MEBI, `${sent} bytes were sent`);
       t.diagnostic(
-        `${(each / MEBI).toFixed(2)} MiB a connection, of ${(sent / CONNECTIONS / MEBI).toFixed(1)} MiB sent; ${errors.length} errors`,
+        `${(each / MEBI).toFixed(2)} MiB a connection, of ${(sent / CONNECTIONS / MEBI).toFixed(1)} MiB sent; ${limited} errors`,
       );
     });
   }
 
   it('without the limits holds more (control)', async (t) => {
-    const { child, port } = await start(t, { maxUnread: 0x3fff_ffff });
-    const before = (await measure(child)).memory;
-    const { greeting, next } = FLOODS['asks without granting the credit for the replies']!;
-    await Promise.all(Array.from({ length: 10 }, () => flood(t, port, greeting, next, 200)));
-    while ((await measure(child)).processed < 10 * 200);
-    const each = ((await measure(child)).memory - before) / 10;
+    await using server = await FloodedServer.start({ maxUnread: 0x3fff_ffff });
+    const before = await server.measure();
+    const flood = FLOODS['asks without granting the credit for the replies']!;
+    await server.flood(10, { ...flood, count: 200 });
+    await until('all is processed', async () => (await server.measure()).processed >= 10 * 200);
+    const each = ((await server.measure()).memory - before.memory) / 10;
     assert.ok(each > BOUND, `${(each / MEBI).toFixed(2)} MiB a connection`);
     t.diagnostic(`${(each / MEBI).toFixed(2)} MiB a connection`);
   });
 
   it('by a thousand frames that come a byte at a time, ends each by its name', async (t) => {
-    const { child, port } = await start(t, { frameWait: 2_000 });
-    const before = (await measure(child)).memory;
-    const sockets = await Promise.all(Array.from({ length: 1_000 }, () => drip(t, port)));
-    const during = await measure(child);
+    await using server = await FloodedServer.start({ frameWait: 10_000 });
+    const before = await server.measure();
+    const readers = await Promise.all(Array.from({ length: 1_000 }, () => server.drip()));
+    const read = before.read + 1_000 * (hello().length + 100);
+    await until('all have begun their frame', async () => (await server.measure()).read >= read);
+    const during = await server.measure();
+    assert.equal(during.open, 1_000, 'some were ended before their memory was measured');
     const codes = await Promise.all(
-      sockets.map(async (reader) => (await reader.first('error')).payload.readUInt16BE()),
+      readers.map(async (reader) => (await reader.first('error')).payload.readUInt16BE()),
     );
     assert.deepEqual(new Set(codes), new Set([4]));
-    const errors = [...during.errors, ...(await measure(child)).errors];
-    assert.deepEqual([errors.length, new Set(errors)], [1_000, new Set(['ERR_CHANNEL_TIMEOUT'])]);
-    const each = (during.memory - before) / 1_000;
+    const { errors } = await server.measure();
+    assert.deepEqual(errors, { ERR_CHANNEL_TIMEOUT: 1_000 });
+    const each = (during.memory - before.memory) / 1_000;
     assert.ok(each < 2 * 65_536, `${each} bytes a connection`);
     t.diagnostic(`${(each / 1_024).toFixed(0)} KiB a connection`);
   });
 });
-
-/**
- * Says so much that the server does not take it any more, or has ended the connection; or so many words, where `count` is
- * given. Returns how many bytes.
- */
-async function flood(
-  t: TestContext,
-  port: number,
-  greeting: Buffer,
-  next: (count: number) => Buffer,
-  count?: number,
-): Promise<number> {
-  const socket = net.connect({ host: '127.0.0.1', port });
-  socket.on('error', () => {});
-  t.after(() => socket.destroy());
-  await once(socket, 'connect');
-  socket.pause();
-  socket.write(greeting);
-  let sent = 0;
-  for (let said = 0; said < (count ?? 2_000) && socket.writable; said++) {
-    const bytes = next(said);
-    sent += bytes.length;
-    if (!socket.write(bytes) && !(await drains(socket, count === undefined ? 300 : undefined))) break;
-  }
-  return sent;
-}
-
-/** Whether what was written goes on its way, within so many milliseconds. */
-async function drains(socket: net.Socket, within: number | undefined): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = within === undefined ? undefined : setTimeout(() => end(false), within);
-    const drained = (): void => end(true);
-    const closed = (): void => end(false);
-    const end = (drains: boolean): void => {
-      clearTimeout(timer);
-      socket.off('drain', drained);
-      socket.off('close', closed);
-      resolve(drains);
-    };
-    socket.once('drain', drained);
-    socket.once('close', closed);
-  });
-}
-
-/** A frame of which a byte comes now and then, and not the end. */
-async function drip(t: TestContext, port: number): Promise<WireReader> {
-  const socket = net.connect({ host: '127.0.0.1', port });
-  socket.on('error', () => {});
-  t.after(() => socket.destroy());
-  const reader = new WireReader(socket);
-  await once(socket, 'connect');
-  socket.write(Buffer.concat([hello(), frame('request', 1, Buffer.alloc(65_536)).subarray(0, 100)]));
-  const timer = setInterval(() => socket.write('x'), 100);
-  socket.on('close', () => clearInterval(timer));
-  t.after(() => clearInterval(timer));
-  return reader;
-}
-
-async function start(
-  t: TestContext,
-  options: object,
-): Promise<{ readonly child: ChildProcess; readonly port: number }> {
-  const child = fork(program, [JSON.stringify(options)], { execArgv: ['--expose-gc'] });
-  t.after(() => child.kill('SIGKILL'));
-  const [told] = (await once(child, 'message')) as [FloodedTells];
-  return { child, port: 'port' in told ? told.port : 0 };
-}
-
-async function measure(child: ChildProcess): Promise<FloodedMeasure> {
-  const heard = once(child, 'message');
-  child.send('measure');
-  const [told] = (await heard) as [FloodedMeasure];
-  return told;
-}

@@ -6,12 +6,13 @@ import fc from 'fast-check';
 import { LastCallError } from '../../src/channel.ts';
 import { ERROR_CODES, FRAME } from '../../src/channel/frames.ts';
 import { count } from '../harness/counts.ts';
+import { Scope } from '../harness/scope.ts';
 import { connect, echo, serve, type Served, text } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
 const RUNS = count(10_000, 500);
 
-const LIMITS = { maxFrame: 1_024, maxUnread: 4_096, maxPayload: 2_000, frameWait: 300, helloWait: 300 };
+const LIMITS = { maxFrame: 1_024, maxUnread: 4_096, maxPayload: 2_000, frameWait: 5_000, helloWait: 5_000 };
 
 /** A frame of any kind, most often one that there is. */
 const anyFrame = fc
@@ -46,8 +47,9 @@ const conversation = fc.record({
 
 describe('Fuzzed frames', { timeout: 600_000 }, () => {
   it('end their own connection, by a named error where they break the protocol, and no other', async (t) => {
-    const served = await serve(t, echo, { ...LIMITS, maxRequests: 8 });
-    const other = connect(t, served);
+    await using scope = new Scope();
+    const served = await serve(scope, echo, { ...LIMITS, maxRequests: 8 });
+    const other = connect(scope, served);
     const seen = { ended: 0, errors: 0 };
     await fc.assert(
       fc.asyncProperty(conversation, async ({ greets, asked, noise, cut }) => {
@@ -69,8 +71,9 @@ describe('Fuzzed frames', { timeout: 600_000 }, () => {
     t.diagnostic(`${seen.ended} conversations, ${seen.errors} ended by an error of ours`);
   });
 
-  it('sent by a server end its connection, and the client goes on elsewhere', async (t) => {
-    const served = await serve(t);
+  it('sent by a server end its connection, and the client goes on elsewhere', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope);
     let bytes = Buffer.alloc(0);
     const strange = net.createServer((socket) => {
       socket.on('error', () => {});
@@ -79,12 +82,12 @@ describe('Fuzzed frames', { timeout: 600_000 }, () => {
     });
     strange.listen({ host: '127.0.0.1', port: 0 });
     await once(strange, 'listening');
-    t.after(() => strange.close());
+    scope.defer(() => strange.close());
     const { port } = strange.address() as net.AddressInfo;
     await fc.assert(
       fc.asyncProperty(conversation, async ({ greets, noise }) => {
         bytes = Buffer.concat([...(greets ? [hello({ maxRequests: 9 })] : []), ...noise]);
-        const channel = connect(t, { target: [{ host: '127.0.0.1', port }, served.target] as never }, LIMITS);
+        const channel = connect(scope, { target: [{ host: '127.0.0.1', port }, served.target] as never }, LIMITS);
         const reply = await channel.request(Buffer.from('x'), { idempotent: true }).catch((error: unknown) => error);
         // Noise may be a reply, or a failure.
         assert.ok(reply instanceof Uint8Array || reply instanceof LastCallError, String(reply));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { memoryStore, type OutcomeStore } from '../../src/channel.ts';
 import { Outcomes } from '../../src/channel/outcomes.ts';
+import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
@@ -20,12 +21,13 @@ function storeWith(changes: Partial<OutcomeStore>): OutcomeStore {
   };
 }
 
-describe('A request with a key', { timeout: 60_000 }, () => {
-  it('is unknown where the memory has no room for its reply, and is not processed again', async (t) => {
+describe('A request with a key', { timeout: 300_000 }, () => {
+  it('is unknown where the memory has no room for its reply, and is not processed again', async () => {
+    await using scope = new Scope();
     let calls = 0;
     const store = memoryStore({ maxBytes: 10_000 });
-    const served = await serve(t, () => Buffer.alloc(20_000, ++calls), { store });
-    const channel = connect(t, served);
+    const served = await serve(scope, () => Buffer.alloc(20_000, ++calls), { store });
+    const channel = connect(scope, served);
     const error = await rejectsWith(channel.request(nothing, { exactlyOnce: 'k' }), 'ERR_OUTCOME_UNKNOWN');
     assert.match(error.message, /could not keep how it ended/);
     // Whoever says so: it is neither claimed nor forgotten.
@@ -46,7 +48,8 @@ describe('A request with a key', { timeout: 60_000 }, () => {
     assert.ok(kept >= 7 && kept < 10, `${kept} replies were kept`);
   });
 
-  it('is processed once by two servers of one memory, where a client says that it has the outcome', async (t) => {
+  it('is processed once by two servers of one memory, where a client says that it has the outcome', async () => {
+    await using scope = new Scope();
     let calls = 0;
     const goOn = deferred<void>();
     const store = memoryStore();
@@ -55,28 +58,30 @@ describe('A request with a key', { timeout: 60_000 }, () => {
       await goOn.promise;
       return Buffer.from(`${calls}`);
     };
-    const [one, other] = [await serve(t, handler, { store }), await serve(t, handler, { store })];
-    const first = connect(t, one).request(nothing, { exactlyOnce: 'k' });
+    const [one, other] = [await serve(scope, handler, { store }), await serve(scope, handler, { store })];
+    const first = connect(scope, one).request(nothing, { exactlyOnce: 'k' });
     await until(() => calls === 1);
-    const socket = await connectRaw(t, other);
+    const socket = await connectRaw(scope, other);
     const reader = new WireReader(socket);
     const key = Buffer.from([1, 0x6b]);
     socket.write(Buffer.concat([hello(), frame('received', 0, key, 0), frame('ping', 0, Buffer.alloc(8), 0)]));
     await reader.first('pong');
-    const second = connect(t, other).request(nothing, { exactlyOnce: 'k' });
+    const second = connect(scope, other).request(nothing, { exactlyOnce: 'k' });
     socket.write(frame('request', 1, key, 3));
     socket.write(frame('ping', 0, Buffer.alloc(8), 0));
     await until(() => reader.kinds.filter((kind) => kind === 'pong').length === 2);
     goOn.resolve();
-    assert.deepEqual([text(await first), text(await second), calls], ['1', '1', 1]);
+    const replies = { first: text(await first), second: text(await second) };
+    assert.deepEqual({ ...replies, calls }, { first: '1', second: '1', calls: 1 });
     assert.equal(text((await reader.first('reply')).payload), '1');
   });
 
   it('goes on while one of those wants it that have asked for it', async (t) => {
+    await using scope = new Scope();
     const resolved = t.mock.method(Outcomes.prototype, 'resolve');
     const goOn = deferred<void>();
     let aborted = 0;
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       if (request.key === undefined) return nothing;
       request.signal.addEventListener('abort', () => (aborted += 1));
       await goOn.promise;
@@ -84,7 +89,7 @@ describe('A request with a key', { timeout: 60_000 }, () => {
     });
     const asked = [new AbortController(), new AbortController(), new AbortController()].map((controller) => {
       const { signal } = controller;
-      const channel = connect(t, served);
+      const channel = connect(scope, served);
       return { controller, channel, reply: channel.request(nothing, { exactlyOnce: 'k', signal }) };
     });
     await until(() => resolved.mock.callCount() === 3);
@@ -96,20 +101,21 @@ describe('A request with a key', { timeout: 60_000 }, () => {
       await channel.request(nothing);
     }
     goOn.resolve();
-    assert.deepEqual([text(await asked[0]!.reply), aborted], ['done', 0]);
+    assert.deepEqual({ reply: text(await asked[0]!.reply), aborted }, { reply: 'done', aborted: 0 });
   });
 
   it('is aborted when nobody wants it any more', async (t) => {
+    await using scope = new Scope();
     const resolved = t.mock.method(Outcomes.prototype, 'resolve');
     const aborted = deferred<unknown>();
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       request.signal.addEventListener('abort', () => aborted.resolve(request.signal.reason));
       await aborted.promise;
       return nothing;
     });
     const asked = [new AbortController(), new AbortController()];
     const replies = asked.map(({ signal }) =>
-      rejectsWith(connect(t, served).request(nothing, { exactlyOnce: 'k', signal }), 'ERR_OUTCOME_UNKNOWN'),
+      rejectsWith(connect(scope, served).request(nothing, { exactlyOnce: 'k', signal }), 'ERR_OUTCOME_UNKNOWN'),
     );
     await until(() => resolved.mock.callCount() === 2);
     for (const controller of asked) controller.abort();
@@ -121,7 +127,8 @@ describe('A request with a key', { timeout: 60_000 }, () => {
     [true, 'mine', 'ERR_OUTCOME_UNKNOWN'],
     [false, true, 'ERR_NOT_PROCESSED'],
   ] as const) {
-    it(`that ${isOwn ? 'the program' : 'the client'} has made ends with ${code} where the store is away`, async (t) => {
+    it(`that ${isOwn ? 'the program' : 'the client'} has made ends with ${code} where the store is away`, async () => {
+      await using scope = new Scope();
       let isAway = false;
       const claimed = memoryStore();
       const store = storeWith({
@@ -131,8 +138,8 @@ describe('A request with a key', { timeout: 60_000 }, () => {
         },
       });
       let calls = 0;
-      const served = await serve(t, () => Buffer.from(`${++calls}`), { store });
-      const channel = connect(t, served);
+      const served = await serve(scope, () => Buffer.from(`${++calls}`), { store });
+      const channel = connect(scope, served);
       assert.equal(text(await channel.request(nothing, { exactlyOnce })), '1');
       isAway = true;
       const error = await rejectsWith(channel.request(nothing, { exactlyOnce }), code);
@@ -148,21 +155,23 @@ describe('A request with a key', { timeout: 60_000 }, () => {
     ['gives an outcome that is none', () => ({ reply: 'text' })],
     ['throws nothing', () => Promise.reject(undefined)],
   ] as const) {
-    it(`is not processed where a store's claim ${title}`, async (t) => {
+    it(`is not processed where a store's claim ${title}`, async () => {
+      await using scope = new Scope();
       let calls = 0;
       const store = storeWith({ claim: claim as unknown as OutcomeStore['claim'] });
-      const served = await serve(t, () => void (calls += 1), { store });
-      const channel = connect(t, served);
+      const served = await serve(scope, () => void (calls += 1), { store });
+      const channel = connect(scope, served);
       await rejectsWith(channel.request(nothing, { exactlyOnce: true }), 'ERR_NOT_PROCESSED');
       await channel.request(nothing);
       assert.equal(calls, 1);
     });
   }
 
-  it('is unknown where the store cannot keep how it ended', async (t) => {
+  it('is unknown where the store cannot keep how it ended', async () => {
+    await using scope = new Scope();
     const store = storeWith({ keep: () => Promise.reject(new Error('The disk is full')) });
-    const served = await serve(t, echo, { store });
-    const asked = connect(t, served).request(Buffer.from('x'), { exactlyOnce: true });
+    const served = await serve(scope, echo, { store });
+    const asked = connect(scope, served).request(Buffer.from('x'), { exactlyOnce: true });
     assert.match((await rejectsWith(asked, 'ERR_OUTCOME_UNKNOWN')).message, /could not keep/);
     assert.match(String(served.errors), /The disk is full/);
   });

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { count } from '../harness/counts.ts';
 import type { ChannelCallersConfig } from '../fixtures/channel/channel-callers.ts';
 import type { ChannelServiceConfig } from '../fixtures/channel/channel-service.ts';
+import { count } from '../harness/counts.ts';
+import { prove } from '../harness/proof.ts';
+import { within } from '../harness/wait.ts';
+import type { CloseReport } from '../../src/index.ts';
 import { type Direction, type Lab, labMissing, openLab } from '../lab/lab.ts';
-import { answered, assertExactlyOnce, callersProgram, hear, order, serviceProgram, stop } from './called-service.ts';
+import { assertExactlyOnce, ChannelCallers, ChannelService } from './channel-service-driver.ts';
 
 const PORT = 7_000;
 
@@ -13,6 +15,9 @@ const PORT = 7_000;
 const PACKETS = count(24, 6);
 
 describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 300_000 }, () => {
+  const losingPackets = prove('a channel whose farewell, its answer or a last reply is lost on the wire');
+  const losingOften = prove('50 channels that lose one packet in twenty');
+  const withKeys = prove('requests with a key over a wire, whose server is closed plainly');
   let lab: Lab;
 
   before(async () => {
@@ -22,118 +27,129 @@ describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 3
 
   for (const direction of ['to client', 'to server'] as const) {
     it(`keeps every request exactly once, whichever packet ${direction} is lost around it`, async (t) => {
-      const { service, callers } = await start(lab, { clients: 1, atOnce: 20 });
+      await using service = await startService(lab);
+      await using callers = startCallers(lab, { clients: 1, atOnce: 20 });
       for (let packet = 1; packet <= PACKETS; packet++) {
-        await answered(callers, 40);
-        const { farewells, cut } = await closeWithLoss(lab, service, direction, packet);
-        assert.deepEqual([farewells, cut], [{ said: 1, answered: 1, unanswered: 0 }, []], `packet ${packet}`);
-        await hear(service, 'port');
+        await callers.answered(40);
+        const { farewells, cut } = (await closeWithLoss(lab, service, direction, packet)).connections;
+        const expected = { farewells: { said: 1, answered: 1, unanswered: 0 }, cut: [] };
+        assert.deepEqual({ farewells, cut }, expected, `packet ${packet}`);
+        losingPackets.held(t, { 'packets lost': 1, connections: farewells.said });
       }
-      const told = await stop(callers);
-      assertExactlyOnce(told, await order(service, 'count', 'processed'));
-      t.diagnostic(`${PACKETS} closes, ${told.done.length} requests`);
-      await end(service, callers);
+      const result = await callers.stop();
+      assertExactlyOnce(result, await service.countProcessed());
+      t.diagnostic(`${PACKETS} closes, ${result.done.length} requests`);
     });
   }
 
   it('keeps every request exactly once where many connections lose one packet in twenty', async (t) => {
-    const { service, callers } = await start(lab, { clients: 50, atOnce: 10 });
+    await using service = await startService(lab);
+    await using callers = startCallers(lab, { clients: 50, atOnce: 10 });
     await lab.wire.shape({ loss: 0.05, seed: 3 });
-    t.after(() => lab.wire.shape({ loss: 0 }));
-    for (let close = 0; close < count(20, 1); close++) {
-      await answered(callers, 500);
-      const report = await order(service, 'close', 'report');
-      assert.ok(report !== 'closed plainly' && report.connections.farewells.unanswered === 0, JSON.stringify(report));
-      await hear(service, 'port');
+    try {
+      for (let close = 0; close < count(20, 1); close++) {
+        await callers.answered(10);
+        const { said, unanswered } = (await service.close()).connections.farewells;
+        assert.deepEqual({ said, unanswered }, { said: 50, unanswered: 0 });
+        losingOften.held(t, { connections: said });
+      }
+      const result = await callers.stop();
+      assertExactlyOnce(result, await service.countProcessed());
+    } finally {
+      await lab.wire.shape({ loss: 0 });
     }
-    const told = await stop(callers);
-    assertExactlyOnce(told, await order(service, 'count', 'processed'));
-    await end(service, callers);
   });
 
-  it('loses sight of some where the service is closed plainly (control)', async () => {
-    const { service, callers } = await start(lab, { clients: 1, atOnce: 20 });
-    await answered(callers, 40);
-    await order(service, 'close plainly', 'report');
-    await hear(service, 'port');
-    const { others } = await stop(callers);
-    assert.ok(others.length >= 1 && others.every(({ said }) => said === 'ERR_OUTCOME_UNKNOWN'), JSON.stringify(others));
-    await end(service, callers);
+  it('loses sight of all that is under way where the service is closed plainly (control)', async (t) => {
+    const unknown = await closePlainly(lab, { clients: 1, atOnce: 20 });
+    losingPackets.lost(t, unknown);
+    withKeys.lost(t, unknown);
+  });
+
+  it('loses sight of all that is under way of many, where it is closed plainly (control)', async (t) => {
+    await lab.wire.shape({ loss: 0.05, seed: 3 });
+    try {
+      losingOften.lost(t, await closePlainly(lab, { clients: 50, atOnce: 10 }));
+    } finally {
+      await lab.wire.shape({ loss: 0 });
+    }
   });
 
   it('does those with a key exactly once even then: the next connection asks how they ended', async (t) => {
-    const { service, callers } = await start(lab, { clients: 5, atOnce: 20, exactlyOnce: true });
+    await using service = await startService(lab);
+    await using callers = startCallers(lab, { clients: 5, atOnce: 20, exactlyOnce: true });
     for (let close = 0; close < 5; close++) {
-      await answered(callers, 200);
-      await order(service, 'close plainly', 'report');
-      await hear(service, 'port');
+      await callers.answered(40);
+      // By turns, all requests are under way when it goes, and some replies are on their way.
+      if (close % 2 === 0) await service.holdBack(5 * 20);
+      await service.closePlainly();
+      if (close % 2 === 0) withKeys.held(t, { 'under way': 5 * 20 });
     }
-    const told = await stop(callers);
-    assertExactlyOnce(told, await order(service, 'count', 'processed'));
-    t.diagnostic(`5 plain closes, ${told.done.length} requests`);
-    await end(service, callers);
+    const result = await callers.stop();
+    assertExactlyOnce(result, await service.countProcessed());
+    t.diagnostic(`5 plain closes, ${result.done.length} requests`);
   });
 
   it('is not answered by one that vanishes: the close ends at its deadline, and says so', async () => {
-    const { service, callers } = await start(lab, { clients: 2, atOnce: 5, deadline: 1_500 });
-    await answered(callers, 20);
+    await using service = await startService(lab, { deadline: 1_500 });
+    await using callers = startCallers(lab, { clients: 2, atOnce: 5 });
+    await callers.answered(10);
     const gone = await lab.wire.rule({ direction: 'to server', packet: 'any', count: Infinity, action: 'drop' });
-    const report = await order(service, 'close', 'report');
+    const { outcome, duration, connections } = await service.close();
     await gone.remove();
-    assert.ok(report !== 'closed plainly');
-    const { outcome, duration, connections } = report;
     assert.equal(outcome, 'forced');
     assert.ok(duration < 5_000, `${duration} ms`);
     assert.deepEqual(connections.farewells, { said: 2, answered: 0, unanswered: 2 });
+    const cut = { protocol: 'channel', reason: 'deadline' };
     assert.deepEqual(
-      connections.cut.map(({ protocol, reason }) => [protocol, reason]),
-      [
-        ['channel', 'deadline'],
-        ['channel', 'deadline'],
-      ],
+      connections.cut.map(({ protocol, reason }) => ({ protocol, reason })),
+      [cut, cut],
     );
-    await end(service, callers);
   });
 });
 
-/** Closes, and loses the n-th packet after the order; returns what the report says. */
+/** Closes, and loses the n-th packet after the order. */
 async function closeWithLoss(
   lab: Lab,
-  service: ChildProcess,
+  service: ChannelService,
   direction: Direction,
   packet: number,
-): Promise<{ readonly farewells: unknown; readonly cut: unknown }> {
+): Promise<CloseReport> {
   const rule = await lab.wire.rule({ direction, packet: 'any', from: packet, action: 'drop' });
-  const reported = order(service, 'close', 'report');
-  await rule.next();
-  const report = await reported;
+  const [report] = await Promise.all([service.close(), within(`packet ${packet} ${direction}`, rule.next())]);
   await rule.remove();
-  assert.ok(report !== 'closed plainly');
-  return report.connections;
+  return report;
 }
 
-async function start(
+/** Closes plainly when all that the clients may ask is under way; how many they have lost sight of, which must be all. */
+async function closePlainly(lab: Lab, load: { readonly clients: number; readonly atOnce: number }): Promise<number> {
+  await using service = await startService(lab);
+  await using callers = startCallers(lab, load);
+  await callers.answered(1);
+  await service.holdBack(load.clients * load.atOnce);
+  await service.closePlainly();
+  const { others } = await callers.stop();
+  const unknown = others.filter(({ said }) => said === 'ERR_OUTCOME_UNKNOWN').length;
+  const expected = { unknown: load.clients * load.atOnce, others: unknown };
+  assert.deepEqual({ unknown, others: others.length }, expected);
+  return unknown;
+}
+
+function startService(lab: Lab, { deadline = 20_000 }: { readonly deadline?: number } = {}): Promise<ChannelService> {
+  const config: ChannelServiceConfig = {
+    host: lab.server.ipv4,
+    port: PORT,
+    takes: 10,
+    atSigterm: 'listen again',
+    deadline,
+  };
+  return ChannelService.start(config, { host: lab.server });
+}
+
+function startCallers(
   lab: Lab,
-  {
-    deadline = 20_000,
-    ...load
-  }: Pick<ChannelCallersConfig, 'clients' | 'atOnce' | 'exactlyOnce'> & { readonly deadline?: number },
-): Promise<{ readonly service: ChildProcess; readonly callers: ChildProcess }> {
-  const host = lab.server.ipv4;
-  const setup: ChannelServiceConfig = { host, port: PORT, takes: 10, atSigterm: 'listen again', deadline };
-  const service = lab.server.fork(serviceProgram, [JSON.stringify(setup)]);
-  await hear(service, 'port');
-  const config: ChannelCallersConfig = { address: { host, port: PORT }, ...load, length: 400 };
-  return { service, callers: lab.client.fork(callersProgram, [JSON.stringify(config)]) };
-}
-
-/** The port is free for the next. */
-async function end(...programs: readonly ChildProcess[]): Promise<void> {
-  await Promise.all(
-    programs.map(async (program) => {
-      const exited = new Promise((resolve) => program.once('exit', resolve));
-      program.kill('SIGKILL');
-      await exited;
-    }),
-  );
+  load: Pick<ChannelCallersConfig, 'clients' | 'atOnce' | 'exactlyOnce'>,
+): ChannelCallers {
+  const config: ChannelCallersConfig = { address: { host: lab.server.ipv4, port: PORT }, ...load, length: 400 };
+  return new ChannelCallers(config, { host: lab.client });
 }

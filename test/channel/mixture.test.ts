@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import {
   type Channel,
@@ -12,7 +13,9 @@ import {
 } from '../../src/channel.ts';
 import { gracefulClose } from '../../src/index.ts';
 import { count } from '../harness/counts.ts';
-import { socketPath } from '../linux/loopback.ts';
+import { makeFolder } from '../harness/folders.ts';
+import { prove } from '../harness/proof.ts';
+import { until, within } from '../harness/wait.ts';
 import { closePlainly } from './open-channel.ts';
 
 const WORKERS = 60;
@@ -73,26 +76,60 @@ type Close = (server: net.Server, sockets: ReadonlySet<net.Socket>) => Promise<v
 
 async function closeGracefully(server: net.Server): Promise<void> {
   const { outcome, connections } = await gracefulClose(server, { deadline: 60_000 });
-  assert.deepEqual([outcome, connections.farewells.unanswered], ['complete', 0]);
+  const { unanswered } = connections.farewells;
+  assert.deepEqual({ outcome, unanswered }, { outcome: 'complete', unanswered: 0 });
 }
 
-/** One server after the other, each closed while it is asked; until `isDone`. */
-async function restart(path: string, dice: Dice, close: Close, isDone: () => boolean): Promise<number> {
+/** How many requests were under way at each close. */
+type Closes = readonly number[];
+
+/** One server after the other, each closed while it is asked; until `isDone`. A plain close waits until it must lose some. */
+async function restart(path: string, dice: Dice, close: Close, isDone: () => boolean): Promise<Closes> {
   const store = memoryStore();
-  let closes = 0;
+  const closes: number[] = [];
   const maxGathered = dice.oneOf([1_000_000, 5_000_000]);
+  const mustLose = close === closePlainly;
   for (;;) {
     const server = net.createServer();
     const sockets = new Set<net.Socket>();
     server.on('connection', (socket: net.Socket) => sockets.add(socket));
-    serveChannel(server, echoInAnyWay(dice), { ...SMALL, maxGathered, maxRequests: 1 + dice.next(60), store });
+    const handler = new CountedHandler(echoInAnyWay(dice));
+    const maxRequests = mustLose ? WORKERS : 1 + dice.next(60);
+    serveChannel(server, handler.handle, { ...SMALL, maxGathered, maxRequests, store });
     server.listen(path);
-    const lives = 50 + dice.next(150);
-    for (let lived = 0; lived < lives && !isDone(); lived += 5) await setTimeout(5);
+    // At any moment of what goes on.
+    await setTimeout(50 + dice.next(150));
+    // One in ten may be taken back.
+    if (mustLose) await until('five requests without a key are under way', () => handler.plain >= 5 || isDone());
+    const underWay = handler.all;
     await close(server, sockets);
-    closes += 1;
     if (isDone()) return closes;
+    closes.push(underWay);
   }
+}
+
+/** Counts the requests that have come and are not answered. */
+class CountedHandler {
+  all = 0;
+  /** Those without a key: nobody can tell how they end if the connection does. */
+  plain = 0;
+  readonly #handler: ChannelHandler;
+
+  constructor(handler: ChannelHandler) {
+    this.#handler = handler;
+  }
+
+  readonly handle: ChannelHandler = async (request) => {
+    const plain = request.key === undefined ? 1 : 0;
+    this.all += 1;
+    this.plain += plain;
+    try {
+      return await this.#handler(request);
+    } finally {
+      this.all -= 1;
+      this.plain -= plain;
+    }
+  };
 }
 
 /** Asks once, in any way; what it has come to. */
@@ -116,49 +153,59 @@ async function ask(channel: Channel, dice: Dice): Promise<string> {
 }
 
 /** All workers ask until they have done; how often each word was said. */
-async function run(t: TestContext, seed: number, close: Close): Promise<ReadonlyMap<string, number>> {
+async function run(
+  seed: number,
+  close: Close,
+): Promise<{ readonly said: Readonly<Record<string, number>>; readonly closes: Closes }> {
   const dice = new Dice(seed);
-  const path = socketPath(t);
+  using folder = makeFolder();
+  const path = join(folder.path, 'socket');
   const channel = connectChannel({ path }, { ...SMALL, maxGathered: dice.oneOf([0, 0, 20_000, 5_000_000]) });
-  t.after(() => channel.close({ deadline: 0 }));
-  const said = new Map<string, number>();
+  const said: Record<string, number> = {};
   let left = WORKERS * REQUESTS;
   const workers = Array.from({ length: WORKERS }, async () => {
     for (let request = 0; request < REQUESTS; request++) {
       const word = await ask(channel, dice);
-      said.set(word, (said.get(word) ?? 0) + 1);
+      said[word] = (said[word] ?? 0) + 1;
       left -= 1;
     }
   });
-  const closes = restart(path, dice, close, () => left === 0);
-  await Promise.all(workers);
-  await channel.close();
-  t.diagnostic(`${await closes} closes: ${JSON.stringify(Object.fromEntries(said))}`);
-  return said;
+  const restarting = restart(path, dice, close, () => left === 0);
+  try {
+    await within('the end of all requests', Promise.all(workers));
+    await channel.close();
+  } finally {
+    left = 0;
+    await channel.close({ deadline: 0 });
+  }
+  return { said, closes: await restarting };
 }
 
 describe('Requests of every kind over small windows, while the server is closed again and again', {
-  timeout: 120_000,
+  timeout: 300_000,
 }, () => {
-  for (const seed of Array.from({ length: count(40) }, (_, index) => index + 1)) {
+  const proof = prove('requests of every kind over a channel with small windows');
+
+  for (const seed of Array.from({ length: count(20, 1) }, (_, index) => index + 1)) {
     it(`all come to their end, and none is lost (${seed})`, async (t) => {
-      const {
-        done = 0,
-        'taken back': takenBack = 0,
-        ...others
-      } = Object.fromEntries(await run(t, seed, closeGracefully));
-      assert.deepEqual([others, done + takenBack], [{}, WORKERS * REQUESTS]);
+      const { said, closes } = await run(seed, closeGracefully);
+      const { done = 0, 'taken back': takenBack = 0, ...others } = said;
+      assert.deepEqual({ others, ended: done + takenBack }, { others: {}, ended: WORKERS * REQUESTS });
       assert.ok(done > (WORKERS * REQUESTS) / 2);
+      const underWay = Math.max(...closes);
+      assert.ok(underWay > 0, 'none was under way at any close');
+      proof.held(t, { closes: closes.length, 'under way': underWay });
+      t.diagnostic(JSON.stringify(said));
     });
   }
 
   it('come to their end, and some are lost, where it is closed plainly (control)', async (t) => {
-    const said = await run(t, 1, closePlainly);
-    const words = [...said.keys()];
-    assert.ok(
-      words.some((word) => word.startsWith('ERR_OUTCOME_UNKNOWN')),
-      words.join(),
+    const { said } = await run(1, closePlainly);
+    assert.equal(said['wrong reply'], undefined);
+    const unknown = Object.keys(said).filter((word) => word.startsWith('ERR_OUTCOME_UNKNOWN'));
+    proof.lost(
+      t,
+      unknown.reduce((sum, word) => sum + (said[word] ?? 0), 0),
     );
-    assert.ok(!said.has('wrong reply'));
   });
 });

@@ -8,6 +8,7 @@ import { connectChannel, LastCallError } from '../../src/channel.ts';
 import { ClientRequest } from '../../src/channel/client-request.ts';
 import { completeRequest } from '../../src/channel/connect-options.ts';
 import { RequestQueue } from '../../src/channel/request-queue.ts';
+import { Scope } from '../harness/scope.ts';
 import { connect, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
@@ -18,24 +19,27 @@ async function* throwsNothing(): AsyncGenerator<Uint8Array, void> {
   throw undefined;
 }
 
-describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
-  it('tells the client of a reply whose chunks throw undefined', async (t) => {
-    const served = await serve(t, throwsNothing);
-    await rejectsWith(connect(t, served).request(Buffer.from('x')), 'ERR_REQUEST_FAILED');
+describe('A channel whose program does odd things', { timeout: 300_000 }, () => {
+  it('tells the client of a reply whose chunks throw undefined', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, throwsNothing);
+    await rejectsWith(connect(scope, served).request(Buffer.from('x')), 'ERR_REQUEST_FAILED');
     assert.match(String(served.errors[0]), /The chunks threw nothing/);
   });
 
-  it('tells the program of a payload whose chunks throw undefined', async (t) => {
-    const channel = connect(t, await serve(t));
+  it('tells the program of a payload whose chunks throw undefined', async () => {
+    await using scope = new Scope();
+    const channel = connect(scope, await serve(scope));
     await rejectsWith(channel.request(throwsNothing), 'ERR_OUTCOME_UNKNOWN');
   });
 
-  it('tells the reader of a reply whose handler fails in the middle of it', async (t) => {
-    const served = await serve(t, async function* () {
+  it('tells the reader of a reply whose handler fails in the middle of it', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, async function* () {
       yield await Promise.resolve(Buffer.from('part'));
       throw new LastCallError('ERR_REQUEST_FAILED', 'The rest is gone');
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     const reply = await channel.requestChunks(Buffer.alloc(0));
     const chunks: string[] = [];
     const error = await rejectsWith(
@@ -44,7 +48,7 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
       })(),
       'ERR_REQUEST_FAILED',
     );
-    assert.deepEqual([chunks, error.message], [['part'], 'The rest is gone']);
+    assert.deepEqual({ chunks, message: error.message }, { chunks: ['part'], message: 'The rest is gone' });
   });
 
   for (const [title, iterator] of [
@@ -56,9 +60,10 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
   ] as const) {
     const odd = { [Symbol.asyncIterator]: iterator } as unknown as AsyncIterable<Uint8Array>;
 
-    it(`settles the request that is answered, or asked, with a payload ${title}`, async (t) => {
-      const served = await serve(t, (request) => (request.key === undefined ? odd : echo(request)));
-      const channel = connect(t, served);
+    it(`settles the request that is answered, or asked, with a payload ${title}`, async () => {
+      await using scope = new Scope();
+      const served = await serve(scope, (request) => (request.key === undefined ? odd : echo(request)));
+      const channel = connect(scope, served);
       await rejectsWith(channel.request(Buffer.from('x')), 'ERR_REQUEST_FAILED');
       await rejectsWith(
         channel.request(() => odd, { exactlyOnce: true }),
@@ -68,10 +73,11 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     });
   }
 
-  it('does not send a request that its own payload function takes back', async (t) => {
+  it('does not send a request that its own payload function takes back', async () => {
+    await using scope = new Scope();
     let calls = 0;
-    const served = await serve(t, () => void (calls += 1));
-    const channel = connect(t, served);
+    const served = await serve(scope, () => void (calls += 1));
+    const channel = connect(scope, served);
     const controller = new AbortController();
     const stream = createReadStream(file);
     const asked = channel.request(
@@ -83,19 +89,21 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     );
     await rejectsWith(asked, 'ERR_NOT_PROCESSED');
     await channel.request(Buffer.from('x'));
-    assert.deepEqual([calls, stream.destroyed], [1, true]);
+    assert.deepEqual({ calls, destroyed: stream.destroyed }, { calls: 1, destroyed: true });
   });
 
-  it('sends both where a payload function asks for something else, and there is room for one', async (t) => {
-    const served = await serve(t, echo, { maxRequests: 1 });
-    const channel = connect(t, served);
+  it('sends both where a payload function asks for something else, and there is room for one', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, echo, { maxRequests: 1 });
+    const channel = connect(scope, served);
     await channel.request(Buffer.from('greeted'));
     let inner: Promise<Uint8Array> | undefined;
     const outer = channel.request(() => {
       inner = channel.request(Buffer.from('inner'));
       return chunksOf('outer');
     });
-    assert.deepEqual([text(await outer), text(await inner!)], ['outer', 'inner']);
+    const replies = { outer: text(await outer), inner: text(await inner!) };
+    assert.deepEqual(replies, { outer: 'outer', inner: 'inner' });
     assert.equal(served.sockets.size, 1);
   });
 
@@ -103,17 +111,18 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     ['is taken back', true],
     ['has lost its connection', false],
   ] as const) {
-    it(`closes the stream that a handler returns for a request that ${title}`, async (t) => {
+    it(`closes the stream that a handler returns for a request that ${title}`, async () => {
+      await using scope = new Scope();
       const begun = deferred<void>();
       const stream = createReadStream(file);
       const closed = once(stream, 'close');
-      const served = await serve(t, async (request) => {
+      const served = await serve(scope, async (request) => {
         begun.resolve();
         await once(request.signal, 'abort');
         return stream;
       });
       const controller = new AbortController();
-      const asked = connect(t, served).request(Buffer.from('x'), { signal: controller.signal });
+      const asked = connect(scope, served).request(Buffer.from('x'), { signal: controller.signal });
       const ended = rejectsWith(asked, 'ERR_OUTCOME_UNKNOWN');
       await begun.promise;
       if (isTakenBack) controller.abort();
@@ -123,38 +132,43 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     });
   }
 
-  it('tells a handler that reads on after its reply that it was answered', async (t) => {
+  it('tells a handler that reads on after its reply that it was answered', async () => {
+    await using scope = new Scope();
     const read = deferred<unknown>();
-    const served = await serve(t, (request) => {
+    const served = await serve(scope, (request) => {
       queueMicrotask(() => request.bytes().then(read.resolve, read.resolve));
       return Buffer.from('accepted');
     });
-    assert.equal(text(await connect(t, served).request(Buffer.from('important'))), 'accepted');
+    assert.equal(text(await connect(scope, served).request(Buffer.from('important'))), 'accepted');
     const error = await read.promise;
     assert.ok(error instanceof LastCallError && error.code === 'ERR_CHANNEL_READ', String(error));
   });
 
-  it('serves a reader that asks for the next chunk before it has the last', async (t) => {
-    const served = await serve(t, async function* () {
+  it('serves a reader that asks for the next chunk before it has the last', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, async function* () {
       yield await Promise.resolve(Buffer.from('a'));
     });
-    const reply = (await connect(t, served).requestChunks(Buffer.alloc(0)))[Symbol.asyncIterator]();
+    const reply = (await connect(scope, served).requestChunks(Buffer.alloc(0)))[Symbol.asyncIterator]();
     const [first, second, third] = await Promise.all([reply.next(), reply.next(), reply.next()]);
-    assert.deepEqual([text(first.value), second.done, third.done], ['a', true, true]);
+    assert.equal(text(first.value), 'a');
+    assert.deepEqual({ second: second.done, third: third.done }, { second: true, third: true });
   });
 
-  it('takes a reply from what only behaves like a promise', async (t) => {
-    const served = await serve(t, () => {
+  it('takes a reply from what only behaves like a promise', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, () => {
       const likePromise = {
         // oxlint-disable-next-line no-thenable -- what is looked at
         then: (resolve: (reply: Uint8Array) => void) => resolve(Buffer.from('then')),
       };
       return likePromise as Promise<Uint8Array>;
     });
-    assert.equal(text(await connect(t, served).request(Buffer.alloc(0))), 'then');
+    assert.equal(text(await connect(scope, served).request(Buffer.alloc(0))), 'then');
   });
 
-  it('settles every request where a farewell is below a reply that has begun', async (t) => {
+  it('settles every request where a farewell is below a reply that has begun', async () => {
+    await using scope = new Scope();
     const strange = net.createServer((socket) => {
       socket.on('error', () => {});
       socket.write(hello({ maxRequests: 9 }));
@@ -167,7 +181,7 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     });
     strange.listen({ host: '127.0.0.1', port: 0 });
     await once(strange, 'listening');
-    t.after(() => strange.close());
+    scope.defer(() => strange.close());
     const { port } = strange.address() as net.AddressInfo;
     const channel = connectChannel({ host: '127.0.0.1', port });
     const asked = [1, 2].map((n) => channel.request(Buffer.from(`${n}`)));
@@ -175,16 +189,17 @@ describe('A channel whose program does odd things', { timeout: 60_000 }, () => {
     await channel.close({ deadline: 0 });
   });
 
-  it('gives back the credit of an upload that is taken back, though its handler goes on', async (t) => {
+  it('gives back the credit of an upload that is taken back, though its handler goes on', async () => {
+    await using scope = new Scope();
     const never = deferred<Uint8Array>();
     let begun = 0;
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       begun += 1;
       const chunks = request[Symbol.asyncIterator]();
       const { value } = await chunks.next();
       return value?.length === 5 ? value : never.promise;
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     for (let upload = 0; upload < 8; upload++) {
       const controller = new AbortController();
       const asked = channel.request(Buffer.alloc(1_000_000), { signal: controller.signal });

@@ -1,8 +1,8 @@
-/** Channels over real sockets, gone when their test is over. */
+/** Channels over real sockets, gone when their scope ends. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
-import type { TestContext } from 'node:test';
+import { join } from 'node:path';
 import {
   type Channel,
   type ChannelHandler,
@@ -14,7 +14,9 @@ import {
   type ServeChannelOptions,
   serveChannel,
 } from '../../src/channel.ts';
-import { socketPath } from '../linux/loopback.ts';
+import { makeFolder } from '../harness/folders.ts';
+import type { Scope } from '../harness/scope.ts';
+import { until as untilNamed } from '../harness/wait.ts';
 
 /** Answers with what it was asked. */
 export const echo: ChannelHandler = (request) => request.bytes();
@@ -31,7 +33,7 @@ export interface Served {
 
 /** Serves on a free port, or on a Unix socket. */
 export async function serve(
-  t: TestContext,
+  scope: Scope,
   handler: ChannelHandler = echo,
   options: ServeChannelOptions = {},
   { server = net.createServer(), overUnix = false }: { readonly server?: net.Server; readonly overUnix?: boolean } = {},
@@ -40,10 +42,10 @@ export async function serve(
   const sockets = new Set<net.Socket>();
   server.on('connection', (socket: net.Socket) => sockets.add(socket));
   const channel = serveChannel(server, handler, { onError: (error) => errors.push(error), ...options });
-  const path = overUnix ? socketPath(t) : undefined;
+  const path = overUnix ? join(scope.use(makeFolder()).path, 'socket') : undefined;
   server.listen(path === undefined ? { host: '127.0.0.1', port: 0 } : { path });
   await once(server, 'listening');
-  t.after(() => {
+  scope.defer(() => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
@@ -52,22 +54,22 @@ export async function serve(
   return { server, channel, target: path === undefined ? { host: '127.0.0.1', port } : { path }, errors, sockets };
 }
 
-/** A client that is closed at the end of the test, whatever is under way. */
+/** A client that is closed at the end of the scope, whatever is under way. */
 export function connect(
-  t: TestContext,
+  scope: Scope,
   { target }: Pick<Served, 'target'>,
   options: ConnectChannelOptions = {},
 ): Channel {
   const channel = connectChannel(target, options);
-  t.after(() => channel.close({ deadline: 0 }));
+  scope.defer(() => channel.close({ deadline: 0 }));
   return channel;
 }
 
 /** Whatever speaks to the server without being a channel. */
-export async function connectRaw(t: TestContext, { target }: Pick<Served, 'target'>): Promise<net.Socket> {
+export async function connectRaw(scope: Scope, { target }: Pick<Served, 'target'>): Promise<net.Socket> {
   const socket = net.connect(target);
   socket.on('error', () => {});
-  t.after(() => socket.destroy());
+  scope.defer(() => socket.destroy());
   await once(socket, 'connect');
   return socket;
 }
@@ -96,9 +98,9 @@ export function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString();
 }
 
-/** Resolves when it is so; it becomes so by what others do. */
+/** Resolves when it is so; it becomes so by what others do. The condition itself says what was awaited, where it does not. */
 export async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
+  await untilNamed(String(isSo), isSo);
 }
 
 /** As a server is closed that knows nothing of the channel. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FRAME } from '../../src/channel/frames.ts';
+import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, deferred, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
@@ -17,12 +18,13 @@ function controllers(): readonly AbortController[] {
 }
 
 describe('Beside payloads without an end, each of which takes all the credit that there is', {
-  timeout: 60_000,
+  timeout: 300_000,
 }, () => {
-  it('requests are sent, and answered', async (t) => {
+  it('requests are sent, and answered', async () => {
+    await using scope = new Scope();
     let begun = 0;
     let bytes = 0;
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       let length = 0;
       for await (const chunk of request) {
         if (length === 0 && chunk.length > 100) begun += 1;
@@ -31,7 +33,7 @@ describe('Beside payloads without an end, each of which takes all the credit tha
       }
       return Buffer.from(`${length}`);
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     const leaving = controllers();
     const long = leaving.map(({ signal }) => channel.request(endless, { signal }));
     const ended = long.map((asked) => rejectsWith(asked, 'ERR_OUTCOME_UNKNOWN'));
@@ -45,11 +47,12 @@ describe('Beside payloads without an end, each of which takes all the credit tha
     await Promise.all(ended);
   });
 
-  it('messages are sent, and heard', async (t) => {
+  it('messages are sent, and heard', async () => {
+    await using scope = new Scope();
     let heard = 0;
     const isHeard = deferred<void>();
-    const served = await serve(t, endless);
-    const channel = connect(t, served, {
+    const served = await serve(scope, endless);
+    const channel = connect(scope, served, {
       onMessage: ({ length }) => {
         heard += 1;
         assert.equal(length, 60_000);
@@ -72,9 +75,10 @@ describe('Beside payloads without an end, each of which takes all the credit tha
     await Promise.all(ended);
   });
 
-  it('messages are heard by a client that grants no more at once than it has read', async (t) => {
-    const served = await serve(t, endless);
-    const socket = await connectRaw(t, served);
+  it('messages are heard by a client that grants no more at once than it has read', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, endless);
+    const socket = await connectRaw(scope, served);
     const reader = new WireReader(socket);
     socket.write(hello({ maxFrame: 1_024, credit: 2_048, requestCredit: 1_024 }));
     for (const id of [1, 2]) socket.write(frame('request', id));

@@ -5,13 +5,15 @@ import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type ChannelPeer, LastCallError } from '../../src/channel.ts';
 import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { Scope } from '../harness/scope.ts';
 import { connect, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 
-describe('A channel', { timeout: 60_000 }, () => {
+describe('A channel', { timeout: 300_000 }, () => {
   for (const overUnix of [false, true]) {
-    it(`answers many requests at once over ${overUnix ? 'a Unix socket' : 'TCP'}, each with its own reply`, async (t) => {
-      const served = await serve(t, echo, {}, { overUnix });
-      const channel = connect(t, served);
+    it(`answers many requests at once over ${overUnix ? 'a Unix socket' : 'TCP'}, each with its own reply`, async () => {
+      await using scope = new Scope();
+      const served = await serve(scope, echo, {}, { overUnix });
+      const channel = connect(scope, served);
       const replies = await Promise.all(
         Array.from({ length: 3_000 }, (_, n) => channel.request(Buffer.from(`request ${n}`))),
       );
@@ -23,10 +25,11 @@ describe('A channel', { timeout: 60_000 }, () => {
     });
   }
 
-  it('is answered over TLS', { skip: certificateMissing }, async (t) => {
+  it('is answered over TLS', { skip: certificateMissing }, async () => {
+    await using scope = new Scope();
     const { key, cert } = makeCertificate();
-    const served = await serve(t, echo, {}, { server: tls.createServer({ key, cert }) });
-    const channel = connect(t, served, {
+    const served = await serve(scope, echo, {}, { server: tls.createServer({ key, cert }) });
+    const channel = connect(scope, served, {
       tls: { ca: cert, servername: 'localhost', checkServerIdentity: () => undefined },
     });
     assert.equal(text(await channel.request(Buffer.from('hello'))), 'hello');
@@ -34,41 +37,45 @@ describe('A channel', { timeout: 60_000 }, () => {
     assert.ok(long.equals(await channel.request(long)));
   });
 
-  it('is answered by a server that pauses its connections first', async (t) => {
-    const served = await serve(t, echo, {}, { server: net.createServer({ pauseOnConnect: true }) });
-    assert.equal(text(await connect(t, served).request(Buffer.from('hello'))), 'hello');
+  it('is answered by a server that pauses its connections first', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, echo, {}, { server: net.createServer({ pauseOnConnect: true }) });
+    assert.equal(text(await connect(scope, served).request(Buffer.from('hello'))), 'hello');
   });
 
-  it('answers in the order in which handlers end', async (t) => {
+  it('answers in the order in which handlers end', async () => {
+    await using scope = new Scope();
     const first = deferred<void>();
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       const asked = text(await request.bytes());
       if (asked === 'slow') await first.promise;
       return Buffer.from(asked);
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     const slow = channel.request(Buffer.from('slow'));
     assert.equal(text(await channel.request(Buffer.from('quick'))), 'quick');
     first.resolve();
     assert.equal(text(await slow), 'slow');
   });
 
-  it('carries payloads of any length, both ways', async (t) => {
-    const channel = connect(t, await serve(t));
+  it('carries payloads of any length, both ways', async () => {
+    await using scope = new Scope();
+    const channel = connect(scope, await serve(scope));
     for (const length of [0, 1, 4_095, 4_096, 4_097, 65_535, 65_536, 65_537, 262_144, 5_000_000]) {
       const payload = Buffer.alloc(length, length % 251);
       assert.ok(payload.equals(await channel.request(payload)), `${length} bytes`);
     }
   });
 
-  it('tells a handler which of its errors the client may read, and the server of all', async (t) => {
-    const served = await serve(t, async (request) => {
+  it('tells a handler which of its errors the client may read, and the server of all', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, async (request) => {
       const asked = text(await request.bytes());
       if (asked === 'known') throw new LastCallError('ERR_REQUEST_FAILED', 'No such account');
       if (asked === 'nonsense') return 'a string' as unknown as Uint8Array;
       throw new Error('password=hunter2');
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     const known = await rejectsWith(channel.request(Buffer.from('known')), 'ERR_REQUEST_FAILED');
     assert.equal(known.message, 'No such account');
     const secret = await rejectsWith(channel.request(Buffer.from('secret')), 'ERR_REQUEST_FAILED');
@@ -80,23 +87,25 @@ describe('A channel', { timeout: 60_000 }, () => {
     );
   });
 
-  it('lets a payload be read once', async (t) => {
-    const served = await serve(t, async (request) => {
+  it('lets a payload be read once', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, async (request) => {
       await request.bytes();
       return request.bytes();
     });
-    await rejectsWith(connect(t, served).request(Buffer.from('twice')), 'ERR_REQUEST_FAILED');
+    await rejectsWith(connect(scope, served).request(Buffer.from('twice')), 'ERR_REQUEST_FAILED');
     assert.equal((served.errors[0] as LastCallError).code, 'ERR_CHANNEL_READ');
   });
 
-  it('gives back what is asked for in chunks as it comes', async (t) => {
+  it('gives back what is asked for in chunks as it comes', async () => {
+    await using scope = new Scope();
     const goOn = deferred<void>();
-    const served = await serve(t, async function* () {
+    const served = await serve(scope, async function* () {
       yield Buffer.from('first');
       await goOn.promise;
       yield Buffer.from('second');
     });
-    const reply = await connect(t, served).requestChunks(new Uint8Array(0));
+    const reply = await connect(scope, served).requestChunks(new Uint8Array(0));
     const chunks: string[] = [];
     for await (const chunk of reply) {
       chunks.push(text(chunk));
@@ -105,7 +114,8 @@ describe('A channel', { timeout: 60_000 }, () => {
     assert.deepEqual(chunks, ['first', 'second']);
   });
 
-  it('asks a sender for no more than the reader takes', async (t) => {
+  it('asks a sender for no more than the reader takes', async () => {
+    await using scope = new Scope();
     let made = 0;
     async function* makeChunks(): AsyncGenerator<Uint8Array, void> {
       for (let chunk = 0; chunk < 1_000; chunk++) {
@@ -113,11 +123,11 @@ describe('A channel', { timeout: 60_000 }, () => {
         yield await Promise.resolve(Buffer.alloc(10_000));
       }
     }
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       const payload = await request.bytes();
       return payload.length === 0 ? makeChunks() : payload;
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     const reply = (await channel.requestChunks(new Uint8Array(0)))[Symbol.asyncIterator]();
     await reply.next();
     // So many others are answered meanwhile: all has come by then that comes without being read.
@@ -130,18 +140,19 @@ describe('A channel', { timeout: 60_000 }, () => {
     assert.equal(read, 10_000_000);
   });
 
-  it('asks a client for no more of a request than the handler takes', async (t) => {
+  it('asks a client for no more of a request than the handler takes', async () => {
+    await using scope = new Scope();
     let made = 0;
     const goOn = deferred<void>();
     const begun = deferred<void>();
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       begun.resolve();
       await goOn.promise;
       let length = 0;
       for await (const chunk of request) length += chunk.length;
       return Buffer.from(String(length));
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     const asked = channel.request(async function* () {
       for (let chunk = 0; chunk < 1_000; chunk++) {
         made += 10_000;
@@ -159,15 +170,16 @@ describe('A channel', { timeout: 60_000 }, () => {
     assert.ok(madeUnread <= 262_144 + 10_000, `${madeUnread} bytes were made`);
   });
 
-  it('takes a request back: the handler hears of it, and the client no more than that it was sent', async (t) => {
+  it('takes a request back: the handler hears of it, and the client no more than that it was sent', async () => {
+    await using scope = new Scope();
     const aborted = deferred<unknown>();
     const begun = deferred<void>();
-    const served = await serve(t, (request) => {
+    const served = await serve(scope, (request) => {
       request.signal.addEventListener('abort', () => aborted.resolve(request.signal.reason));
       begun.resolve();
       return new Promise(() => {});
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     const controller = new AbortController();
     const asked = channel.request(Buffer.from('x'), { signal: controller.signal });
     await begun.promise;
@@ -178,7 +190,8 @@ describe('A channel', { timeout: 60_000 }, () => {
     await rejectsWith(channel.request(Buffer.from('x'), { signal: AbortSignal.abort() }), 'ERR_NOT_PROCESSED');
   });
 
-  it('lets a server stop that makes a reply which its reader leaves', async (t) => {
+  it('lets a server stop that makes a reply which its reader leaves', async () => {
+    await using scope = new Scope();
     const left = deferred<void>();
     async function* endless(): AsyncGenerator<Uint8Array, void> {
       try {
@@ -187,11 +200,11 @@ describe('A channel', { timeout: 60_000 }, () => {
         left.resolve();
       }
     }
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       const payload = await request.bytes();
       return payload.length > 0 ? payload : endless();
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     for await (const chunk of await channel.requestChunks(new Uint8Array(0))) {
       // They may have been put together.
       assert.equal(chunk.length % 1_000, 0);
@@ -202,13 +215,14 @@ describe('A channel', { timeout: 60_000 }, () => {
     assert.deepEqual(served.errors, []);
   });
 
-  it('tells the reader of a reply that is taken back', async (t) => {
-    const served = await serve(t, async function* () {
+  it('tells the reader of a reply that is taken back', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, async function* () {
       yield Buffer.from('first');
       await new Promise(() => {});
     });
     const controller = new AbortController();
-    const reply = await connect(t, served).requestChunks(new Uint8Array(0), { signal: controller.signal });
+    const reply = await connect(scope, served).requestChunks(new Uint8Array(0), { signal: controller.signal });
     const chunks = reply[Symbol.asyncIterator]();
     await chunks.next();
     const next = rejectsWith(chunks.next(), 'ERR_OUTCOME_UNKNOWN');
@@ -225,9 +239,10 @@ describe('A channel', { timeout: 60_000 }, () => {
     ],
     ['returns what is no chunks', () => 'text'],
   ] as const) {
-    it(`does not send a request whose payload ${title}`, async (t) => {
-      const served = await serve(t);
-      const channel = connect(t, served);
+    it(`does not send a request whose payload ${title}`, async () => {
+      await using scope = new Scope();
+      const served = await serve(scope);
+      const channel = connect(scope, served);
       await rejectsWith(channel.request(payload as never), 'ERR_NOT_PROCESSED');
       assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
     });
@@ -256,9 +271,10 @@ describe('A channel', { timeout: 60_000 }, () => {
       }),
     ],
   ] as const) {
-    it(`tells a server that a request's payload ${title}`, async (t) => {
+    it(`tells a server that a request's payload ${title}`, async () => {
+      await using scope = new Scope();
       const heard = deferred<unknown>();
-      const served = await serve(t, async (request) => {
+      const served = await serve(scope, async (request) => {
         try {
           return await request.bytes();
         } catch (error) {
@@ -266,7 +282,7 @@ describe('A channel', { timeout: 60_000 }, () => {
           throw error;
         }
       });
-      const channel = connect(t, served);
+      const channel = connect(scope, served);
       const { message } = await rejectsWith(channel.request(makePayload as never), 'ERR_OUTCOME_UNKNOWN');
       assert.match(message, /its payload threw/);
       assert.match(String(await heard.promise), /taken the request back/);
@@ -274,12 +290,13 @@ describe('A channel', { timeout: 60_000 }, () => {
     });
   }
 
-  it('sends messages to clients, in their order, as fast as they are read', async (t) => {
+  it('sends messages to clients, in their order, as fast as they are read', async () => {
+    await using scope = new Scope();
     const peers: ChannelPeer[] = [];
-    const served = await serve(t, echo, { onPeer: (peer) => peers.push(peer) });
+    const served = await serve(scope, echo, { onPeer: (peer) => peers.push(peer) });
     const received: number[] = [];
     const all = deferred<void>();
-    const channel = connect(t, served, {
+    const channel = connect(scope, served, {
       onMessage: (message) => {
         received.push(Buffer.from(message).readUInt32BE());
         if (received.length === 5_000) all.resolve();
@@ -302,9 +319,10 @@ describe('A channel', { timeout: 60_000 }, () => {
     await rejectsWith(peers[0]!.send(Buffer.from('too late')), 'ERR_CHANNEL_CLOSED');
   });
 
-  it('tells a client that has been idle to leave; it comes back with its next request', async (t) => {
-    const served = await serve(t, echo, { idleLimit: 50 });
-    const channel = connect(t, served);
+  it('tells a client that has been idle to leave; it comes back with its next request', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, echo, { idleLimit: 1_000 });
+    const channel = connect(scope, served);
     await channel.request(Buffer.from('first'));
     const [first] = served.sockets;
     await once(first!, 'close');
@@ -314,13 +332,14 @@ describe('A channel', { timeout: 60_000 }, () => {
     assert.deepEqual(served.errors, []);
   });
 
-  it('closes when everything was answered, and takes nothing more', async (t) => {
+  it('closes when everything was answered, and takes nothing more', async () => {
+    await using scope = new Scope();
     const answer = deferred<void>();
-    const served = await serve(t, async (request) => {
+    const served = await serve(scope, async (request) => {
       await answer.promise;
       return request.bytes();
     });
-    const channel = connect(t, served);
+    const channel = connect(scope, served);
     const asked = Array.from({ length: 10 }, (_, n) => channel.request(Buffer.from(`${n}`)));
     const closed = channel.close();
     await rejectsWith(channel.request(Buffer.from('late')), 'ERR_CHANNEL_CLOSED');
@@ -331,21 +350,23 @@ describe('A channel', { timeout: 60_000 }, () => {
     assert.deepEqual(served.errors, []);
   });
 
-  it('cuts what is left at the deadline of its close', async (t) => {
-    const served = await serve(t, () => new Promise(() => {}));
-    const channel = connect(t, served);
+  it('cuts what is left at the deadline of its close', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, () => new Promise(() => {}));
+    const channel = connect(scope, served);
     const asked = rejectsWith(channel.request(Buffer.from('x')), 'ERR_OUTCOME_UNKNOWN');
     await until(() => served.channel.peers[Symbol.iterator]().next().done !== true);
     await channel.close({ deadline: 50 });
     await asked;
   });
 
-  it('gives up what waits where no server can be reached, each after its time', async (t) => {
-    const served = await serve(t);
+  it('gives up what waits where no server can be reached, each after its time', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope);
     served.server.close();
     await once(served.server, 'close');
     const heard: string[] = [];
-    const channel = connect(t, served, { giveUpAfter: 300, onError: ({ code }) => heard.push(code) });
+    const channel = connect(scope, served, { giveUpAfter: 300, onError: ({ code }) => heard.push(code) });
     const began = performance.now();
     const first = rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
     await until(() => heard.length > 2);
@@ -361,21 +382,23 @@ describe('A channel', { timeout: 60_000 }, () => {
     );
   });
 
-  it('gives up what waits for a server that has sent it away for long', async (t) => {
-    const served = await serve(t, echo, { farewell: { reason: 'moving on', retryAfter: 1_000_000 } });
-    const channel = connect(t, served, { giveUpAfter: 100 });
+  it('gives up what waits for a server that has sent it away for long', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, echo, { farewell: { reason: 'moving on', retryAfter: 1_000_000 } });
+    const channel = connect(scope, served, { giveUpAfter: 100 });
     await channel.request(Buffer.from('x'));
     for (const peer of served.channel.peers) peer.goodbye();
     await until(() => !channel.isConnected);
     await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
   });
 
-  it('leaves no socket, timer or listener behind, however it ends', async (t) => {
-    const served = await serve(t, echo, { pingAfter: 1_000 });
+  it('leaves no socket, timer or listener behind, however it ends', async () => {
+    await using scope = new Scope();
+    const served = await serve(scope, echo, { pingAfter: 1_000 });
     const use = async (): Promise<void> => {
-      const closed = connect(t, served);
-      const cut = connect(t, served);
-      const broken = connect(t, served);
+      const closed = connect(scope, served);
+      const cut = connect(scope, served);
+      const broken = connect(scope, served);
       const controller = new AbortController();
       const options = { signal: controller.signal, exactlyOnce: true };
       await Promise.all([closed, cut, broken].map((channel) => channel.request(Buffer.from('x'), options)));

@@ -24,16 +24,14 @@ describe('The frames of docs/channel-vectors', () => {
 });
 
 for (const side of ['client', 'server'] as const) {
-  describe(`A ${side} of a channel`, { timeout: 60_000 }, () => {
+  describe(`A ${side} of a channel`, { timeout: 300_000 }, () => {
     for (const conversation of conversations.filter(({ tests }) => tests.includes(side))) {
-      it(`says byte for byte what is its part: ${conversation.name}`, { timeout: 10_000 }, (t) =>
-        PLAYERS[side](t, conversation),
-      );
+      it(`says byte for byte what is its part: ${conversation.name}`, (t) => PLAYERS[side](conversation, t));
     }
 
     for (const vector of errorVectors.filter(({ tests }) => tests.includes(side))) {
       const title = `ends the connection with ERROR, ${vector.error.word}, after ${vector.name}`;
-      it(title, { timeout: 10_000 }, (t) => PLAYERS[side](t, vector));
+      it(title, (t) => PLAYERS[side](vector, t));
     }
   });
 }

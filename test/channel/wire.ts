@@ -3,6 +3,7 @@ import type net from 'node:net';
 import { FRAME } from '../../src/channel/frames.ts';
 import { FrameReader } from '../../src/channel/frame-reader.ts';
 import { encodeHello, type Hello } from '../../src/channel/hello.ts';
+import { until } from '../harness/wait.ts';
 
 export interface Frame {
   readonly kind: number;
@@ -45,7 +46,7 @@ export function hello(changes: Partial<Hello> = {}): Buffer {
 /** Hears the frames of the other side. */
 export class WireReader {
   readonly frames: Frame[] = [];
-  #waiting: (() => void)[] = [];
+  #hasClosed = false;
 
   constructor(socket: net.Socket) {
     const reader = new FrameReader(
@@ -53,11 +54,8 @@ export class WireReader {
       (kind, flags, id, payload) => this.frames.push({ kind, flags, id, payload: Buffer.from(payload) }),
       () => {},
     );
-    socket.on('data', (chunk: Buffer) => {
-      reader.push(chunk);
-      this.#tell();
-    });
-    socket.on('close', () => this.#tell());
+    socket.on('data', (chunk: Buffer) => reader.push(chunk));
+    socket.on('close', () => (this.#hasClosed = true));
   }
 
   /** The kinds of what has come, by name. */
@@ -67,16 +65,10 @@ export class WireReader {
 
   /** Resolves with the first frame of a kind, when it has come. */
   async first(kind: keyof typeof FRAME): Promise<Frame> {
-    for (;;) {
-      const found = this.frames.find((frame) => frame.kind === FRAME[kind]);
-      if (found !== undefined) return found;
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
-  }
-
-  #tell(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const resolve of waiting) resolve();
+    const find = (): Frame | undefined => this.frames.find((frame) => frame.kind === FRAME[kind]);
+    await until(`${kind} comes, after ${this.kinds.join(' ')}`, () => find() !== undefined || this.#hasClosed);
+    const found = find();
+    if (found === undefined) throw new Error(`The connection ended without ${kind}, after ${this.kinds.join(' ')}`);
+    return found;
   }
 }

@@ -1,3 +1,4 @@
+import { within } from '../harness/wait.ts';
 import type { PacketSeen } from './rule.ts';
 import type { WireControl } from './wire-control.ts';
 
@@ -29,12 +30,13 @@ export class AppliedRule {
     return this.#acted;
   }
 
-  /** The next packet that the rule acts on, or has acted on while nobody asked. Rejects when the lab closes first. */
+  /** The next packet that the rule acts on, or has acted on while nobody asked. Rejects when the lab closes first, and after a minute. */
   next(): Promise<PacketSeen> {
     const packet = this.#seen.shift();
     if (packet !== undefined) return Promise.resolve(packet);
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
-    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    const next = new Promise<PacketSeen>((resolve, reject) => this.#waiting.push({ resolve, reject }));
+    return within(`a packet for rule ${this.#id} of the wire`, next);
   }
 
   /** Lets the packets held so far arrive, at once and in order; they have when this resolves. The rule stays in force. */

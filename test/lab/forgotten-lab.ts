@@ -7,4 +7,4 @@ const lab = await openLab();
 await startLabServer(lab.server, 8080);
 // The shell's child is one that the lab knows nothing of.
 lab.client.spawn('sh', ['-c', 'sleep 1000 & exec sleep 1000'], { stdio: 'inherit' });
-process.send?.(lab.server.namespace);
+process.send?.({ namespace: lab.server.namespace });

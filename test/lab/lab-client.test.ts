@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { makeFolder } from '../harness/folders.ts';
+import { within } from '../harness/wait.ts';
 import { labMissing, openLab } from './lab.ts';
 import { LabClient, nextLocalPort } from './lab-client.ts';
 import { startLabServer } from './start-lab-server.ts';
@@ -42,10 +42,10 @@ test('a reset by the peer is a result', options, async () => {
   const connection = client.connect({ host: lab.server.ipv4, port: 8080, send: 'hello' });
   await connection.receives('hello');
   const lostFin = await lab.wire.rule({ direction: 'to client', packet: 'FIN', action: 'drop', count: Infinity });
-  const held = await lab.wire.rule({ direction: 'to server', packet: 'data', action: 'hold' });
+  const held = await lab.wire.rule({ direction: 'to server', packet: 'data', action: 'hold', count: Infinity });
   connection.send('too late');
   await held.next();
-  server.kill('SIGKILL');
+  server.signal('SIGKILL');
   await lostFin.next();
   await held.release();
   assert.deepEqual(await connection.closed, { received: 'hello', ended: 'ECONNRESET' });
@@ -78,28 +78,27 @@ test('a connection leaves from the port that it was given', options, async () =>
 test('a client in half-open mode goes on sending after the FIN of the peer', options, async () => {
   await using lab = await openLab();
   const client = await LabClient.start(lab.client);
-  const directory = mkdtempSync(join(tmpdir(), 'lab-'));
+  using folder = makeFolder();
   const server = net.createServer({ allowHalfOpen: true }, (socket) => socket.end('bye'));
   try {
-    const path = join(directory, 'socket');
+    const path = join(folder.path, 'socket');
     await once(server.listen(path), 'listening');
     const accepted = once(server, 'connection');
     const connection = client.connect({ path, halfOpen: true });
     assert.equal(connection.localPort, undefined);
     assert.equal(await connection.eof, true);
-    const [socket] = await accepted;
+    const [socket] = await within('a connection', accepted);
     connection.send('late');
     assert.equal(`${(await once(socket, 'data'))[0]}`, 'late');
     connection.end();
     assert.deepEqual(await connection.closed, { received: 'bye', ended: 'EOF' });
   } finally {
     server.close();
-    rmSync(directory, { recursive: true });
   }
 });
 
 test('what is open when the lab closes ends as closed here', options, async () => {
-  const lab = await openLab();
+  await using lab = await openLab();
   await startLabServer(lab.server, 8080);
   const client = await LabClient.start(lab.client);
   const connection = client.connect({ host: lab.server.ipv4, port: 8080 });

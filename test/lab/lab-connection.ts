@@ -1,3 +1,4 @@
+import { within } from '../harness/wait.ts';
 import type { AgentEvent } from './agent-messages.ts';
 
 /** How a connection ended for the client. */
@@ -14,7 +15,10 @@ export interface ConnectionOrders {
   readonly reset: () => void;
 }
 
-/** One connection of a `LabClient`. None of its promises rejects. */
+/** Longer than any connection of a test takes, its repeated packets included, in milliseconds. */
+const LIMIT = 120_000;
+
+/** One connection of a `LabClient`. Its promises reject only after two minutes. */
 export class LabConnection {
   readonly #orders: ConnectionOrders;
   readonly #waiting = new Set<{ readonly isMet: () => boolean; readonly resolve: (met: boolean) => void }>();
@@ -25,19 +29,26 @@ export class LabConnection {
 
   /** The client's port; undefined for a Unix socket. */
   readonly localPort: number | undefined;
-  /** `connected`, or the code of the error, such as `ECONNREFUSED`. */
-  readonly connected: Promise<string>;
-  /** Whether the peer's FIN came, once that is known. */
-  readonly eof: Promise<boolean>;
-  /** How it ended, once both directions have. */
-  readonly closed: Promise<Ended>;
 
   constructor(localPort: number | undefined, orders: ConnectionOrders) {
     this.localPort = localPort;
     this.#orders = orders;
-    this.connected = this.#once(() => this.#isConnected).then((met) => (met ? 'connected' : this.#outcome().ended));
-    this.eof = this.#once(() => this.#hasEof);
-    this.closed = this.#once(() => this.#ended !== undefined).then(() => this.#outcome());
+  }
+
+  /** `connected`, or the code of the error, such as `ECONNREFUSED`. */
+  get connected(): Promise<string> {
+    const known = this.#once('is connected or refused', () => this.#isConnected);
+    return known.then((met) => (met ? 'connected' : this.#outcome().ended));
+  }
+
+  /** Whether the peer's FIN came, once that is known. */
+  get eof(): Promise<boolean> {
+    return this.#once("hears the peer's FIN", () => this.#hasEof);
+  }
+
+  /** How it ended, once both directions have. */
+  get closed(): Promise<Ended> {
+    return this.#once('ends', () => this.#ended !== undefined).then(() => this.#outcome());
   }
 
   /** What has come so far. */
@@ -47,7 +58,7 @@ export class LabConnection {
 
   /** Resolves with true once `text` is in what came, with false when the connection ends without it. */
   receives(text: string): Promise<boolean> {
-    return this.#once(() => this.#received.includes(text));
+    return this.#once(`receives ${JSON.stringify(text.slice(0, 40))}`, () => this.#received.includes(text));
   }
 
   /** Writes a string, one byte a character (latin1). */
@@ -80,11 +91,12 @@ export class LabConnection {
     this.#settle();
   }
 
-  #once(isMet: () => boolean): Promise<boolean> {
-    return new Promise((resolve) => {
+  #once(what: string, isMet: () => boolean): Promise<boolean> {
+    const met = new Promise<boolean>((resolve) => {
       this.#waiting.add({ isMet, resolve });
       this.#settle();
     });
+    return within(`until connection ${this.localPort ?? 'of a Unix socket'} ${what}`, met, LIMIT);
   }
 
   #settle(): void {

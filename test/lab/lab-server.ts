@@ -7,4 +7,5 @@ const server = net.createServer((socket) => {
   socket.pipe(socket);
 });
 process.on('disconnect', () => process.exit());
-server.listen({ port: Number(process.argv[2]), host: '::', backlog: 511 }, () => process.send?.('listening'));
+const port = Number(process.argv[2]);
+server.listen({ port, host: '::', backlog: 511 }, () => process.send?.({ listening: port }));

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { forkNode, startCommand } from '../harness/processes.ts';
+import { within } from '../harness/wait.ts';
 import { processesIn } from '../../src/linux/lab/namespace.ts';
 import { labMissing, openLab } from './lab.ts';
 import { startLabServer } from './start-lab-server.ts';
@@ -12,13 +13,14 @@ const options = { skip: labMissing };
 const forgottenLab = fileURLToPath(new URL('./forgotten-lab.js', import.meta.url));
 
 test('nothing of a lab is left once it is closed', options, async () => {
-  const lab = await openLab();
+  await using lab = await openLab();
   const server = await startLabServer(lab.server, 8080);
   // A process that the lab did not start itself, and that outlives the one that did.
-  const shell = lab.client.spawn('sh', ['-c', 'sleep 1000 >/dev/null & echo started'], {
+  const shell = startCommand(['sh', '-c', 'sleep 1000 >/dev/null & echo started'], {
+    host: lab.client,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  await once(shell, 'exit');
+  await within('the end of the shell', shell.ended);
   const names = [lab.client, lab.server].map(({ namespace }) => readlinkSync(namespace));
   assert.equal(
     processesIn(names).length,
@@ -28,7 +30,7 @@ test('nothing of a lab is left once it is closed', options, async () => {
   await lab.close();
   assert.deepEqual(processesIn(names), []);
   assert.equal(existsSync(lab.client.namespace), false);
-  assert.equal(server.signalCode, 'SIGKILL');
+  assert.equal((await server.ended).signal, 'SIGKILL');
 });
 
 test('a lab is closed at the end of its scope, and closing it twice is no mistake', options, async () => {
@@ -51,15 +53,18 @@ test('labs side by side do not meet', options, async () => {
 });
 
 test('nothing of a lab is left when its test is killed', options, async () => {
-  const forgotten = fork(forgottenLab, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
-  const [namespace] = await once(forgotten, 'message');
+  await using forgotten = forkNode<{ readonly namespace: string }>(forgottenLab, {
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+  });
+  const namespace = await forgotten.next('namespace');
   const name = readlinkSync(namespace);
   assert.ok(processesIn([name]).length > 0);
-  forgotten.kill('SIGKILL');
+  const { stderr } = forgotten.child;
+  assert.ok(stderr);
   // Every process of the lab has this pipe for its standard error: it ends when the last of them has.
-  assert.ok(forgotten.stderr);
-  forgotten.stderr.resume();
-  await once(forgotten.stderr, 'end');
+  const ended = once(stderr, 'end');
+  forgotten.signal('SIGKILL');
+  await within('the end of all processes of the lab', ended);
   assert.deepEqual(processesIn([name]), []);
   assert.equal(existsSync(namespace), false);
 });

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { needsPrograms } from '../harness/needs.ts';
+import { within } from '../harness/wait.ts';
 import type { Message } from './control.ts';
 import { Host } from './host.ts';
 import type { Shape } from './rule.ts';
@@ -25,7 +27,7 @@ export const labMissing: string | false = findMissing();
 /** Opens a lab: default no delay, no loss, seed 1. */
 export async function openLab(options: Shape = {}): Promise<Lab> {
   const control = new WireControl();
-  const hosts = await control.ready;
+  const hosts = await within('the hosts of a lab', control.ready);
   const client = new Host('client', hosts.client, control);
   const server = new Host('server', hosts.server, control);
   const wire = new Wire(control);
@@ -37,11 +39,14 @@ export async function openLab(options: Shape = {}): Promise<Lab> {
 }
 
 function findMissing(): string | false {
-  if (spawnSync('nsenter', ['--version']).error !== undefined) return 'no nsenter(1) here';
+  const lacking = needsPrograms('nsenter');
+  if (lacking !== false) return lacking;
   // Its standard input is at its end: the wire process makes its hosts, says so, and ends.
   const trial = spawnSync(process.execPath, [wireProgram], { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
   const [line] = trial.stdout.split('\n', 1);
   if (line === undefined || line === '') return `the wire process does not start (${trial.stderr.trim()})`;
   const message: Message = JSON.parse(line);
-  return message.tell === 'ready' ? false : `no network lab: ${message.tell === 'impossible' ? message.reason : line}`;
+  return message.tell === 'ready'
+    ? false
+    : `needs network namespaces and a TUN device (${message.tell === 'impossible' ? message.reason : line})`;
 }

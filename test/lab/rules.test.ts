@@ -101,7 +101,8 @@ test('a report says what passed', () => {
 
 test('what a rule holds is given back in order, once, and the rule goes on', () => {
   const { rules, pass } = scene({ direction: 'to server', packet: 'data', action: 'hold', count: 3 });
-  assert.deepEqual([pass('to server', ACK, 'a'), pass('to server', ACK, 'bc')], ['hold', 'hold']);
+  assert.equal(pass('to server', ACK, 'a'), 'hold');
+  assert.equal(pass('to server', ACK, 'bc'), 'hold');
   assert.equal(rules.countHeld('to server'), 2);
   assert.equal(rules.countHeld('to client'), 0);
   assert.deepEqual(
@@ -122,7 +123,8 @@ test('the first rule that drops or holds a packet has it, the later ones do not 
     { ...rule, action: 'drop' },
     { ...rule, action: 'hold' },
   );
-  assert.deepEqual([pass('to server', ACK, 'a'), pass('to server', ACK, 'b')], ['drop', 'hold']);
+  assert.equal(pass('to server', ACK, 'a'), 'drop');
+  assert.equal(pass('to server', ACK, 'b'), 'hold');
   assert.deepEqual(
     acted.map(({ id }) => id),
     [0, 1, 2],

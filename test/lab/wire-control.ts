@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { within } from '../harness/wait.ts';
 import { type Answer, type HostFacts, Lines, type Message, type Request } from './control.ts';
 import type { PacketSeen } from './rule.ts';
 
@@ -60,7 +61,8 @@ export class WireControl {
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const number = ++this.#numbered;
     this.#input.write(`${JSON.stringify({ ...request, number })}\n`);
-    return new Promise((resolve, reject) => this.#asked.set(number, { resolve, reject }));
+    const answer = new Promise<Answer>((resolve, reject) => this.#asked.set(number, { resolve, reject }));
+    return within(`the wire's answer to \`${request.ask}\``, answer);
   }
 
   /** Passes on what the rule of this id acts on, and the reason for which it ends. */

@@ -40,17 +40,27 @@ test(
   async () => {
     await using lab = await openLab();
     await startLabServer(lab.server, PORT);
-    const lost = await lab.wire.rule({ direction: 'to server', packet: 'final ACK', action: 'drop' });
+    // All of them: the server repeats its SYN-ACK after a second, which is answered.
+    const lost = await lab.wire.rule({
+      direction: 'to server',
+      packet: 'final ACK',
+      action: 'drop',
+      count: Infinity,
+    });
     const client = await LabClient.start(lab.client);
     const connection = client.connect({ host: lab.server.ipv4, port: PORT });
     assert.equal(await connection.connected, 'connected');
     const seen = await lost.next();
-    assert.deepEqual([seen.packet, seen.clientPort, seen.payload], ['final ACK', connection.localPort, 0]);
+    const { packet, clientPort, payload } = seen;
+    assert.deepEqual(
+      { packet, clientPort, payload },
+      { packet: 'final ACK', clientPort: connection.localPort, payload: 0 },
+    );
     assert.equal(await stateAtServer(lab.server, connection.localPort), SYN_RECV);
     connection.send('hello');
     assert.equal(await connection.receives('hello'), true);
     assert.equal(await stateAtServer(lab.server, connection.localPort), ESTABLISHED);
-    assert.equal(lost.acted, 1);
+    assert.ok(lost.acted >= 1);
   },
 );
 
@@ -76,12 +86,19 @@ test('a held final ACK arrives when it is released, and has by then', options, a
   const client = await LabClient.start(lab.client);
   for (const host of [lab.server.ipv4, lab.server.ipv6]) {
     const clientPort = nextLocalPort();
-    const rule = await lab.wire.rule({ direction: 'to server', packet: 'final ACK', clientPort, action: 'hold' });
+    const rule = await lab.wire.rule({
+      direction: 'to server',
+      packet: 'final ACK',
+      clientPort,
+      action: 'hold',
+      count: Infinity,
+    });
     const connection = client.connect({ host, port: PORT, localPort: clientPort });
     await rule.next();
     assert.equal(await connection.connected, 'connected');
     assert.equal(await stateAtServer(lab.server, clientPort), SYN_RECV);
-    assert.equal((await lab.wire.stats()).toServer.held, 1);
+    // More than one where the server has repeated its SYN-ACK meanwhile.
+    assert.ok((await lab.wire.stats()).toServer.held >= 1);
     await rule.release();
     assert.equal(await stateAtServer(lab.server, clientPort), ESTABLISHED);
     assert.equal((await lab.wire.stats()).toServer.held, 0);
@@ -92,13 +109,22 @@ test('held packets that are dropped are gone, and the sender sends them again', 
   await using lab = await openLab();
   await startLabServer(lab.server, PORT);
   const client = await LabClient.start(lab.client);
-  const rule = await lab.wire.rule({ direction: 'to server', packet: 'data', payload: 'lost', action: 'hold' });
+  const rule = await lab.wire.rule({
+    direction: 'to server',
+    packet: 'data',
+    payload: 'lost',
+    action: 'hold',
+    count: Infinity,
+  });
   const connection = client.connect({ host: lab.server.ipv4, port: PORT, send: 'once lost' });
   await rule.next();
   assert.equal(connection.received, '');
   await rule.drop();
+  assert.ok((await lab.wire.stats()).toServer.dropped >= 1);
+  assert.equal(connection.received, '');
+  // What is sent again passes.
+  await rule.remove();
   assert.equal(await connection.receives('once lost'), true);
-  assert.equal((await lab.wire.stats()).toServer.dropped, 1);
 });
 
 test('reports are kept until they are asked for, and none is made up', options, async () => {
@@ -113,7 +139,8 @@ test('reports are kept until they are asked for, and none is made up', options, 
   const kinds = [];
   while (kinds.at(-1) !== 'FIN') kinds.push((await rule.next()).packet);
   assert.deepEqual(
-    kinds.filter((kind) => kind !== 'ACK'),
+    // A slow machine has some sent twice.
+    [...new Set(kinds.filter((kind) => kind !== 'ACK'))],
     ['SYN', 'final ACK', 'data', 'FIN'],
   );
   await rule.remove();
@@ -123,7 +150,7 @@ test('reports are kept until they are asked for, and none is made up', options, 
 });
 
 test('who waits for a packet when the lab closes is told', options, async () => {
-  const lab = await openLab();
+  await using lab = await openLab();
   const rule = await lab.wire.rule({ direction: 'to server', packet: 'SYN', action: 'report' });
   const waiting = assert.rejects(rule.next(), /the lab was closed/);
   await lab.close();

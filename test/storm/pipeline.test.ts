@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
+import { portOf } from '../harness/ports.ts';
+import { Scope } from '../harness/scope.ts';
 import type { StormCounts } from '../../src/storm/outcome.ts';
 import { runStorm, type StormResult } from '../../src/storm/storm.ts';
 
@@ -14,7 +16,8 @@ const PIPELINE = 3;
 type Serve = (socket: net.Socket) => void;
 
 /** One client that writes three requests together, and once more if it is let; the counts must be these and no others. */
-async function oneGroup(t: TestContext, serve: Serve, expected: Partial<StormCounts>): Promise<StormResult> {
+async function oneGroup(serve: Serve, expected: Partial<StormCounts>): Promise<StormResult> {
+  await using scope = new Scope();
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     let received = '';
     socket.on('error', () => {});
@@ -27,15 +30,15 @@ async function oneGroup(t: TestContext, serve: Serve, expected: Partial<StormCou
     });
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
-  t.after(() => server.close());
-  const { port } = server.address() as net.AddressInfo;
+  scope.defer(() => server.close());
   const result = await runStorm({
-    target: { host: '127.0.0.1', port },
+    target: { host: '127.0.0.1', port: portOf(server) },
     clients: 1,
     keepAlive: true,
     pipeline: PIPELINE,
     requests: PIPELINE,
-    timeout: 400,
+    // Only who is to be left unanswered need not wait for long.
+    timeout: expected.unanswered === undefined ? 30_000 : 1_000,
   }).finished;
   const counts = Object.fromEntries(Object.entries(result.counts).filter(([, count]) => count > 0));
   assert.deepEqual(counts, expected, JSON.stringify(result.errors));
@@ -47,69 +50,69 @@ function writeAndReset(socket: net.Socket, bytes: string): void {
 }
 
 describe('of requests that are written together, the storm counts as', () => {
-  it('served: all that are answered, in one piece', async (t) => {
-    await oneGroup(t, (socket) => socket.write(RESPONSE.repeat(3)), { served: 3 });
+  it('served: all that are answered, in one piece', async () => {
+    await oneGroup((socket) => socket.write(RESPONSE.repeat(3)), { served: 3 });
   });
 
-  it('served: all that are answered, the cuts between the pieces being anywhere', async (t) => {
+  it('served: all that are answered, the cuts between the pieces being anywhere', async () => {
     const bytes = `${RESPONSE.repeat(2)}${LAST_RESPONSE}`;
     const writeFrom = (socket: net.Socket, at: number): void => {
       if (at < bytes.length) socket.write(bytes.slice(at, at + 7), () => setImmediate(writeFrom, socket, at + 7));
     };
-    await oneGroup(t, (socket) => writeFrom(socket, 0), { served: 3 });
+    await oneGroup((socket) => writeFrom(socket, 0), { served: 3 });
   });
 
-  it('unprocessed, not lost: those behind an answer that says `Connection: close`', async (t) => {
-    const result = await oneGroup(t, (socket) => socket.end(LAST_RESPONSE), { served: 1, unprocessed: 2 });
+  it('unprocessed, not lost: those behind an answer that says `Connection: close`', async () => {
+    const result = await oneGroup((socket) => socket.end(LAST_RESPONSE), { served: 1, unprocessed: 2 });
     assert.equal(result.lost, 0);
   });
 
-  it('unprocessed, not lost: those behind an answer whose end is the end of the connection', async (t) => {
+  it('unprocessed, not lost: those behind an answer whose end is the end of the connection', async () => {
     const serve: Serve = (socket) => socket.end(`${RESPONSE}HTTP/1.1 200 OK\r\n\r\nhello`);
-    await oneGroup(t, serve, { served: 2, unprocessed: 1 });
+    await oneGroup(serve, { served: 2, unprocessed: 1 });
   });
 
   for (const [ending, end] of [
     ['FIN', (socket: net.Socket, bytes: string) => socket.end(bytes)],
     ['RST', writeAndReset],
   ] as const) {
-    it(`late: those behind an answer that did not say so, and a ${ending}`, async (t) => {
-      const result = await oneGroup(t, (socket) => end(socket, RESPONSE), { served: 1, late: 2 });
+    it(`late: those behind an answer that did not say so, and a ${ending}`, async () => {
+      const result = await oneGroup((socket) => end(socket, RESPONSE), { served: 1, late: 2 });
       assert.equal(result.lost, 2);
     });
 
-    it(`cut and late: half an answer, then ${ending}`, async (t) => {
-      await oneGroup(t, (socket) => end(socket, RESPONSE + RESPONSE.slice(0, -1)), { served: 1, cut: 1, late: 1 });
+    it(`cut and late: half an answer, then ${ending}`, async () => {
+      await oneGroup((socket) => end(socket, RESPONSE + RESPONSE.slice(0, -1)), { served: 1, cut: 1, late: 1 });
     });
   }
 
-  it('reset: all three, on a fresh connection', async (t) => {
-    await oneGroup(t, (socket) => socket.resetAndDestroy(), { reset: 3 });
+  it('reset: all three, on a fresh connection', async () => {
+    await oneGroup((socket) => socket.resetAndDestroy(), { reset: 3 });
   });
 
-  it('cut: all from the one on that breaks the protocol', async (t) => {
-    await oneGroup(t, (socket) => socket.write(`${RESPONSE}garbage`), { served: 1, cut: 2 });
+  it('cut: all from the one on that breaks the protocol', async () => {
+    await oneGroup((socket) => socket.write(`${RESPONSE}garbage`), { served: 1, cut: 2 });
   });
 
-  it('unanswered: all that have no answer in time', async (t) => {
-    await oneGroup(t, (socket) => socket.write(RESPONSE), { served: 1, unanswered: 2 });
+  it('unanswered: all that have no answer in time', async () => {
+    await oneGroup((socket) => socket.write(RESPONSE), { served: 1, unanswered: 2 });
   });
 });
 
 describe('a storm of pipelining clients', () => {
-  it('has every request answered over kept connections, and begins no more of them than it is told', async (t) => {
+  it('has every request answered over kept connections, and begins no more of them than it is told', async () => {
+    await using scope = new Scope();
     const server = http.createServer((_, response) => response.end('hello'));
     await once(server.listen(0, '127.0.0.1'), 'listening');
-    t.after(() => server.close());
-    const { port } = server.address() as net.AddressInfo;
+    scope.defer(() => server.close());
     const storm = runStorm({
-      target: { host: '127.0.0.1', port },
+      target: { host: '127.0.0.1', port: portOf(server) },
       clients: 20,
       keepAlive: true,
       pipeline: PIPELINE,
       requests: 1_000,
     });
     const { counts, connections } = await storm.finished;
-    assert.deepEqual([counts.served, connections], [1_000, 20]);
+    assert.deepEqual({ served: counts.served, connections }, { served: 1_000, connections: 20 });
   });
 });

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { describe, it } from 'node:test';
+import { makeFolder } from '../harness/folders.ts';
+import { portOf, queuedAt } from '../harness/ports.ts';
+import { startFixture, type TestProcess } from '../harness/processes.ts';
+import { Scope } from '../harness/scope.ts';
+import { until } from '../harness/wait.ts';
 import type { StormCounts } from '../../src/storm/outcome.ts';
 import { runStorm, type Storm, type StormResult } from '../../src/storm/storm.ts';
 
@@ -18,7 +20,7 @@ const LONG_THINK = { clients: CLIENTS, keepAlive: true, thinkTime: [60_000, 60_0
 type Serve = (socket: net.Socket, request: number) => void;
 
 /** A server that does what `serve` says each time that a request has come, `request` being its number on the connection. */
-async function startServer(t: TestContext, serve: Serve, where: net.ListenOptions = {}): Promise<net.Server> {
+async function startServer(scope: Scope, serve: Serve, where: net.ListenOptions = {}): Promise<net.Server> {
   const sockets = new Set<net.Socket>();
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     let requests = 0;
@@ -33,7 +35,7 @@ async function startServer(t: TestContext, serve: Serve, where: net.ListenOption
   });
   server.listen('path' in where ? where : { host: '127.0.0.1', port: 0, ...where });
   await once(server, 'listening');
-  t.after(() => {
+  scope.defer(() => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
@@ -41,16 +43,17 @@ async function startServer(t: TestContext, serve: Serve, where: net.ListenOption
 }
 
 function targetOf(server: net.Server): { host: string; port: number } {
-  const address = server.address();
-  assert(address !== null && typeof address === 'object');
-  return { host: address.address, port: address.port };
+  return { host: '127.0.0.1', port: portOf(server) };
 }
 
 /** One request from each client to a server that does this; the counts must be these and no others. */
-async function oneRequestEach(t: TestContext, serve: Serve, expected: Partial<StormCounts>): Promise<StormResult> {
-  const server = await startServer(t, serve);
-  const storm = runStorm({ target: targetOf(server), clients: CLIENTS, requests: CLIENTS, timeout: 400 });
-  return assertResult(storm, expected);
+async function oneRequestEach(serve: Serve, expected: Partial<StormCounts>): Promise<StormResult> {
+  await using scope = new Scope();
+  const server = await startServer(scope, serve);
+  // Only who is to be left unanswered need not wait for long.
+  const timeout = expected.unanswered === undefined ? 30_000 : 400;
+  const storm = runStorm({ target: targetOf(server), clients: CLIENTS, requests: CLIENTS, timeout });
+  return await assertResult(storm, expected);
 }
 
 async function assertResult(storm: Storm, expected: Partial<StormCounts>): Promise<StormResult> {
@@ -64,15 +67,15 @@ function nonZero(counts: Readonly<StormCounts>): Record<string, number> {
 }
 
 describe('the storm counts as', () => {
-  it('served: a whole response', async (t) => {
-    const result = await oneRequestEach(t, (socket) => socket.write(RESPONSE), { served: CLIENTS });
+  it('served: a whole response', async () => {
+    const result = await oneRequestEach((socket) => socket.write(RESPONSE), { served: CLIENTS });
     assert.equal(result.lost, 0);
     assert.equal(result.connections, CLIENTS);
     const { p50, p90, p99, max } = result.latency;
     assert(0 < p50 && p50 <= p90 && p90 <= p99 && p99 <= max && max <= result.duration);
   });
 
-  it('served: chunks that come one by one, and a 100 Continue before', async (t) => {
+  it('served: chunks that come one by one, and a 100 Continue before', async () => {
     const parts = [
       'HTTP/1.1 100 Continue\r\n\r\n',
       'HTTP/1.1 200 OK\r\nTransfer-Enc',
@@ -85,24 +88,25 @@ describe('the storm counts as', () => {
       const part = parts[index];
       if (part !== undefined) socket.write(part, () => setImmediate(writeNext, socket, index + 1));
     };
-    await oneRequestEach(t, (socket) => writeNext(socket, 0), { served: CLIENTS });
+    await oneRequestEach((socket) => writeNext(socket, 0), { served: CLIENTS });
   });
 
-  it('served: a body without a length, at EOF', async (t) => {
-    await oneRequestEach(t, (socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'), { served: CLIENTS });
+  it('served: a body without a length, at EOF', async () => {
+    await oneRequestEach((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\nhello'), { served: CLIENTS });
   });
 
-  it('served, and a server error: a whole 503', async (t) => {
+  it('served, and a server error: a whole 503', async () => {
     const response = 'HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n';
-    await oneRequestEach(t, (socket) => socket.write(response), { served: CLIENTS, serverErrors: CLIENTS });
+    await oneRequestEach((socket) => socket.write(response), { served: CLIENTS, serverErrors: CLIENTS });
   });
 
-  it('served: what is longer than its Content-Length, up to there', async (t) => {
-    await oneRequestEach(t, (socket) => socket.write(`${RESPONSE} and more`), { served: CLIENTS });
+  it('served: what is longer than its Content-Length, up to there', async () => {
+    await oneRequestEach((socket) => socket.write(`${RESPONSE} and more`), { served: CLIENTS });
   });
 
-  it('refused: nobody listens', async (t) => {
-    const server = await startServer(t, () => {});
+  it('refused: nobody listens', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, () => {});
     const target = targetOf(server);
     server.close();
     await once(server, 'close');
@@ -113,12 +117,14 @@ describe('the storm counts as', () => {
   });
 
   it('refused: a Unix socket that is not there', async () => {
-    const storm = runStorm({ target: { path: path.join(tmpdir(), 'nobody-here.sock') }, clients: CLIENTS });
+    using folder = makeFolder();
+    const storm = runStorm({ target: { path: path.join(folder.path, 'nobody-here') }, clients: CLIENTS });
     await assertResult(storm, { refused: CLIENTS });
   });
 
-  it('reset: accepted, then RST', async (t) => {
-    const server = await startServer(t, () => {});
+  it('reset: accepted, then RST', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, () => {});
     server.on('connection', (socket) => socket.resetAndDestroy());
     const storm = runStorm({ target: targetOf(server), clients: CLIENTS, requests: CLIENTS });
     const result = await assertResult(storm, { reset: CLIENTS });
@@ -126,65 +132,64 @@ describe('the storm counts as', () => {
     assert.equal(result.connections, CLIENTS);
   });
 
-  it('reset: RST in answer to the request', async (t) => {
-    await oneRequestEach(t, (socket) => socket.resetAndDestroy(), { reset: CLIENTS });
+  it('reset: RST in answer to the request', async () => {
+    await oneRequestEach((socket) => socket.resetAndDestroy(), { reset: CLIENTS });
   });
 
-  it('reset: queued when the listener was closed', async (t) => {
-    const child = spawnFixture(t, 'storm/storm-never-accepts');
-    const port = await firstLine(child);
+  it('reset: queued when the listener was closed', async () => {
+    await using child = startFixture('storm/storm-never-accepts');
+    const port = await portPrintedBy(child);
     const storm = runStorm({ target: { host: '127.0.0.1', port }, clients: 2, requests: 2 });
-    // On loopback the handshake is over when connect(2) returns, and both have been called by now.
-    await new Promise(setImmediate);
-    child.kill('SIGKILL');
+    await until('both clients are queued', () => queuedAt(port) === 2);
+    child.signal('SIGKILL');
     await assertResult(storm, { reset: 2 });
   });
 
-  it('eof: FIN before any byte', async (t) => {
-    const result = await oneRequestEach(t, (socket) => socket.end(), { eof: CLIENTS });
+  it('eof: FIN before any byte', async () => {
+    const result = await oneRequestEach((socket) => socket.end(), { eof: CLIENTS });
     assert.equal(result.lost, CLIENTS);
   });
 
-  it('cut: half a response, then FIN', async (t) => {
-    const result = await oneRequestEach(t, (socket) => socket.end(RESPONSE.slice(0, -2)), { cut: CLIENTS });
+  it('cut: half a response, then FIN', async () => {
+    const result = await oneRequestEach((socket) => socket.end(RESPONSE.slice(0, -2)), { cut: CLIENTS });
     assert.equal(result.lost, CLIENTS);
     assert.deepEqual(result.errors, { cut: ['EOF'] });
   });
 
-  it('cut: half a response, then RST', async (t) => {
-    await oneRequestEach(t, (socket) => writeAndReset(socket, RESPONSE.slice(0, -2)), { cut: CLIENTS });
+  it('cut: half a response, then RST', async () => {
+    await oneRequestEach((socket) => writeAndReset(socket, RESPONSE.slice(0, -2)), { cut: CLIENTS });
   });
 
-  it('cut: a body without a length that ends in RST', async (t) => {
-    await oneRequestEach(t, (socket) => writeAndReset(socket, 'HTTP/1.1 200 OK\r\n\r\nhello'), { cut: CLIENTS });
+  it('cut: a body without a length that ends in RST', async () => {
+    await oneRequestEach((socket) => writeAndReset(socket, 'HTTP/1.1 200 OK\r\n\r\nhello'), { cut: CLIENTS });
   });
 
-  it('cut: less than its Content-Length', async (t) => {
-    await oneRequestEach(t, (socket) => socket.end(RESPONSE.replace('5', '6')), { cut: CLIENTS });
+  it('cut: less than its Content-Length', async () => {
+    await oneRequestEach((socket) => socket.end(RESPONSE.replace('5', '6')), { cut: CLIENTS });
   });
 
-  it('cut: garbage without an end of line', async (t) => {
-    const result = await oneRequestEach(t, (socket) => socket.write('\x16\x03\x01garbage'), { cut: CLIENTS });
+  it('cut: garbage without an end of line', async () => {
+    const result = await oneRequestEach((socket) => socket.write('\x16\x03\x01garbage'), { cut: CLIENTS });
     assert.deepEqual(result.errors, { cut: ['not an HTTP/1.x status line'] });
   });
 
-  it('cut: a huge head', async (t) => {
+  it('cut: a huge head', async () => {
     const head = `HTTP/1.1 200 OK\r\nX: ${'x'.repeat(100_000)}\r\n\r\n`;
-    const result = await oneRequestEach(t, (socket) => socket.write(head), { cut: CLIENTS });
+    const result = await oneRequestEach((socket) => socket.write(head), { cut: CLIENTS });
     assert.deepEqual(result.errors, { cut: ['a head that is too long'] });
   });
 
-  it('unanswered: accepted, and never a word', async (t) => {
-    await oneRequestEach(t, () => {}, { unanswered: CLIENTS });
+  it('unanswered: accepted, and never a word', async () => {
+    await oneRequestEach(() => {}, { unanswered: CLIENTS });
   });
 
-  it('unanswered: a response that stops half-way', async (t) => {
-    await oneRequestEach(t, (socket) => socket.write(RESPONSE.slice(0, -2)), { unanswered: CLIENTS });
+  it('unanswered: a response that stops half-way', async () => {
+    await oneRequestEach((socket) => socket.write(RESPONSE.slice(0, -2)), { unanswered: CLIENTS });
   });
 
-  it('unanswered: never accepted, the queue being full', async (t) => {
-    const child = spawnFixture(t, 'storm/storm-never-accepts');
-    const port = await firstLine(child);
+  it('unanswered: never accepted, the queue being full', async () => {
+    await using child = startFixture('storm/storm-never-accepts');
+    const port = await portPrintedBy(child);
     const storm = runStorm({ target: { host: '127.0.0.1', port }, clients: CLIENTS, requests: CLIENTS, timeout: 400 });
     const result = await assertResult(storm, { unanswered: CLIENTS });
     assert.equal(result.connections, 2);
@@ -192,8 +197,9 @@ describe('the storm counts as', () => {
   });
 
   for (const ending of ['FIN', 'RST'] as const) {
-    it(`late: a second request on the connection that meets a ${ending}`, async (t) => {
-      const server = await startServer(t, (socket, request) => {
+    it(`late: a second request on the connection that meets a ${ending}`, async () => {
+      await using scope = new Scope();
+      const server = await startServer(scope, (socket, request) => {
         if (request === 1) socket.write(RESPONSE);
         else if (ending === 'FIN') socket.end();
         else socket.resetAndDestroy();
@@ -209,9 +215,10 @@ describe('the storm counts as', () => {
     ['reset', { served: CLIENTS, idleReset: CLIENTS }, CLIENTS],
     ['closed', { served: CLIENTS, idleClosed: CLIENTS }, 0],
   ] as const) {
-    it(`idle and ${ending}: what happens between two requests`, async (t) => {
+    it(`idle and ${ending}: what happens between two requests`, async () => {
+      await using scope = new Scope();
       const sockets: net.Socket[] = [];
-      const server = await startServer(t, (socket) => {
+      const server = await startServer(scope, (socket) => {
         sockets.push(socket);
         socket.write(RESPONSE);
       });
@@ -221,15 +228,16 @@ describe('the storm counts as', () => {
         if (ending === 'reset') socket.resetAndDestroy();
         else socket.end();
       }
-      while (storm.counts.idleReset + storm.counts.idleClosed < CLIENTS) await new Promise(setImmediate);
+      await until('all have ended', () => storm.counts.idleReset + storm.counts.idleClosed === CLIENTS);
       storm.stop();
       const result = await assertResult(storm, expected);
       assert.equal(result.lost, lost);
     });
   }
 
-  it('idle and reset: a RST right behind the last response', async (t) => {
-    const server = await startServer(t, (socket) => writeAndReset(socket, RESPONSE));
+  it('idle and reset: a RST right behind the last response', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, (socket) => writeAndReset(socket, RESPONSE));
     const target = targetOf(server);
     const storm = runStorm({
       target,
@@ -239,23 +247,25 @@ describe('the storm counts as', () => {
       duration: 30_000,
     });
     await storm.served(CLIENTS);
-    while (storm.counts.idleReset < CLIENTS) await new Promise(setImmediate);
+    await until('all are reset', () => storm.counts.idleReset === CLIENTS);
     storm.stop();
     await assertResult(storm, { served: CLIENTS, idleReset: CLIENTS });
   });
 
-  it('failed: an address that is not ours', async (t) => {
-    const server = await startServer(t, (socket) => socket.write(RESPONSE));
+  it('failed: an address that is not ours', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, (socket) => socket.write(RESPONSE));
     const storm = runStorm({ target: targetOf(server), clients: 2, requests: 2, localAddresses: ['192.0.2.1'] });
     const result = await assertResult(storm, { failed: 2 });
     assert.match(result.errors.failed?.[0] ?? '', /EADDRNOTAVAIL/);
     assert.equal(result.lost, 0);
   });
 
-  it('aborted: under way when the signal came', async (t) => {
+  it('aborted: under way when the signal came', async () => {
+    await using scope = new Scope();
     const controller = new AbortController();
     let asked = 0;
-    const server = await startServer(t, () => {
+    const server = await startServer(scope, () => {
       asked += 1;
       if (asked === CLIENTS) controller.abort();
     });
@@ -265,11 +275,12 @@ describe('the storm counts as', () => {
 });
 
 describe('the storm', () => {
-  it('serves many clients over kept connections', async (t) => {
+  it('serves many clients over kept connections', async () => {
+    await using scope = new Scope();
     const server = http.createServer((_, response) => response.end('hello'));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
-    t.after(() => server.close());
+    scope.defer(() => server.close());
     const storm = runStorm({
       target: targetOf(server),
       clients: 50,
@@ -281,28 +292,32 @@ describe('the storm', () => {
     assert.equal(result.connections, 50);
   });
 
-  it('stands 2,000 clients with a new connection per request', async (t) => {
-    const server = await startServer(t, (socket) => socket.end(RESPONSE), { backlog: 4096 });
+  it('stands 2,000 clients with a new connection per request', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, (socket) => socket.end(RESPONSE), { backlog: 4096 });
     const storm = runStorm({ target: targetOf(server), clients: 2_000, requests: 6_000, duration: 30_000 });
     const result = await assertResult(storm, { served: 6_000 });
     assert.equal(result.connections, 6_000);
   });
 
-  it('waits for a place in the queue of a Unix socket', async (t) => {
-    const socketPath = path.join(tmpdir(), `storm-${process.pid}.sock`);
-    const server = await startServer(t, (socket) => socket.end(RESPONSE), { path: socketPath, backlog: 1 });
+  it('waits for a place in the queue of a Unix socket', async () => {
+    await using scope = new Scope();
+    using folder = makeFolder();
+    const socketPath = path.join(folder.path, 'socket');
+    const server = await startServer(scope, (socket) => socket.end(RESPONSE), { path: socketPath, backlog: 1 });
     assert(server.listening);
     const storm = runStorm({ target: { path: socketPath }, clients: 100, requests: 100 });
     await assertResult(storm, { served: 100 });
   });
 
-  it('lets a refused client try again after its time', async (t) => {
-    const server = await startServer(t, (socket) => socket.end(RESPONSE));
+  it('lets a refused client try again after its time', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, (socket) => socket.end(RESPONSE));
     const target = targetOf(server);
     server.close();
     await once(server, 'close');
     const storm = runStorm({ target, clients: 1, afterRefusal: 1 });
-    while (storm.counts.refused < 3) await new Promise(setImmediate);
+    await until('it was refused three times', () => storm.counts.refused >= 3);
     server.listen(target);
     await storm.served(1);
     storm.stop();
@@ -310,9 +325,10 @@ describe('the storm', () => {
     assert.deepEqual(Object.keys(nonZero(counts)), ['served', 'refused']);
   });
 
-  it('finishes what is under way after stop', async (t) => {
+  it('finishes what is under way after stop', async () => {
+    await using scope = new Scope();
     const waiting: net.Socket[] = [];
-    const server = await startServer(t, (socket) => {
+    const server = await startServer(scope, (socket) => {
       waiting.push(socket);
       if (waiting.length < CLIENTS) return;
       storm.stop();
@@ -322,8 +338,9 @@ describe('the storm', () => {
     await assertResult(storm, { served: CLIENTS });
   });
 
-  it('ends by itself when its time is over', async (t) => {
-    const server = await startServer(t, (socket) => socket.write(RESPONSE));
+  it('ends by itself when its time is over', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, (socket) => socket.write(RESPONSE));
     const seen: number[] = [];
     const storm = runStorm({
       target: targetOf(server),
@@ -339,24 +356,26 @@ describe('the storm', () => {
     assert.equal(result.lost, 0);
   });
 
-  it('tells those who wait for more requests than were served', async (t) => {
-    const server = await startServer(t, (socket) => socket.write(RESPONSE));
+  it('tells those who wait for more requests than were served', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, (socket) => socket.write(RESPONSE));
     const storm = runStorm({ target: targetOf(server), clients: 1, requests: 3 });
     await assert.rejects(storm.served(4), /^Error: The storm ended with 3 of 4 requests served$/);
     await storm.served(3);
     await assert.rejects(storm.served(4));
   });
 
-  it('leaves no socket and no timer behind', async (t) => {
-    const server = await startServer(t, (socket) => socket.write(RESPONSE));
-    while (countResources() > 0) await new Promise(setImmediate);
+  it('leaves no socket and no timer behind', async () => {
+    await using scope = new Scope();
+    const server = await startServer(scope, (socket) => socket.write(RESPONSE));
+    await until('no socket is left', () => countResources() === 0);
     const timersBefore = countResources('Timeout');
     const storm = runStorm({ target: targetOf(server), clients: CLIENTS, keepAlive: true, requests: 100 });
     await storm.served(1);
     assert(countResources() > 0);
     await storm.finished;
     assert.equal(countResources('Timeout'), timersBefore);
-    while (countResources() > 0) await new Promise(setImmediate);
+    await until('no socket is left', () => countResources() === 0);
   });
 });
 
@@ -368,15 +387,7 @@ function writeAndReset(socket: net.Socket, bytes: string): void {
   socket.write(bytes, () => socket.resetAndDestroy());
 }
 
-function spawnFixture(t: TestContext, name: string): ChildProcess {
-  const file = fileURLToPath(new URL(`../fixtures/${name}.js`, import.meta.url));
-  const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  return child;
-}
-
-async function firstLine(child: ChildProcess): Promise<number> {
-  assert(child.stdout);
-  const [line] = await once(child.stdout, 'data');
-  return Number(line);
+async function portPrintedBy(child: TestProcess): Promise<number> {
+  const [port] = await child.prints(/^\d+/);
+  return Number(port);
 }

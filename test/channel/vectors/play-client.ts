@@ -1,6 +1,5 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import type { TestContext } from 'node:test';
 import {
   type ChannelHandler,
   type ChannelPeer,
@@ -10,16 +9,19 @@ import {
   type OutcomeStore,
 } from '../../../src/channel.ts';
 import { decodeHello } from '../../../src/channel/hello.ts';
+import { Scope } from '../../harness/scope.ts';
 import { deferred, serve } from '../open-channel.ts';
+import { until } from '../../harness/wait.ts';
 import { PlayedConnection } from './played-connection.ts';
 import type { Conversation, Does, ErrorVector, Step } from './vector-files.ts';
 
 /** Plays the client's part of a conversation to a server of ours. */
-export async function playClient(t: TestContext, conversation: Conversation | ErrorVector): Promise<void> {
+export async function playClient(conversation: Conversation | ErrorVector): Promise<void> {
+  await using scope = new Scope();
   const { steps } = conversation;
   const program = new ServerProgram(conversation);
   const hello = decodeHello(Buffer.from(steps.find(({ from }) => from === 'server')!.hex, 'hex').subarray(10));
-  const served = await serve(t, program.handler, {
+  const served = await serve(scope, program.handler, {
     maxFrame: hello.maxFrame,
     maxUnread: hello.credit,
     maxRequests: hello.maxRequests,
@@ -31,7 +33,7 @@ export async function playClient(t: TestContext, conversation: Conversation | Er
     const known = connections.get(number);
     if (known !== undefined) return known;
     const socket = net.connect(served.target);
-    t.after(() => socket.destroy());
+    scope.defer(() => socket.destroy());
     const connection = new PlayedConnection(socket);
     connections.set(number, connection);
     await once(socket, 'connect');
@@ -60,7 +62,6 @@ class ServerProgram {
   readonly #asked: Asked[] = [];
   readonly #reads: boolean;
   readonly #does: readonly Does[];
-  #tell: (() => void) | undefined;
 
   constructor({ steps, reads }: Conversation) {
     this.#reads = reads !== false;
@@ -74,7 +75,6 @@ class ServerProgram {
     });
     // It may be taken back before it has come whole.
     answer.catch(() => {});
-    this.#tell?.();
     if (this.#reads) await request.bytes();
     return answer;
   };
@@ -120,13 +120,8 @@ class ServerProgram {
 
   /** The n-th request that the program was given, when it was. */
   async #request(number: number): Promise<Asked> {
-    for (;;) {
-      const asked = this.#asked[number - 1];
-      if (asked !== undefined) return asked;
-      await new Promise<void>((resolve) => {
-        this.#tell = resolve;
-      });
-    }
+    await until(`request ${number} comes`, () => this.#asked.length >= number);
+    return this.#asked[number - 1]!;
   }
 }
 

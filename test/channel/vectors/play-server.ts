@@ -4,6 +4,8 @@ import net from 'node:net';
 import type { TestContext } from 'node:test';
 import { type Channel, LastCallError } from '../../../src/channel.ts';
 import { decodeHello } from '../../../src/channel/hello.ts';
+import { Scope } from '../../harness/scope.ts';
+import { until } from '../../harness/wait.ts';
 import { connect } from '../open-channel.ts';
 import { chunksOf } from './play-client.ts';
 import { PlayedConnection } from './played-connection.ts';
@@ -16,21 +18,22 @@ const OUTCOMES: Readonly<Record<string, string>> = {
 };
 
 /** Plays the server's part of a conversation to a client of ours, and sees what its program is told. */
-export async function playServer(t: TestContext, conversation: Conversation | ErrorVector): Promise<void> {
+export async function playServer(conversation: Conversation | ErrorVector, t: TestContext): Promise<void> {
+  await using scope = new Scope();
   const { steps, messages = [], outcomes = [] } = conversation;
   const connections = new Connections();
   const server = net.createServer((socket) => {
-    t.after(() => socket.destroy());
+    scope.defer(() => socket.destroy());
     connections.add(new PlayedConnection(socket));
   });
   server.listen({ host: '127.0.0.1', port: 0 });
   await once(server, 'listening');
-  t.after(() => server.close());
+  scope.defer(() => server.close());
   const { port } = server.address() as net.AddressInfo;
   const { maxFrame, credit } = decodeHello(Buffer.from(steps[0]!.hex, 'hex').subarray(10));
   const heard: string[] = [];
   const channel = connect(
-    t,
+    scope,
     { target: { host: '127.0.0.1', port } },
     {
       maxFrame,
@@ -47,7 +50,7 @@ export async function playServer(t: TestContext, conversation: Conversation | Er
       await connection.hear(step);
     }
   }
-  if ('error' in conversation) return (await connections.at(1)).hearError(conversation.error);
+  if ('error' in conversation) return await (await connections.at(1)).hearError(conversation.error);
   assert.deepEqual(await program.outcomes(), outcomes);
   assert.deepEqual(heard, messages);
 }
@@ -55,21 +58,14 @@ export async function playServer(t: TestContext, conversation: Conversation | Er
 /** The connections of the client, in the order in which they come. */
 class Connections {
   readonly #all: PlayedConnection[] = [];
-  #tell: (() => void) | undefined;
 
   add(connection: PlayedConnection): void {
     this.#all.push(connection);
-    this.#tell?.();
   }
 
   async at(number: number): Promise<PlayedConnection> {
-    for (;;) {
-      const connection = this.#all[number - 1];
-      if (connection !== undefined) return connection;
-      await new Promise<void>((resolve) => {
-        this.#tell = resolve;
-      });
-    }
+    await until(`connection ${number} comes`, () => this.#all.length >= number);
+    return this.#all[number - 1]!;
   }
 }
 
@@ -90,7 +86,7 @@ class ClientProgram {
     if (cancel !== undefined) this.#controllers.get(cancel)?.abort();
     if (close !== true) return;
     // Before the greeting it would have nobody to say farewell to.
-    while (!this.#channel.isConnected) await new Promise((resolve) => setImmediate(resolve));
+    await until('the channel is connected', () => this.#channel.isConnected);
     void this.#channel.close();
   }
 

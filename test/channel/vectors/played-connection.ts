@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type net from 'node:net';
 import { FRAME } from '../../../src/channel/frames.ts';
+import { until } from '../../harness/wait.ts';
 import type { ErrorVector, Step } from './vector-files.ts';
 
 /** What the tested side says on one connection, and the words of the side that is played. */
@@ -8,23 +9,18 @@ export class PlayedConnection {
   readonly #socket: net.Socket;
   #bytes = Buffer.alloc(0);
   #hasEnded = false;
-  #tell: (() => void) | undefined;
 
   constructor(socket: net.Socket) {
     this.#socket = socket;
-    const tell = (): void => this.#tell?.();
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => {
       this.#bytes = Buffer.concat([this.#bytes, chunk]);
-      tell();
     });
     socket.on('end', () => {
       this.#hasEnded = true;
-      tell();
     });
     socket.on('close', () => {
       this.#hasEnded = true;
-      tell();
     });
   }
 
@@ -50,20 +46,14 @@ export class PlayedConnection {
   }
 
   async #take(length: number): Promise<Buffer> {
-    while (this.#bytes.length < length && !this.#hasEnded) await this.#more();
+    await until(`${length} bytes come`, () => this.#bytes.length >= length || this.#hasEnded);
     const taken = this.#bytes.subarray(0, length);
     this.#bytes = this.#bytes.subarray(length);
     return taken;
   }
 
   async #hearEnd(): Promise<void> {
-    while (!this.#hasEnded) await this.#more();
+    await until('it ends', () => this.#hasEnded);
     assert.equal(this.#bytes.toString('hex'), '', 'it has said more than it should');
-  }
-
-  #more(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#tell = resolve;
-    });
   }
 }
