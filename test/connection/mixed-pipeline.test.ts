@@ -80,6 +80,8 @@ async function askBoth(
   const changed: net.Socket[] = [];
   await using server = await listenHttp((request, response) => void response.end(request.url));
   server.maxRequestsPerSocket = most;
+  // Where nothing else ends the connection Node does, soon.
+  server.keepAliveTimeout = isClosing ? 5_000 : 50;
   const change = (_: http.IncomingMessage, socket: net.Socket): void => {
     changed.push(socket);
     socket.end('HTTP/1.1 299 Changed\r\n\r\n');
