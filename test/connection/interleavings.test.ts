@@ -64,7 +64,7 @@ describe('one client with two requests on one connection', { skip: labMissing, t
       JSON.stringify(walked),
     );
     // Only those whose loss took away the packet that the close was to wait for.
-    assert.ok(walked.inTheMiddle > all.length * 0.8, JSON.stringify(walked));
+    assert.ok(walked.inTheMiddle > all.length * 0.7, JSON.stringify(walked));
     proof.held(t, { 'under way': walked.inTheMiddle });
   });
 
