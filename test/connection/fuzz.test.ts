@@ -1,56 +1,47 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
-import { test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { test } from 'node:test';
 import type { FuzzClientsOrder, FuzzClientsTold } from '../fixtures/connection/http1/http-fuzz-clients.ts';
 import { isSecure } from '../fixtures/connection/http1/http-fuzz-kinds.ts';
 import type { FuzzClosed, FuzzOrder, FuzzTold } from '../fixtures/connection/http1/http-fuzz-server.ts';
-import { ProgramMessages } from './program-messages.ts';
+import { count } from '../harness/counts.ts';
+import { startFixture } from '../harness/processes.ts';
+import { within } from '../harness/wait.ts';
 
 // What clients and programs do is drawn by chance, from a seed. A failure names the seed of its close, to be run again with
 // LASTCALL_FUZZ_SEED; the kernel's and the processes' own timing is not drawn.
 
 const CLIENTS = 200;
-const CLOSES = process.env.LASTCALL_FULL === '1' ? 100 : 20;
+// At least one of each kind of server.
+const CLOSES = count(50, 14);
 const FIRST_SEED = Number(process.env.LASTCALL_FUZZ_SEED ?? 1);
 /** A close has a deadline of 1.5 s at most. */
 const LONGEST_ROUND = 20_000;
 
-const serverProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-fuzz-server.js', import.meta.url));
-const clientsProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-fuzz-clients.js', import.meta.url));
-
 test(`${CLOSES} closes with ${CLIENTS} clients that send anything, halves of it, and go at any time: each ends, accounts for all, and leaves nothing behind`, {
   timeout: CLOSES * LONGEST_ROUND,
 }, async (t) => {
-  const serverProcess = start(t, serverProgram);
-  const server = new ProgramMessages<FuzzTold>(serverProcess);
-  const clientsProcess = start(t, clientsProgram);
-  const clients = new ProgramMessages<FuzzClientsTold>(clientsProcess);
-  const order = (to: FuzzOrder): boolean => serverProcess.send(to);
+  await using server = startFixture<FuzzTold>('connection/http1/http-fuzz-server');
+  await using clients = startFixture<FuzzClientsTold>('connection/http1/http-fuzz-clients');
+  const order = (to: FuzzOrder): void => server.send(to);
+  const orderClients = (to: FuzzClientsOrder): void => clients.send(to);
   await server.next('left');
 
   const sums = { atStart: 0, fromQueues: 0, ended: 0, cut: 0 };
   for (let seed = FIRST_SEED; seed < FIRST_SEED + CLOSES; seed += 1) {
-    await inTime(seed, async (step) => {
-      step('listen');
+    await inTime(seed, async () => {
       order({ listen: seed });
       const { port, kind } = await server.next('listening');
-      const load: FuzzClientsOrder = { seed, port, secure: isSecure(kind), clients: CLIENTS };
-      clientsProcess.send(load);
-      step('get clients under way');
+      orderClients({ seed, port, secure: isSecure(kind), clients: CLIENTS });
       await clients.next('underWay');
-      step('close');
       order({ close: true });
       const closed = await server.next('closed');
       assertAccounts(closed, kind);
-      step('let the clients leave');
-      clientsProcess.send({ leave: true } satisfies FuzzClientsOrder);
+      orderClients({ leave: true });
       await clients.next('done');
 
-      step('count what is left');
       order({ count: true });
       const { more, warnings } = await server.next('left');
-      assert.deepEqual([more, warnings], [{}, []], `${kind}: ${JSON.stringify({ more, warnings })}`);
+      assert.deepEqual({ more, warnings }, { more: {}, warnings: [] }, kind);
       const { cut, ...counts } = closed.report.connections;
       sums.atStart += counts.atStart;
       sums.fromQueues += counts.fromQueues;
@@ -76,26 +67,12 @@ function assertAccounts({ report, arrived, open }: FuzzClosed, kind: string): vo
 }
 
 /** Adds the seed to whatever goes wrong in a round, and does not wait for ever. */
-async function inTime(seed: number, round: (step: (name: string) => void) => Promise<void>): Promise<void> {
-  let step = '';
-  const late = new AbortController();
-  const tooLate = new Promise<never>((_, reject) => {
-    const timer = setTimeout(() => reject(new Error(`it did not ${step} in time`)), LONGEST_ROUND);
-    late.signal.addEventListener('abort', () => clearTimeout(timer));
-  });
+async function inTime(seed: number, round: () => Promise<void>): Promise<void> {
   try {
-    await Promise.race([round((name) => (step = name)), tooLate]);
+    await within('the round', round(), LONGEST_ROUND);
   } catch (error) {
     throw new Error(`LASTCALL_FUZZ_SEED=${seed}: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,
     });
-  } finally {
-    late.abort();
   }
-}
-
-function start(t: TestContext, program: string): ChildProcess {
-  const child = fork(program);
-  t.after(() => child.kill('SIGKILL'));
-  return child;
 }

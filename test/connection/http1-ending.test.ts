@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import { describe, it, type TestContext } from 'node:test';
-import { setTimeout as wait } from 'node:timers/promises';
+import { describe, it } from 'node:test';
+import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
-import { portOf, startHttp } from '../close/calls-servers.ts';
+import { portOf } from '../harness/ports.ts';
+import { Scope } from '../harness/scope.ts';
+import { listen, listenHttp, untilRead } from '../harness/servers.ts';
+import { until } from '../harness/wait.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
-const QUICK: CloseOptions = { idleWait: 200, lingerWait: 200, deadline: 8_000 };
+// The linger ends when the client ends its side, as it does here: its limit is not waited for.
+const QUICK: CloseOptions = { idleWait: 200, lingerWait: 5_000, deadline: 8_000 };
 
 const answerWithPath: http.RequestListener = (request, response) => void response.end(request.url);
 
@@ -16,9 +20,9 @@ describe('requests that were pipelined', () => {
     { way: 'at once', listener: answerWithPath },
     { way: 'in a later turn', listener: (request, response) => void setImmediate(() => response.end(request.url)) },
   ] satisfies readonly { way: string; listener: http.RequestListener }[]) {
-    it(`are all answered in order, ${way}, and only the last answer says close`, async (t) => {
-      const server = await startHttp(t, listener);
-      const client = await RawHttpClient.connect(t, portOf(server));
+    it(`are all answered in order, ${way}, and only the last answer says close`, async () => {
+      await using server = await listenHttp(listener);
+      using client = await RawHttpClient.connect(portOf(server));
       client.send(get('/before'));
       await client.heard(/\/before$/);
       const close = gracefulClose(server, QUICK);
@@ -32,23 +36,24 @@ describe('requests that were pipelined', () => {
         { body: '/3', close: true },
       ]);
       const { outcome, connections } = await close;
+      const { lateRequests, farewells } = connections;
       assert.deepEqual(
-        [outcome, connections.lateRequests, connections.farewells],
-        ['complete', 0, { said: 1, answered: 1, unanswered: 0 }],
+        { outcome, lateRequests, farewells },
+        { outcome: 'complete', lateRequests: 0, farewells: { said: 1, answered: 1, unanswered: 0 } },
       );
     });
   }
 
-  it('before the close are answered in order, though the first one takes longest', async (t) => {
+  it('before the close are answered in order, though the first one takes longest', async () => {
     const responses: http.ServerResponse[] = [];
-    const server = await startHttp(t, (_, response) => void responses.push(response));
-    const client = await RawHttpClient.connect(t, portOf(server));
+    await using server = await listenHttp((_, response) => void responses.push(response));
+    using client = await RawHttpClient.connect(portOf(server));
     client.send(get('/1') + get('/2') + get('/3'));
-    while (responses.length < 3) await once(server, 'request');
+    await until('three requests have come', () => responses.length === 3);
     const close = gracefulClose(server, QUICK);
     for (const response of responses.toReversed()) {
       response.end(response.req.url);
-      await wait(20);
+      await turn();
     }
     assert.equal(await client.ended, 'EOF');
     client.socket.end();
@@ -60,62 +65,67 @@ describe('requests that were pipelined', () => {
     assert.equal((await close).outcome, 'complete');
   });
 
-  it('behind the answer that said close never reach the program, and are counted as late', async (t) => {
+  it('behind the answer that said close never reach the program, and are counted as late', async () => {
     const asked: string[] = [];
     let finish = (): void => {};
-    const server = await startHttp(t, (request, response) => {
+    await using server = await listenHttp((request, response) => {
       asked.push(request.url ?? '');
       response.write('first half,');
       finish = () => response.end('second half');
     });
-    const client = await RawHttpClient.connect(t, portOf(server));
+    using client = await RawHttpClient.connect(portOf(server));
     const close = gracefulClose(server, QUICK);
     client.send(get('/1'));
     await client.heard(/first half/);
     client.send(get('/2'));
-    await wait(50);
+    await untilRead(server, client.socket);
     finish();
     assert.equal(await client.ended, 'EOF');
     client.socket.end();
     assert.match(client.text, /^connection: close\r$/im);
     assert.match(client.text, /second half/);
     assert.deepEqual(asked, ['/1']);
-    const { outcome, connections } = await close;
-    assert.deepEqual([outcome, connections.lateRequests], ['complete', 1]);
+    const {
+      outcome,
+      connections: { lateRequests },
+    } = await close;
+    assert.deepEqual({ outcome, lateRequests }, { outcome: 'complete', lateRequests: 1 });
   });
 });
 
 describe('a kept connection', () => {
-  it('that is quiet gets our FIN, and a request after it is read, counted as late, and never seen by the program', async (t) => {
+  it('that is quiet gets our FIN, and a request after it is read, counted as late, and never seen by the program', async () => {
     const asked: string[] = [];
-    const server = await startHttp(t, (request, response) => {
+    await using server = await listenHttp((request, response) => {
       asked.push(request.url ?? '');
       response.end('served');
     });
-    const client = await RawHttpClient.connect(t, portOf(server));
+    using client = await RawHttpClient.connect(portOf(server));
     client.send(get('/before'));
     await client.heard(/served$/);
     const close = gracefulClose(server, QUICK);
     assert.equal(await client.ended, 'EOF');
     client.send(get('/late'));
-    await wait(50);
+    await untilRead(server, client.socket);
     client.socket.end();
     const { outcome, connections } = await close;
     assert.deepEqual(asked, ['/before']);
-    assert.deepEqual([outcome, connections.ended, connections.lateRequests], ['complete', 1, 1]);
+    const { ended, lateRequests } = connections;
+    assert.deepEqual({ outcome, ended, lateRequests }, { outcome: 'complete', ended: 1, lateRequests: 1 });
     // Not a reset: what came was read.
     assert.equal(client.socket.errored, null);
   });
 
-  it('whose next request lies in the receive buffer when it would be half-closed is served', async (t) => {
-    const server = await startHttp(t, answerWithPath);
-    const client = await RawHttpClient.connect(t, portOf(server));
+  it('whose next request lies in the receive buffer when it would be half-closed is served', async () => {
+    await using server = await listenHttp(answerWithPath);
+    using client = await RawHttpClient.connect(portOf(server));
     client.send(get('/before'));
     await client.heard(/\/before$/);
+    // Longer than idleWait: by its last answer the connection has been quiet for long.
     await wait(250);
     client.send(get('/next'));
     await new Promise((resolve) => client.socket.write('', resolve));
-    // It has arrived, and this turn has not read it yet: by its last answer the connection has been quiet for long.
+    // It has arrived, and this turn has not read it yet.
     const close = gracefulClose(server, QUICK);
     assert.equal(await client.ended, 'EOF');
     client.socket.end();
@@ -125,12 +135,13 @@ describe('a kept connection', () => {
 });
 
 describe('a request that is half sent', () => {
-  it('keeps its head time limit while the server closes, and is answered when it is whole', async (t) => {
-    const server = await startHttp(t, answerWithPath);
-    const client = await RawHttpClient.connect(t, portOf(server));
+  it('keeps its head time limit while the server closes, and is answered when it is whole', async () => {
+    await using server = await listenHttp(answerWithPath);
+    using client = await RawHttpClient.connect(portOf(server));
     client.send('GET /half HTTP/1.1\r\nHo');
-    await wait(50);
+    await untilRead(server, client.socket);
     const close = gracefulClose(server, QUICK);
+    // Longer than idleWait, and a client that has sent half of its request is still not a quiet one.
     await wait(700);
     client.send('st: x\r\n\r\n');
     assert.equal(await client.ended, 'EOF');
@@ -139,26 +150,26 @@ describe('a request that is half sent', () => {
     assert.equal((await close).outcome, 'complete');
   });
 
-  it('that stays half sent gets 408 when its time is up, and the close is complete', async (t) => {
-    const server = http.createServer({ headersTimeout: 300, requestTimeout: 300, connectionsCheckingInterval: 100 });
-    t.after(() => server.close());
-    await once(server.listen(0, '127.0.0.1'), 'listening');
-    const client = await RawHttpClient.connect(t, portOf(server));
+  it('that stays half sent gets 408 when its time is up, and the close is complete', async () => {
+    await using server = await listen(
+      http.createServer({ headersTimeout: 300, requestTimeout: 300, connectionsCheckingInterval: 100 }),
+    );
+    using client = await RawHttpClient.connect(portOf(server));
     client.send('GET /half HTTP/1.1\r\nHo');
-    await wait(50);
+    await untilRead(server, client.socket);
     const close = gracefulClose(server, QUICK);
     assert.equal(await client.ended, 'EOF');
     client.socket.end();
     assert.match(client.text, /^HTTP\/1\.1 408 /);
     const { outcome, connections } = await close;
-    assert.deepEqual([outcome, connections.ended], ['complete', 1]);
+    assert.deepEqual({ outcome, ended: connections.ended }, { outcome: 'complete', ended: 1 });
   });
 
-  it('with `Expect: 100-continue` is told to go on, and answered', async (t) => {
-    const server = await startHttp(t, (request, response) => {
+  it('with `Expect: 100-continue` is told to go on, and answered', async () => {
+    await using server = await listenHttp((request, response) => {
       request.resume().on('end', () => response.end('got it'));
     });
-    const client = await RawHttpClient.connect(t, portOf(server));
+    using client = await RawHttpClient.connect(portOf(server));
     const close = gracefulClose(server, QUICK);
     client.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n');
     await client.heard(/^HTTP\/1\.1 100 Continue\r\n\r\n/);
@@ -169,72 +180,79 @@ describe('a request that is half sent', () => {
     assert.equal((await close).outcome, 'complete');
   });
 
-  it('and answered early gets its whole answer, while the rest of the body goes on to the program', async (t) => {
+  it('and answered early gets its whole answer, while the rest of the body goes on to the program', async () => {
     let received = 0;
-    const server = await startHttp(t, (request, response) => {
+    await using server = await listenHttp((request, response) => {
       request.on('data', (chunk: Buffer) => {
         received += chunk.length;
       });
       response.end('x'.repeat(20_000));
     });
-    const client = await RawHttpClient.connect(t, portOf(server));
-    const close = gracefulClose(server, QUICK);
+    using client = await RawHttpClient.connect(portOf(server));
+    const lingerWait = 700;
+    const close = gracefulClose(server, { ...QUICK, lingerWait });
     client.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n');
     await client.heard(/x{20000}$/);
-    for (let part = 0; part < 3; part++) {
+    for (let part = 1; part <= 3; part++) {
       client.send('y'.repeat(100_000));
-      await wait(100);
+      await until(`${part} parts of the body have come`, () => received === part * 100_000);
+      // Each pause is shorter than lingerWait, all of them are longer.
+      await wait(lingerWait * 0.4);
     }
     client.socket.end();
     assert.equal(await client.ended, 'EOF');
     const { outcome, connections } = await close;
-    assert.deepEqual([outcome, connections.lateRequests], ['complete', 0]);
+    assert.deepEqual({ outcome, lateRequests: connections.lateRequests }, { outcome: 'complete', lateRequests: 0 });
     assert.equal(received, 300_000);
   });
 });
 
 describe('a response that does not end by itself', () => {
-  const startStream = async (t: TestContext, type: string): Promise<{ server: http.Server; client: RawHttpClient }> => {
-    const server = await startHttp(t, (_, response) => {
+  const startStream = async (scope: Scope, type: string): Promise<{ server: http.Server; client: RawHttpClient }> => {
+    const streaming = await listenHttp((_, response) => {
       response.writeHead(200, { 'Content-Type': type });
       const timer = setInterval(() => response.write(`data: ${'x'.repeat(100)}\n\n`), 20);
       response.on('close', () => setTimeout(() => clearInterval(timer), 100));
     });
-    const client = await RawHttpClient.connect(t, portOf(server));
+    const server = scope.use(streaming);
+    const client = scope.use(await RawHttpClient.connect(portOf(server)));
     client.send(get('/stream'));
     await client.heard(/data/);
     return { server, client };
   };
 
-  it('is ended between two events if it is an event stream, and the program may go on writing', async (t) => {
-    const { server, client } = await startStream(t, 'text/event-stream; charset=utf-8');
+  it('is ended between two events if it is an event stream, and the program may go on writing', async () => {
+    await using scope = new Scope();
+    const { server, client } = await startStream(scope, 'text/event-stream; charset=utf-8');
     const close = gracefulClose(server, QUICK);
     assert.equal(await client.ended, 'EOF');
     client.socket.end();
     assert.match(client.text, /\n\n\r\n0\r\n\r\n$/);
     const { outcome, connections } = await close;
-    assert.deepEqual([outcome, connections.cut], ['complete', []]);
+    assert.deepEqual({ outcome, cut: connections.cut }, { outcome: 'complete', cut: [] });
   });
 
-  it('is ended by the program from onDrain', async (t) => {
-    const { server, client } = await startStream(t, 'text/plain');
+  it('is ended by the program from onDrain', async () => {
+    await using scope = new Scope();
+    const { server, client } = await startStream(scope, 'text/plain');
     const asked: unknown[] = [];
     const close = gracefulClose(server, {
       ...QUICK,
       onDrain: ({ socket, protocol, response }, signal) => {
-        asked.push([protocol, socket === response?.socket, signal.aborted]);
+        asked.push({ protocol, isItsSocket: socket === response?.socket, isAborted: signal.aborted });
         response?.end('the end');
       },
     });
     assert.equal(await client.ended, 'EOF');
     client.socket.end();
     assert.match(client.text, /the end\r\n0\r\n\r\n$/);
-    assert.deepEqual(asked, [['http/1.1', true, false]]);
+    assert.deepEqual(asked, [{ protocol: 'http/1.1', isItsSocket: true, isAborted: false }]);
     assert.equal((await close).outcome, 'complete');
   });
 
-  it('is cut at the deadline otherwise, and named', async (t) => {
-    const { server, client } = await startStream(t, 'text/plain');
+  it('is cut at the deadline otherwise, and named', async () => {
+    await using scope = new Scope();
+    const { server, client } = await startStream(scope, 'text/plain');
     const { outcome, connections } = await gracefulClose(server, { ...QUICK, deadline: 500 });
     assert.equal(outcome, 'forced');
     assert.deepEqual(
@@ -246,37 +264,29 @@ describe('a response that does not end by itself', () => {
 });
 
 describe('what the program throws from onDrain', () => {
-  for (const { way, onDrain } of [
-    {
-      way: 'at once',
-      onDrain: () => {
-        throw new Error('no');
-      },
-    },
-    {
-      way: 'later',
-      onDrain: async () => {
-        await wait(10);
-        throw new Error('no');
-      },
-    },
-  ]) {
-    it(`${way} is in the report, and the close goes on`, async (t) => {
+  for (const way of ['at once', 'later'] as const) {
+    it(`${way} is in the report, and the close goes on`, async () => {
       const responses: http.ServerResponse[] = [];
-      const server = await startHttp(t, (_, response) => void responses.push(response));
-      const client = await RawHttpClient.connect(t, portOf(server));
+      await using server = await listenHttp((_, response) => void responses.push(response));
+      using client = await RawHttpClient.connect(portOf(server));
       client.send(get('/'));
       await once(server, 'request');
+      let hasThrown = false;
+      const fail = (): never => {
+        hasThrown = true;
+        throw new Error('no');
+      };
+      const onDrain = way === 'at once' ? fail : () => turn().then(fail);
       const close = gracefulClose(server, { ...QUICK, onDrain });
-      await wait(100);
+      await until('onDrain has thrown', () => hasThrown);
       responses[0]?.end('served');
       assert.equal(await client.ended, 'EOF');
       client.socket.end();
       const { outcome, errors } = await close;
       assert.equal(outcome, 'complete');
       assert.deepEqual(
-        errors.map(({ code, message }) => [code, message]),
-        [['ERR_CALLBACK', '`onDrain` threw']],
+        errors.map(({ code, message }) => ({ code, message })),
+        [{ code: 'ERR_CALLBACK', message: '`onDrain` threw' }],
       );
     });
   }

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { gracefulClose } from '../../src/index.ts';
-import { portOf, startHttp } from '../close/calls-servers.ts';
+import { portOf } from '../harness/ports.ts';
+import { listen, listenHttp } from '../harness/servers.ts';
 
 /** Ways in which a program may write the head of its response; each sends two cookies and asks for a kept connection. */
 const HEADS: readonly { readonly way: string; readonly write: (response: http.ServerResponse) => void }[] = [
@@ -50,23 +51,24 @@ const HEADS: readonly { readonly way: string; readonly write: (response: http.Se
 ];
 
 describe('a server that begins to listen', () => {
-  it('leaves writeHead as Node made it', async (t) => {
+  it('leaves writeHead as Node made it', async () => {
     // The first one of this process: a close is rehearsed now.
-    const server = http.createServer();
+    const unlistening = http.createServer();
     const { writeHead } = http.ServerResponse.prototype;
-    t.after(() => server.close());
     const seen: unknown[] = [];
-    server.on('listening', () => seen.push(http.ServerResponse.prototype.writeHead));
-    await once(server.listen(0, '127.0.0.1'), 'listening');
+    unlistening.on('listening', () => seen.push(http.ServerResponse.prototype.writeHead));
+    await using server = await listen(unlistening);
+    assert.ok(server.listening);
     seen.push(http.ServerResponse.prototype.writeHead);
-    assert.deepEqual([seen.length, seen[0] === writeHead, seen[1] === writeHead], [2, true, true]);
+    assert.equal(seen.length, 2);
+    assert.ok(seen.every((one) => one === writeHead));
   });
 });
 
 describe('a response during a close', () => {
   for (const { way, write } of HEADS) {
-    it(`carries \`Connection: close\` once, and its other headers, ${way}`, async (t) => {
-      const busy = await startAsked(t);
+    it(`carries \`Connection: close\` once, and its other headers, ${way}`, async () => {
+      await using busy = await startAsked();
       const close = gracefulClose(busy.server);
       write(busy.response);
       busy.response.end('served');
@@ -76,8 +78,8 @@ describe('a response during a close', () => {
       assert.equal((await close).outcome, 'complete');
     });
 
-    it(`is as the program wrote it without a close, ${way}`, async (t) => {
-      const busy = await startAsked(t);
+    it(`is as the program wrote it without a close, ${way}`, async () => {
+      await using busy = await startAsked();
       write(busy.response);
       busy.response.end('served');
       const { headers, raw } = await busy.answer;
@@ -86,8 +88,8 @@ describe('a response during a close', () => {
     });
   }
 
-  it('whose writeHead was taken before the close, as by those who want to see the head, carries it, too', async (t) => {
-    const busy = await startAsked(t);
+  it('whose writeHead was taken before the close, as by those who want to see the head, carries it, too', async () => {
+    await using busy = await startAsked();
     const taken = busy.response.writeHead;
     busy.response.writeHead = (...args: unknown[]) => Reflect.apply(taken, busy.response, args);
     const close = gracefulClose(busy.server);
@@ -97,8 +99,9 @@ describe('a response during a close', () => {
     await close;
   });
 
-  it('of another server keeps its connection', async (t) => {
-    const [busy, other] = [await startAsked(t), await startAsked(t)];
+  it('of another server keeps its connection', async () => {
+    await using busy = await startAsked();
+    await using other = await startAsked();
     const close = gracefulClose(busy.server);
     other.response.end('served');
     assert.deepEqual(valuesOf((await other.answer).raw, 'connection'), ['keep-alive']);
@@ -109,9 +112,9 @@ describe('a response during a close', () => {
 });
 
 describe("somebody else's wrapper of writeHead", () => {
-  it('from before the close is called during it, and is in place afterwards', async (t) => {
-    const wrapper = wrapWriteHead(t);
-    const busy = await startAsked(t);
+  it('from before the close is called during it, and is in place afterwards', async () => {
+    using wrapper = wrapWriteHead();
+    await using busy = await startAsked();
     const close = gracefulClose(busy.server);
     busy.response.end('served');
     assert.deepEqual(valuesOf((await busy.answer).raw, 'connection'), ['close']);
@@ -120,20 +123,20 @@ describe("somebody else's wrapper of writeHead", () => {
     assert.equal(http.ServerResponse.prototype.writeHead, wrapper.function);
   });
 
-  it('from the middle of a close stays, and the next close still has its say', async (t) => {
-    const first = await startAsked(t);
+  it('from the middle of a close stays, and the next close still has its say', async () => {
+    await using first = await startAsked();
     const close = gracefulClose(first.server);
-    const wrapper = wrapWriteHead(t);
+    using wrapper = wrapWriteHead();
     first.response.end('served');
     assert.deepEqual(valuesOf((await first.answer).raw, 'connection'), ['close']);
     await close;
     assert.equal(http.ServerResponse.prototype.writeHead, wrapper.function);
 
-    const between = await startAsked(t);
+    await using between = await startAsked();
     between.response.end('served');
     assert.deepEqual(valuesOf((await between.answer).raw, 'connection'), ['keep-alive']);
 
-    const second = await startAsked(t);
+    await using second = await startAsked();
     const again = gracefulClose(second.server);
     second.response.end('served');
     assert.deepEqual(valuesOf((await second.answer).raw, 'connection'), ['close']);
@@ -142,17 +145,16 @@ describe("somebody else's wrapper of writeHead", () => {
   });
 });
 
-interface Asked {
+interface Asked extends AsyncDisposable {
   readonly server: http.Server;
   readonly response: http.ServerResponse;
   readonly answer: Promise<{ readonly headers: http.IncomingHttpHeaders; readonly raw: readonly string[] }>;
 }
 
 /** A server with one client, which would keep its connection and waits for the response. */
-async function startAsked(t: TestContext): Promise<Asked> {
-  const server = await startHttp(t, () => {});
+async function startAsked(): Promise<Asked> {
+  const server = await listenHttp(() => {});
   const agent = new http.Agent({ keepAlive: true });
-  t.after(() => agent.destroy());
   const request = http.get({ host: '127.0.0.1', port: portOf(server), agent });
   const answer = once(request, 'response').then(async ([incoming]) => {
     incoming.resume();
@@ -160,22 +162,26 @@ async function startAsked(t: TestContext): Promise<Asked> {
     return { headers: incoming.headers, raw: incoming.rawHeaders };
   });
   const [, response] = await once(server, 'request');
-  return { server, response, answer };
+  const end = async (): Promise<void> => {
+    agent.destroy();
+    await server[Symbol.asyncDispose]();
+  };
+  return { server, response, answer, [Symbol.asyncDispose]: end };
 }
 
-/** Wraps writeHead as tools for tracing and compression do, until the test ends. */
-function wrapWriteHead(t: TestContext): { readonly calls: number; readonly function: unknown } {
+/** Wraps writeHead as tools for tracing and compression do, until the block ends. */
+function wrapWriteHead(): Disposable & { readonly calls: number; readonly function: unknown } {
   const { prototype } = http.ServerResponse;
   const original = prototype.writeHead;
-  const wrapped = { calls: 0, function: countingWriteHead as unknown };
+  const restore = (): void => {
+    prototype.writeHead = original;
+  };
+  const wrapped = { calls: 0, function: countingWriteHead as unknown, [Symbol.dispose]: restore };
   function countingWriteHead(this: http.ServerResponse, ...args: unknown[]): http.ServerResponse {
     wrapped.calls += 1;
     return Reflect.apply(original, this, args);
   }
   prototype.writeHead = countingWriteHead;
-  t.after(() => {
-    prototype.writeHead = original;
-  });
   return wrapped;
 }
 

@@ -11,14 +11,18 @@ export type InterleaveOrder =
     }
   | { readonly order: 'forget'; readonly port: number };
 
-/**
- * What it tells. `closing`: the close has begun, and has done all that it does before it first waits; `processed`: the
- * paths for which the program was asked, in order, once it is to forget the server.
- */
+/** What it tells of one of its servers. */
 export type InterleaveTold =
-  | { readonly told: 'listening' | 'closing'; readonly port: number }
-  | { readonly told: 'report'; readonly port: number; readonly report: CloseReport }
-  | { readonly told: 'processed'; readonly port: number; readonly processed: readonly string[] };
+  | { readonly listening: OfServer }
+  /** The close has begun, and has done all that it does before it first waits. */
+  | { readonly closing: OfServer }
+  | { readonly closed: OfServer & { readonly report: CloseReport } }
+  /** The server is forgotten; its program was asked for these paths, in this order. */
+  | { readonly forgotten: OfServer & { readonly processed: readonly string[] } };
+
+interface OfServer {
+  readonly port: number;
+}
 
 /** What it answers: more than one packet, with an end that is known by its path. */
 export function bodyOf(path: string): string {

@@ -1,9 +1,10 @@
 import type { CloseOptions, CloseReport } from '../../src/index.ts';
+import { within } from '../harness/wait.ts';
 import type { AppliedRule, Direction, Lab, Rule } from '../lab/lab.ts';
 import { type LabClient, nextLocalPort } from '../lab/lab-client.ts';
 import type { LabConnection } from '../lab/lab-connection.ts';
 import { bodyOf, endOf } from './interleave-messages.ts';
-import type { InterleaveServers } from './interleave-server.ts';
+import type { InterleaveServers } from './interleave-server-driver.ts';
 
 /** The n-th packet of one direction, counted from 1. */
 export interface Place {
@@ -42,6 +43,9 @@ export interface Interleaved {
 // Longer than it takes to send once more what was lost, which is 200 ms and two round trips.
 const OPTIONS: CloseOptions = { gate: 'own', idleWait: 600, lingerWait: 600, deadline: 20_000 };
 
+// How long a client of a plain close waits: longer than it takes to send everything twice.
+const PATIENCE = 5_000;
+
 /** Lets a client ask twice while its server is closed. */
 export async function interleave(scenery: Scenery, { how, closeBefore, lost }: Interleaving): Promise<Interleaved> {
   const { client, lab, servers } = scenery;
@@ -69,9 +73,12 @@ export async function interleave(scenery: Scenery, { how, closeBefore, lost }: I
   await servers.beginClose(serverPort, how, OPTIONS);
   await held?.remove();
 
-  const sent = await asked;
-  const { received, ended } = await connection.closed;
-  const report = how === 'graceful' ? (await servers.next('report', serverPort)).report : undefined;
+  // Of a plain close the client may never hear: its reset, which nobody sends again, was the packet that was lost.
+  const patience = how === 'plain' ? setTimeout(() => connection.reset(), PATIENCE) : undefined;
+  const sent = await within(`the answers on port ${localPort}`, asked);
+  const { received, ended } = await within(`the end on port ${localPort}`, connection.closed);
+  clearTimeout(patience);
+  const report = how === 'graceful' ? await servers.report(serverPort) : undefined;
   const processed = await servers.forget(serverPort);
   const wasLost = (loss?.acted ?? 0) > 0;
   await Promise.all([loss?.remove(), fin?.remove()]);

@@ -4,10 +4,12 @@ import http from 'node:http';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
-import { portOf, startHttp, startServer } from '../close/calls-servers.ts';
+import { portOf } from '../harness/ports.ts';
+import { listen, listenHttp, untilRead } from '../harness/servers.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
-const QUICK: CloseOptions = { idleWait: 200, lingerWait: 200, deadline: 8_000 };
+// The linger ends when the client ends its side, as it does here: its limit is not waited for.
+const QUICK: CloseOptions = { idleWait: 200, lingerWait: 5_000, deadline: 8_000 };
 
 const POST = 'POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n';
 
@@ -22,33 +24,37 @@ describe('a request that crosses the end of a quiet connection', { timeout: 30_0
     },
     { what: 'like any other', request: get('/late') },
   ]) {
-    it(`${what}, is late, no error for the program, and the client is not reset`, async (t) => {
+    it(`${what}, is late, no error for the program, and the client is not reset`, async () => {
       const heard: unknown[] = [];
-      const server = await startHttp(t);
+      await using server = await listenHttp();
       server.on('connection', (socket) => socket.on('error', (error) => heard.push(error)));
-      const client = await RawHttpClient.connect(t, portOf(server));
+      using client = await RawHttpClient.connect(portOf(server));
       client.send(get('/'));
       await client.heard(/served$/);
       server.on('request', (late) => heard.push(late.url)).on('upgrade', ({ url }) => heard.push(url));
       const closing = gracefulClose(server, QUICK);
       assert.equal(await client.ended, 'EOF');
       client.send(request);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await untilRead(server, client.socket);
       // Fails where the server has reset the connection.
       client.socket.end('12345');
       await once(client.socket, 'close');
       assert.equal(client.socket.errored, null);
       const { outcome, connections } = await closing;
-      assert.deepEqual([outcome, connections.lateRequests, connections.farewells.said], ['complete', 1, 0]);
+      const { lateRequests, farewells } = connections;
+      assert.deepEqual(
+        { outcome, lateRequests, said: farewells.said },
+        { outcome: 'complete', lateRequests: 1, said: 0 },
+      );
       assert.deepEqual(heard, []);
     });
   }
 });
 
 describe('a quiet connection that was ended', { timeout: 30_000 }, () => {
-  it('is read no further as requests when its client never stops asking, and memory does not grow with them', async (t) => {
-    const server = await startHttp(t);
-    const client = await RawHttpClient.connect(t, portOf(server));
+  it('is read no further as requests when its client never stops asking, and memory does not grow with them', async () => {
+    await using server = await listenHttp();
+    using client = await RawHttpClient.connect(portOf(server));
     client.send(get('/'));
     await client.heard(/served$/);
     const closing = gracefulClose(server, QUICK);
@@ -66,10 +72,10 @@ describe('a quiet connection that was ended', { timeout: 30_000 }, () => {
     assert(lateRequests >= 1_000 && lateRequests < 0.5 * times * 1_000, `${lateRequests} were read`);
   });
 
-  it('is complete though the program writes to it and the client resets it then', async (t) => {
-    const server = await startHttp(t);
+  it('is complete though the program writes to it and the client resets it then', async () => {
+    await using server = await listenHttp();
     const accepted = once(server, 'connection');
-    const client = await RawHttpClient.connect(t, portOf(server));
+    using client = await RawHttpClient.connect(portOf(server));
     const [socket]: net.Socket[] = await accepted;
     socket!.on('error', () => {});
     client.send(get('/'));
@@ -79,22 +85,17 @@ describe('a quiet connection that was ended', { timeout: 30_000 }, () => {
     socket!.write('nobody asked');
     client.socket.resetAndDestroy();
     const { outcome, connections } = await closing;
-    assert.deepEqual([outcome, connections.ended, connections.cut], ['complete', 1, []]);
+    const { ended, cut } = connections;
+    assert.deepEqual({ outcome, ended, cut }, { outcome: 'complete', ended: 1, cut: [] });
   });
 });
 
 describe('two closes of servers that have connections in common', { timeout: 30_000 }, () => {
-  it('answer a request behind which Node itself answers, and leave nothing on the server', async (t) => {
-    const speaker = await startServer(
-      t,
-      http.createServer((request, response) => void response.end(request.url)),
-    );
-    const acceptor = await startServer(
-      t,
-      net.createServer((socket) => speaker.emit('connection', socket)),
-    );
-    const client = await RawHttpClient.connect(t, portOf(acceptor));
-    client.socket.on('end', () => client.socket.end());
+  it('answer a request behind which Node itself answers, and leave nothing on the server', async () => {
+    await using speaker = await listen(http.createServer((request, response) => void response.end(request.url)));
+    await using acceptor = await listen(net.createServer((socket) => speaker.emit('connection', socket)));
+    using client = await RawHttpClient.connect(portOf(acceptor));
+    client.endAfterServer();
     client.send(get('/before'));
     await client.heard(/\/before$/);
     const closings = [speaker, acceptor].map((server) => gracefulClose(server, QUICK));
@@ -105,7 +106,8 @@ describe('two closes of servers that have connections in common', { timeout: 30_
       ['200', '200', '400'],
     );
     for (const { outcome, connections } of await Promise.all(closings)) {
-      assert.deepEqual([outcome, connections.ended, connections.lateRequests], ['complete', 1, 0]);
+      const { ended, lateRequests } = connections;
+      assert.deepEqual({ outcome, ended, lateRequests }, { outcome: 'complete', ended: 1, lateRequests: 0 });
     }
     assert(!Object.hasOwn(speaker, 'emit'));
   });

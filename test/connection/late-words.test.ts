@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, suite, test } from 'node:test';
 import type { CloseOptions } from '../../src/index.ts';
+import { prove } from '../harness/proof.ts';
+import { Scope } from '../harness/scope.ts';
 import { labMissing, openLab } from '../lab/lab.ts';
 import { LabClient, nextLocalPort } from '../lab/lab-client.ts';
 import { countAnswers, type Scenery } from './interleave.ts';
 import { endOf } from './interleave-messages.ts';
-import { InterleaveServers } from './interleave-server.ts';
+import { InterleaveServers } from './interleave-server-driver.ts';
 
 // A kept connection's next request that the wire loses comes again after a time-out that only the client knows: it is the
 // longer the longer the client has taken the round trip to be, most of all where the answer to its SYN was lost.
@@ -52,17 +54,19 @@ const cases: readonly Case[] = [
 ];
 
 suite('a request that is lost on the way', { skip: labMissing, concurrency: false }, () => {
-  let scenery: Scenery & AsyncDisposable;
+  const scope = new Scope();
+  const proof = prove('a request that the wire loses twice while its server closes');
+  let scenery: Scenery;
 
   before(async () => {
-    const lab = await openLab();
-    const [client, servers] = [await LabClient.start(lab.client), new InterleaveServers(lab.server)];
-    scenery = { lab, client, servers, [Symbol.asyncDispose]: lab.close };
+    const lab = scope.use(await openLab());
+    const servers = scope.use(new InterleaveServers(lab.server));
+    scenery = { lab, client: await LabClient.start(lab.client), servers };
   });
-  after(() => scenery[Symbol.asyncDispose]());
+  after(() => scope[Symbol.asyncDispose]());
 
   for (const { title, delay, synAcksLost, wordsLost, options, answers } of cases) {
-    test(title, { timeout: 60_000 }, async () => {
+    test(title, { timeout: 60_000 }, async (t) => {
       const { lab, client, servers } = scenery;
       await lab.wire.shape({ delay });
       const port = await servers.listen();
@@ -90,16 +94,19 @@ suite('a request that is lost on the way', { skip: labMissing, concurrency: fals
       await servers.beginClose(port, 'graceful', { gate: 'own', ...options });
 
       const { received, ended } = await connection.closed;
-      const { report } = await servers.next('report', port);
+      const report = await servers.report(port);
       const told = JSON.stringify({ ended, report, lost: words.acted, synAcksLost: synAck.acted });
-      assert.deepEqual([countAnswers(received), ended], [answers, 'EOF'], told);
+      assert.deepEqual({ answers: countAnswers(received), ended }, { answers, ended: 'EOF' }, told);
       assert.deepEqual((await servers.forget(port)).length, answers, told);
-      assert.deepEqual([report.outcome, report.connections.atStart], ['complete', 1], told);
+      const { outcome, connections } = report;
+      assert.deepEqual({ outcome, atStart: connections.atStart }, { outcome: 'complete', atStart: 1 }, told);
       // The path was walked.
       assert.equal(synAck.acted, Math.max(1, synAcksLost), told);
       if (answers === 2) assert.equal(words.acted, wordsLost, told);
       else assert.ok(words.acted >= 1, told);
       await Promise.all([synAck.remove(), words.remove()]);
+      if (answers === 2) proof.held(t, { 'lost on the way': words.acted });
+      else if (title.startsWith('control')) proof.lost(t, 1);
     });
   }
 });

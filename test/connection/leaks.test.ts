@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { before, describe, it, type TestContext } from 'node:test';
 import type { LeakFacts, LeakSetup } from '../fixtures/connection/leak-closes.ts';
-import { fixture } from './programs.ts';
-import { ProgramMessages } from './program-messages.ts';
+import { count } from '../harness/counts.ts';
+import { startFixture } from '../harness/processes.ts';
 
-const CLOSES = process.env.LASTCALL_FULL === '1' ? 1_000 : 200;
+const CLOSES = count(400, 200);
 /** What a kept report takes at the least is twice this; the heap of the same closes without lastcall varies by a third. */
 const BYTES_PER_CLOSE = 250;
 /** Code that is compiled as it gets hot grows for thousands of closes, and would hide what a close keeps. */
@@ -63,14 +62,11 @@ describe(`${CLOSES} closes, some of them side by side, with connections of every
 
 /** In a process of its own. */
 async function closeManyTimes(setup: LeakSetup): Promise<LeakFacts> {
-  const child = fork(fixture('connection/leak-closes'), [JSON.stringify(setup)], {
+  await using closing = startFixture<{ readonly facts: LeakFacts }>('connection/leak-closes', {
+    args: [JSON.stringify(setup)],
     execArgv: [...STEADY_HEAP, QUIETLY],
   });
-  try {
-    return await new ProgramMessages<{ facts: LeakFacts }>(child).next('facts');
-  } finally {
-    child.kill('SIGKILL');
-  }
+  return await closing.next('facts', { limit: 300_000 });
 }
 
 /** What there is more of than before, and how much. */

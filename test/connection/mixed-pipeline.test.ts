@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import type net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { type CloseOptions, type CloseReport, gracefulClose } from '../../src/index.ts';
-import { portOf, startHttp } from '../close/calls-servers.ts';
+import { portOf } from '../harness/ports.ts';
+import { listenHttp } from '../harness/servers.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
-const QUICK: CloseOptions = { idleWait: 200, lingerWait: 200, deadline: 8_000 };
+const QUICK: CloseOptions = { idleWait: 200, lingerWait: 5_000, deadline: 8_000 };
 
 const UPGRADE = 'GET /lines HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n';
 const TUNNEL = 'CONNECT x:7 HTTP/1.1\r\nHost: x:7\r\n\r\n';
@@ -25,37 +26,44 @@ const BEHIND = [
 describe('a request during a close, with another behind it', { timeout: 30_000 }, () => {
   for (const { what, behind, statuses } of BEHIND) {
     for (const way of ['closing', 'control: not closing'] as const) {
-      it(`${what}, is answered; ${way}`, async (t) => {
-        const { report, client } = await askBoth(t, behind, { isClosing: way === 'closing' });
+      it(`${what}, is answered; ${way}`, async () => {
+        const { report, client } = await askBoth(behind, { isClosing: way === 'closing' });
         assert.deepEqual(statusesOf(client), statuses);
-        if (way === 'closing') assert.deepEqual([report?.outcome, report?.connections.lateRequests], ['complete', 0]);
+        if (way === 'closing') assertComplete(report, { lateRequests: 0 });
       });
     }
   }
 
-  it('that is one too many for maxRequestsPerSocket, is answered', async (t) => {
-    const { report, client } = await askBoth(t, get('/2'), { isClosing: true, most: 1 });
+  it('that is one too many for maxRequestsPerSocket, is answered', async () => {
+    const { report, client } = await askBoth(get('/2'), { isClosing: true, most: 1 });
     assert.deepEqual(statusesOf(client), [200, 503]);
-    assert.deepEqual([report?.outcome, report?.connections.lateRequests], ['complete', 0]);
+    assertComplete(report, { lateRequests: 0 });
   });
 
   for (const { what, behind } of [
     { what: 'that asks for an upgrade', behind: UPGRADE },
     { what: 'that asks for a tunnel', behind: TUNNEL },
   ]) {
-    it(`${what}, has the last answer, and that one is late`, async (t) => {
-      const { report, client, changed } = await askBoth(t, behind, { isClosing: true });
+    it(`${what}, has the last answer, and that one is late`, async () => {
+      const { report, client, changed } = await askBoth(behind, { isClosing: true });
       assert.deepEqual(statusesOf(client), [200]);
       assert.match(client.text, /^connection: close$/im);
-      assert.deepEqual([report?.outcome, report?.connections.lateRequests, changed], ['complete', 1, []]);
+      assertComplete(report, { lateRequests: 1 });
+      assert.deepEqual(changed, []);
     });
 
-    it(`control: ${what}, both are answered in order without a close`, async (t) => {
-      const { client, changed } = await askBoth(t, behind, { isClosing: false });
-      assert.deepEqual([statusesOf(client)[0], changed.length], [200, 1]);
+    it(`control: ${what}, both are answered in order without a close`, async () => {
+      const { client, changed } = await askBoth(behind, { isClosing: false });
+      assert.equal(statusesOf(client)[0], 200);
+      assert.equal(changed.length, 1);
     });
   }
 });
+
+function assertComplete(report: CloseReport | undefined, { lateRequests }: { readonly lateRequests: number }): void {
+  assert.equal(report?.outcome, 'complete');
+  assert.equal(report.connections.lateRequests, lateRequests);
+}
 
 interface Asked {
   readonly client: RawHttpClient;
@@ -66,20 +74,21 @@ interface Asked {
 
 /** Sends a request, and what is to come behind it, in one chunk, and waits for the connection's end. */
 async function askBoth(
-  t: TestContext,
   behind: string,
   { isClosing, most = 0 }: { readonly isClosing: boolean; readonly most?: number },
 ): Promise<Asked> {
   const changed: net.Socket[] = [];
-  const server = await startHttp(t, (request, response) => void response.end(request.url));
+  await using server = await listenHttp((request, response) => void response.end(request.url));
   server.maxRequestsPerSocket = most;
+  // Where nothing else ends the connection Node does, soon.
+  server.keepAliveTimeout = isClosing ? 5_000 : 50;
   const change = (_: http.IncomingMessage, socket: net.Socket): void => {
     changed.push(socket);
     socket.end('HTTP/1.1 299 Changed\r\n\r\n');
   };
   server.on('upgrade', change).on('connect', change);
-  const client = await RawHttpClient.connect(t, portOf(server));
-  client.socket.on('end', () => client.socket.end());
+  using client = await RawHttpClient.connect(portOf(server));
+  client.endAfterServer();
   const closing = isClosing ? gracefulClose(server, QUICK) : undefined;
   client.send(get('/1') + behind);
   assert.equal(await client.ended, 'EOF');

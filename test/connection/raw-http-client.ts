@@ -1,9 +1,10 @@
 import net from 'node:net';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
+import { within } from '../harness/wait.ts';
 
-/** A client that sends the bytes that a test gives it, and keeps what comes, and how it ends. */
-export class RawHttpClient {
+/** A client that sends the bytes that a test gives it, and keeps what comes, and how it ends. For `using`. */
+export class RawHttpClient implements Disposable {
   readonly socket: net.Socket;
   /** `EOF`, or the error's code. */
   readonly ended: Promise<string>;
@@ -11,9 +12,8 @@ export class RawHttpClient {
   #error = '';
   readonly #waiting = new Set<() => void>();
 
-  constructor(t: TestContext, port: number) {
+  private constructor(port: number) {
     this.socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
-    t.after(() => this.socket.destroy());
     this.socket.setEncoding('latin1').on('data', (text: string) => {
       this.#text += text;
       this.#wake();
@@ -28,8 +28,12 @@ export class RawHttpClient {
     void this.ended.then(() => this.#wake());
   }
 
-  static async connect(t: TestContext, port: number): Promise<RawHttpClient> {
-    const client = new RawHttpClient(t, port);
+  static async connect(port: number): Promise<RawHttpClient>;
+  /** The same, ended with the test. */
+  static async connect(t: TestContext, port: number): Promise<RawHttpClient>;
+  static async connect(...args: readonly [number] | readonly [TestContext, number]): Promise<RawHttpClient> {
+    const client = new RawHttpClient(args.length === 1 ? args[0] : args[1]);
+    if (args.length === 2) args[0].after(() => client[Symbol.dispose]());
     await once(client.socket, 'connect');
     return client;
   }
@@ -53,8 +57,21 @@ export class RawHttpClient {
     this.socket.write(text, 'latin1');
   }
 
+  /** Ends its side as soon as the server has ended its own. */
+  endAfterServer(): void {
+    this.socket.once('end', () => this.socket.end());
+  }
+
   /** Resolves once what has come matches. */
   async heard(pattern: RegExp): Promise<void> {
+    await within(`an answer that matches ${pattern}`, this.#heard(pattern));
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy();
+  }
+
+  async #heard(pattern: RegExp): Promise<void> {
     while (!pattern.test(this.#text)) {
       if (this.#error !== '' || this.socket.readableEnded) throw new Error(`ended after ${JSON.stringify(this.#text)}`);
       await new Promise<void>((resolve) => this.#waiting.add(resolve));

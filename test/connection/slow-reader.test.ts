@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { CloseReport, Protocol } from '../../src/index.ts';
-import { certificateMissing } from '../harness/certificate.ts';
 import type { SlowOrder, SlowOutcome, SlowReaderTold } from '../fixtures/connection/http1/http-slow-reader.ts';
 import type { SlowProtocol, SlowSetup, SlowStop, SlowTold } from '../fixtures/connection/http1/http-slow-server.ts';
+import { certificateMissing } from '../harness/certificate.ts';
+import { startFixture } from '../harness/processes.ts';
+import { prove } from '../harness/proof.ts';
 import { labMissing, openLab } from '../lab/lab.ts';
-import { ProgramMessages } from './program-messages.ts';
 
 // A client that reads slowly is no quiet one: for seconds nothing may move but acknowledgements, and most of what it is to get
 // waits in the server's program and in its kernel.
@@ -14,8 +14,6 @@ import { ProgramMessages } from './program-messages.ts';
 const BYTES = 10_000_000;
 const RATE = 1_000_000;
 const TOLD_AFTER = 500_000;
-const serverProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-slow-server.js', import.meta.url));
-const readerProgram = fileURLToPath(new URL('../fixtures/connection/http1/http-slow-reader.js', import.meta.url));
 
 const KINDS: readonly { readonly name: SlowProtocol; readonly reported: Protocol; readonly missing: string | false }[] =
   [
@@ -27,14 +25,18 @@ const KINDS: readonly { readonly name: SlowProtocol; readonly reported: Protocol
 
 suite('a client that reads 10 MB at 1 MB/s', { concurrency: true }, () => {
   for (const { name, reported, missing } of KINDS) {
+    const proof = prove(`10 MB to a client that reads 1 MB/s, over ${name}`);
+
     test(`gets all of it over ${name} if the deadline allows`, { skip: missing, timeout: 60_000 }, async (t) => {
       const { outcome, report } = await stopWhileReading(name, { deadline: 40_000 });
       const told = JSON.stringify({ outcome, report });
-      assert.deepEqual([outcome.received, outcome.ended], [BYTES, 'EOF'], told);
+      const { received, ended } = outcome;
+      assert.deepEqual({ received, ended }, { received: BYTES, ended: 'EOF' }, told);
       // It was slow, and the close waited for it.
       assert.ok(outcome.milliseconds > 9_000 && (report?.duration ?? 0) > 2_000, told);
-      assert.deepEqual([report?.outcome, report?.connections.ended], ['complete', 1], told);
+      assertReport(report, { outcome: 'complete', ended: 1 }, told);
       t.diagnostic(`read in ${outcome.milliseconds.toFixed()} ms, closed in ${report?.duration.toFixed()} ms`);
+      proof.held(t, { 'reading slowly': report?.connections.ended });
     });
 
     test(`is named in the report over ${name} if the deadline does not`, {
@@ -44,7 +46,7 @@ suite('a client that reads 10 MB at 1 MB/s', { concurrency: true }, () => {
       const { outcome, report } = await stopWhileReading(name, { deadline: 2_000 });
       const told = JSON.stringify({ outcome, report });
       assert.ok(outcome.received < BYTES, told);
-      assert.deepEqual([report?.outcome, report?.connections.ended], ['forced', 0], told);
+      assertReport(report, { outcome: 'forced', ended: 0 }, told);
       assert.equal(report?.connections.cut.length, 1, told);
       const [{ unacknowledged, ...cut } = { unacknowledged: 0 }] = report?.connections.cut ?? [];
       assert.deepEqual(cut, { remote: outcome.address, protocol: reported, reason: 'deadline' }, told);
@@ -62,9 +64,19 @@ suite('a client that reads 10 MB at 1 MB/s', { concurrency: true }, () => {
       const { outcome } = await stopWhileReading(name, {});
       assert.ok(outcome.received < BYTES, JSON.stringify(outcome));
       t.diagnostic(`${outcome.received} bytes read, then ${outcome.ended}`);
+      proof.lost(t, 1);
     });
   }
 });
+
+function assertReport(
+  report: CloseReport | undefined,
+  { outcome, ended }: { readonly outcome: CloseReport['outcome']; readonly ended: number },
+  told: string,
+): void {
+  assert.equal(report?.outcome, outcome, told);
+  assert.equal(report.connections.ended, ended, told);
+}
 
 /** Stops the server when its client has read the first part. */
 async function stopWhileReading(
@@ -73,16 +85,17 @@ async function stopWhileReading(
 ): Promise<{ outcome: SlowOutcome; report: CloseReport | undefined }> {
   await using lab = await openLab({ delay: 10 });
   const setup: SlowSetup = { protocol, bytes: BYTES };
-  const serverProcess = lab.server.fork(serverProgram, [JSON.stringify(setup)]);
-  const server = new ProgramMessages<SlowTold>(serverProcess);
+  await using server = startFixture<SlowTold>('connection/http1/http-slow-server', {
+    host: lab.server,
+    args: [JSON.stringify(setup)],
+  });
   const port = await server.next('port');
 
-  const readerProcess = lab.client.fork(readerProgram);
-  const reader = new ProgramMessages<SlowReaderTold>(readerProcess);
+  await using reader = startFixture<SlowReaderTold>('connection/http1/http-slow-reader', { host: lab.client });
   const order: SlowOrder = { host: lab.server.ipv4, port, protocol, rate: RATE, tellAfter: TOLD_AFTER };
-  readerProcess.send(order);
+  reader.send(order);
   await reader.next('reading');
-  serverProcess.send(stop);
+  server.send(stop);
   const report = stop.deadline === undefined ? undefined : await server.next('report');
   return { report, outcome: await reader.next('outcome') };
 }

@@ -3,32 +3,38 @@ import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
 import net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
-import { portOf, startHttp, startServer } from '../close/calls-servers.ts';
+import { portOf } from '../harness/ports.ts';
+import { Scope } from '../harness/scope.ts';
+import { listen, listenHttp } from '../harness/servers.ts';
+import { until } from '../harness/wait.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
-const QUICK: CloseOptions = { idleWait: 200, lingerWait: 200, deadline: 8_000 };
+const QUICK: CloseOptions = { idleWait: 200, lingerWait: 5_000, deadline: 8_000 };
 
 /** Its client knows by the connection's end alone that it is whole. */
 const WITHOUT_LENGTH = 'GET /short HTTP/1.0\r\nHost: x\r\n\r\n';
 
 describe('a connection that a close does not take in, while that close goes on', { timeout: 30_000 }, () => {
-  it('is ended by its last response as ever if it came to a server that listens anew', async (t) => {
-    const { server, finish, closing } = await startLongClose(t, () => {});
-    while (server.listening) await new Promise(setImmediate);
+  it('is ended by its last response as ever if it came to a server that listens anew', async () => {
+    await using scope = new Scope();
+    const { server, finish, closing } = await startLongClose(scope, () => {});
+    await until('the server listens no more', () => !server.listening);
     await once(server.listen(0, '127.0.0.1'), 'listening');
-    await assertEnds(await RawHttpClient.connect(t, portOf(server)));
+    using client = await RawHttpClient.connect(portOf(server));
+    await assertEnds(client);
     finish();
-    const { connections } = await closing;
-    assert.deepEqual([connections.atStart, connections.fromQueues], [1, 0]);
+    const { atStart, fromQueues } = (await closing).connections;
+    assert.deepEqual({ atStart, fromQueues }, { atStart: 1, fromQueues: 0 });
   });
 
-  it('is ended by its last response as ever if the program has unref’d it', async (t) => {
+  it('is ended by its last response as ever if the program has unref’d it', async () => {
+    await using scope = new Scope();
     const clients: RawHttpClient[] = [];
-    const { finish, closing } = await startLongClose(t, async (server) => {
+    const { finish, closing } = await startLongClose(scope, async (server) => {
       server.once('connection', (socket: net.Socket) => socket.unref());
-      clients.push(await RawHttpClient.connect(t, portOf(server)));
+      clients.push(scope.use(await RawHttpClient.connect(portOf(server))));
     });
     for (const client of clients) await assertEnds(client);
     finish();
@@ -38,14 +44,15 @@ describe('a connection that a close does not take in, while that close goes on',
   });
 
   /** A close that goes on until its one response is finished. `before` runs when that is under way. */
-  async function startLongClose(t: TestContext, before: (server: http.Server) => void | Promise<void>) {
+  async function startLongClose(scope: Scope, before: (server: http.Server) => void | Promise<void>) {
     const responses: http.ServerResponse[] = [];
-    const server = await startHttp(t, (request, response) => {
+    const listening = await listenHttp((request, response) => {
       if (request.url === '/short') response.end('short');
       else responses.push(response);
     });
-    const client = await RawHttpClient.connect(t, portOf(server));
-    client.socket.on('end', () => client.socket.end());
+    const server = scope.use(listening);
+    const client = scope.use(await RawHttpClient.connect(portOf(server)));
+    client.endAfterServer();
     client.send(get('/long'));
     while (responses.length === 0) await once(server, 'request');
     await before(server);
@@ -54,7 +61,7 @@ describe('a connection that a close does not take in, while that close goes on',
   }
 
   async function assertEnds(client: RawHttpClient): Promise<void> {
-    client.socket.on('end', () => client.socket.end());
+    client.endAfterServer();
     client.send(WITHOUT_LENGTH);
     assert.equal(await client.ended, 'EOF');
     assert.match(client.text, /\r\n\r\nshort$/);
@@ -71,15 +78,13 @@ describe('an HTTP/2 session on a connection that a net server has accepted and h
       options: { ...QUICK, farewell: { say: () => Buffer.from('bye\r\n') } },
     },
   ]) {
-    it(does, async (t) => {
+    it(does, async () => {
       const streams: http2.ServerHttp2Stream[] = [];
       const speaker = http2.createServer().on('stream', (stream: http2.ServerHttp2Stream) => streams.push(stream));
-      const server = await startServer(
-        t,
-        net.createServer((socket) => speaker.emit('connection', socket)),
-      );
+      await using server = await listen(net.createServer((socket) => speaker.emit('connection', socket)));
+      await using scope = new Scope();
       const session = http2.connect(`http://127.0.0.1:${portOf(server)}`);
-      t.after(() => session.destroy());
+      scope.defer(() => session.destroy());
       const request = session.request({ ':path': '/' });
       while (streams.length === 0) await once(speaker, 'stream');
       const goaway = once(session, 'goaway');
@@ -91,7 +96,7 @@ describe('an HTTP/2 session on a connection that a net server has accepted and h
       for await (const chunk of request) text += String(chunk);
       assert.equal(text, 'served');
       const { outcome, connections } = await closing;
-      assert.deepEqual([outcome, connections.farewells.said], ['complete', 1]);
+      assert.deepEqual({ outcome, said: connections.farewells.said }, { outcome: 'complete', said: 1 });
     });
   }
 });

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import { certificateMissing } from '../harness/certificate.ts';
+import { prove } from '../harness/proof.ts';
+import { labMissing } from '../lab/lab.ts';
+import {
+  assertAllAnswered,
+  assertComplete,
+  closeUnderSessions,
+  Http2Server,
+  stopUnderSessions,
+  sum,
+} from './http2-server-driver.ts';
+
+// The last stream of the GOAWAY that is only a notice (RFC 9113 6.8).
+const NOTICE = 2 ** 31 - 1;
+
+/** Tests closes of an HTTP/2 server that runs on this Node, or on another, under sessions that open streams all the time. */
+export function testHttp2Sessions({ title, path, missing }: Runner): void {
+  suite(`20 HTTP/2 sessions over 25 ms, a stream every 10 ms, on ${title}`, { skip: labMissing || missing }, () => {
+    const proof = prove(`20 HTTP/2 sessions with many streams, on ${title}`);
+
+    test('in cleartext no stream is refused, none is cut, and each session gets its notice and then its last stream', async (t) => {
+      const { report, seen } = await closeUnderSessions('cleartext', path);
+      assertAllAnswered(seen);
+      assert.deepEqual(
+        seen.map(({ refused }) => refused.length),
+        seen.map(() => 0),
+      );
+      for (const { goaways, opened } of seen) {
+        const [first, ...others] = goaways;
+        assert.equal(first, NOTICE);
+        // Node repeats the second when it ends the session.
+        assert.deepEqual([...new Set(others)], [Math.max(...opened)]);
+      }
+      assertComplete(report);
+      assert.equal(report.connections.lateRequests, 0);
+      const served = sum(seen, (session) => session.served);
+      t.diagnostic(`${served} served, 0 refused`);
+      proof.held(t, { sessions: seen.length, streams: served });
+    });
+
+    test('under TLS none is cut, and those that cross the GOAWAY are refused as never processed', {
+      skip: certificateMissing,
+    }, async (t) => {
+      const { report, seen, processed } = await closeUnderSessions('tls', path);
+      assertAllAnswered(seen);
+      const refused = sum(seen, (session) => session.refused.length);
+      assert.ok(refused > 0, 'some streams have crossed the GOAWAY');
+      assert.equal(
+        processed,
+        sum(seen, ({ served }) => served),
+      );
+      for (const session of seen) {
+        const [last = 0] = session.goaways;
+        assert.deepEqual([...new Set(session.goaways)], [last]);
+        assert.ok(session.refused.every((id) => id > last));
+      }
+      assertComplete(report);
+      t.diagnostic(`${processed} served, ${refused} refused`);
+      proof.held(t, { sessions: seen.length, streams: processed });
+    });
+
+    test('control: a plain close and exit cuts streams', async (t) => {
+      await using server = await Http2Server.start({ way: 'cleartext', node: path });
+      const seen = await stopUnderSessions(server, 'cleartext', () => server.exit());
+      proof.lost(
+        t,
+        sum(seen, ({ cut }) => cut.length),
+      );
+    });
+  });
+}
+
+/** A Node that runs the server. */
+export interface Runner {
+  readonly title: string;
+  readonly path: string;
+  readonly missing: string | false;
+}
