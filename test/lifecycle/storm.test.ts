@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { StormOptions, StormResult } from '../../src/storm/storm.ts';
 import { count } from '../harness/counts.ts';
-import type { Ended, Program } from '../harness/observed-program.ts';
-import { type Registration, startService } from '../harness/start-service.ts';
+import type { Program } from '../harness/observed-program.ts';
 import { queuedAt } from '../harness/ports.ts';
+import { prove } from '../harness/proof.ts';
+import { ENDED_WELL, type End, endOf, type Registration, startService } from '../harness/start-service.ts';
 import { CLIENTS, stopInStorm } from '../harness/storms.ts';
 
 const LOADS: readonly (Pick<StormOptions, 'keepAlive' | 'thinkTime'> & { readonly title: string })[] = [
@@ -42,23 +43,27 @@ const WAYS: readonly Way[] = [
 
 for (const { title: load, ...storm } of LOADS) {
   suite(`${CLIENTS} clients ${load}, when SIGTERM comes to a program`, () => {
-    for (const { title, program, registration = 'none' } of WAYS) {
+    const controls = [...new Set(WAYS.map(({ control }) => control))];
+    const proofs = new Map(
+      controls.map((way) => [way, prove(`a program that does \`${way}\` at SIGTERM, under clients ${load}`)]),
+    );
+
+    for (const { title, program, registration = 'none', control } of WAYS) {
       test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
-        for (let seed = 1; seed <= count(10); seed += 1) {
-          const service = startService(t, 'lifecycle/stopped-service.js', { args: [program], registration });
+        for (let seed = 1; seed <= count(4, 1); seed += 1) {
+          await using service = startService('lifecycle/stopped-service', { args: [program], registration });
           const stopped = await stop(service, { ...storm, seed });
-          assertNobodyLost(stopped, service, storm.keepAlive === true);
-          t.diagnostic(`${stopped.result.counts.served} served, 0 lost`);
+          const walked = assertNobodyLost(stopped, service, storm.keepAlive === true);
+          proofs.get(control)?.held(t, walked);
         }
       });
     }
 
-    for (const program of new Set(WAYS.map(({ control }) => control))) {
+    for (const [program, proof] of proofs) {
       test(`control: that does \`${program}\` without lastcall: clients are lost`, async (t) => {
-        const service = startService(t, 'lifecycle/stopped-service.js', { args: [program] });
+        await using service = startService('lifecycle/stopped-service', { args: [program] });
         const { result } = await stop(service, storm);
-        assert.ok(result.lost > 0, JSON.stringify(result));
-        t.diagnostic(`${result.lost} lost`);
+        proof.lost(t, result.lost);
       });
     }
   });
@@ -66,7 +71,7 @@ for (const { title: load, ...storm } of LOADS) {
 
 interface Stopped {
   readonly result: StormResult;
-  readonly ended: Ended;
+  readonly ended: End;
 }
 
 async function stop(service: Program, storm: Partial<StormOptions>): Promise<Stopped> {
@@ -76,21 +81,30 @@ async function stop(service: Program, storm: Partial<StormOptions>): Promise<Sto
     // Kept connections queue up once, at the start.
     ...(storm.keepAlive === true ? {} : { held: { pids: [service.pid], waiting: () => queuedAt(port) } }),
   });
-  return { result, ended: await service.ended };
+  return { result, ended: await endOf(service) };
 }
 
-function assertNobodyLost({ result, ended }: Stopped, service: Program, isKept: boolean): void {
-  const { counts, lost } = result;
+/** Returns what state the gate was shut in. */
+function assertNobodyLost(
+  { result, ended }: Stopped,
+  service: Program,
+  isKept: boolean,
+): Readonly<Record<string, number>> {
+  const { lost } = result;
+  const { failed, aborted, serverErrors, refused } = result.counts;
   const told = JSON.stringify({ result, ended, history: service.history });
-  assert.deepEqual([lost, counts.failed, counts.aborted, counts.serverErrors], [0, 0, 0, 0], told);
-  assert.equal(counts.refused, CLIENTS, told);
-  assert.deepEqual(ended, { code: 0, signal: null, stderr: '' }, told);
+  assert.deepEqual(
+    { lost, failed, aborted, serverErrors, refused },
+    { lost: 0, failed: 0, aborted: 0, serverErrors: 0, refused: CLIENTS },
+    told,
+  );
+  assert.deepEqual(ended, ENDED_WELL, told);
 
   // The path was walked: the gate was shut in front of a deep queue, or many were connected and all were ended.
   const states = service.history.filter(({ tell }) => tell === 'state').map(({ facts }) => facts?.state);
   assert.deepEqual(states, ['lame duck', 'closing', 'closed'], told);
   const [gate, ...others] = service.history.filter(({ tell }) => tell === 'gate').map(({ facts }) => facts);
-  assert.deepEqual([gate?.gate, others], ['refuse', []], told);
+  assert.deepEqual({ gate: gate?.gate, others }, { gate: 'refuse', others: [] }, told);
   const {
     atStart = 0,
     fromQueues = 0,
@@ -98,5 +112,7 @@ function assertNobodyLost({ result, ended }: Stopped, service: Program, isKept: 
   } = service.history.find(({ tell }) => tell === 'report')?.report?.connections ?? {};
   assert.equal(well, atStart + fromQueues, told);
   if (isKept) assert.equal(well, CLIENTS, told);
-  assert.ok((isKept ? atStart : Number(gate?.queued)) >= (isKept ? CLIENTS / 6 : CLIENTS / 2), told);
+  const queued = Number(gate?.queued);
+  assert.ok(isKept ? atStart >= CLIENTS / 6 : queued >= CLIENTS / 2, told);
+  return isKept ? { connected: atStart, queued } : { queued };
 }
