@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { readTcpTable } from '../../src/linux/proc-net.ts';
 import { runStorm, type Storm, type StormOptions } from '../../src/storm/storm.ts';
 import { count } from '../harness/counts.ts';
 import { isAlive } from '../harness/processes.ts';
@@ -13,7 +14,9 @@ const WAYS = [
   { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
 ] as const;
 const CLIENTS = 300;
-const KEPT = { keepAlive: true, thinkTime: [50, 150] } as const;
+// net/tcp_states.h
+const ESTABLISHED = 1;
+const KEPT = { keepAlive: true, thinkTime: [100, 300] } as const;
 /** Those whom the primary sends to a worker that is gone wait for ever. In milliseconds. */
 const CONTROL = { timeout: 5_000 } as const;
 
@@ -75,7 +78,7 @@ interface StoppedOne {
 
 /**
  * Stops a worker that has clients for sure: while the others are held still, half of the clients come to it. (Each of the others
- * has at most the one whom a primary had sent it already.)
+ * has at most the one whom a primary had sent it already.) When the signal comes, requests are unread.
  */
 async function stopWithKeptConnections(service: ClusterService, options: Partial<StormOptions>): Promise<StoppedOne> {
   const [worker = 0, ...others] = service.workers;
@@ -85,7 +88,10 @@ async function stopWithKeptConnections(service: ClusterService, options: Partial
   held.goOn();
   const second = startStorm(service, { clients: CLIENTS / 2, ...KEPT, ...options });
   await second.served(CLIENTS);
+  using stopped = await holdWorkers([worker]);
+  await until('clients have asked a worker that does not read', () => countUnread(service.port) >= CLIENTS / 10);
   process.kill(worker, 'SIGTERM');
+  stopped.goOn();
   return goOnWithout(worker, service, [first, second]);
 }
 
@@ -103,6 +109,13 @@ async function stopWithNewConnections(service: ClusterService, options: Partial<
   process.kill(worker, 'SIGTERM');
   held.goOn();
   return goOnWithout(worker, service, [storm]);
+}
+
+/** How many connections to this port have sent what the program has not read. */
+function countUnread(port: number): number {
+  return readTcpTable('IPv4').filter((row) => {
+    return row.localPort === port && row.state === ESTABLISHED && row.receiveQueue > 0;
+  }).length;
 }
 
 function startStorm({ port }: ClusterService, options: Partial<StormOptions> & { readonly clients: number }): Storm {
