@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { suite, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { isFull } from './harness/counts.ts';
 import { otherNodes } from './harness/other-nodes.ts';
+import { type Ended, startCommand } from './harness/processes.ts';
+import { within } from './harness/wait.ts';
+
+/** So long one file may take on a busy machine, in milliseconds. */
+const LONGEST = 240_000;
 
 /** What depends on fields and events that Node does not document, and might differ from one version to the next. */
 const FILES = [
@@ -25,6 +29,7 @@ const FILES = [
   'lifecycle/lame-duck',
   'lifecycle/left-behind',
   'lifecycle/orders',
+  'lifecycle/orders-of-programs',
   'lifecycle/readiness',
   'lifecycle/supervisor',
   'lifecycle/uncaught',
@@ -35,32 +40,25 @@ const FILES = [
 const OF_THE_ENDS = /^(lifecycle|close\/sharing)/;
 
 for (const [at, { title, path, missing }] of otherNodes.entries()) {
-  const isBetween = at > 0 && at < otherNodes.length - 1 && process.env.LASTCALL_FULL !== '1';
+  const isBetween = at > 0 && at < otherNodes.length - 1 && !isFull;
   suite(`on ${title}`, { skip: missing }, () => {
     for (const file of FILES.filter((name) => !isBetween || !OF_THE_ENDS.test(name))) {
-      test(`every test of ${file} passes, and none is skipped`, { timeout: 120_000 }, async (t) => {
-        const { code, output } = await runTests(path, file, t.signal);
-        assert.equal(code, 0, output);
-        assert.match(output, /^# pass [1-9]/m);
-        assert.match(output, /^# skipped 0$/m, output);
+      test(`every test of ${file} passes, and none is skipped`, async () => {
+        const { code, stdout, stderr } = await runTests(path, file);
+        assert.equal(code, 0, stdout + stderr);
+        assert.match(stdout, /^# pass [1-9]/m);
+        assert.match(stdout, /^# skipped 0$/m, stdout);
       });
     }
   });
 }
 
-async function runTests(node: string, file: string, signal: AbortSignal): Promise<{ code: number; output: string }> {
-  // A test runner of its own, not a part of this one.
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+async function runTests(node: string, file: string): Promise<Ended> {
   const program = fileURLToPath(new URL(`${file}.test.js`, import.meta.url));
-  const child = spawn(node, ['--test', '--test-reporter=tap', program], {
-    env,
-    signal,
-    stdio: ['ignore', 'pipe', 'inherit'],
+  await using runner = startCommand([node, '--test', '--test-reporter=tap', program], {
+    // A test runner of its own, not a part of this one.
+    env: { NODE_TEST_CONTEXT: undefined },
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
-  let output = '';
-  child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    output += text;
-  });
-  const [code] = await once(child, 'close');
-  return { code, output };
+  return await within(`the end of ${file}`, runner.ended, LONGEST);
 }

@@ -1,60 +1,62 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http2 from 'node:http2';
+import net from 'node:net';
 import { createInterface } from 'node:readline';
-import { suite, test, type TestContext } from 'node:test';
-import { ask } from './close/calls-servers.ts';
-import { fixture } from './connection/programs.ts';
-import { get, RawHttpClient } from './connection/raw-http-client.ts';
-import type { RuntimeTold } from './fixtures/runtimes/runtime-server.ts';
-import { holdUp } from './harness/held-process.ts';
+import { suite, test } from 'node:test';
+import type { RuntimeServerSends } from './fixtures/runtimes/runtime-server.ts';
+import { Messages } from './harness/messages.ts';
 import { bun, deno, type OtherRuntime } from './harness/other-runtimes.ts';
+import { type Ended, fixture, startCommand, type TestProcess } from './harness/processes.ts';
+import { prove } from './harness/proof.ts';
+import { within } from './harness/wait.ts';
+import { connectClients, tally } from './lifecycle/one-request.ts';
 
 // docs/runtimes.md says what is asserted here.
 
 const CLIENTS = 50;
 const DENO = ['run', '--allow-net', '--allow-read', '--allow-env'];
 
-suite('on Deno', { skip: deno.missing, timeout: 60_000 }, () => {
-  for (const kind of ['http', 'net'] as const) closesWell(deno, [...DENO, '--allow-ffi'], kind);
+suite('on Deno', { skip: deno.missing }, () => {
+  for (const kind of ['http', 'net'] as const) closesWell('Deno', deno, [...DENO, '--allow-ffi'], kind);
 
-  test('an HTTP/2 session is told to go, and ends', async (t) => {
-    const server = await start(t, deno, [...DENO, '--allow-ffi'], 'http2', 'graceful');
-    const { isTold, end } = await openSession(t, server.port);
+  test('an HTTP/2 session is told to go, and ends', async () => {
+    await using server = await RuntimeServer.start(deno, [...DENO, '--allow-ffi'], 'http2', 'graceful');
+    using session = await openSession(server.port);
     server.stop();
-    assert.equal(await isTold, true);
-    await end;
-    const { outcome, connections } = await server.report();
-    assert.deepEqual([outcome, connections.atStart, connections.ended, connections.cut], ['complete', 1, 1, []]);
-    assert.equal(await server.ended, 0);
+    assert.equal(await session.isTold, true);
+    await session.end;
+    const { outcome, connections } = await server.next('report');
+    const { atStart, ended, cut } = connections;
+    assert.deepEqual({ outcome, atStart, ended, cut }, { outcome: 'complete', atStart: 1, ended: 1, cut: [] });
+    assert.equal((await server.ended).code, 0);
   });
 
-  test('without the permission for FFI no gate is shut, and the report says why', async (t) => {
-    const server = await start(t, deno, DENO, 'http', 'graceful');
+  test('without the permission for FFI no gate is shut, and the report says why', async () => {
+    await using server = await RuntimeServer.start(deno, DENO, 'http', 'graceful');
     server.stop();
-    const { outcome, listeners } = await server.report();
-    assert.deepEqual([outcome, listeners[0]!.gate], ['complete', 'none']);
+    const { outcome, listeners } = await server.next('report');
+    assert.deepEqual({ outcome, gate: listeners[0]!.gate }, { outcome: 'complete', gate: 'none' });
     assert.match(listeners[0]!.reason ?? '', /^koffi did not load .*--allow-ffi/);
-    assert.equal(await server.ended, 0);
+    assert.equal((await server.ended).code, 0);
   });
 });
 
-suite('on Bun', { skip: bun.missing, timeout: 60_000 }, () => {
-  closesWell(bun, [], 'net');
+suite('on Bun', { skip: bun.missing }, () => {
+  closesWell('Bun', bun, [], 'net');
 
-  test('an HTTP/2 session is not told, and the report says that it was cut', async (t) => {
-    const server = await start(t, bun, [], 'http2', 'graceful');
-    const { end } = await openSession(t, server.port);
+  test('an HTTP/2 session is not told, and the report says that it was cut', async () => {
+    await using server = await RuntimeServer.start(bun, [], 'http2', 'graceful');
+    using session = await openSession(server.port);
     server.stop();
-    await end;
-    const { outcome, listeners, connections } = await server.report();
-    assert.deepEqual([outcome, listeners[0]!.gate], ['forced', 'refuse']);
+    await session.end;
+    const { outcome, listeners, connections } = await server.next('report');
+    assert.deepEqual({ outcome, gate: listeners[0]!.gate }, { outcome: 'forced', gate: 'refuse' });
     assert.deepEqual(
-      connections.cut.map(({ protocol, reason }) => [protocol, reason]),
-      [['h2', 'deadline']],
+      connections.cut.map(({ protocol, reason }) => ({ protocol, reason })),
+      [{ protocol: 'h2', reason: 'deadline' }],
     );
-    assert.equal(await server.ended, 0);
+    assert.equal((await server.ended).code, 0);
   });
 
   for (const [title, kind, how, message] of [
@@ -66,112 +68,185 @@ suite('on Bun', { skip: bun.missing, timeout: 60_000 }, () => {
       /^Expected servers by name, for Bun does not tell which of them listen, got `all`$/,
     ],
   ] as const) {
-    test(`${title} cannot be closed, and the error says so`, async (t) => {
-      const server = await start(t, bun, [], kind, how);
+    test(`${title} cannot be closed, and the error says so`, async () => {
+      await using server = await RuntimeServer.start(bun, [], kind, how);
       server.stop();
-      const error = await server.hears('error');
+      const error = await server.next('error');
       assert.equal(error.code, 'ERR_SERVER');
       assert.match(error.message, message);
-      assert.equal(await server.ended, 0);
+      assert.equal((await server.ended).code, 0);
     });
   }
 });
 
-function closesWell(runtime: OtherRuntime, args: readonly string[], kind: 'http' | 'net'): void {
-  test(`a ${kind} server ends its idle connection, and the process ends by itself`, async (t) => {
-    const server = await start(t, runtime, args, kind, 'graceful');
-    const client = await RawHttpClient.connect(t, server.port);
-    client.send(get('/'));
-    await client.heard(/served$/);
+function closesWell(title: string, runtime: OtherRuntime, args: readonly string[], kind: 'http' | 'net'): void {
+  const proof = prove(`clients in the accept queue of a ${kind} server on ${title}`);
+
+  test(`a ${kind} server ends its idle connection, and the process ends by itself`, async () => {
+    await using server = await RuntimeServer.start(runtime, args, kind, 'graceful');
+    using client = await IdleClient.connect(server.port);
     server.stop();
     assert.equal(await client.ended, 'EOF');
-    client.socket.end();
-    const { outcome, listeners, connections, errors } = await server.report();
-    assert.deepEqual([outcome, errors], ['complete', []]);
-    assert.deepEqual([listeners[0]!.gate, listeners[0]!.reason], ['refuse', undefined]);
-    assert.deepEqual([connections.atStart, connections.ended, connections.cut], [1, 1, []]);
-    assert.equal(await server.ended, 0);
+    client.end();
+    const { outcome, listeners, connections, errors } = await server.next('report');
+    assert.deepEqual({ outcome, errors }, { outcome: 'complete', errors: [] });
+    const { gate, reason } = listeners[0]!;
+    assert.deepEqual({ gate, reason }, { gate: 'refuse', reason: undefined });
+    const { atStart, ended, cut } = connections;
+    assert.deepEqual({ atStart, ended, cut }, { atStart: 1, ended: 1, cut: [] });
+    assert.equal((await server.ended).code, 0);
   });
 
-  test(`a service with a ${kind} server stops at SIGTERM, and exits with 0`, async (t) => {
-    const server = await start(t, runtime, args, kind, 'service');
-    const answers = await stopWithQueue(server);
-    assert.deepEqual(new Set(answers), new Set(['HTTP/1.1 200 OK']));
-    assert.equal((await server.report()).outcome, 'complete');
-    assert.equal(await server.ended, 0);
+  test(`a service with a ${kind} server stops at SIGTERM, and exits with 0`, async () => {
+    await using server = await RuntimeServer.start(runtime, args, kind, 'service');
+    await server.hold();
+    using queued = await connectClients(CLIENTS, { port: server.port, host: '127.0.0.1' });
+    server.signal();
+    server.goOn();
+    assert.deepEqual(tally(await queued.answers), { 'HTTP/1.1 200 OK': CLIENTS });
+    assert.equal((await server.next('report')).outcome, 'complete');
+    assert.equal((await server.ended).code, 0);
   });
 
   test(`a ${kind} server serves the clients in its accept queue`, async (t) => {
-    const server = await start(t, runtime, args, kind, 'graceful');
-    const answers = await stopWithQueue(server);
-    assert.deepEqual(new Set(answers), new Set(['HTTP/1.1 200 OK']));
-    const { outcome, listeners, connections } = await server.report();
-    assert.deepEqual([outcome, connections.cut], ['complete', []]);
-    assert.equal(await server.ended, 0);
-    t.diagnostic(`${listeners[0]!.queued} of ${CLIENTS} were queued when the gate shut`);
+    await using server = await RuntimeServer.start(runtime, args, kind, 'graceful');
+    assert.deepEqual(await stopWithQueue(server), { 'HTTP/1.1 200 OK': CLIENTS });
+    const { outcome, listeners, connections } = await server.next('report');
+    assert.deepEqual({ outcome, cut: connections.cut }, { outcome: 'complete', cut: [] });
+    assert.equal((await server.ended).code, 0);
+    proof.held(t, { queued: CLIENTS, 'queued when the gate shut': listeners[0]!.queued });
   });
 
   test(`control: a plain close of a ${kind} server resets clients in its accept queue`, async (t) => {
-    const answers = await stopWithQueue(await start(t, runtime, args, kind, 'plain'));
-    const reset = answers.filter((answer) => answer === 'ECONNRESET').length;
-    assert.ok(reset > 0, `${reset} of ${CLIENTS} were reset`);
-    t.diagnostic(`${reset} of ${CLIENTS} reset`);
+    await using server = await RuntimeServer.start(runtime, args, kind, 'plain');
+    const { ECONNRESET = 0 } = await stopWithQueue(server);
+    proof.lost(t, ECONNRESET);
   });
 }
 
-interface RuntimeServer {
-  readonly pid: number;
-  readonly port: number;
-  hears<K extends keyof RuntimeTold>(what: K): Promise<RuntimeTold[K]>;
-  report(): Promise<RuntimeTold['report']>;
-  stop(): void;
-  /** Its exit code, or the signal. */
-  readonly ended: Promise<number | NodeJS.Signals>;
+/** The fixture runtimes/runtime-server on another runtime, which sends lines of JSON. For `await using`. */
+class RuntimeServer implements AsyncDisposable {
+  readonly ended: Promise<Ended>;
+  readonly #process: TestProcess;
+  readonly #messages = new Messages<RuntimeServerSends>('runtime-server');
+  #port = 0;
+
+  private constructor(runtime: OtherRuntime, args: readonly string[]) {
+    this.#process = startCommand([runtime.path, ...args]);
+    createInterface({ input: this.#process.child.stdout! }).on('line', (line) => this.#messages.push(JSON.parse(line)));
+    this.ended = this.#process.ended.then((ended) => {
+      this.#messages.end(`it ended with ${ended.code ?? ended.signal}. ${ended.stderr}`);
+      return ended;
+    });
+  }
+
+  /** Resolves when it listens. */
+  static async start(
+    runtime: OtherRuntime,
+    args: readonly string[],
+    kind: 'http' | 'http2' | 'net',
+    how: 'graceful' | 'service' | 'all' | 'plain',
+  ): Promise<RuntimeServer> {
+    const server = new RuntimeServer(runtime, [...args, fixture('runtimes/runtime-server'), kind, how]);
+    server.#port = await server.next('port');
+    return server;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** As that of {@link Messages}. */
+  next: Messages<RuntimeServerSends>['next'] = (key, awaited) => this.#messages.next(key, awaited);
+
+  stop(): void {
+    this.signal();
+    this.goOnStopping();
+  }
+
+  signal(): void {
+    this.#process.signal('SIGTERM');
+  }
+
+  /** It has told that it is `stopping`, and stands still: now it closes. */
+  goOnStopping(): void {
+    this.#process.write('\n');
+  }
+
+  async hold(): Promise<void> {
+    await this.#process.hold();
+  }
+
+  goOn(): void {
+    this.#process.goOn();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process[Symbol.asyncDispose]();
+  }
 }
 
-async function start(
-  t: TestContext,
-  runtime: OtherRuntime,
-  args: readonly string[],
-  kind: 'http' | 'http2' | 'net',
-  how: 'graceful' | 'service' | 'all' | 'plain',
-): Promise<RuntimeServer> {
-  const child = spawn(runtime.path, [...args, fixture('runtimes/runtime-server'), kind, how], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  t.after(() => child.kill('SIGKILL'));
-  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-  const hears = async <K extends keyof RuntimeTold>(what: K): Promise<RuntimeTold[K]> => {
-    const { done, value } = await lines.next();
-    assert.ok(done !== true, `the program has ended without a word about its ${what}`);
-    const told: Partial<RuntimeTold> = JSON.parse(value);
-    return told[what] ?? assert.fail(value);
-  };
-  return {
-    pid: child.pid!,
-    port: await hears('port'),
-    hears,
-    report: () => hears('report'),
-    stop: () => void child.kill('SIGTERM'),
-    ended: once(child, 'exit').then(([code, signal]) => code ?? signal),
-  };
+/** Stops it while so many clients are in its accept queue, and have asked; how often each answer came. */
+async function stopWithQueue(server: RuntimeServer): Promise<Readonly<Record<string, number>>> {
+  server.signal();
+  await server.next('stopping');
+  using queued = await connectClients(CLIENTS, { port: server.port, host: '127.0.0.1' });
+  server.goOnStopping();
+  return tally(await queued.answers);
 }
 
-/** Stops it before it has accepted anyone of so many clients that are connected and have asked; returns what each got. */
-async function stopWithQueue(server: RuntimeServer): Promise<readonly string[]> {
-  await holdUp(server.pid);
-  const queued = Array.from({ length: CLIENTS }, () => ask(server.port));
-  await Promise.all(queued.map(({ socket }) => once(socket, 'connect')));
-  server.stop();
-  process.kill(server.pid, 'SIGCONT');
-  return Promise.all(queued.map(({ answer }) => answer));
+/** A client whose connection is idle, and that does not end its side by itself. For `using`. */
+class IdleClient implements Disposable {
+  /** `EOF`, or the error's code. */
+  readonly ended: Promise<string>;
+  readonly #socket: net.Socket;
+
+  private constructor(port: number) {
+    this.#socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    const ended = new Promise<string>((resolve) => {
+      this.#socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+      this.#socket.once('end', () => resolve('EOF'));
+    });
+    this.ended = within('the end of an idle connection', ended);
+    // Awaited when it matters.
+    this.ended.catch(() => {});
+  }
+
+  /** Resolves when it has had its first answer. */
+  static async connect(port: number): Promise<IdleClient> {
+    const client = new IdleClient(port);
+    let text = '';
+    const served = new Promise<void>((resolve) => {
+      client.#socket.on('data', (bytes) => {
+        text += bytes.toString();
+        if (text.endsWith('served')) resolve();
+      });
+    });
+    client.#socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await within('the first answer', served);
+    return client;
+  }
+
+  end(): void {
+    this.#socket.end();
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.destroy();
+  }
+}
+
+interface Session extends Disposable {
+  readonly isTold: Promise<boolean>;
+  readonly end: Promise<unknown>;
 }
 
 /** A session that has had its first answer. */
-async function openSession(t: TestContext, port: number): Promise<{ isTold: Promise<boolean>; end: Promise<unknown> }> {
+async function openSession(port: number): Promise<Session> {
   const session = http2.connect(`http://127.0.0.1:${port}`);
-  t.after(() => session.destroy());
   session.on('error', () => {});
-  await once(session.request().resume(), 'close');
-  return { isTold: once(session, 'goaway').then(() => true), end: once(session, 'close') };
+  const end = once(session, 'close');
+  const isTold = Promise.race([once(session, 'goaway').then(() => true), end.then(() => false)]);
+  await within('the first answer', once(session.request().resume(), 'close'));
+  return { isTold, end: within('the end of the session', end), [Symbol.dispose]: () => session.destroy() };
 }

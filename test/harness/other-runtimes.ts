@@ -13,5 +13,5 @@ export const deno: OtherRuntime = find('Deno', '@deno/linux-x64-glibc/deno');
 
 function find(title: string, file: string): OtherRuntime {
   const path = fileURLToPath(new URL(`../../../scripts/other-runtimes/node_modules/${file}`, import.meta.url));
-  return { path, missing: existsSync(path) ? false : `${title} is not installed: npm run other-runtimes` };
+  return { path, missing: existsSync(path) ? false : `needs ${title} (npm run other-runtimes)` };
 }

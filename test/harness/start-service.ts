@@ -1,30 +1,33 @@
-import type { TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { type Program, type ProgramOptions, startProgram } from './observed-program.ts';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { type Ended, observeFixture, type Program, type ProgramOptions } from './observed-program.ts';
+import { fixture } from './processes.ts';
 
 /** How lastcall comes to a program that does not call for it itself. */
 export type Registration = 'none' | '--import' | 'NODE_OPTIONS';
 
 export interface ServiceOptions extends Pick<ProgramOptions, 'node' | 'args' | 'env' | 'ownGroup'> {
   readonly registration?: Registration;
-  /** Modules of the fixtures' folder, or of anywhere, to import before the program, and before lastcall. */
+  /** Fixtures by their paths, or URLs, to import before the program, and before lastcall. */
   readonly imports?: readonly string[];
 }
 
 /** The package as users have it. */
 export const REGISTER: string = new URL('../../lib/register.js', import.meta.url).href;
-/** A URL stays what it is. */
-const fixture = (name: string): string =>
-  URL.canParse(name) ? name : new URL(`../fixtures/${name}`, import.meta.url).href;
 
 /** What would tell the program, and its children, of somebody else's service manager, or of the tests. */
 const SURROUNDINGS = ['KUBERNETES_SERVICE_HOST', 'NOTIFY_SOCKET', 'SYSTEMD_EXEC_PID', 'NODE_OPTIONS'];
 
+/** How a process ended. */
+export type End = Pick<Ended, 'code' | 'signal' | 'stderr'>;
+
+/** Of a stop that went as it should: exit code 0, and nothing to say. */
+export const ENDED_WELL: End = { code: 0, signal: null, stderr: '' };
+
 /** Starts a program of the fixtures as its users would, with nothing of this process's surroundings, and observes it. */
-export function startService(t: TestContext, name: string, options: ServiceOptions = {}): Program {
+export function startService(name: string, options: ServiceOptions = {}): Program {
   const { registration = 'none', imports = [], env = {}, ...others } = options;
-  const before = ['lifecycle/lifecycle-observer.js', ...imports].flatMap((module) => ['--import', fixture(module)]);
-  return startProgram(t, name, {
+  const before = ['lifecycle/lifecycle-observer', ...imports].flatMap((module) => ['--import', urlOf(module)]);
+  return observeFixture(name, {
     ...others,
     execArgv: [...before, ...(registration === '--import' ? ['--import', 'lastcall/register'] : [])],
     env: {
@@ -34,6 +37,16 @@ export function startService(t: TestContext, name: string, options: ServiceOptio
     },
     directory: fileURLToPath(new URL('../../..', import.meta.url)),
   });
+}
+
+/** How it ends. What it prints on its standard output are the messages of its {@link Program}. */
+export async function endOf(program: Program): Promise<End> {
+  const { code, signal, stderr } = await program.ended;
+  return { code, signal, stderr };
+}
+
+function urlOf(module: string): string {
+  return URL.canParse(module) ? module : pathToFileURL(fixture(module)).href;
 }
 
 /** In place of what this process has, nothing. */

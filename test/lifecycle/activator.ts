@@ -1,12 +1,11 @@
 // What systemd does for a service with a .socket unit: it holds the listening socket, and starts the service when a client
 // comes and none runs.
-import type { TestContext } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 import { AF_INET, SOCK_CLOEXEC, SOCK_STREAM } from '../../src/linux/constants.ts';
 import { bindFunction, check, requireLibc } from '../../src/linux/libc.ts';
 import { listen, localAddress } from '../../src/linux/sockets.ts';
 import { readAcceptQueue } from '../../src/linux/tcp-info.ts';
-import { type Program, startProgram } from '../harness/observed-program.ts';
+import { observeFixture, type Program } from '../harness/observed-program.ts';
+import { until, within } from '../harness/wait.ts';
 
 const BACKLOG = 511;
 
@@ -16,30 +15,25 @@ export interface Activated {
   readonly pid: number;
 }
 
-export class Activator {
+/** Passes the socket as `web` to the fixture service, again and again. For `await using`. */
+export class Activator implements AsyncDisposable {
   readonly port: number;
   /** The service that runs, once it listens; undefined between two. */
   running: Activated | undefined;
   /** How many have been started. */
   started = 0;
-  readonly #test: TestContext;
   readonly #fd: number;
-  readonly #over = new AbortController();
+  readonly #activating: Promise<void>;
+  #isOver = false;
   #failure: unknown;
   #startAt = 1;
 
-  /** Passes the socket as `web` to the fixture service, until the test ends. */
-  constructor(t: TestContext) {
-    this.#test = t;
+  constructor() {
     this.#fd = listenOnLoopback();
     const address = localAddress(this.#fd);
     this.port = address !== undefined && 'port' in address ? address.port : 0;
-    this.#activate().catch((error: unknown) => {
+    this.#activating = this.#activate().catch((error: unknown) => {
       this.#failure = error;
-    });
-    t.after(() => {
-      this.#over.abort();
-      requireLibc().close(this.#fd);
     });
   }
 
@@ -55,14 +49,25 @@ export class Activator {
 
   /** Waits until the n-th service listens. */
   async runs(count: number): Promise<Activated> {
-    await this.#until(() => this.started >= count && this.running !== undefined);
+    await until(`service ${count} runs`, () => {
+      if (this.#failure !== undefined) throw new Error('the activator has failed', { cause: this.#failure });
+      return this.started >= count && this.running !== undefined;
+    });
     return this.running ?? (await this.runs(count));
   }
 
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isOver = true;
+    await this.running?.program[Symbol.asyncDispose]();
+    await within('the end of the activator', this.#activating);
+    requireLibc().close(this.#fd);
+  }
+
   async #activate(): Promise<void> {
-    while (!this.#over.signal.aborted) {
-      await this.#until(() => this.queued >= this.#startAt);
-      const program = startProgram(this.#test, 'lifecycle/activated-service.js', {
+    for (;;) {
+      await until('clients wait', () => this.#isOver || this.queued >= this.#startAt);
+      if (this.#isOver) return;
+      await using program = observeFixture('lifecycle/activated-service', {
         args: ['graceful', 'web'],
         descriptors: [this.#fd],
         env: { LISTEN_FDS: '1', LISTEN_FDNAMES: 'web' },
@@ -73,13 +78,6 @@ export class Activator {
       this.running = { program, pid };
       await program.ended;
       this.running = undefined;
-    }
-  }
-
-  async #until(holds: () => boolean): Promise<void> {
-    while (!holds()) {
-      if (this.#failure !== undefined) throw new Error('the activator has failed', { cause: this.#failure });
-      await setTimeout(2, undefined, { signal: this.#over.signal });
     }
   }
 }

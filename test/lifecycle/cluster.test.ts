@@ -1,21 +1,25 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { suite, test } from 'node:test';
-import { ask } from '../close/calls-servers.ts';
 import { askWhoServes } from '../harness/observed-program.ts';
-import { type ClusterService, startCluster, toldBy } from './cluster-service.ts';
+import { prove } from '../harness/proof.ts';
+import { ENDED_WELL, endOf } from '../harness/start-service.ts';
+import { type ClusterService, holdWorkers, startCluster, toldBy } from './cluster-service-driver.ts';
+import { connectClients, tally } from './one-request.ts';
 
 const WAYS = [
   { title: 'whose processes call lastCall', program: 'lastCall' },
   { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
 ] as const;
 const POLICIES = ['rr', 'none'] as const;
+const CLIENTS = 40;
+const ALL_SERVED = { 'HTTP/1.1 200 OK': CLIENTS };
+const proof = prove('clients who wait in the primary of a cluster');
 
 for (const { title, program, ...registration } of WAYS) {
   for (const policy of POLICIES) {
     suite(`a cluster ${title}, with SCHED_${policy.toUpperCase()}`, () => {
-      test('a worker that is killed in the stop loses its clients, the others do not, and the exit code is 0', async (t) => {
-        const service = await startCluster(t, [policy, program], registration);
+      test('a worker that is killed in the stop loses its clients, the others do not, and the exit code is 0', async () => {
+        await using service = await startCluster([policy, program], registration);
         const { port, workers } = service;
         const answers = await askUntilAllHold(service);
         process.kill(service.program.pid, 'SIGTERM');
@@ -29,7 +33,7 @@ for (const { title, program, ...registration } of WAYS) {
         const got = await Promise.all(answers);
         assert.deepEqual(new Set(got), new Set([...others.map(String), 'ECONNRESET']));
         const { code, signal, stderr } = await service.program.ended;
-        assert.deepEqual([code, signal], [0, null]);
+        assert.deepEqual({ code, signal }, { code: 0, signal: null });
         const line = /^lastcall: Worker \d+ \(process (\d+)\) ended with SIGKILL before it had closed\n$/;
         assert.equal(line.exec(stderr)?.[1], String(victim), stderr);
       });
@@ -38,29 +42,31 @@ for (const { title, program, ...registration } of WAYS) {
 
   suite(`a cluster ${title}, whose workers are busy`, () => {
     test('loses nobody of those who are with the primary still', async (t) => {
-      const service = await startCluster(t, ['rr', program, '50'], registration);
-      const answers = await stopWhileBusy(service);
-      assert.deepEqual(new Set(answers), new Set(['HTTP/1.1 200 OK']));
-      assert.deepEqual(await service.program.ended, { code: 0, signal: null, stderr: '' });
+      await using service = await startCluster(['rr', program, '50'], registration);
+      assert.deepEqual(tally(await stopWhileBusy(service)), ALL_SERVED);
+      assert.deepEqual(await endOf(service.program), ENDED_WELL);
       const [gate] = toldBy('primary', service, 'gate');
       assert.equal(gate?.facts?.gate, 'refuse');
       assert.ok(Number(gate.facts.withoutOwner) >= 5, JSON.stringify(gate));
+      proof.held(t, { 'in the primary': Number(gate.facts.withoutOwner) });
     });
   });
 }
 
-test('a cluster whose queue takes more than half of the deadline loses nobody', async (t) => {
+test('a cluster whose queue takes more than half of the deadline loses nobody', async () => {
   const env = { LASTCALL_DEADLINE: '8s' };
-  const service = await startCluster(t, ['rr', 'nothing', '370'], { registration: '--import', env });
+  await using service = await startCluster(['rr', 'nothing', '340'], { registration: '--import', env });
   const began = performance.now();
-  assert.deepEqual(new Set(await stopOnceConnected(service)), new Set(['HTTP/1.1 200 OK']));
+  assert.deepEqual(tally(await stopOnceConnected(service)), ALL_SERVED);
   assert.ok(performance.now() - began > 4_000);
-  assert.deepEqual(await service.program.ended, { code: 0, signal: null, stderr: '' });
+  assert.deepEqual(await endOf(service.program), ENDED_WELL);
 });
 
 test('control: a cluster without lastcall, whose workers are busy, resets those who are with the primary still', async (t) => {
-  const answers = await stopWhileBusy(await startCluster(t, ['rr', 'nothing', '50']), () => {});
-  assert.ok(answers.filter((answer) => answer === 'ECONNRESET').length >= 5, answers.join());
+  await using service = await startCluster(['rr', 'nothing', '50']);
+  const { ECONNRESET = 0, ...others } = tally(await stopWhileBusy(service, () => {}));
+  assert.ok(ECONNRESET >= 5, JSON.stringify({ ECONNRESET, ...others }));
+  proof.lost(t, ECONNRESET);
 });
 
 /** Clients of whom each worker has at least one that waits for its answer. */
@@ -79,33 +85,19 @@ async function stopWhileBusy(
   service: ClusterService,
   isUnderWay: () => unknown = () => service.program.next('gate'),
 ): Promise<readonly string[]> {
-  const { workers } = service;
-  for (const worker of workers) process.kill(worker, 'SIGSTOP');
-  try {
-    return await stopOnceConnected(service, async () => {
-      await isUnderWay();
-      for (const worker of workers) process.kill(worker, 'SIGCONT');
-    });
-  } finally {
-    for (const worker of workers) continueIfThere(worker);
-  }
+  using held = await holdWorkers(service.workers);
+  return await stopOnceConnected(service, async () => {
+    await isUnderWay();
+    held.goOn();
+  });
 }
 
 async function stopOnceConnected(
   { program, port }: ClusterService,
   afterwards: () => Promise<void> = async () => {},
 ): Promise<readonly string[]> {
-  const clients = Array.from({ length: 40 }, () => ask(port));
-  await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
+  using clients = await connectClients(CLIENTS, { port, host: '127.0.0.1' });
   process.kill(program.pid, 'SIGTERM');
   await afterwards();
-  return Promise.all(clients.map(({ answer }) => answer));
-}
-
-function continueIfThere(pid: number): void {
-  try {
-    process.kill(pid, 'SIGCONT');
-  } catch {
-    // It has ended.
-  }
+  return await clients.answers;
 }

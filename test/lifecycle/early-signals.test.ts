@@ -1,35 +1,40 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { freePort, untilAccepted } from '../harness/ports.ts';
-import { fixture, holdTree, startCommand } from '../harness/processes.ts';
-import { queueClients, tally } from '../program/queued-clients.ts';
+import { startCommand, startFixture } from '../harness/processes.ts';
+import { prove } from '../harness/proof.ts';
+import { REGISTER } from '../harness/start-service.ts';
+import { connectClients, tally } from './one-request.ts';
 
 const HOST = '127.0.0.1';
-const PROGRAM = fixture('program/node-without-handler');
-const REGISTER = new URL('../../lib/register.js', import.meta.url).href;
+const CLIENTS = 10;
+const proof = prove('a signal that comes as soon as the first client gets in');
 
 /** The first client that gets in is the moment: then it is held still, clients queue up, and the signal is there when it goes on. */
-async function stopAtOnce(options: readonly string[]): Promise<Readonly<Record<string, number>>> {
+async function stopAtOnce(execArgv: readonly string[]): Promise<Readonly<Record<string, number>>> {
   const target = { host: HOST, port: await freePort() };
-  await using running = startCommand([process.execPath, ...options, PROGRAM, String(target.port), HOST]);
+  await using program = startFixture('program/node-without-handler', { args: [String(target.port), HOST], execArgv });
   await untilAccepted(target);
-  const goOn = await holdTree(running.pid);
-  using clients = await queueClients(10, target);
-  running.signal('SIGTERM');
-  goOn();
-  const outcomes = tally(await clients.outcomes);
-  await running.ended;
+  await program.hold();
+  using clients = await connectClients(CLIENTS, target);
+  program.signal('SIGTERM');
+  program.goOn();
+  const outcomes = tally(await clients.answers);
+  await program.ended;
   return outcomes;
 }
 
-test('a signal that comes as soon as the first client gets in loses nobody', async () => {
+test('a signal that comes as soon as the first client gets in loses nobody', async (t) => {
   for (let stop = 1; stop <= 3; stop += 1) {
-    assert.deepEqual(await stopAtOnce(['--import', REGISTER]), { served: 10 });
+    assert.deepEqual(await stopAtOnce(['--import', REGISTER]), { 'HTTP/1.1 200 OK': CLIENTS });
+    proof.held(t, { queued: CLIENTS });
   }
 });
 
-test('control: without lastcall it resets all', async () => {
-  assert.deepEqual(await stopAtOnce([]), { ECONNRESET: 10 });
+test('control: without lastcall it resets all', async (t) => {
+  const { ECONNRESET = 0, ...others } = await stopAtOnce([]);
+  assert.deepEqual({ ECONNRESET, ...others }, { ECONNRESET: CLIENTS });
+  proof.lost(t, ECONNRESET);
 });
 
 test('a signal that comes before anything listens ends the program, as it would without lastcall', async () => {

@@ -1,21 +1,21 @@
 import assert from 'node:assert/strict';
-import { suite, test, type TestContext } from 'node:test';
-import type { Ended, Program } from '../harness/observed-program.ts';
-import { type Registration, startService } from '../harness/start-service.ts';
+import { suite, test } from 'node:test';
+import type { Program } from '../harness/observed-program.ts';
+import { ENDED_WELL, type End, endOf, type Registration, startService } from '../harness/start-service.ts';
 
 /** In milliseconds: less than an uncaught error has for its drain (5 s), and than the deadline. */
-const SOON = 4_000;
+const SOON = 4_800;
 const REGISTRATIONS = ['--import', 'none'] as const;
 
 suite('a program with a listener of SIGTERM alone that gets SIGINT', () => {
-  test('under register exits after the drain, and waits for no listener', async (t) => {
-    const program = start(t, 'closes', '--import');
-    assert.deepEqual(await stop(program, 'SIGINT'), { code: 0, signal: null, stderr: '' });
+  test('under register exits after the drain, and waits for no listener', async () => {
+    await using program = start('closes', '--import');
+    assert.deepEqual(await stop(program, 'SIGINT'), ENDED_WELL);
     assert.deepEqual(toldOf(program), ['gate']);
   });
 
-  test('control: without lastcall dies of the signal', async (t) => {
-    const program = start(t, 'closes', 'none');
+  test('control: without lastcall dies of the signal', async () => {
+    await using program = start('closes', 'none');
     assert.deepEqual(await stop(program, 'SIGINT'), { code: null, signal: 'SIGINT', stderr: '' });
   });
 });
@@ -27,10 +27,10 @@ suite("an error of the program's own listener of SIGTERM", () => {
     ['rejected after its server has closed', 'rejects', ''],
   ] as const) {
     for (const registration of REGISTRATIONS) {
-      test(`ends the process at once, ${described(registration)}: ${title}`, async (t) => {
-        const program = start(t, way, registration, execArgs);
+      test(`ends the process at once, ${described(registration)}: ${title}`, async () => {
+        await using program = start(way, registration, execArgs);
         const { code, signal, stderr } = await stop(program);
-        assert.deepEqual([code, signal], [1, null]);
+        assert.deepEqual({ code, signal }, { code: 1, signal: null });
         assert.match(stderr, /Error: out of order\n {4}at [^]*\n\nNode\.js v\d[^\n]*\n$/);
         assert.deepEqual(toldOf(program), registration === 'none' ? ['listener'] : ['gate', 'listener']);
       });
@@ -46,9 +46,9 @@ suite("a program's own listener of SIGTERM closes its server", () => {
     ['by the `close` of a class of its own', 'subclass', ['listener', 'pool closed', 'closed']],
   ] as const) {
     for (const registration of REGISTRATIONS) {
-      test(`${title}, and it calls back, ${described(registration)}`, async (t) => {
-        const program = start(t, way, registration);
-        assert.deepEqual(await stop(program), { code: 0, signal: null, stderr: '' });
+      test(`${title}, and it calls back, ${described(registration)}`, async () => {
+        await using program = start(way, registration);
+        assert.deepEqual(await stop(program), ENDED_WELL);
         assert.deepEqual(toldOf(program), registration === 'none' ? told : ['gate', ...told]);
       });
     }
@@ -57,9 +57,9 @@ suite("a program's own listener of SIGTERM closes its server", () => {
 
 suite('a SIGTERM that comes while the program starts, before its server listens', () => {
   for (const registration of REGISTRATIONS) {
-    test(`reaches its own listener, ${described(registration)}`, async (t) => {
-      const program = start(t, 'in the start-up', registration);
-      assert.deepEqual(await within(program), { code: 0, signal: null, stderr: '' });
+    test(`reaches its own listener, ${described(registration)}`, async () => {
+      await using program = start('in the start-up', registration);
+      assert.deepEqual(await endsSoon(program), ENDED_WELL);
       assert.deepEqual(
         toldOf(program).filter((told) => told !== 'gate'),
         ['listener', 'closed'],
@@ -72,20 +72,20 @@ function described(registration: Registration): string {
   return registration === 'none' ? 'control: without lastcall' : 'under register';
 }
 
-function start(t: TestContext, way: string, registration: Registration, execArgs = ''): Program {
-  return startService(t, 'lifecycle/due-listener.js', { registration, args: [way], env: { NODE_OPTIONS: execArgs } });
+function start(way: string, registration: Registration, execArgs = ''): Program {
+  return startService('lifecycle/due-listener', { registration, args: [way], env: { NODE_OPTIONS: execArgs } });
 }
 
-async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
+async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<End> {
   await program.next('listening');
   process.kill(program.pid, signal);
-  return within(program);
+  return endsSoon(program);
 }
 
 /** How it ended, which has to be soon. */
-async function within(program: Program): Promise<Ended> {
+async function endsSoon(program: Program): Promise<End> {
   const began = performance.now();
-  const ended = await program.ended;
+  const ended = await endOf(program);
   assert.ok(performance.now() - began < SOON, `${performance.now() - began} ms`);
   return ended;
 }

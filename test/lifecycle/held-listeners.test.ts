@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { suite, test, type TestContext } from 'node:test';
-import { ask } from '../close/calls-servers.ts';
+import { suite, test } from 'node:test';
 import type { Program } from '../harness/observed-program.ts';
-import { type ServiceOptions, startService } from '../harness/start-service.ts';
+import { ENDED_WELL, endOf, type ServiceOptions, startService } from '../harness/start-service.ts';
+import { askOnce } from './one-request.ts';
 
 const STOP = ['asked', 'lame duck', 'closing', 'gate', 'answers', 'report', 'closed by lastcall'];
 
@@ -13,26 +13,27 @@ suite("under register, a program's own listener of SIGTERM", () => {
     ['added by `once`', 'once'],
     ['added when the server listens', 'added late'],
   ] as const) {
-    test(`${title} runs after the drain, and closes its server as if it still listened`, async (t) => {
-      const order = await stopWhileAsked(t, startProgram(t, way));
+    test(`${title} runs after the drain, and closes its server as if it still listened`, async () => {
+      await using program = startProgram(way);
+      const order = await stopWhileAsked(program);
       assert.deepEqual(order, [...STOP, 'listener', 'close event', 'closed']);
     });
   }
 
-  test('added before lastcall was loaded runs after the drain', async (t) => {
-    const program = startProgram(t, 'nothing', { imports: ['lifecycle/signal-listener.js'] });
-    const order = await stopWhileAsked(t, program);
+  test('added before lastcall was loaded runs after the drain', async () => {
+    await using program = startProgram('nothing', { imports: ['lifecycle/signal-listener'] });
+    const order = await stopWhileAsked(program);
     assert.deepEqual(order, [...STOP, 'earlier listener']);
   });
 
-  test('runs in the order in which it and others were added', async (t) => {
-    const program = startProgram(t, 'on', { imports: ['lifecycle/signal-listener.js'] });
-    const order = await stopWhileAsked(t, program);
+  test('runs in the order in which it and others were added', async () => {
+    await using program = startProgram('on', { imports: ['lifecycle/signal-listener'] });
+    const order = await stopWhileAsked(program);
     assert.deepEqual(order, [...STOP, 'earlier listener', 'listener', 'close event', 'closed']);
   });
 
-  test('control: without lastcall runs at once', async (t) => {
-    const program = startProgram(t, 'on', { registration: 'none' });
+  test('control: without lastcall runs at once', async () => {
+    await using program = startProgram('on', { registration: 'none' });
     const { answer } = await askOne(program);
     process.kill(program.pid, 'SIGTERM');
     await program.next('listener');
@@ -44,9 +45,9 @@ suite("under register, a program's own listener of SIGTERM", () => {
 });
 
 suite('under register, server.close()', () => {
-  test('of the program during the drain calls back after it, without an error', async (t) => {
-    const program = startProgram(t, 'close in the drain');
-    const order = await stopWhileAsked(t, program, async () => {
+  test('of the program during the drain calls back after it, without an error', async () => {
+    await using program = startProgram('close in the drain');
+    const order = await stopWhileAsked(program, async () => {
       process.kill(program.pid, 'SIGUSR1');
       await program.next('calls close');
     });
@@ -57,8 +58,8 @@ suite('under register, server.close()', () => {
   });
 
   for (const registration of ['--import', 'none'] as const) {
-    test(`outside a stop is Node's own${registration === 'none' ? '; control: without lastcall' : ''}`, async (t) => {
-      const program = startService(t, 'lifecycle/plain-close.js', { registration });
+    test(`outside a stop is Node's own${registration === 'none' ? '; control: without lastcall' : ''}`, async () => {
+      await using program = startService('lifecycle/plain-close', { registration });
       const { facts } = await program.next('closed');
       assert.deepEqual(facts, {
         isNodes: true,
@@ -67,20 +68,22 @@ suite('under register, server.close()', () => {
         answers: ['closed', 'ERR_SERVER_NOT_RUNNING'],
         listenersAfter: 0,
       });
-      assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+      assert.deepEqual(await endOf(program), ENDED_WELL);
     });
   }
 });
 
 const signalExit = new URL('../../../node_modules/signal-exit/dist/mjs/index.js', import.meta.url);
 
-suite('under register, listeners of signal-exit', { skip: existsSync(signalExit) ? false : 'not installed' }, () => {
+suite('under register, listeners of signal-exit', {
+  skip: existsSync(signalExit) ? false : 'needs signal-exit',
+}, () => {
   const preload = `import { onExit } from '${signalExit.href}'; onExit(() => {});
     if (process.listenerCount('SIGTERM') !== 1) throw new Error('it does not listen');`;
 
-  test("are nobody's own: the process exits after the drain by itself", async (t) => {
-    const program = startProgram(t, 'nothing', { imports: [`data:text/javascript,${encodeURIComponent(preload)}`] });
-    const order = await stopWhileAsked(t, program);
+  test("are nobody's own: the process exits after the drain by itself", async () => {
+    await using program = startProgram('nothing', { imports: [`data:text/javascript,${encodeURIComponent(preload)}`] });
+    const order = await stopWhileAsked(program);
     // 'close' is not held back for anybody.
     assert.deepEqual(
       order.filter((told) => told !== 'close event'),
@@ -90,13 +93,12 @@ suite('under register, listeners of signal-exit', { skip: existsSync(signalExit)
   });
 });
 
-function startProgram(t: TestContext, way: string, options: ServiceOptions = {}): Program {
-  return startService(t, 'lifecycle/signal-order.js', { registration: '--import', args: [way], ...options });
+function startProgram(way: string, options: ServiceOptions = {}): Program {
+  return startService('lifecycle/signal-order', { registration: '--import', args: [way], ...options });
 }
 
 /** SIGTERM while a request is unanswered, which is answered once the gate is shut and `meanwhile` is over. */
 async function stopWhileAsked(
-  t: TestContext,
   program: Program,
   meanwhile: () => Promise<void> = async () => {},
 ): Promise<readonly string[]> {
@@ -106,14 +108,13 @@ async function stopWhileAsked(
   await meanwhile();
   process.kill(program.pid, 'SIGUSR2');
   assert.match(await answer, /200 OK/);
-  assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
-  t.diagnostic(orderOf(program).join(', '));
+  assert.deepEqual(await endOf(program), ENDED_WELL);
   return orderOf(program);
 }
 
 async function askOne(program: Program): Promise<{ answer: Promise<string> }> {
   const { port = 0 } = await program.next('listening');
-  const { answer } = ask(port);
+  const { answer } = askOnce({ port, host: '127.0.0.1' });
   await program.next('asked');
   return { answer };
 }

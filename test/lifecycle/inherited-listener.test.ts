@@ -3,12 +3,14 @@ import { type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { inheritedListener } from '../../src/index.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
 import { copyWithoutKoffi } from '../harness/copy-without-koffi.ts';
 import { socketsInChild } from '../fixtures/lifecycle/sockets-in-child.ts';
-import { Program, type ProgramOptions, startProgram, type Told } from '../harness/observed-program.ts';
+import { observeFixture, Program, type ProgramOptions, type Told } from '../harness/observed-program.ts';
+import { portOf } from '../harness/ports.ts';
+import { Scope } from '../harness/scope.ts';
 
 /** What the fixture tells. */
 interface Asked {
@@ -21,20 +23,20 @@ interface Asked {
   readonly childHas: readonly number[];
 }
 
-async function startListener(t: TestContext, where: { port: 0; host: string } | { path: string }): Promise<number> {
+/** Sockets that listen, by their descriptors, until the scope ends. */
+async function listen(
+  scope: Scope,
+  where: { port: 0; host: string } | { path: string } = { port: 0, host: '127.0.0.1' },
+): Promise<number> {
   const server = net.createServer().listen(where);
-  t.after(() => server.close());
+  scope.defer(() => server.close());
   await once(server, 'listening');
   return descriptorOf(server) ?? -1;
 }
 
-function onLoopback(t: TestContext): Promise<number> {
-  return startListener(t, { port: 0, host: '127.0.0.1' });
-}
-
 /** Runs the fixture, which asks for these names. */
-async function ask(t: TestContext, names: readonly string[], options: ProgramOptions): Promise<Asked> {
-  const program = startProgram(t, 'lifecycle/inherited-listeners.js', { listenPid: true, ...options, args: names });
+async function ask(names: readonly string[], options: ProgramOptions): Promise<Asked> {
+  await using program = observeFixture('lifecycle/inherited-listeners', { listenPid: true, ...options, args: names });
   return asAsked(await program.next('asked'));
 }
 
@@ -43,17 +45,19 @@ function asAsked({ facts }: Told): Asked {
 }
 
 describe('sockets that were passed by LISTEN_FDS', () => {
-  it('are given once each, in their order, without a name', async (t) => {
-    const descriptors = [await onLoopback(t), await onLoopback(t)];
-    const { given, warnings } = await ask(t, ['-', '-', '-'], { descriptors, env: { LISTEN_FDS: '2' } });
+  it('are given once each, in their order, without a name', async () => {
+    await using scope = new Scope();
+    const descriptors = [await listen(scope), await listen(scope)];
+    const { given, warnings } = await ask(['-', '-', '-'], { descriptors, env: { LISTEN_FDS: '2' } });
     assert.deepEqual({ given, warnings }, { given: [3, 4, null], warnings: [] });
   });
 
-  it('are given by their names, those of one name in their order', async (t) => {
-    const descriptors = [await onLoopback(t), await onLoopback(t), await onLoopback(t), await onLoopback(t)];
+  it('are given by their names, those of one name in their order', async () => {
+    await using scope = new Scope();
+    const descriptors = [await listen(scope), await listen(scope), await listen(scope), await listen(scope)];
     const env = { LISTEN_FDS: '4', LISTEN_FDNAMES: 'web:admin:web:my socket' };
     const names = ['my socket', 'web', 'nobody', 'web', 'web', '-', '-'];
-    const { given, warnings } = await ask(t, names, { descriptors, env });
+    const { given, warnings } = await ask(names, { descriptors, env });
     assert.deepEqual(given, [6, 3, null, 5, null, 4, null]);
     // It may be that the unit has forgotten FileDescriptorName=.
     const passed = '`web`, `admin`, `web`, `my socket`';
@@ -62,37 +66,41 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     ]);
   });
 
-  it('are called unknown where they have no name, or a name is missing', async (t) => {
-    const descriptors = [await onLoopback(t), await onLoopback(t), await onLoopback(t)];
-    const unnamed = await ask(t, ['unknown', 'unknown'], { descriptors, env: { LISTEN_FDS: '2' } });
+  it('are called unknown where they have no name, or a name is missing', async () => {
+    await using scope = new Scope();
+    const descriptors = [await listen(scope), await listen(scope), await listen(scope)];
+    const unnamed = await ask(['unknown', 'unknown'], { descriptors, env: { LISTEN_FDS: '2' } });
     assert.deepEqual(unnamed.given, [3, 4]);
     const env = { LISTEN_FDS: '3', LISTEN_FDNAMES: ':web' };
-    const half = await ask(t, ['web', 'unknown', 'unknown'], { descriptors, env });
+    const half = await ask(['web', 'unknown', 'unknown'], { descriptors, env });
     assert.deepEqual(half.given, [4, 3, 5]);
   });
 
-  it('may be Unix sockets', async (t) => {
-    const descriptors = [await startListener(t, { path: `\0lastcall-${process.pid}-inherited` })];
-    const { given, warnings } = await ask(t, ['-'], { descriptors, env: { LISTEN_FDS: '1' } });
+  it('may be Unix sockets', async () => {
+    await using scope = new Scope();
+    const descriptors = [await listen(scope, { path: `\0lastcall-${process.pid}-inherited` })];
+    const { given, warnings } = await ask(['-'], { descriptors, env: { LISTEN_FDS: '1' } });
     assert.deepEqual({ given, warnings }, { given: [3], warnings: [] });
   });
 
-  it('and their variables are not inherited by children, once one was asked for', async (t) => {
-    const descriptors = [await onLoopback(t), await onLoopback(t)];
+  it('and their variables are not inherited by children, once one was asked for', async () => {
+    await using scope = new Scope();
+    const descriptors = [await listen(scope), await listen(scope)];
     const env = { LISTEN_FDS: '2', LISTEN_FDNAMES: 'web:admin', LISTEN_PIDFDID: '123' };
-    const asked = await ask(t, ['web'], { descriptors, env });
-    assert.deepEqual([asked.left, asked.childHas], [[], []]);
-    const control = await ask(t, [], { descriptors, env });
+    const asked = await ask(['web'], { descriptors, env });
+    assert.deepEqual({ left: asked.left, childHas: asked.childHas }, { left: [], childHas: [] });
+    const control = await ask([], { descriptors, env });
     assert.deepEqual(control.left.toSorted(), ['LISTEN_FDNAMES', 'LISTEN_FDS', 'LISTEN_PID', 'LISTEN_PIDFDID']);
     const stdio = ['ignore', 'pipe', 'inherit', ...descriptors] satisfies StdioOptions;
     assert.deepEqual(socketsInChild({ stdio }), [3, 4]);
   });
 
-  it('are left alone with a warning where they are meant for another process, which says what to do', async (t) => {
-    const descriptors = [await onLoopback(t)];
+  it('are left alone with a warning where they are meant for another process, which says what to do', async () => {
+    await using scope = new Scope();
+    const descriptors = [await listen(scope)];
     for (const env of [{ LISTEN_FDS: '1', LISTEN_PID: '1' }, { LISTEN_FDS: '1' }]) {
-      const asked = await ask(t, ['-', '-'], { descriptors, env, listenPid: false });
-      assert.deepEqual([asked.given, asked.left], [[null, null], []]);
+      const asked = await ask(['-', '-'], { descriptors, env, listenPid: false });
+      assert.deepEqual({ given: asked.given, left: asked.left }, { given: [null, null], left: [] });
       assert.equal(asked.warnings.length, 1);
       assert.match(
         asked.warnings[0]!,
@@ -101,18 +109,19 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     }
   });
 
-  it('are not given where they are no listening stream sockets, which is told of each', async (t) => {
-    const listening = await onLoopback(t);
+  it('are not given where they are no listening stream sockets, which is told of each', async () => {
+    await using scope = new Scope();
+    const listening = await listen(scope);
     const file = openSync('/dev/null', 'r');
-    t.after(() => closeSync(file));
+    scope.defer(() => closeSync(file));
     const server = net.createServer().listen(0, '127.0.0.1');
-    t.after(() => server.close());
+    scope.defer(() => server.close());
     await once(server, 'listening');
-    const client = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
-    t.after(() => client.destroy());
+    const client = net.connect(portOf(server), '127.0.0.1');
+    scope.defer(() => client.destroy());
     await once(client, 'connect');
     const descriptors = [file, descriptorOf(client) ?? -1, listening];
-    const { given, warnings } = await ask(t, ['-', '-'], { descriptors, env: { LISTEN_FDS: '4' } });
+    const { given, warnings } = await ask(['-', '-'], { descriptors, env: { LISTEN_FDS: '4' } });
     assert.deepEqual(given, [5, null]);
     assert.deepEqual(warnings.slice(0, 2), [
       'LastCallWarning: Descriptor 3 in LISTEN_FDS, `unknown`, is not used: it is no socket',
@@ -123,8 +132,9 @@ describe('sockets that were passed by LISTEN_FDS', () => {
   });
 
   it('are given also without system calls, where no more is known than that they are sockets', async (t) => {
-    const descriptors = [await onLoopback(t)];
-    const program = new Program(
+    await using scope = new Scope();
+    const descriptors = [await listen(scope)];
+    await using program = new Program(
       copyWithoutKoffi(
         t,
         'lifecycle/inherited-listeners.js',
@@ -143,9 +153,10 @@ describe('sockets that were passed by LISTEN_FDS', () => {
   });
 
   for (const LISTEN_FDS of ['', '0', '-1', '1.0', ' 1', '1025', '99999', '100000', '0x1', '18446744073709551616']) {
-    it(`are none by a LISTEN_FDS of ${JSON.stringify(LISTEN_FDS)}`, async (t) => {
-      const { given, left, warnings } = await ask(t, ['-'], {
-        descriptors: [await onLoopback(t)],
+    it(`are none by a LISTEN_FDS of ${JSON.stringify(LISTEN_FDS)}`, async () => {
+      await using scope = new Scope();
+      const { given, left, warnings } = await ask(['-'], {
+        descriptors: [await listen(scope)],
         env: { LISTEN_FDS },
       });
       assert.deepEqual({ given, left, warnings }, { given: [null], left: [], warnings: [] });
@@ -155,7 +166,8 @@ describe('sockets that were passed by LISTEN_FDS', () => {
 
 describe('a process that nothing was passed to', () => {
   it('gets nothing, whatever it asks for', () => {
-    assert.deepEqual([inheritedListener(), inheritedListener('web')], [undefined, undefined]);
+    assert.equal(inheritedListener(), undefined);
+    assert.equal(inheritedListener('web'), undefined);
   });
 
   for (const name of ['', 'a:b', 'é', 'a\nb', 'n'.repeat(256), 3, null, {}]) {

@@ -1,43 +1,46 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stopDefaults } from '../../src/lifecycle/surroundings.ts';
-import { ask } from '../close/calls-servers.ts';
-import { freePort } from '../proxies/proxy.ts';
+import { freePort } from '../harness/ports.ts';
+import { startCommand, type TestProcess } from '../harness/processes.ts';
+import { prove } from '../harness/proof.ts';
+import { until } from '../harness/wait.ts';
 import { listensAt } from './listens-at.ts';
+import { askOnce } from './one-request.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../../examples/kubernetes/', import.meta.url));
 /** What the kubelet sets in every container. */
 const IN_KUBERNETES = { KUBERNETES_SERVICE_HOST: '10.96.0.1' };
 /** So long clients still come after SIGTERM, since proxies have not heard that the pod goes; in milliseconds. */
 const RACE = 4_000;
+const proof = prove('clients who still come to a pod that is told to stop');
 
 describe('examples/kubernetes, told to stop', () => {
   it('serves the clients that still come, says that it is not ready, and exits before the kubelet kills', async (t) => {
-    const pod = await start(t, IN_KUBERNETES);
+    await using pod = await Pod.start(IN_KUBERNETES);
     assert.deepEqual(await pod.probe(), { ready: 200, live: 200 });
-    pod.stop();
-    const { answers, probes } = await pod.race();
+    await pod.stop();
+    const { answers, probes } = await pod.race(RACE);
     assert.deepEqual(new Set(answers), new Set(['HTTP/1.1 200 OK']));
     assert.deepEqual(new Set(probes), new Set(['503 200']));
-    assert.equal(await pod.ended, 0);
-    const took = performance.now() - pod.stoppedAt();
+    assert.equal(await pod.exitCode(), 0);
+    const took = performance.now() - pod.stoppedAt;
     const { lameDuckMin, lameDuck } = stopDefaults(IN_KUBERNETES);
     assert.ok(took > lameDuckMin && took < lameDuck, `exit after ${took} ms`);
-    t.diagnostic(`${answers.length} clients came within ${RACE} ms and were served; exit after ${Math.round(took)} ms`);
+    proof.held(t, { 'came after the signal': answers.length });
   });
 
   it('control: without a lame duck refuses them', async (t) => {
-    const pod = await start(t, {});
-    pod.stop();
-    const { answers } = await pod.race();
+    await using pod = await Pod.start({});
+    await pod.stop();
+    const { answers } = await pod.race(RACE / 4);
     assert.deepEqual(new Set(answers), new Set(['ECONNREFUSED']));
-    assert.equal(await pod.ended, 0);
+    assert.equal(await pod.exitCode(), 0);
+    proof.lost(t, answers.length);
   });
 
   it('has a grace period that leaves 5 s to the deadline', () => {
@@ -48,53 +51,70 @@ describe('examples/kubernetes, told to stop', () => {
   });
 });
 
-interface Pod {
-  stop(): void;
-  stoppedAt(): number;
-  /** The statuses that the kubelet gets. */
-  probe(): Promise<{ readonly ready: number; readonly live: number }>;
-  /** Clients, each with a connection of its own, and probes as long as proxies have not heard. */
-  race(): Promise<{ readonly answers: readonly string[]; readonly probes: readonly string[] }>;
-  /** The exit code, or the signal. */
-  readonly ended: Promise<number | NodeJS.Signals>;
+interface Race {
+  readonly answers: readonly string[];
+  readonly probes: readonly string[];
 }
 
-async function start(t: TestContext, env: NodeJS.ProcessEnv): Promise<Pod> {
-  const [port, probesPort] = [await freePort(), await freePort()];
-  const { KUBERNETES_SERVICE_HOST: _, ...outside } = process.env;
-  const program = spawn(process.execPath, [join(EXAMPLE, 'server.js')], {
-    stdio: 'inherit',
-    env: { ...outside, PORT: String(port), PROBES_PORT: String(probesPort), ...env },
-  });
-  t.after(() => program.kill('SIGKILL'));
-  let stoppedAt = 0;
-  await Promise.all([listensAt(port), listensAt(probesPort)]);
-  const statusOf = async (path: string): Promise<number> =>
-    (await fetch(`http://127.0.0.1:${probesPort}${path}`)).status;
-  const probe = async (): ReturnType<Pod['probe']> => ({
-    ready: await statusOf('/ready'),
-    live: await statusOf('/live'),
-  });
-  return {
-    probe,
-    stop: () => {
-      stoppedAt = performance.now();
-      program.kill('SIGTERM');
-    },
-    stoppedAt: () => stoppedAt,
-    race: async () => {
-      const answers: string[] = [];
-      const probes: string[] = [];
-      // The signal is on its way; whoever comes before it has been heard shows nothing.
-      while ((await probe().catch(() => undefined))?.ready === 200);
-      while (performance.now() - stoppedAt < RACE) {
-        answers.push(await ask(port).answer);
-        const health = await probe().catch(() => undefined);
-        if (health !== undefined) probes.push(`${health.ready} ${health.live}`);
-        await sleep(50);
-      }
-      return { answers, probes };
-    },
-    ended: once(program, 'exit').then(([code, signal]) => code ?? signal),
-  };
+/** The example in a process of its own, seen by clients and by the kubelet. For `await using`. */
+class Pod implements AsyncDisposable {
+  stoppedAt = 0;
+  readonly #program: TestProcess;
+  readonly #port: number;
+  readonly #probesPort: number;
+
+  private constructor(port: number, probesPort: number, env: NodeJS.ProcessEnv) {
+    this.#port = port;
+    this.#probesPort = probesPort;
+    const ports = { PORT: String(port), PROBES_PORT: String(probesPort) };
+    this.#program = startCommand([process.execPath, join(EXAMPLE, 'server.js')], {
+      env: { KUBERNETES_SERVICE_HOST: undefined, ...ports, ...env },
+    });
+  }
+
+  static async start(env: NodeJS.ProcessEnv): Promise<Pod> {
+    const [port, probesPort] = [await freePort(), await freePort()];
+    const pod = new Pod(port, probesPort, env);
+    await Promise.all([listensAt(port), listensAt(probesPort)]);
+    return pod;
+  }
+
+  /** The statuses that the kubelet gets. */
+  async probe(): Promise<{ readonly ready: number; readonly live: number }> {
+    return { ready: await this.#statusOf('/ready'), live: await this.#statusOf('/live') };
+  }
+
+  /** Resolves when the signal has been heard. */
+  async stop(): Promise<void> {
+    this.stoppedAt = performance.now();
+    this.#program.signal('SIGTERM');
+    const isReady = async (): Promise<boolean> => (await this.probe().catch(() => undefined))?.ready === 200;
+    await until('the pod is not ready', async () => !(await isReady()));
+  }
+
+  /** Clients, each with a connection of its own, and probes, until so many milliseconds after the signal. */
+  async race(milliseconds: number): Promise<Race> {
+    const answers: string[] = [];
+    const probes: string[] = [];
+    while (performance.now() - this.stoppedAt < milliseconds || answers.length === 0) {
+      answers.push(await askOnce({ port: this.#port, host: '127.0.0.1' }).answer);
+      const health = await this.probe().catch(() => undefined);
+      if (health !== undefined) probes.push(`${health.ready} ${health.live}`);
+      // So that they come over all of that time, and not as many as there can be.
+      await sleep(50);
+    }
+    return { answers, probes };
+  }
+
+  async exitCode(): Promise<number | null> {
+    return (await this.#program.ended).code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#program[Symbol.asyncDispose]();
+  }
+
+  async #statusOf(path: string): Promise<number> {
+    return (await fetch(`http://127.0.0.1:${this.#probesPort}${path}`)).status;
+  }
 }

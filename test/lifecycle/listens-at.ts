@@ -1,5 +1,5 @@
-import { setTimeout } from 'node:timers/promises';
 import { readTcpTable } from '../../src/linux/proc-net.ts';
+import { until } from '../harness/wait.ts';
 
 // net/tcp_states.h
 const LISTEN = 10;
@@ -8,5 +8,5 @@ const LISTEN = 10;
 export async function listensAt(port: number): Promise<void> {
   const listens = (family: 'IPv4' | 'IPv6'): boolean =>
     readTcpTable(family).some((row) => row.localPort === port && row.state === LISTEN);
-  while (!listens('IPv4') && !listens('IPv6')) await setTimeout(2);
+  await until(`somebody listens at ${port}`, () => listens('IPv4') || listens('IPv6'));
 }

@@ -1,50 +1,47 @@
 // What a service manager has: a Unix datagram socket, made by system calls, for Node has none.
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
-import { setTimeout } from 'node:timers/promises';
 import { AF_UNIX, EAGAIN, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM } from '../../src/linux/constants.ts';
 import { bindFunction, check, requireLibc } from '../../src/linux/libc.ts';
 import { encodeUnixAddress } from '../../src/linux/unix-datagram.ts';
+import { makeFolder } from '../harness/folders.ts';
+import { until } from '../harness/wait.ts';
 
 /** NOTIFY_BUFFER_MAX of systemd. */
 const LONGEST_MESSAGE = 4_096;
 
-/** Where services say how they are; closed when the test ends. */
-export class NotifySocket {
+/** Where services say how they are. For `using`. */
+export class NotifySocket implements Disposable {
   readonly address: string;
-  readonly #test: TestContext;
+  readonly #folder = makeFolder();
   readonly #fd: number;
   #isClosed = false;
 
-  constructor(t: TestContext, kind: 'path' | 'abstract') {
-    const folder = mkdtempSync(join(tmpdir(), 'lastcall-'));
-    this.address = kind === 'path' ? join(folder, 'notify') : `@lastcall-${randomUUID()}`;
-    this.#test = t;
+  constructor(kind: 'path' | 'abstract') {
+    this.address = kind === 'path' ? join(this.#folder.path, 'notify') : `@lastcall-${randomUUID()}`;
     this.#fd = check('socket', requireLibc().socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     const bind = bindFunction('int bind(int fd, void *address, uint32_t length)');
     const encoded = encodeUnixAddress(this.address);
     check('bind', bind(this.#fd, encoded, encoded.length));
-    t.after(() => {
-      this.close();
-      rmSync(folder, { recursive: true, force: true });
-    });
   }
 
   /** The oldest datagram that was not taken yet; waits for it. */
-  async next(): Promise<string> {
-    for (;;) {
-      const message = this.#receive();
-      if (message !== undefined) return message;
-      await setTimeout(2, undefined, { signal: this.#test.signal });
-    }
+  async next(what = 'a message'): Promise<string> {
+    let message: string | undefined;
+    await until(`the manager hears ${what}`, () => (message = this.#receive()) !== undefined);
+    return message ?? '';
   }
 
   /** Waits until this has come, and passes over all that came before. */
   async hears(wanted: string): Promise<void> {
-    while ((await this.next()) !== wanted);
+    await this.passesTo(JSON.stringify(wanted), (message) => message === wanted);
+  }
+
+  /** The next message that fits; passes over all that came before. */
+  async passesTo(what: string, fits: (message: string) => boolean): Promise<string> {
+    let found: string | undefined;
+    await until(`the manager hears ${what}`, () => (found = this.#receiveFitting(fits)) !== undefined);
+    return found ?? '';
   }
 
   /** All that has come and was not taken. */
@@ -58,6 +55,18 @@ export class NotifySocket {
   close(): void {
     if (!this.#isClosed) requireLibc().close(this.#fd);
     this.#isClosed = true;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+    this.#folder[Symbol.dispose]();
+  }
+
+  #receiveFitting(fits: (message: string) => boolean): string | undefined {
+    for (let message = this.#receive(); message !== undefined; message = this.#receive()) {
+      if (fits(message)) return message;
+    }
+    return undefined;
   }
 
   #receive(): string | undefined {

@@ -1,20 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import net from 'node:net';
-import { suite, test, type TestContext } from 'node:test';
-import { lastCall } from '../../src/index.ts';
-import { SOON, startHttp } from '../close/calls-servers.ts';
+import { suite, test } from 'node:test';
+import { type LastCall, lastCall } from '../../src/index.ts';
+import { freePort, portOf } from '../harness/ports.ts';
 
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
+const SOON = { idleWait: 50, lingerWait: 50 } as const;
 
 function answerOf(port: number, path: string, method = 'GET'): Promise<string> {
   return new Promise((resolve) => {
@@ -28,25 +19,32 @@ function answerOf(port: number, path: string, method = 'GET'): Promise<string> {
   });
 }
 
-async function startProbed(
-  t: TestContext,
-): Promise<{ port: number; service: ReturnType<typeof lastCall>; server: http.Server }> {
+interface Probed extends AsyncDisposable {
+  readonly port: number;
+  readonly service: LastCall;
+  readonly server: http.Server;
+}
+
+/** A service that does not listen yet, and has a server for probes; its lame duck lasts until the test is over. */
+async function startProbed(): Promise<Probed> {
   const port = await freePort();
   const server = http.createServer((_, response) => response.end('served'));
   const options = { exit: false, lameDuck: 60_000, lameDuckMin: 60_000, deadline: 120_000, ...SOON };
   const soon = new AbortController();
   const service = lastCall(server, { ...options, signal: soon.signal, readinessServer: { port, host: '127.0.0.1' } });
-  t.after(() => {
+  const end = async (): Promise<void> => {
     soon.abort();
-    return service.close();
-  });
-  return { port, service, server };
+    await service.close();
+  };
+  return { port, service, server, [Symbol.asyncDispose]: end };
 }
 
 suite('readiness', () => {
-  test('is told by a server of its own, before the service listens, while it serves, and while it stops', async (t) => {
-    const { port, service, server } = await startProbed(t);
-    assert.deepEqual([service.ready, service.state], [false, 'serving']);
+  test('is told by a server of its own, before the service listens, while it serves, and while it stops', async () => {
+    await using probed = await startProbed();
+    const { port, service, server } = probed;
+    const { ready, state } = service;
+    assert.deepEqual({ ready, state }, { ready: false, state: 'serving' });
     assert.equal(await answerOf(port, '/ready'), '503 starting');
     assert.equal(await answerOf(port, '/live'), '200 starting');
     await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -61,9 +59,10 @@ suite('readiness', () => {
     assert.equal(await answerOf(port, '/live'), '200 lame duck');
   });
 
-  test('goes with the service', async (t) => {
+  test('goes with the service', async () => {
     const port = await freePort();
-    const server = await startHttp(t);
+    const server = http.createServer();
+    await once(server.listen(0, '127.0.0.1'), 'listening');
     const service = lastCall(server, { exit: false, readinessServer: { port, host: '127.0.0.1' }, ...SOON });
     assert.equal(await answerOf(port, '/ready'), '200 ready');
     await service[Symbol.asyncDispose]();
@@ -71,12 +70,11 @@ suite('readiness', () => {
     assert.equal(service.state, 'closed');
   });
 
-  test('is asked of the service itself, at any path', async (t) => {
-    const server: http.Server = await startHttp(t, (request, response) => service.readiness(request, response));
-    const service = lastCall(server, { exit: false, ...SOON });
-    const { port } = server.address() as AddressInfo;
-    assert.equal(await answerOf(port, '/healthz/ready'), '200 ready');
-    assert.equal(await answerOf(port, '/healthz/live'), '200 ready');
-    await service.close();
+  test('is asked of the service itself, at any path', async () => {
+    const server: http.Server = http.createServer((request, response) => service.readiness(request, response));
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    await using service = lastCall(server, { exit: false, ...SOON });
+    assert.equal(await answerOf(portOf(server), '/healthz/ready'), '200 ready');
+    assert.equal(await answerOf(portOf(server), '/healthz/live'), '200 ready');
   });
 });

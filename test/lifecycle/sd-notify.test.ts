@@ -1,29 +1,29 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { describe, it, type TestContext } from 'node:test';
-import { promisify } from 'node:util';
+import { describe, it } from 'node:test';
 import { type Notifier, openNotifier } from '../../src/lifecycle/sd-notify.ts';
 import { openDatagramSender } from '../../src/linux/unix-datagram.ts';
 import { copyWithoutKoffi } from '../harness/copy-without-koffi.ts';
-import { Program, startProgram } from '../harness/observed-program.ts';
-import { missing } from '../proxies/proxy.ts';
+import { needsPrograms } from '../harness/needs.ts';
+import { observeFixture, Program } from '../harness/observed-program.ts';
+import { startCommand } from '../harness/processes.ts';
+import { Scope } from '../harness/scope.ts';
+import { ENDED_WELL, endOf } from '../harness/start-service.ts';
 import { NotifySocket } from './notify-socket.ts';
 
 const KINDS = ['path', 'abstract'] as const;
 
-function openTo(t: TestContext, socket: NotifySocket, more: NodeJS.ProcessEnv = {}): Notifier {
+function openTo(socket: NotifySocket, more: NodeJS.ProcessEnv = {}): Notifier & Disposable {
   const notifier = openNotifier({ NOTIFY_SOCKET: socket.address, ...more });
   assert(notifier !== undefined);
-  t.after(() => notifier.close());
-  return notifier;
+  return Object.assign(notifier, { [Symbol.dispose]: () => notifier.close() });
 }
 
 /** Sends until there is no room; returns how much that was. */
-function fill(t: TestContext, socket: NotifySocket): number {
+function fill(socket: NotifySocket): number {
   const stranger = openDatagramSender(socket.address);
-  t.after(() => stranger.close());
   let sent = 0;
   while (stranger.send('full')) sent += 1;
+  stranger.close();
   return sent;
 }
 
@@ -42,24 +42,25 @@ async function warningsOf(action: () => unknown): Promise<readonly string[]> {
 
 for (const kind of KINDS) {
   describe(`a service whose manager listens at ${kind === 'path' ? 'a path' : 'an abstract address'}`, () => {
-    it('says that it is ready as systemd-notify does', { skip: missing('systemd-notify') }, async (t) => {
-      const socket = new NotifySocket(t, kind);
-      const program = promisify(execFile)('systemd-notify', ['--ready', '--status=serving :8080'], {
-        env: { ...process.env, NOTIFY_SOCKET: socket.address },
-        timeout: 10_000,
+    it('says that it is ready as systemd-notify does', { skip: needsPrograms('systemd-notify') }, async () => {
+      using socket = new NotifySocket(kind);
+      await using program = startCommand(['systemd-notify', '--ready', '--status=serving :8080'], {
+        env: { NOTIFY_SOCKET: socket.address },
       });
       const theirs = await socket.next();
       // It waits until its descriptor is closed.
       assert.equal(await socket.next(), 'BARRIER=1');
-      await program;
-      openTo(t, socket).ready('serving :8080');
+      const { code, stderr } = await program.ended;
+      assert.equal(code, 0, stderr);
+      using notifier = openTo(socket);
+      notifier.ready('serving :8080');
       assert.equal(theirs, 'READY=1\nSTATUS=serving :8080');
       assert.equal(await socket.next(), theirs);
     });
 
-    it('says once that it is ready, that it stops, and how far it is, with the time that it needs and 5 s', (t) => {
-      const socket = new NotifySocket(t, kind);
-      const notifier = openTo(t, socket);
+    it('says once that it is ready, that it stops, and how far it is, with the time that it needs and 5 s', () => {
+      using socket = new NotifySocket(kind);
+      using notifier = openTo(socket);
       notifier.ready('one');
       notifier.ready('two');
       notifier.stopping('draining queues', 60_000);
@@ -79,25 +80,27 @@ for (const kind of KINDS) {
 }
 
 describe('a status', () => {
-  it('stays one line, whatever is in it', (t) => {
-    const socket = new NotifySocket(t, 'abstract');
-    openTo(t, socket).progress('a\nMAINPID=1\r\nb\0c\u{2028}=é', 0);
+  it('stays one line, whatever is in it', () => {
+    using socket = new NotifySocket('abstract');
+    using notifier = openTo(socket);
+    notifier.progress('a\nMAINPID=1\r\nb\0c\u{2028}=é', 0);
     assert.deepEqual(socket.takeAll(), ['STATUS=a MAINPID=1 b c\u{2028}=é\nEXTEND_TIMEOUT_USEC=5000000']);
   });
 
-  it('is cut to what a manager reads', (t) => {
-    const socket = new NotifySocket(t, 'abstract');
-    openTo(t, socket).stopping('€'.repeat(10_000), 1_000);
+  it('is cut to what a manager reads', () => {
+    using socket = new NotifySocket('abstract');
+    using notifier = openTo(socket);
+    notifier.stopping('€'.repeat(10_000), 1_000);
     assert.deepEqual(socket.takeAll(), [`STOPPING=1\nSTATUS=${'€'.repeat(1_000)}\nEXTEND_TIMEOUT_USEC=6000000`]);
   });
 });
 
 describe('a manager that does not read', () => {
-  it('holds nobody up, and hears that the service is ready once it does', async (t) => {
-    const socket = new NotifySocket(t, 'path');
-    const sent = fill(t, socket);
+  it('holds nobody up, and hears that the service is ready once it does', async () => {
+    using socket = new NotifySocket('path');
+    const sent = fill(socket);
+    using notifier = openTo(socket);
     const warnings = await warningsOf(() => {
-      const notifier = openTo(t, socket);
       notifier.ready('one');
       notifier.ready('two');
       notifier.stopping('three', 0);
@@ -109,9 +112,9 @@ describe('a manager that does not read', () => {
 
   it('hears with the next message what it had no room for, and then no second time', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const socket = new NotifySocket(t, 'path');
-    const notifier = openTo(t, socket);
-    fill(t, socket);
+    using socket = new NotifySocket('path');
+    using notifier = openTo(socket);
+    fill(socket);
     notifier.ready('one');
     socket.takeAll();
     notifier.ready('two');
@@ -122,9 +125,10 @@ describe('a manager that does not read', () => {
 
   it('is not told anything once the notifier is closed', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
-    const socket = new NotifySocket(t, 'path');
-    const [closed, open] = [openTo(t, socket), openTo(t, socket)];
-    const sent = fill(t, socket);
+    using socket = new NotifySocket('path');
+    using closed = openTo(socket);
+    using open = openTo(socket);
+    const sent = fill(socket);
     closed.ready('closed');
     open.ready('open');
     closed.close();
@@ -135,9 +139,9 @@ describe('a manager that does not read', () => {
 });
 
 describe('a manager that has gone', () => {
-  it('is told of in one warning, and ends nothing', async (t) => {
-    const socket = new NotifySocket(t, 'path');
-    const notifier = openTo(t, socket);
+  it('is told of in one warning, and ends nothing', async () => {
+    using socket = new NotifySocket('path');
+    using notifier = openTo(socket);
     notifier.ready('one');
     socket.close();
     const warnings = await warningsOf(() => {
@@ -149,8 +153,8 @@ describe('a manager that has gone', () => {
 });
 
 describe('the environment', () => {
-  it('has nothing for the children once it was read, usable or not', async (t) => {
-    const socket = new NotifySocket(t, 'path');
+  it('has nothing for the children once it was read, usable or not', async () => {
+    using socket = new NotifySocket('path');
     for (const address of [socket.address, 'nowhere']) {
       const env: NodeJS.ProcessEnv = {
         NOTIFY_SOCKET: address,
@@ -187,13 +191,13 @@ describe('the environment', () => {
     });
   }
 
-  it('may have an address of all the bytes that there are', async (t) => {
+  it('may have an address of all the bytes that there are', async () => {
     for (const address of [`/${'n'.repeat(106)}`, `@${'n'.repeat(107)}`]) {
       assert.deepEqual(
         await warningsOf(() => {
           const notifier = openNotifier({ NOTIFY_SOCKET: address });
           assert(notifier !== undefined, address);
-          t.after(() => notifier.close());
+          notifier.close();
         }),
         [],
       );
@@ -201,8 +205,8 @@ describe('the environment', () => {
   });
 
   it('names a manager that cannot be told anything without system calls, which is warned of', async (t) => {
-    const socket = new NotifySocket(t, 'path');
-    const service = new Program(copyWithoutKoffi(t, 'lifecycle/notify-service.js', 'sharing/share-orders.js'), {
+    using socket = new NotifySocket('path');
+    await using service = new Program(copyWithoutKoffi(t, 'lifecycle/notify-service.js', 'sharing/share-orders.js'), {
       env: { NODE_PATH: '', NOTIFY_SOCKET: socket.address },
       args: ['leave'],
     });
@@ -214,9 +218,10 @@ describe('the environment', () => {
   });
 
   for (const value of ['', '0', '1999', '-1', '1e6', '0x10000', ' 2000000', '2000000s', '18446744073709551615']) {
-    it(`with a WATCHDOG_USEC of ${JSON.stringify(value)} is warned of once, and the service is told of all the same`, async (t) => {
-      const socket = new NotifySocket(t, 'abstract');
-      const warnings = await warningsOf(() => openTo(t, socket, { WATCHDOG_USEC: value }).ready('serving'));
+    it(`with a WATCHDOG_USEC of ${JSON.stringify(value)} is warned of once, and the service is told of all the same`, async () => {
+      using socket = new NotifySocket('abstract');
+      await using scope = new Scope();
+      const warnings = await warningsOf(() => scope.use(openTo(socket, { WATCHDOG_USEC: value })).ready('serving'));
       assert.equal(warnings.length, 1);
       assert.match(warnings[0]!, /^WATCHDOG_USEC is ".*", expected microseconds from 2000 on/);
       assert.deepEqual(socket.takeAll(), ['READY=1\nSTATUS=serving']);
@@ -225,19 +230,26 @@ describe('the environment', () => {
 });
 
 describe('the watchdog', () => {
-  interface Service {
+  interface Service extends AsyncDisposable {
     readonly socket: NotifySocket;
     readonly program: Program;
   }
 
-  async function startService(t: TestContext, env: NodeJS.ProcessEnv = {}): Promise<Service> {
-    const socket = new NotifySocket(t, 'path');
-    const program = startProgram(t, 'lifecycle/notify-service.js', {
+  async function startService(env: NodeJS.ProcessEnv = {}): Promise<Service> {
+    const socket = new NotifySocket('path');
+    const program = observeFixture('lifecycle/notify-service', {
       env: { NOTIFY_SOCKET: socket.address, WATCHDOG_USEC: '40000', ...env },
     });
     assert.deepEqual((await program.next('opened')).facts, { left: [] });
     assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
-    return { socket, program };
+    return {
+      socket,
+      program,
+      [Symbol.asyncDispose]: async () => {
+        await program[Symbol.asyncDispose]();
+        socket[Symbol.dispose]();
+      },
+    };
   }
 
   /** Waits until it has been told so often that a loop turns. */
@@ -245,9 +257,9 @@ describe('the watchdog', () => {
     for (let beat = 0; beat < times; beat += 1) assert.equal(await socket.next(), 'WATCHDOG=1');
   }
 
-  it('hears of a service whose event loop turns, not of one whose loop is held up, and again when it goes on', async (t) => {
-    const held = await startService(t);
-    const other = await startService(t);
+  it('hears of a service whose event loop turns, not of one whose loop is held up, and again when it goes on', async () => {
+    await using held = await startService();
+    await using other = await startService();
     await beats(held.socket, 5);
     held.program.order('block');
     await held.program.next('stands still');
@@ -260,9 +272,9 @@ describe('the watchdog', () => {
     await beats(held.socket, 5);
   });
 
-  it('hears nothing more once the notifier is closed', async (t) => {
-    const closed = await startService(t);
-    const other = await startService(t);
+  it('hears nothing more once the notifier is closed', async () => {
+    await using closed = await startService();
+    await using other = await startService();
     await beats(closed.socket, 5);
     closed.program.order('close');
     await closed.program.next('goes on');
@@ -272,37 +284,39 @@ describe('the watchdog', () => {
     assert.deepEqual(closed.socket.takeAll(), []);
   });
 
-  it('hears nothing of a process that is not the one that is watched', async (t) => {
-    const unwatched = await startService(t, { WATCHDOG_PID: '1' });
-    const other = await startService(t);
+  it('hears nothing of a process that is not the one that is watched', async () => {
+    await using unwatched = await startService({ WATCHDOG_PID: '1' });
+    await using other = await startService();
     await beats(other.socket, 10);
     assert.deepEqual(unwatched.socket.takeAll(), []);
   });
 
-  it('hears of the process that WATCHDOG_PID names', async (t) => {
-    const socket = new NotifySocket(t, 'path');
-    openTo(t, socket, { WATCHDOG_USEC: '40000', WATCHDOG_PID: String(process.pid) }).ready('serving');
+  it('hears of the process that WATCHDOG_PID names', async () => {
+    using socket = new NotifySocket('path');
+    using notifier = openTo(socket, { WATCHDOG_USEC: '40000', WATCHDOG_PID: String(process.pid) });
+    notifier.ready('serving');
     assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
     await beats(socket, 2);
   });
 
-  it('hears every half of the time that it waits for', async (t) => {
-    const socket = new NotifySocket(t, 'path');
+  it('hears every half of the time that it waits for', async () => {
+    using socket = new NotifySocket('path');
     const began = performance.now();
-    openTo(t, socket, { WATCHDOG_USEC: '200000' }).ready('serving');
+    using notifier = openTo(socket, { WATCHDOG_USEC: '200000' });
+    notifier.ready('serving');
     assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
     await beats(socket, 3);
     // A timer is never early by more than the millisecond to which Node rounds.
     assert(performance.now() - began >= 3 * 100 - 3, 'told too often');
   });
 
-  it('keeps no process that has nothing else to do', async (t) => {
-    const socket = new NotifySocket(t, 'path');
-    const program = startProgram(t, 'lifecycle/notify-service.js', {
+  it('keeps no process that has nothing else to do', async () => {
+    using socket = new NotifySocket('path');
+    await using program = observeFixture('lifecycle/notify-service', {
       env: { NOTIFY_SOCKET: socket.address, WATCHDOG_USEC: '40000' },
       args: ['leave'],
     });
-    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+    assert.deepEqual(await endOf(program), ENDED_WELL);
     assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
   });
 });

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { LifeProcess } from './life-process.ts';
+import { ENDED_WELL, endOf, startService } from '../harness/start-service.ts';
+import { LifeService } from './life-service-driver.ts';
 import { NotifySocket } from './notify-socket.ts';
-import { startService } from '../harness/start-service.ts';
 
 const QUICK = { idleWait: 50, lingerWait: 50 } as const;
 
@@ -12,11 +12,11 @@ function extension(message: string): number {
 }
 
 suite('a service under systemd', () => {
-  test('tells when it is ready, that it stops, and how that goes on, with the time that is left', async (t) => {
-    const manager = new NotifySocket(t, 'abstract');
+  test('tells when it is ready, that it stops, and how that goes on, with the time that is left', async () => {
+    using manager = new NotifySocket('abstract');
     const options = { ...QUICK, deadline: 20_000 };
-    const service = new LifeProcess(t, { options, servers: 'two' }, { NOTIFY_SOCKET: manager.address });
-    const port = await service.tells.next('port');
+    await using service = new LifeService({ options, servers: 'two' }, { NOTIFY_SOCKET: manager.address });
+    const port = await service.next('port');
     // Both servers listen by then.
     assert.equal(await manager.next(), 'READY=1\nSTATUS=ready');
     const { answer } = await service.begin('/slow', port);
@@ -38,52 +38,47 @@ suite('a service under systemd', () => {
     );
   });
 
-  test('is not ready before all its servers listen', async (t) => {
-    const manager = new NotifySocket(t, 'path');
+  test('is not ready before all its servers listen', async () => {
+    using manager = new NotifySocket('path');
     const config = { options: { ...QUICK, lameDuck: 0 }, servers: 'two', secondListens: 'closing' } as const;
-    const service = new LifeProcess(t, config, { NOTIFY_SOCKET: manager.address });
-    await service.tells.next('port');
+    await using service = new LifeService(config, { NOTIFY_SOCKET: manager.address });
+    await service.next('port');
     service.signal();
     assert.match(await manager.next(), /^STOPPING=1\n/);
     assert.equal((await service.ended).code, 0);
   });
 
-  test('has the watchdog told while it stops, too', async (t) => {
-    const manager = new NotifySocket(t, 'abstract');
+  test('has the watchdog told while it stops, too', async () => {
+    using manager = new NotifySocket('abstract');
     const env = { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '100000' };
-    const service = new LifeProcess(t, { options: { ...QUICK, deadline: 20_000 } }, env);
-    const port = await service.tells.next('port');
+    await using service = new LifeService({ options: { ...QUICK, deadline: 20_000 } }, env);
+    const port = await service.next('port');
     const { answer } = await service.begin('/slow', port);
     await manager.hears('WATCHDOG=1');
     service.signal();
-    while (!(await manager.next()).startsWith('STOPPING=1'));
+    await stoppingOf(manager);
     await manager.hears('WATCHDOG=1');
     service.order({ do: 'answer' });
     await answer;
     assert.equal((await service.ended).code, 0);
   });
 
-  test('has a deadline of a minute', async (t) => {
-    const manager = new NotifySocket(t, 'abstract');
-    const service = new LifeProcess(t, { options: QUICK }, { NOTIFY_SOCKET: manager.address });
-    const port = await service.tells.next('port');
+  test('has a deadline of a minute', async () => {
+    using manager = new NotifySocket('abstract');
+    await using service = new LifeService({ options: QUICK }, { NOTIFY_SOCKET: manager.address });
+    const port = await service.next('port');
     await service.begin('/slow', port);
     service.signal();
-    while (true) {
-      const message = await manager.next();
-      if (!message.startsWith('STOPPING=1')) continue;
-      const told = extension(message);
-      assert.ok(told > 60_000 && told <= 65_000, `${told} ms`);
-      break;
-    }
+    const told = extension(await stoppingOf(manager));
+    assert.ok(told > 60_000 && told <= 65_000, `${told} ms`);
   });
 });
 
 suite('several services of one process under systemd', () => {
-  test('have a deadline of a minute each', async (t) => {
-    const manager = new NotifySocket(t, 'abstract');
+  test('have a deadline of a minute each', async () => {
+    using manager = new NotifySocket('abstract');
     const env = { NOTIFY_SOCKET: manager.address };
-    const program = startService(t, 'lifecycle/several-services.js', { args: ['at once'], env });
+    await using program = startService('lifecycle/several-services', { args: ['at once'], env });
     await manager.hears('READY=1\nSTATUS=ready');
     await manager.hears('STATUS=ready');
     process.kill(program.pid, 'SIGTERM');
@@ -91,27 +86,24 @@ suite('several services of one process under systemd', () => {
       const told = extension(await stoppingOf(manager));
       assert.ok(told > 60_000 && told <= 65_000, `${told} ms: ${service}`);
     }
-    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+    assert.deepEqual(await endOf(program), ENDED_WELL);
   });
 
-  test('are told of, and the watchdog with them, where one comes when another has been closed', async (t) => {
-    const manager = new NotifySocket(t, 'abstract');
+  test('are told of, and the watchdog with them, where one comes when another has been closed', async () => {
+    using manager = new NotifySocket('abstract');
     const env = { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '100000' };
-    const program = startService(t, 'lifecycle/several-services.js', { args: ['later'], env });
+    await using program = startService('lifecycle/several-services', { args: ['later'], env });
     await manager.hears('READY=1\nSTATUS=ready');
     await stoppingOf(manager);
     await manager.hears('READY=1\nSTATUS=ready');
     await manager.hears('WATCHDOG=1');
     process.kill(program.pid, 'SIGTERM');
     assert.ok(extension(await stoppingOf(manager)) > 60_000);
-    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+    assert.deepEqual(await endOf(program), ENDED_WELL);
   });
 });
 
 /** The next message that says that a service stops. */
 async function stoppingOf(manager: NotifySocket): Promise<string> {
-  for (;;) {
-    const message = await manager.next();
-    if (message.startsWith('STOPPING=1')) return message;
-  }
+  return manager.passesTo('that a service stops', (message) => message.startsWith('STOPPING=1'));
 }

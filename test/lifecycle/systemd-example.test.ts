@@ -1,14 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { freePort, missing } from '../proxies/proxy.ts';
+import { makeFolder } from '../harness/folders.ts';
+import { needsPrograms } from '../harness/needs.ts';
+import { freePort } from '../harness/ports.ts';
+import { startCommand } from '../harness/processes.ts';
 import { listensAt } from './listens-at.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../../examples/systemd/', import.meta.url));
@@ -17,58 +15,47 @@ const ACTIVATE = ['systemd-socket-activate', '--fdname=web', '-l'];
 
 describe('examples/systemd/server.js', () => {
   it('serves on the socket that systemd passes, and closes', {
-    skip: missing('systemd-socket-activate'),
-  }, async (t) => {
+    skip: needsPrograms('systemd-socket-activate'),
+  }, async () => {
     const port = await freePort();
-    await servesAndCloses(t, port, [...ACTIVATE, `127.0.0.1:${port}`, process.execPath, join(EXAMPLE, 'server.js')]);
+    await servesAndCloses(port, [...ACTIVATE, `127.0.0.1:${port}`, process.execPath, join(EXAMPLE, 'server.js')]);
   });
 
-  it('serves at PORT without systemd, and closes', async (t) => {
+  it('serves at PORT without systemd, and closes', async () => {
     const port = await freePort();
-    await servesAndCloses(t, port, [process.execPath, join(EXAMPLE, 'server.js')], { PORT: String(port) });
+    await servesAndCloses(port, [process.execPath, join(EXAMPLE, 'server.js')], { PORT: String(port) });
   });
 
-  async function servesAndCloses(
-    t: TestContext,
-    port: number,
-    [command = '', ...args]: readonly string[],
-    env: NodeJS.ProcessEnv = {},
-  ): Promise<void> {
-    const program = spawn(command, args, {
-      stdio: ['ignore', 'pipe', 'ignore'],
-      env: { ...process.env, ...env },
-    });
-    t.after(() => program.kill('SIGKILL'));
-    const said = text(program.stdout);
-    const ended = once(program, 'exit');
+  async function servesAndCloses(port: number, command: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<void> {
+    await using program = startCommand(command, { env });
     await listensAt(port);
     assert.equal(await (await fetch(`http://127.0.0.1:${port}`)).text(), 'hello\n');
-    program.kill('SIGTERM');
-    assert.deepEqual(await ended, [0, null]);
-    assert.equal(await said, '');
+    program.signal('SIGTERM');
+    const { code, signal, stdout } = await program.ended;
+    assert.deepEqual({ code, signal, stdout }, { code: 0, signal: null, stdout: '' });
   }
 });
 
-describe('the units of examples/systemd', { skip: missing('systemd-analyze') }, () => {
-  it('have nothing that systemd would find fault with', async (t) => {
-    assert.equal(await faults(t, (unit) => unit), '');
+describe('the units of examples/systemd', { skip: needsPrograms('systemd-analyze') }, () => {
+  it('have nothing that systemd would find fault with', async () => {
+    assert.equal(await faults((unit) => unit), '');
   });
 
-  it('would be found fault with for a misspelt setting (control)', async (t) => {
-    const found = await faults(t, (unit) => unit.replace('KillMode', 'KilMode'));
+  it('would be found fault with for a misspelt setting (control)', async () => {
+    const found = await faults((unit) => unit.replace('KillMode', 'KilMode'));
     assert.match(found, /Unknown key name 'KilMode'|Unknown key 'KilMode'/);
   });
 
   /** What systemd-analyze says of the units, with a Node that is there. */
-  async function faults(t: TestContext, change: (unit: string) => string): Promise<string> {
-    const folder = mkdtempSync(join(tmpdir(), 'lastcall-'));
-    t.after(() => rmSync(folder, { recursive: true, force: true }));
+  async function faults(change: (unit: string) => string): Promise<string> {
+    using folder = makeFolder();
     for (const name of UNITS) {
       const unit = readFileSync(join(EXAMPLE, name), 'utf8').replace('/usr/bin/node', process.execPath);
-      writeFileSync(join(folder, name), change(unit));
+      writeFileSync(join(folder.path, name), change(unit));
     }
-    const paths = UNITS.map((name) => join(folder, name));
-    const { stdout, stderr } = await promisify(execFile)('systemd-analyze', ['verify', ...paths], { timeout: 30_000 });
+    const paths = UNITS.map((name) => join(folder.path, name));
+    await using analysis = startCommand(['systemd-analyze', 'verify', ...paths]);
+    const { stdout, stderr } = await analysis.ended;
     return stdout + stderr;
   }
 });

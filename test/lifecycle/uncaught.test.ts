@@ -1,19 +1,15 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
 import { suite, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { describeUncaught } from '../../src/lifecycle/uncaught-message.ts';
+import { startFixture } from '../harness/processes.ts';
+import type { End } from '../harness/start-service.ts';
 
-const PROGRAM = fileURLToPath(new URL('../fixtures/lifecycle/uncaught-program.js', import.meta.url));
 const REGISTER = import.meta.resolve('lastcall/register');
 
-async function lastWordsOf(way: string, args: readonly string[]): Promise<{ code: number; stderr: string }> {
-  const child = spawn(process.execPath, [...args, PROGRAM, way], { stdio: ['ignore', 'ignore', 'pipe'] });
-  const stderr = text(child.stderr);
-  const [code] = await once(child, 'close');
-  return { code, stderr: await stderr };
+async function lastWordsOf(way: string, execArgv: readonly string[]): Promise<End> {
+  await using program = startFixture('lifecycle/uncaught-program', { args: [way], execArgv });
+  const { code, signal, stderr } = await program.ended;
+  return { code, signal, stderr };
 }
 
 suite('the message of an uncaught error', () => {

@@ -1,173 +1,17 @@
 import assert from 'node:assert/strict';
-import type { LifeConfig } from '../fixtures/lifecycle/life-service.ts';
-import { ask, type LifeProcess } from './life-process.ts';
+import { ask } from './life-service-driver.ts';
+import { type Order, QUICK, SLACK } from './order.ts';
 
-/** One order of events, and what comes of it. docs/lifecycle.md has a row for each, with the same words. */
-export interface Order {
-  readonly event: string;
-  readonly result: string;
-  readonly config?: LifeConfig;
-  /** Brings it about. The service listens at `port`, where it does from the start. */
-  readonly walk: (service: LifeProcess, port: number) => Promise<void>;
-  /** The exit code, or the signal that has ended the process. */
-  readonly ends: number | NodeJS.Signals;
-  /** Whether a stop was walked to its end, and with what outcome. */
-  readonly outcome?: 'complete' | 'forced';
-  readonly stderr?: RegExp;
-  /** Milliseconds, from the first signal to the end. */
-  readonly within: number;
-  /** At least so many. */
-  readonly notBefore?: number;
-}
-
-const SECOND_AFTER = 600;
-const QUICK = { idleWait: 50, lingerWait: 50 } as const;
-/** A process of its own takes its time on a busy machine. */
-const SLACK = 1_500;
-
-/** SIGTERM, and another one when it counts as the second. */
-async function signalTwice(service: LifeProcess, apart: number): Promise<void> {
-  service.signal();
-  await new Promise((resolve) => setTimeout(resolve, apart));
-  service.signal();
-}
-
-export const ORDERS: readonly Order[] = [
-  {
-    event: 'SIGTERM before a server listens',
-    result: 'the process ends of the signal, as any program does',
-    config: { listens: false },
-    walk: async (service) => {
-      await service.reaches('serving');
-      service.signal();
-    },
-    ends: 'SIGTERM',
-    within: SLACK,
-  },
-  {
-    event: 'SIGTERM',
-    result: 'the stop; exit code 0',
-    config: { options: QUICK },
-    walk: async (service, port) => {
-      assert.equal((await ask('/', port)).status, 200);
-      service.signal();
-    },
-    ends: 0,
-    outcome: 'complete',
-    within: SLACK,
-  },
-  {
-    event: 'two SIGTERMs within 500 ms',
-    result: 'one stop: terminals and process groups send two',
-    config: { options: QUICK },
-    walk: async (service, port) => {
-      const { answer } = await service.begin('/slow', port);
-      service.signal();
-      service.signal('SIGINT');
-      service.signal();
-      await service.reaches('closing');
-      service.order({ do: 'answer' });
-      assert.deepEqual(await answer, { status: 200, connection: 'close' });
-    },
-    ends: 0,
-    outcome: 'complete',
-    within: SLACK,
-  },
-  {
-    event: 'a second SIGTERM during the lame duck',
-    result: 'the gate shuts at once and what is left is cut; exit code 0',
-    config: { options: { ...QUICK, lameDuck: 8_000, lameDuckMin: 8_000, deadline: 20_000 } },
-    walk: async (service, port) => {
-      const { answer } = await service.begin('/slow', port);
-      await signalTwice(service, SECOND_AFTER);
-      await service.reaches('closing');
-      assert.equal((await answer).status, 'ECONNRESET');
-    },
-    ends: 0,
-    outcome: 'forced',
-    stderr: /^lastcall: 1 of 1 connections cut: 127\.0\.0\.1:\d+ \(http\/1\.1, aborted\)\n$/,
-    notBefore: SECOND_AFTER,
-    within: SECOND_AFTER + SLACK,
-  },
-  {
-    event: 'a second SIGTERM during the drain',
-    result: 'what is left is cut; exit code 0',
-    config: { options: { ...QUICK, deadline: 20_000 } },
-    walk: async (service, port) => {
-      const { answer } = await service.begin('/slow', port);
-      await signalTwice(service, SECOND_AFTER);
-      assert.equal((await answer).status, 'ECONNRESET');
-    },
-    ends: 0,
-    outcome: 'forced',
-    stderr: /^lastcall: 1 of 1 connections cut/,
-    notBefore: SECOND_AFTER,
-    within: SECOND_AFTER + SLACK,
-  },
-  {
-    event: 'a second SIGTERM during a hook',
-    result: 'the hook has one more second; exit code 1 if that is not enough',
-    config: { options: { ...QUICK, deadline: 20_000 }, onDrained: 'never ends' },
-    walk: async (service) => {
-      await signalTwice(service, SECOND_AFTER);
-    },
-    ends: 1,
-    outcome: 'complete',
-    stderr: /^lastcall: `onDrained` was not done in its time\n$/,
-    notBefore: SECOND_AFTER + 900,
-    within: SECOND_AFTER + 1_000 + SLACK,
-  },
-  {
-    event: 'a second SIGTERM during `onLameDuck`',
-    result: 'the gate shuts at once, and nobody waits for the hook; exit code 0',
-    config: { options: { ...QUICK, deadline: 20_000 }, onLameDuck: 'never ends', onDrained: 'tells' },
-    walk: async (service) => {
-      await signalTwice(service, SECOND_AFTER);
-      assert.equal(await service.tells.next('hook'), 'onLameDuck SIGTERM');
-      assert.equal(await service.tells.next('hook'), 'onDrained complete');
-    },
-    ends: 0,
-    outcome: 'complete',
-    notBefore: SECOND_AFTER,
-    within: SECOND_AFTER + SLACK,
-  },
-  {
-    event: 'the deadline, with a request under way',
-    result: 'it is cut, and named on stderr; exit code 0',
-    config: { options: { ...QUICK, deadline: 1_000 } },
-    walk: async (service, port) => {
-      const { answer } = await service.begin('/slow', port);
-      service.signal();
-      assert.equal((await answer).status, 'ECONNRESET');
-    },
-    ends: 0,
-    outcome: 'forced',
-    stderr: /^lastcall: 1 of 1 connections cut: 127\.0\.0\.1:\d+ \(http\/1\.1, deadline\)\n$/,
-    notBefore: 900,
-    within: 1_000 + SLACK,
-  },
-  {
-    event: 'the same, with `strict`',
-    result: 'exit code 1',
-    config: { options: { ...QUICK, deadline: 1_000, strict: true } },
-    walk: async (service, port) => {
-      const { answer } = await service.begin('/slow', port);
-      service.signal();
-      assert.equal((await answer).status, 'ECONNRESET');
-    },
-    ends: 1,
-    outcome: 'forced',
-    stderr: /^lastcall: 1 of 1 connections cut/,
-    within: 1_000 + SLACK,
-  },
+/** What the program does itself meanwhile: its hooks, its servers, its errors, its calls of `close()`. */
+export const PROGRAM_ORDERS: readonly Order[] = [
   {
     event: 'an error thrown in `onLameDuck`',
     result: 'reported; the stop goes on; exit code 1',
     config: { options: QUICK, onLameDuck: 'throws', onDrained: 'tells' },
     walk: async (service) => {
       service.signal();
-      assert.equal(await service.tells.next('hook'), 'onLameDuck SIGTERM');
-      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+      assert.equal(await service.next('hook'), 'onLameDuck SIGTERM');
+      assert.equal(await service.next('hook'), 'onDrained complete');
     },
     ends: 1,
     outcome: 'complete',
@@ -180,7 +24,7 @@ export const ORDERS: readonly Order[] = [
     config: { options: QUICK, onDrained: 'rejects' },
     walk: async (service) => {
       service.signal();
-      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+      assert.equal(await service.next('hook'), 'onDrained complete');
     },
     ends: 1,
     outcome: 'complete',
@@ -190,19 +34,19 @@ export const ORDERS: readonly Order[] = [
   {
     event: 'an `onLameDuck` that never ends',
     result: 'given up at half of the deadline; the stop goes on; exit code 1',
-    config: { options: { ...QUICK, deadline: 2_000 }, onLameDuck: 'never ends', onDrained: 'tells' },
+    config: { options: { ...QUICK, deadline: 6_000 }, onLameDuck: 'never ends', onDrained: 'tells' },
     walk: async (service, port) => {
       service.signal();
-      assert.equal(await service.tells.next('hook'), 'onLameDuck SIGTERM');
+      assert.equal(await service.next('hook'), 'onLameDuck SIGTERM');
       // Half of the deadline is for it, and everybody is still served.
       assert.deepEqual(await ask('/', port), { status: 200, connection: 'close' });
-      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+      assert.equal(await service.next('hook'), 'onDrained complete');
     },
     ends: 1,
     outcome: 'complete',
     stderr: /^lastcall: `onLameDuck` was not done in its time\n$/,
-    notBefore: 1_000,
-    within: 2_000 + SLACK,
+    notBefore: 3_000,
+    within: 6_000 + SLACK,
   },
   {
     event: 'an `onDrained` that never ends',
@@ -210,7 +54,7 @@ export const ORDERS: readonly Order[] = [
     config: { options: { ...QUICK, deadline: 1_000 }, onDrained: 'never ends' },
     walk: async (service) => {
       service.signal();
-      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+      assert.equal(await service.next('hook'), 'onDrained complete');
     },
     ends: 1,
     outcome: 'complete',
@@ -225,11 +69,11 @@ export const ORDERS: readonly Order[] = [
     walk: async (service, port) => {
       assert.equal((await ask('/', port)).status, 200);
       service.order({ do: 'count listeners' });
-      assert.equal(await service.tells.next('listeners'), 2);
+      assert.equal(await service.next('listeners'), 2);
       service.order({ do: 'close the server' });
-      await service.tells.next('closed');
+      await service.next('closed');
       service.order({ do: 'count listeners' });
-      assert.equal(await service.tells.next('listeners'), 0);
+      assert.equal(await service.next('listeners'), 0);
       service.signal();
     },
     ends: 'SIGTERM',
@@ -240,7 +84,7 @@ export const ORDERS: readonly Order[] = [
     result: 'the other one is drained; exit code 0',
     config: { options: QUICK, servers: 'two' },
     walk: async (service) => {
-      const second = await service.tells.next('second');
+      const second = await service.next('second');
       const { answer } = await service.begin('/slow', second);
       service.order({ do: 'close the server' });
       service.signal();
@@ -255,16 +99,16 @@ export const ORDERS: readonly Order[] = [
   {
     event: 'a server begins to listen during the lame duck',
     result: 'it serves, and is closed with the others',
-    config: { options: { ...QUICK, lameDuck: 1_000, lameDuckMin: 1_000 }, servers: 'all', secondListens: 'lame duck' },
+    config: { options: { ...QUICK, lameDuck: 3_000, lameDuckMin: 3_000 }, servers: 'all', secondListens: 'lame duck' },
     walk: async (service) => {
       service.signal();
-      const second = await service.tells.next('second');
+      const second = await service.next('second');
       assert.deepEqual(await ask('/', second), { status: 200, connection: 'close' });
     },
     ends: 0,
     outcome: 'complete',
-    notBefore: 1_000,
-    within: 1_000 + SLACK,
+    notBefore: 3_000,
+    within: 3_000 + SLACK,
   },
   {
     event: 'a server begins to listen during the drain',
@@ -273,7 +117,7 @@ export const ORDERS: readonly Order[] = [
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
       service.signal();
-      await service.tells.next('second');
+      await service.next('second');
       service.order({ do: 'answer' });
       assert.deepEqual(await answer, { status: 200, connection: 'close' });
     },
@@ -302,7 +146,7 @@ export const ORDERS: readonly Order[] = [
       assert.equal(await service.reaches('closing'), 'uncaught error');
       service.order({ do: 'answer' });
       assert.deepEqual(await answer, { status: 200, connection: 'close' });
-      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+      assert.equal(await service.next('hook'), 'onDrained complete');
     },
     ends: 1,
     outcome: 'complete',
@@ -347,7 +191,7 @@ export const ORDERS: readonly Order[] = [
     config: { options: QUICK, catches: true },
     walk: async (service, port) => {
       service.order({ do: 'fail' });
-      assert.equal(await service.tells.next('caught'), 'out of order');
+      assert.equal(await service.next('caught'), 'out of order');
       assert.deepEqual(await ask('/', port), { status: 200, connection: 'keep-alive' });
       service.signal();
     },
@@ -376,7 +220,7 @@ export const ORDERS: readonly Order[] = [
       assert.equal(await service.reaches('closing'), 'told by the main thread');
       service.order({ do: 'answer' });
       assert.deepEqual(await answer, { status: 200, connection: 'close' });
-      assert.equal((await service.tells.next('report')).outcome, 'complete');
+      assert.equal((await service.next('report')).outcome, 'complete');
       // The main thread waits for more messages, as any program does.
       service.signal();
     },
@@ -389,7 +233,7 @@ export const ORDERS: readonly Order[] = [
     config: { options: QUICK, onLameDuck: 'tells', onDrained: 'tells' },
     walk: async (service) => {
       service.order({ do: 'close', reason: 'an order' });
-      assert.equal(await service.tells.next('hook'), 'onLameDuck an order');
+      assert.equal(await service.next('hook'), 'onLameDuck an order');
     },
     ends: 0,
     outcome: 'complete',
@@ -406,7 +250,7 @@ export const ORDERS: readonly Order[] = [
       service.signal();
       service.order({ do: 'answer' });
       assert.deepEqual(await answer, { status: 200, connection: 'close' });
-      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+      assert.equal(await service.next('hook'), 'onDrained complete');
     },
     ends: 0,
     outcome: 'complete',
@@ -418,8 +262,8 @@ export const ORDERS: readonly Order[] = [
     config: { options: QUICK, onLameDuck: 'closes', onDrained: 'tells' },
     walk: async (service) => {
       service.order({ do: 'close', reason: 'an order' });
-      assert.equal(await service.tells.next('hook'), 'onLameDuck an order');
-      assert.equal(await service.tells.next('hook'), 'onDrained complete');
+      assert.equal(await service.next('hook'), 'onLameDuck an order');
+      assert.equal(await service.next('hook'), 'onDrained complete');
       assert.equal(await service.reaches('closed'), 'an order');
     },
     ends: 0,

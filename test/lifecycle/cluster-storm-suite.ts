@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { suite, test } from 'node:test';
+import type { StormResult } from '../../src/storm/storm.ts';
+import { count } from '../harness/counts.ts';
+import { queuedAt } from '../harness/ports.ts';
+import { prove } from '../harness/proof.ts';
+import { type End, endOf } from '../harness/start-service.ts';
+import { CLIENTS, type Held, stopInStorm } from '../harness/storms.ts';
+import { type ClusterService, startCluster, toldBy } from './cluster-service-driver.ts';
+
+const WAYS = [
+  { title: 'whose processes call lastCall', program: 'lastCall' },
+  { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
+  { title: 'that forks a worker for each that exits, under register', program: 'forks anew', registration: '--import' },
+] as const;
+/** Who of a service gets SIGTERM. */
+export interface Receiver {
+  readonly title: string;
+  readonly kill: (pid: number) => void;
+}
+
+export const PRIMARY: Receiver = { title: 'its primary', kill: (pid) => process.kill(pid, 'SIGTERM') };
+/** A terminal and a service manager send it to all processes of a service. */
+export const GROUP: Receiver = { title: 'its process group', kill: (pid) => process.kill(-pid, 'SIGTERM') };
+
+/** Defines the tests of a cluster that is scheduled so, with their control. */
+export function testClusterStops(policy: 'rr' | 'none', { title: receiver, kill }: Receiver): void {
+  suite(`${CLIENTS} clients, when SIGTERM comes to ${receiver} of a cluster with SCHED_${policy.toUpperCase()}`, () => {
+    const proof = prove(`a cluster with SCHED_${policy.toUpperCase()} under a storm, SIGTERM to ${receiver}`);
+
+    for (const { title, program, ...registration } of WAYS) {
+      test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
+        // Twelve ways: each once is more than three stops of each kind of program.
+        for (let time = 1; time <= count(3, 1); time += 1) {
+          await using service = await startCluster([policy, program], registration);
+          const stop = (): Promise<unknown> => {
+            kill(service.program.pid);
+            // They would empty the queue before.
+            return service.program.next('gate');
+          };
+          const result = await stopInStorm(service.port, stop, { held: workersOf(service) });
+          assertNobodyLost(result, await endOf(service.program), service);
+          proof.held(t, { queued: queuedInFront(service) });
+        }
+      });
+    }
+
+    test('control: without lastcall clients are lost', async (t) => {
+      await using service = await startCluster([policy, 'nothing']);
+      const { lost } = await stopInStorm(service.port, () => kill(service.program.pid), {
+        held: workersOf(service),
+      });
+      proof.lost(t, lost);
+    });
+  });
+}
+
+/** While they are held still clients wait in the accept queue, or their connections in the primary that accepted them. */
+function workersOf({ program, port, workers }: ClusterService): Held {
+  return { pids: workers, waiting: () => queuedAt(port) + readdirSync(`/proc/${program.pid}/fd`).length };
+}
+
+/** Clients in front of the gate when the primary shut it: in the kernel's queue, or accepted by it for a worker. */
+function queuedInFront(service: ClusterService): number {
+  const [gate] = toldBy('primary', service, 'gate').map(({ facts }) => facts);
+  return Number(gate?.withoutOwner) + Number(gate?.queued);
+}
+
+function assertNobodyLost({ counts, lost, errors }: StormResult, ended: End, service: ClusterService): void {
+  const told = JSON.stringify({ counts, errors, ended, history: service.program.history });
+  const { failed, aborted, serverErrors, refused } = counts;
+  assert.deepEqual(
+    { lost, failed, aborted, serverErrors, refused },
+    { lost: 0, failed: 0, aborted: 0, serverErrors: 0, refused: CLIENTS },
+    told,
+  );
+  const { code, signal } = ended;
+  assert.deepEqual({ code, signal }, { code: 0, signal: null }, told);
+  // Of a worker that was forked too late and finds its primary gone, Node says so.
+  const isForkedAnew = toldBy('primary', service, 'forks anew').length > 0;
+  assert.ok(isForkedAnew ? !ended.stderr.includes('lastcall') : ended.stderr === '', told);
+
+  // The gate was shut once, by the primary, in front of clients that no worker had yet.
+  const [gate, ...others] = toldBy('primary', service, 'gate').map(({ facts }) => facts);
+  assert.deepEqual({ gate: gate?.gate, others }, { gate: 'refuse', others: [] }, told);
+  assert.ok(queuedInFront(service) >= 10, told);
+  const gates = toldBy('workers', service, 'gate').map(({ facts }) => facts?.gate);
+  assert.deepEqual([...new Set(gates)], ['shared'], told);
+  // One that was forked anew in time serves until the others leave, too.
+  assert.ok(isForkedAnew ? gates.length >= 3 : gates.length === 3, told);
+  assert.equal(toldBy('primary', service, 'state').at(-1)?.facts?.state, 'closed', told);
+}
