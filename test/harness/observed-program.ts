@@ -7,9 +7,10 @@ import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
 import { Messages } from './messages.ts';
-import { type Ended, fixture, startCommand, type TestProcess } from './processes.ts';
+import { type Ended as ProcessEnded, fixture, startCommand, type TestProcess } from './processes.ts';
 
-export type { Ended } from './processes.ts';
+/** How a fixture ended; what it printed are its messages. */
+export type Ended = Omit<ProcessEnded, 'stdout'>;
 
 /** What a fixture tells: which event, and its facts. */
 export interface Told {
@@ -73,9 +74,9 @@ export class Program implements AsyncDisposable {
       history.push(told);
       this.#messages.push(told);
     });
-    this.ended = this.#process.ended.then((ended) => {
-      this.#messages.end(`it ended with ${ended.code ?? ended.signal}. ${ended.stderr}`);
-      return ended;
+    this.ended = this.#process.ended.then(({ code, signal, stderr }) => {
+      this.#messages.end(`it ended with ${code ?? signal}. ${stderr}`);
+      return { code, signal, stderr };
     });
   }
 

@@ -185,15 +185,17 @@ export class TestProcess<Sent extends object = object> implements AsyncDisposabl
   }
 
   async #watchEnd(): Promise<Ended> {
+    // 'close' may come together with 'exit': it is awaited from the first.
+    const closed = once(this.child, 'close').catch(() => {});
     const [code, signal] = await once(this.child, 'exit').catch((error: Error) => {
       this.#stderr += error.message;
       return [null, null] as const;
     });
-    // What was printed is all there when the pipes are at their end. A descendant may have inherited them: then it is not waited for.
-    const isClosed =
-      this.child.pid === undefined ||
-      (this.child.stdout === null && this.child.stderr === null && !this.child.connected);
-    if (!isClosed) await Promise.race([once(this.child, 'close'), sleep(1_000, undefined, { ref: false })]);
+    // What was printed is all there when the pipes are at their end. A descendant may have inherited them: it is not waited for.
+    const over = new AbortController();
+    const late = sleep(1_000, undefined, { signal: over.signal }).catch(() => {});
+    if (this.child.pid !== undefined) await Promise.race([closed, late]);
+    over.abort();
     this.#hasEnded = true;
     this.messages.end(`it ended with ${code ?? signal}. ${this.#stderr}`);
     return { code, signal, stdout: this.#stdout, stderr: this.#stderr };
