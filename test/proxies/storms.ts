@@ -15,7 +15,10 @@ export const storms: LoadClient = {
       stop: () => {
         for (const storm of [fresh, kept]) storm.stop();
       },
-      kill: () => over.abort(),
+      [Symbol.asyncDispose]: async () => {
+        over.abort();
+        await Promise.all([fresh.finished, kept.finished]);
+      },
       finished: Promise.all([resultOf(fresh), resultOf(kept)]).then(([ofFresh, ofKept]) => {
         return { 'storm-new': ofFresh, 'storm-kept': ofKept };
       }),
