@@ -6,6 +6,8 @@ import { type RunningExample, startExample } from './example-driver.ts';
 import { type StoppedInStorm, stopInStorm, stopWithQueue, UnfinishedRequest } from './traffic.ts';
 
 const CLIENTS = 100;
+/** In the accept queue. Node accepts one a turn of its loop, and each turn waits for its time on a busy machine: its deadline is 9 s. */
+const QUEUED = 50;
 const MEGABYTE = 1_048_576;
 /** The program has ended so many milliseconds after its report, on any machine. What it left open would keep it for 5 s. */
 const SOON = 3_000;
@@ -19,20 +21,20 @@ export function closesWell(name: string): void {
 
     test('serves the clients in its accept queue', async (t) => {
       await using example = await startExample(name, { how: 'graceful' });
-      const [answers, report] = await Promise.all([stopWithQueue(example, CLIENTS), endOf(t, example)]);
+      const [answers, report] = await Promise.all([stopWithQueue(example, QUEUED), endOf(t, example)]);
       assert.deepEqual(new Set(answers), new Set(['HTTP/1.1 200 OK']));
       const queued = report.listeners.reduce((sum, listener) => sum + listener.queued, 0);
-      assert.ok(queued >= CLIENTS / 2, `the queue held ${queued} when the gate shut`);
+      assert.ok(queued >= QUEUED / 2, `the queue held ${queued} when the gate shut`);
       t.diagnostic(`${queued} queued, 0 lost`);
       ofQueue.held(t, { queued });
     });
 
     test('control: its own plain close resets the clients in its accept queue', async (t) => {
       await using example = await startExample(name, { how: 'plain' });
-      const answers = await stopWithQueue(example, CLIENTS);
+      const answers = await stopWithQueue(example, QUEUED);
       const reset = answers.filter((answer) => answer === 'ECONNRESET').length;
-      assert.ok(reset >= CLIENTS / 2, `${reset} were reset`);
-      t.diagnostic(`${reset} of ${CLIENTS} reset`);
+      assert.ok(reset >= QUEUED / 2, `${reset} were reset`);
+      t.diagnostic(`${reset} of ${QUEUED} reset`);
       ofQueue.lost(t, reset);
     });
 

@@ -31,6 +31,8 @@ export async function stopInStorm(server: Stoppable, clients: number, request?: 
     ...(request === undefined ? {} : { request }),
     thinkTime: [0, 5],
     duration: 60_000,
+    // Whoever waits while the server stands still, on a busy machine, is not lost.
+    timeout: 30_000,
     // That decides it. A plain close lets those go on whose requests it had read already, for as long as they like.
     onProgress: (counts) => {
       if (countLost(counts) > 0) storm.stop();
