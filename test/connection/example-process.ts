@@ -26,7 +26,7 @@ export class ExampleProcess implements AsyncDisposable {
   /** The same, ended when the test is. */
   constructor(t: TestContext, name: string, env?: Readonly<Record<string, string>>);
   constructor(first: string | TestContext, second: string | object = {}, third: Readonly<Record<string, string>> = {}) {
-    const name = typeof first === 'string' ? first : String(second);
+    const name = typeof first === 'string' ? first : typeof second === 'string' ? second : '';
     const env = typeof second === 'string' ? third : second;
     const program = fileURLToPath(new URL(`../../../examples/${name}/server.js`, import.meta.url));
     this.#process = startCommand([process.execPath, path.resolve(program)], { env: { PORT: '0', ...env } });

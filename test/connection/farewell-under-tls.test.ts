@@ -17,7 +17,7 @@ const OPTIONS: CloseOptions = {
   farewell: { say: () => Buffer.from('closing\n') },
 };
 
-describe('the farewell of raw connections', { timeout: 30_000, skip: certificateMissing }, () => {
+describe('the farewell of raw connections', { timeout: 180_000, skip: certificateMissing }, () => {
   it('waits for a TLS handshake that is under way', async () => {
     await using scope = new Scope();
     const finish: (() => void)[] = [];

@@ -19,7 +19,7 @@ const OPTIONS = { idleWait: 300, lingerWait: 200 } as const;
 const PROMPT = 5_000;
 
 describe('a client whose TLS handshake was under way, and is done', {
-  timeout: 60_000,
+  timeout: 180_000,
   skip: certificateMissing,
 }, () => {
   it('gets its GOAWAY after its first stream', async () => {
@@ -62,7 +62,7 @@ describe('a client whose TLS handshake was under way, and is done', {
   });
 });
 
-describe('farewell.say', { timeout: 30_000 }, () => {
+describe('farewell.say', { timeout: 180_000 }, () => {
   it('is asked again, long before idleWait, while it has nothing to say', async () => {
     await using server = await listen(net.createServer((socket) => socket.pipe(socket)));
     using client = new LineClient(portOf(server));

@@ -17,7 +17,7 @@ function fail(): never {
   throw new Error('a mistake');
 }
 
-describe('what the program throws', { timeout: 30_000 }, () => {
+describe('what the program throws', { timeout: 180_000 }, () => {
   it('from the close of a WebSocket is in the report, and the other connections end as ever', async () => {
     await using scope = new Scope();
     await using server = await listenHttp();

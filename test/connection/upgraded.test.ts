@@ -21,7 +21,7 @@ for (const { kind, start } of [
   { kind: 'upgraded to something that is no WebSocket', start: startUpgraded },
   { kind: 'that is a CONNECT tunnel', start: startTunnel },
 ]) {
-  describe(`a connection ${kind}`, { timeout: 60_000 }, () => {
+  describe(`a connection ${kind}`, { timeout: 180_000 }, () => {
     const proof = prove(`who talks on a connection ${kind}`);
 
     it('is served until it is quiet, and half-closed without another word; what comes then is still read', async (t) => {
@@ -76,7 +76,7 @@ for (const { kind, start } of [
   });
 }
 
-describe('onDrain', { timeout: 30_000 }, () => {
+describe('onDrain', { timeout: 180_000 }, () => {
   it('is shown a WebSocket as one, and may have it say its own last words before the Close', async () => {
     await using scope = new Scope();
     await using server = await listenHttp();

@@ -15,7 +15,7 @@ const OBSERVER = pathToFileURL(fixture('frameworks/example-observer')).href;
 const PAGE = readFileSync(`${ROOT}docs/metrics.md`, 'utf8');
 const [HTTP, EXPRESS, LOG] = [...PAGE.matchAll(/^```js\n(.*?)^```$/gms)].map(([, program]) => program!);
 
-suite('docs/metrics.md', { timeout: 30_000 }, () => {
+suite('docs/metrics.md', { timeout: 180_000 }, () => {
   for (const [title, program] of [
     ['the program', HTTP],
     ['the program with Express', EXPRESS],

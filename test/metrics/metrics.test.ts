@@ -16,7 +16,7 @@ import { countsOf, scrape } from './scrape.ts';
 
 const HOST = '127.0.0.1';
 
-describe('a scrape', { timeout: 30_000 }, () => {
+describe('a scrape', { timeout: 180_000 }, () => {
   it('before, during and after a close of all protocols tells what each connection spoke', async (t) => {
     const registry = collect(t);
     const { servers, leave, answer } = await startAllProtocols(t);
@@ -111,7 +111,7 @@ describe('a scrape', { timeout: 30_000 }, () => {
   });
 });
 
-describe('the metrics', { timeout: 30_000 }, () => {
+describe('the metrics', { timeout: 180_000 }, () => {
   it('go on the global registry unless told otherwise, and off it again', async () => {
     const takeOff = collectMetrics();
     assert.ok(register.getSingleMetric('lastcall_state'));

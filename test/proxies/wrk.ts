@@ -24,7 +24,7 @@ export const wrk: LoadClient = {
   start: (origin, folder) => {
     const script = join(folder, 'wrk.lua');
     writeFileSync(script, SCRIPT);
-    const options = ['--threads', '1', '--connections', `${CONCURRENCY}`, '--duration', '60s', '--timeout', '20s'];
+    const options = ['--threads', '1', '--connections', `${CONCURRENCY}`, '--duration', '300s', '--timeout', '20s'];
     const running = startCommand(['wrk', ...options, '--script', script, `${origin}/wrk`]);
     const finished = running.ended.then(({ stderr }) => ({ wrk: readResult(stderr) }));
     finished.catch(() => {});

@@ -9,7 +9,7 @@ import type { RaisingSends } from '../fixtures/register/register-raising.ts';
 // Of the deadline nothing is needed: it is 9 s.
 const SOON = 3_000;
 
-suite('a program whose own listener cleans up and raises the signal again', { timeout: 30_000 }, () => {
+suite('a program whose own listener cleans up and raises the signal again', { timeout: 180_000 }, () => {
   // The signal is raised before or after what comes for a second one, 500 ms after the first.
   for (const takes of [50, 1_000]) {
     test(`dies of it with lastcall/register, after a drain of ${takes} ms`, async () => {
