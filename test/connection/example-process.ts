@@ -1,58 +1,67 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import path from 'node:path';
-import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { CloseReport } from '../../src/index.ts';
+import { startCommand, type TestProcess } from '../harness/processes.ts';
+import { within } from '../harness/wait.ts';
 
 /** What an example prints when it has closed: the report, and counts of its own. */
 export interface ExampleClosed extends Readonly<Record<string, unknown>> {
   readonly report: CloseReport;
 }
 
-/** A server of examples/, run as its user would; killed when the test ends. */
-export class ExampleProcess {
+/** Starts examples/<name>/server.js as its user would. */
+export function startExample(name: string, env: Readonly<Record<string, string>> = {}): ExampleProcess {
+  return new ExampleProcess(name, env);
+}
+
+/** A server of examples/ that prints where it listens and how it closed. For `await using`. */
+export class ExampleProcess implements AsyncDisposable {
   /** When it listens. */
   readonly port: Promise<number>;
-  readonly ended: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
-  readonly #child: ChildProcess;
-  readonly #closed: Promise<ExampleClosed>;
+  readonly ended: TestProcess['ended'];
+  readonly #process: TestProcess;
 
-  constructor(t: TestContext, name: string, env: Readonly<Record<string, string>> = {}) {
+  constructor(name: string, env: Readonly<Record<string, string>>);
+  /** The same, ended when the test is. */
+  constructor(t: TestContext, name: string, env?: Readonly<Record<string, string>>);
+  constructor(first: string | TestContext, second: string | object = {}, third: Readonly<Record<string, string>> = {}) {
+    const name = typeof first === 'string' ? first : typeof second === 'string' ? second : '';
+    const env = typeof second === 'string' ? third : second;
     const program = fileURLToPath(new URL(`../../../examples/${name}/server.js`, import.meta.url));
-    this.#child = spawn(process.execPath, [path.resolve(program)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, PORT: '0', ...env },
-    });
-    this.ended = once(this.#child, 'close').then(([code, signal]) => ({ code, signal }));
-    const lines = createInterface({ input: this.#child.stdout! });
-    const said = (start: string): Promise<string> =>
-      new Promise((resolve, reject) => {
-        lines.on('line', (line) => line.startsWith(start) && resolve(line.slice(start.length)));
-        void this.ended.then(() => reject(new Error(`${name} ended without saying \`${start}\``)));
-      });
-    this.port = said('listening on ').then(Number);
-    this.#closed = said('closed ').then((json) => JSON.parse(json));
+    this.#process = startCommand([process.execPath, path.resolve(program)], { env: { PORT: '0', ...env } });
+    this.ended = this.#process.ended;
+    this.port = this.#process.prints(/^listening on (\d+)$/m).then(([, port]) => Number(port));
     // Who does not ask for it need not hear that it never came.
-    this.#closed.catch(() => {});
-    t.after(async () => {
-      this.kill();
-      await this.ended;
-    });
+    this.port.catch(() => {});
+    if (typeof first !== 'string') first.after(() => this[Symbol.asyncDispose]());
+  }
+
+  /** Stops it (SIGSTOP): the kernel goes on to take in what clients send, the program does not see it. */
+  hold(): Promise<void> {
+    return this.#process.hold();
+  }
+
+  /** Lets it go on (SIGCONT). */
+  goOn(): void {
+    this.#process.goOn();
   }
 
   /** Sends SIGTERM. Resolves when it has ended by itself, with what it printed. */
   async close(): Promise<ExampleClosed> {
-    this.#child.kill('SIGTERM');
-    const closed = await this.#closed;
-    const { code, signal } = await this.ended;
-    if (code !== 0) throw new Error(`ended by ${code ?? signal}`);
-    return closed;
+    this.#process.signal('SIGTERM');
+    const { code, signal, stdout, stderr } = await within('the end of the example', this.ended);
+    const [, closed] = /^closed (.*)$/m.exec(stdout) ?? [];
+    if (code !== 0 || closed === undefined) throw new Error(`ended by ${code ?? signal}: ${stdout}${stderr}`);
+    return JSON.parse(closed);
   }
 
   /** The control: ends it as SIGTERM ends a process that does not handle it. */
   kill(): void {
-    this.#child.kill('SIGKILL');
+    this.#process.signal('SIGKILL');
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#process[Symbol.asyncDispose]();
   }
 }

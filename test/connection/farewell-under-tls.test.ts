@@ -4,8 +4,11 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
-import { portOf, startServer } from '../close/calls-servers.ts';
 import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { portOf } from '../harness/ports.ts';
+import { listen } from '../harness/servers.ts';
+import { Scope } from '../harness/scope.ts';
+import { until } from '../harness/wait.ts';
 
 const OPTIONS: CloseOptions = {
   idleWait: 300,
@@ -14,25 +17,25 @@ const OPTIONS: CloseOptions = {
   farewell: { say: () => Buffer.from('closing\n') },
 };
 
-describe('the farewell of raw connections', { timeout: 30_000, skip: certificateMissing }, () => {
-  it('waits for a TLS handshake that is under way', async (t) => {
+describe('the farewell of raw connections', { timeout: 180_000, skip: certificateMissing }, () => {
+  it('waits for a TLS handshake that is under way', async () => {
+    await using scope = new Scope();
     const finish: (() => void)[] = [];
     const SNICallback = (_: string, done: (error: null) => void): void => void finish.push(() => done(null));
     const accepted: tls.TLSSocket[] = [];
-    const server = await startServer(
-      t,
+    await using server = await listen(
       tls.createServer({ ...makeCertificate(), SNICallback }, (socket) => {
         accepted.push(socket);
         socket.pipe(socket);
       }),
     );
     const client = tls.connect({ port: portOf(server), servername: 'localhost', rejectUnauthorized: false });
-    t.after(() => client.destroy());
+    scope.defer(() => client.destroy());
     const words = textOf(client);
-    while (finish.length === 0) await new Promise(setImmediate);
+    await until('the handshake waits for its certificate', () => finish.length > 0);
     // Its handshake is done: it gets its words in the round in which the other is looked at, too.
     const ready = tls.connect({ port: portOf(server), rejectUnauthorized: false });
-    t.after(() => ready.destroy());
+    scope.defer(() => ready.destroy());
     await once(ready, 'secureConnect');
     ready.write('hello');
     await once(ready, 'data');
@@ -44,26 +47,29 @@ describe('the farewell of raw connections', { timeout: 30_000, skip: certificate
     await once(client, 'secureConnect');
     assert.equal(await words, 'closing\n');
     const { outcome, connections } = await closing;
-    assert.deepEqual([outcome, connections.farewells.said, accepted.length], ['complete', 2, 2]);
+    assert.deepEqual(
+      { outcome, said: connections.farewells.said, accepted: accepted.length },
+      { outcome: 'complete', said: 2, accepted: 2 },
+    );
   });
 
-  it('is not said in clear text under TLS of the program’s own', async (t) => {
-    const server = await startServer(
-      t,
+  it('is not said in clear text under TLS of the program’s own', async () => {
+    await using scope = new Scope();
+    await using server = await listen(
       net.createServer((socket) => {
         const secure = new tls.TLSSocket(socket, { ...makeCertificate(), isServer: true });
         secure.on('error', () => {}).pipe(secure);
       }),
     );
     const client = tls.connect({ port: portOf(server), rejectUnauthorized: false });
-    t.after(() => client.destroy());
+    scope.defer(() => client.destroy());
     const words = textOf(client);
     await once(client, 'secureConnect');
     client.write('hello');
     await once(client, 'data');
     const { outcome, connections } = await gracefulClose(server, OPTIONS);
     assert.equal(await words, 'hello');
-    assert.deepEqual([outcome, connections.farewells.said], ['complete', 0]);
+    assert.deepEqual({ outcome, said: connections.farewells.said }, { outcome: 'complete', said: 0 });
   });
 });
 

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
-import { count } from '../harness/counts.ts';
+import { describe, it } from 'node:test';
 import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
-import type { GrpcClientsOrder, GrpcLoad, GrpcTally } from '../fixtures/connection/grpc/grpc-clients.ts';
-import type { GrpcServerClosed, GrpcServerOrder } from '../fixtures/connection/grpc/grpc-server.ts';
+import { count } from '../harness/counts.ts';
+import { prove } from '../harness/proof.ts';
+import { Scope } from '../harness/scope.ts';
 import { CALL_KINDS } from '../fixtures/connection/grpc/grpc-service.ts';
-import { ForkedProgram } from './forked-program.ts';
+import type { GrpcServerClosed } from '../fixtures/connection/grpc/grpc-server.ts';
+import type { GrpcTally } from '../fixtures/connection/grpc/grpc-clients.ts';
+import { type Pem, startGrpc, startTwoGrpc } from './grpc-driver.ts';
 
 /** Connections are quiet only when their last call has ended. */
 const OPTIONS = { idleWait: 500 };
@@ -16,15 +18,15 @@ for (const { over, secure } of [
 ]) {
   describe(`a grpc-js server over ${over}`, { skip: secure && certificateMissing, timeout: 180_000 }, () => {
     const pem = secure && certificateMissing === false ? makePem() : {};
+    const alone = prove(`gRPC calls that are under way to a server that stands alone, over ${over}`);
 
     it('ends every call OK that was begun before the client knew of the close, whatever its kind', async (t) => {
       for (let stop = 1; stop <= count(10); stop += 1) {
-        const { server, clients, address } = await startOne(t, pem);
-        clients.order({ load: { ...loadOf(pem), address, until: 'the first goodbye' }, enough: 100 });
-        await clients.next('enough');
-        server.order({ close: OPTIONS });
-        const closed = await server.next<GrpcServerClosed>('closed');
-        const calls = await clients.next<readonly GrpcTally[]>('calls');
+        await using scope = new Scope();
+        const { server, clients } = await startGrpc(scope, pem);
+        server.send({ close: OPTIONS });
+        const closed = await server.next('closed');
+        const calls = await clients.next('calls');
         assertNoneFailed(calls);
         assertAllUnderWay(closed);
         assertComplete(closed);
@@ -35,72 +37,61 @@ for (const { over, secure } of [
         t.diagnostic(
           `${JSON.stringify(closed.underWay)} under way, ${closed.begunDuring} begun later, ${neverSent} never sent, ${closed.report.connections.lateRequests} refused`,
         );
+        alone.held(t, { 'under way': totalUnderWay(closed) });
       }
     });
 
+    it('control: its forceShutdown() and exit fail the calls that are under way', async (t) => {
+      await using scope = new Scope();
+      const { server, clients } = await startGrpc(scope, pem);
+      server.send({ forceShutdown: true });
+      const cutting = await server.next('cutting');
+      const failed = failedOf(await clients.next('calls'));
+      assert(failed.length >= cutting && cutting >= 10, `${failed.length} failed, ${cutting} were under way`);
+      alone.lost(t, failed.length);
+    });
+
+    const besideAnother = prove(`gRPC calls to two servers of which one is closed, over ${over}`);
+
     it('closes under load, beside a second one, and no call at all fails', async (t) => {
       for (let stop = 1; stop <= count(10); stop += 1) {
-        const { first, clients } = await startTwo(t, pem);
-        first.order({ close: OPTIONS });
-        const closed = await first.next<GrpcServerClosed>('closed');
+        await using scope = new Scope();
+        const { first, clients } = await startTwoGrpc(scope, pem);
+        first.send({ close: OPTIONS });
+        const closed = await first.next('closed');
         assertAllUnderWay(closed);
         assertComplete(closed);
         // The client goes on with the second one alone.
-        clients.order({ enough: 100 });
+        clients.send({ enough: 100 });
         await clients.next('enough');
-        clients.order({ stop: true });
-        const calls = await clients.next<readonly GrpcTally[]>('calls');
+        clients.send({ stop: true });
+        const calls = await clients.next('calls');
         assertNoneFailed(calls);
         assert.equal(total(calls, 'neverSent'), 0);
         t.diagnostic(`${total(calls, 'ok')} calls, ${closed.begun} of them to the first, 0 failed`);
+        besideAnother.held(t, { 'under way': totalUnderWay(closed) });
       }
     });
 
     it('control: under load, beside a second one, its forceShutdown() and exit fail calls', async (t) => {
-      const { first, clients } = await startTwo(t, pem);
-      first.order({ forceShutdown: true });
+      await using scope = new Scope();
+      const { first, clients } = await startTwoGrpc(scope, pem);
+      first.send({ forceShutdown: true });
+      const cutting = await first.next('cutting');
       await first.ended;
-      clients.order({ enough: 100 });
+      clients.send({ enough: 100 });
       await clients.next('enough');
-      clients.order({ stop: true });
-      const calls = await clients.next<readonly GrpcTally[]>('calls');
-      const failed = calls.flatMap((tally) => tally.failed);
-      assert(failed.length >= 10, `${failed.length} failed`);
-      t.diagnostic(`${failed.length} failed`);
+      clients.send({ stop: true });
+      const failed = failedOf(await clients.next('calls'));
+      assert(failed.length >= cutting && cutting >= 10, `${failed.length} failed, ${cutting} were under way`);
+      besideAnother.lost(t, failed.length);
     });
   });
 }
 
-function makePem(): { readonly key: string; readonly cert: string } {
+function makePem(): Pem {
   const { key, cert } = makeCertificate();
   return { key: key.toString(), cert: cert.toString() };
-}
-
-/** Calls of which many are under way at any time. */
-function loadOf({ cert }: { readonly cert?: string }): Pick<GrpcLoad, 'callsOfEach' | 'lasting' | 'cert'> {
-  return { callsOfEach: 20, lasting: 200, ...(cert === undefined ? {} : { cert }) };
-}
-
-async function startOne(
-  t: TestContext,
-  pem: { readonly key?: string; readonly cert?: string },
-): Promise<{ server: ForkedProgram<GrpcServerOrder>; clients: ForkedProgram<GrpcClientsOrder>; address: string }> {
-  const server = new ForkedProgram<GrpcServerOrder>(t, 'connection/grpc/grpc-server.js', [JSON.stringify(pem)]);
-  const clients = new ForkedProgram<GrpcClientsOrder>(t, 'connection/grpc/grpc-clients.js');
-  return { server, clients, address: `127.0.0.1:${await server.next<number>('port')}` };
-}
-
-/** Two servers, both called in turn by one client. */
-async function startTwo(
-  t: TestContext,
-  pem: { readonly key?: string; readonly cert?: string },
-): Promise<{ first: ForkedProgram<GrpcServerOrder>; clients: ForkedProgram<GrpcClientsOrder> }> {
-  const { server: first, clients, address } = await startOne(t, pem);
-  const second = new ForkedProgram<GrpcServerOrder>(t, 'connection/grpc/grpc-server.js', [JSON.stringify(pem)]);
-  const both = `ipv4:${address},127.0.0.1:${await second.next<number>('port')}`;
-  clients.order({ load: { ...loadOf(pem), address: both, until: 'the order' }, enough: 160 });
-  await clients.next('enough');
-  return { first, clients };
 }
 
 function assertNoneFailed(calls: readonly GrpcTally[]): void {
@@ -111,14 +102,25 @@ function assertNoneFailed(calls: readonly GrpcTally[]): void {
 }
 
 function assertComplete({ report }: GrpcServerClosed): void {
-  assert.deepEqual([report.outcome, report.connections.cut], ['complete', []]);
-  assert.equal(report.connections.farewells.said, 1);
+  const { outcome, connections } = report;
+  assert.deepEqual(
+    { outcome, cut: connections.cut, said: connections.farewells.said },
+    { outcome: 'complete', cut: [], said: 1 },
+  );
+}
+
+function assertAllUnderWay({ underWay }: GrpcServerClosed): void {
+  for (const kind of CALL_KINDS) assert(underWay[kind] > 0, JSON.stringify(underWay));
+}
+
+function totalUnderWay({ underWay }: GrpcServerClosed): number {
+  return Object.values(underWay).reduce((sum, calls) => sum + calls, 0);
 }
 
 function total(calls: readonly GrpcTally[], what: 'ok' | 'neverSent'): number {
   return calls.reduce((sum, tally) => sum + tally[what], 0);
 }
 
-function assertAllUnderWay({ underWay }: GrpcServerClosed): void {
-  for (const kind of CALL_KINDS) assert(underWay[kind] > 0, JSON.stringify(underWay));
+function failedOf(calls: readonly GrpcTally[]): readonly string[] {
+  return calls.flatMap((tally) => tally.failed);
 }

@@ -1,9 +1,10 @@
 import net from 'node:net';
 import { createInterface } from 'node:readline';
 import { PassThrough } from 'node:stream';
+import { within } from '../harness/wait.ts';
 
-/** A client that says lines and reads lines. */
-export class LineClient {
+/** A client that says lines and reads lines. For `using`. */
+export class LineClient implements Disposable {
   readonly socket: net.Socket;
   /** How the connection has ended: `the end` of the stream, or an error's code. */
   readonly ended: Promise<string>;
@@ -30,7 +31,11 @@ export class LineClient {
   }
 
   async next(): Promise<string | undefined> {
-    const { value, done } = await this.#lines.next();
+    const { value, done } = await within('the next line', this.#lines.next());
     return done === true ? undefined : value;
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.destroy();
   }
 }

@@ -3,11 +3,14 @@ import { once } from 'node:events';
 import http2 from 'node:http2';
 import https from 'node:https';
 import net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { gracefulClose } from '../../src/index.ts';
-import { portOf, startServer } from '../close/calls-servers.ts';
 import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { portOf } from '../harness/ports.ts';
+import { Scope } from '../harness/scope.ts';
+import { listen } from '../harness/servers.ts';
+import { until } from '../harness/wait.ts';
 import { LineClient } from './line-client.ts';
 
 const OPTIONS = { idleWait: 300, lingerWait: 200 } as const;
@@ -16,19 +19,17 @@ const OPTIONS = { idleWait: 300, lingerWait: 200 } as const;
 const PROMPT = 5_000;
 
 describe('a client whose TLS handshake was under way, and is done', {
-  timeout: 60_000,
+  timeout: 180_000,
   skip: certificateMissing,
 }, () => {
-  it('gets its GOAWAY after its first stream', async (t) => {
+  it('gets its GOAWAY after its first stream', async () => {
+    await using scope = new Scope();
     const { options, asked, finish } = slowCertificate();
-    const server = await startServer(
-      t,
-      http2.createSecureServer(options, (_, response) => void response.end('served')),
-    );
+    await using server = await listen(http2.createSecureServer(options, (_, response) => void response.end('served')));
     const session = http2.connect(`https://localhost:${portOf(server)}`, {
-      createConnection: () => connectTls(t, server, 'h2'),
+      createConnection: () => connectTls(scope, server, 'h2'),
     });
-    t.after(() => session.destroy());
+    scope.defer(() => session.destroy());
     await asked();
     const closing = gracefulClose(server, OPTIONS);
     await roundOfLooks();
@@ -45,10 +46,11 @@ describe('a client whose TLS handshake was under way, and is done', {
     assert(duration < PROMPT, `${duration} ms`);
   });
 
-  it('and that asks nothing is ended after idleWait', async (t) => {
+  it('and that asks nothing is ended after idleWait', async () => {
+    await using scope = new Scope();
     const { options, asked, finish } = slowCertificate();
-    const server = await startServer(t, https.createServer(options));
-    const client = connectTls(t, server, 'http/1.1').resume();
+    await using server = await listen(https.createServer(options));
+    const client = connectTls(scope, server, 'http/1.1').resume();
     await asked();
     const closing = gracefulClose(server, OPTIONS);
     await roundOfLooks();
@@ -60,14 +62,10 @@ describe('a client whose TLS handshake was under way, and is done', {
   });
 });
 
-describe('farewell.say', { timeout: 30_000 }, () => {
-  it('is asked again, long before idleWait, while it has nothing to say', async (t) => {
-    const server = await startServer(
-      t,
-      net.createServer((socket) => socket.pipe(socket)),
-    );
-    const client = new LineClient(portOf(server));
-    t.after(() => client.socket.destroy());
+describe('farewell.say', { timeout: 180_000 }, () => {
+  it('is asked again, long before idleWait, while it has nothing to say', async () => {
+    await using server = await listen(net.createServer((socket) => socket.pipe(socket)));
+    using client = new LineClient(portOf(server));
     assert.equal(await client.ask('before'), 'before');
     let asked = 0;
     const idleWait = 3_000;
@@ -91,23 +89,21 @@ function slowCertificate(): { options: tls.TlsOptions; asked: () => Promise<void
       ALPNProtocols: ['h2', 'http/1.1'],
       SNICallback: (_, done) => void waiting.push(() => done(null)),
     },
-    asked: async () => {
-      while (waiting.length === 0) await new Promise(setImmediate);
-    },
+    asked: () => until('the handshake waits for its certificate', () => waiting.length > 0),
     finish: () => {
       for (const go of waiting) go();
     },
   };
 }
 
-function connectTls(t: TestContext, server: net.Server, protocol: string): tls.TLSSocket {
+function connectTls(scope: Scope, server: net.Server, protocol: string): tls.TLSSocket {
   const client = tls.connect({
     port: portOf(server),
     servername: 'localhost',
     rejectUnauthorized: false,
     ALPNProtocols: [protocol],
   });
-  t.after(() => client.destroy());
+  scope.defer(() => client.destroy());
   return client;
 }
 

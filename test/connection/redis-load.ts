@@ -1,4 +1,5 @@
 import { createClient } from 'redis';
+import { until } from '../harness/wait.ts';
 
 /** What became of the commands of a load. */
 export interface RedisTally {
@@ -10,14 +11,13 @@ export interface RedisTally {
   readonly moved: number;
 }
 
-/** A load of commands on many connections of the real client, some at a time on each, without a pause. */
-export class RedisLoad {
+/** A load of commands on many connections of the real client, some at a time on each, without a pause. For `using`. */
+export class RedisLoad implements Disposable {
   answered = 0;
   readonly failed: string[] = [];
   moved = 0;
   readonly #clients: ReturnType<typeof connectTo>[] = [];
   readonly #running: Promise<void>[] = [];
-  readonly #onAnswer = new Set<() => void>();
   #isStopped = false;
 
   async start(port: number, clients: number, atATime: number): Promise<void> {
@@ -35,18 +35,18 @@ export class RedisLoad {
   /** Resolves when so many more have been answered. */
   async answeredMore(commands: number): Promise<void> {
     const wanted = this.answered + commands;
-    while (this.answered < wanted) await new Promise<void>((resolve) => this.#onAnswer.add(resolve));
+    await until(`${commands} more commands are answered`, () => this.answered >= wanted);
   }
 
   /** Resolves when so many have failed. */
   async failing(commands: number): Promise<void> {
-    while (this.failed.length < commands) await new Promise<void>((resolve) => this.#onAnswer.add(resolve));
+    await until(`${commands} commands have failed`, () => this.failed.length >= commands);
   }
 
   /** Does not wait for those under way, which may wait for a server that never comes. */
-  abandon(): void {
+  [Symbol.dispose](): void {
     this.#isStopped = true;
-    for (const client of this.#clients) client.destroy();
+    for (const client of this.#clients) if (client.isOpen) client.destroy();
   }
 
   async stop(): Promise<RedisTally> {
@@ -87,9 +87,6 @@ export class RedisLoad {
     } catch (error) {
       this.failed.push(error instanceof Error ? error.message : String(error));
       return undefined;
-    } finally {
-      for (const resolve of this.#onAnswer) resolve();
-      this.#onAnswer.clear();
     }
   }
 }

@@ -17,8 +17,10 @@ export interface SmtpOutcome {
 /** Sends one message after the other until it is told 421, and then says QUIT. */
 export class SmtpClient {
   readonly outcome: Promise<SmtpOutcome>;
-  /** It has sent MAIL and not got the last answer yet. */
+  /** Its MAIL was accepted, and the end of the message was not yet. */
   inMessage = false;
+  /** It has said something and has no answer yet. */
+  waits = false;
   accepted = 0;
   readonly #client: LineClient;
   #sent = 0;
@@ -46,20 +48,16 @@ export class SmtpClient {
 
   /** Returns where it was cut, if it was. */
   async #sendMessage(): Promise<string | undefined> {
-    this.inMessage = true;
     const steps = ['MAIL FROM:<a@client.test>', 'RCPT TO:<b@example.test>', 'DATA', 'Subject: hello\r\n\r\nhello\r\n.'];
     for (const step of steps) {
       if (step.endsWith('.')) this.#sent += 1;
       const reply = await this.#say(step);
-      if (reply === '421' && step.startsWith('MAIL')) {
-        this.inMessage = false;
-        return undefined;
-      }
+      if (reply === '421' && step.startsWith('MAIL')) return undefined;
       if (reply !== '250' && reply !== '354') return `${step.slice(0, 4)}: ${reply ?? (await this.#client.ended)}`;
+      this.inMessage = !step.endsWith('.');
       await sleep(Math.random() * 20);
     }
     this.accepted += 1;
-    this.inMessage = false;
     return undefined;
   }
 
@@ -75,7 +73,10 @@ export class SmtpClient {
 
   async #say(command: string): Promise<string | undefined> {
     this.#client.socket.write(`${command}\r\n`);
-    return this.#reply();
+    this.waits = true;
+    const reply = await this.#reply();
+    this.waits = false;
+    return reply;
   }
 
   /** The code of the next reply; undefined at the end of the stream. */

@@ -5,7 +5,9 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { WebSocket, WebSocketServer } from 'ws';
 import { gracefulClose } from '../../src/index.ts';
-import { portOf, startHttp, startServer } from '../close/calls-servers.ts';
+import { portOf } from '../harness/ports.ts';
+import { Scope } from '../harness/scope.ts';
+import { listen, listenHttp } from '../harness/servers.ts';
 import { LineClient } from './line-client.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
@@ -15,9 +17,10 @@ function fail(): never {
   throw new Error('a mistake');
 }
 
-describe('what the program throws', { timeout: 30_000 }, () => {
-  it('from the close of a WebSocket is in the report, and the other connections end as ever', async (t) => {
-    const server = await startHttp(t);
+describe('what the program throws', { timeout: 180_000 }, () => {
+  it('from the close of a WebSocket is in the report, and the other connections end as ever', async () => {
+    await using scope = new Scope();
+    await using server = await listenHttp();
     const webSockets = new WebSocketServer({ server });
     const throwing = await open();
     for (const client of webSockets.clients) client.close = fail;
@@ -28,30 +31,27 @@ describe('what the program throws', { timeout: 30_000 }, () => {
       (await closed).map(([code]) => code),
       [1006, 1001],
     );
+    const { ended, farewells } = report.connections;
     assert.deepEqual(
-      [report.outcome, report.connections.ended, report.connections.farewells.answered],
-      ['complete', 2, 1],
+      { outcome: report.outcome, ended, answered: farewells.answered },
+      { outcome: 'complete', ended: 2, answered: 1 },
     );
     assert.deepEqual(
-      report.errors.map(({ code, message }) => [code, message]),
-      [['ERR_CALLBACK', '`webSockets` threw']],
+      report.errors.map(({ code, message }) => ({ code, message })),
+      [{ code: 'ERR_CALLBACK', message: '`webSockets` threw' }],
     );
 
     async function open(): Promise<WebSocket> {
       const client = new WebSocket(`ws://127.0.0.1:${portOf(server)}`);
-      t.after(() => client.terminate());
+      scope.defer(() => client.terminate());
       await once(client, 'open');
       return client;
     }
   });
 
-  it('from farewell.answered is in the report, and is no answer: the connection goes on until it is quiet', async (t) => {
-    const server = await startServer(
-      t,
-      net.createServer((socket) => socket.pipe(socket)),
-    );
-    const client = new LineClient(portOf(server));
-    t.after(() => client.socket.destroy());
+  it('from farewell.answered is in the report, and is no answer: the connection goes on until it is quiet', async () => {
+    await using server = await listen(net.createServer((socket) => socket.pipe(socket)));
+    using client = new LineClient(portOf(server));
     assert.equal(await client.ask('before'), 'before');
     const closing = gracefulClose(server, {
       ...OPTIONS,
@@ -61,16 +61,18 @@ describe('what the program throws', { timeout: 30_000 }, () => {
     for (const line of ['one', 'two', 'three']) assert.equal(await client.ask(line), line);
     assert.equal(await client.next(), undefined);
     const { outcome, connections, errors } = await closing;
-    assert.deepEqual([outcome, connections.farewells], ['complete', { said: 1, answered: 0, unanswered: 1 }]);
     assert.deepEqual(
-      errors.map(({ code, message }) => [code, message]),
-      [['ERR_CALLBACK', '`farewell.answered` threw']],
+      { outcome, farewells: connections.farewells },
+      { outcome: 'complete', farewells: { said: 1, answered: 0, unanswered: 1 } },
+    );
+    assert.deepEqual(
+      errors.map(({ code, message }) => ({ code, message })),
+      [{ code: 'ERR_CALLBACK', message: '`farewell.answered` threw' }],
     );
   });
 
   it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async (t) => {
-    const server = await startServer(
-      t,
+    await using server = await listen(
       http.createServer((request, response) => {
         if (request.url === '/') {
           response.end('served');
@@ -90,10 +92,13 @@ describe('what the program throws', { timeout: 30_000 }, () => {
     await Promise.all([stream.heard(/data: 1/), other.heard(/served$/)]);
     other.socket.on('end', () => other.socket.end());
     const { outcome, connections, errors } = await gracefulClose(server, { ...OPTIONS, deadline: 1_500 });
-    assert.deepEqual([outcome, connections.ended, connections.cut.length], ['forced', 1, 1]);
     assert.deepEqual(
-      errors.map(({ code, message }) => [code, message]),
-      [['ERR_CALLBACK', '`a method of a connection` threw']],
+      { outcome, ended: connections.ended, cut: connections.cut.length },
+      { outcome: 'forced', ended: 1, cut: 1 },
+    );
+    assert.deepEqual(
+      errors.map(({ code, message }) => ({ code, message })),
+      [{ code: 'ERR_CALLBACK', message: '`a method of a connection` threw' }],
     );
   });
 });

@@ -1,91 +1,59 @@
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import https from 'node:https';
 import { suite, test } from 'node:test';
-import type { Readable } from 'node:stream';
 import { gracefulClose } from '../../src/index.ts';
-import { portOf, startServer } from '../close/calls-servers.ts';
 import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { portOf } from '../harness/ports.ts';
+import { startCommand, type TestProcess } from '../harness/processes.ts';
+import { prove } from '../harness/proof.ts';
+import { listen } from '../harness/servers.ts';
+import { within } from '../harness/wait.ts';
 
-// OpenSSL from 3.0 on insists: an end without close_notify is an error to it ("unexpected eof while reading").
+// From 3.0 on it insists: an end without close_notify is an error to it ("unexpected eof while reading").
 const version = Number(
   /^OpenSSL (\d+)/.exec(spawnSync('openssl', ['version'], { encoding: 'utf8' }).stdout ?? '')?.[1] ?? 0,
 );
-const skip =
-  certificateMissing || (version >= 3 ? false : 'OpenSSL 3 or later is needed, which insists on close_notify');
+const skip = certificateMissing || (version >= 3 ? false : 'needs OpenSSL 3 or later');
 
 suite('an idle https connection', { skip }, () => {
   for (const protocol of ['tls1_2', 'tls1_3']) {
+    const proof = prove(`who is idle over ${protocol} is told that nothing more comes`);
+
     test(`gets close_notify before the FIN, by ${protocol}`, async (t) => {
-      const server = await startServer(
-        t,
-        https.createServer(makeCertificate(), (_, response) => response.end('served')),
-      );
-      const client = startClient(portOf(server), protocol);
-      t.after(() => client.kill());
-      await client.heard(/served/);
+      await using server = await listen(createServer());
+      await using client = startClient(portOf(server), protocol);
+      await client.prints(/served/);
       const { outcome, connections } = await gracefulClose(server, { idleWait: 100, lingerWait: 500 });
-      assert.deepEqual([outcome, connections.ended, connections.lateRequests], ['complete', 1, 0]);
-      const { code, errors } = await client.ended;
-      assert.doesNotMatch(errors, /unexpected eof/i);
-      assert.equal(code, 0, errors);
+      const { ended, lateRequests } = connections;
+      assert.deepEqual({ outcome, ended, lateRequests }, { outcome: 'complete', ended: 1, lateRequests: 0 });
+      const { code, stderr } = await within('the end of the client', client.ended);
+      assert.doesNotMatch(stderr, /unexpected eof/i);
+      assert.equal(code, 0, stderr);
+      proof.held(t, { idle: 1 });
     });
 
     test(`control: without close_notify the client complains, by ${protocol}`, async (t) => {
-      const server = https.createServer(makeCertificate(), (_, response) => response.end('served'));
+      await using server = await listen(createServer());
+      const sockets: { destroy(): unknown }[] = [];
       server.on('connection', (socket) => sockets.push(socket));
-      const sockets: { destroy: () => void }[] = [];
-      await startServer(t, server);
-      const client = startClient(portOf(server), protocol);
-      t.after(() => client.kill());
-      await client.heard(/served/);
+      await using client = startClient(portOf(server), protocol);
+      await client.prints(/served/);
       for (const socket of sockets) socket.destroy();
-      assert.match((await client.ended).errors, /unexpected eof/i);
+      assert.match((await within('the end of the client', client.ended)).stderr, /unexpected eof/i);
+      proof.lost(t, 1);
     });
   }
 });
 
-interface Client {
-  readonly heard: (pattern: RegExp) => Promise<void>;
-  readonly ended: Promise<{ readonly code: number | null; readonly errors: string }>;
-  readonly kill: () => void;
+function createServer(): https.Server {
+  return https.createServer(makeCertificate(), (_, response) => response.end('served'));
 }
 
 /** openssl s_client, with one request on a connection that it keeps. */
-function startClient(port: number, protocol: string): Client {
-  const child = spawn('openssl', [
-    's_client',
-    '-connect',
-    `127.0.0.1:${port}`,
-    `-${protocol}`,
-    '-quiet',
-    '-no_ign_eof',
-  ]);
-  child.stdin.on('error', () => {});
-  child.stdin.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-  const output = collect(child.stdout);
-  const errors = collect(child.stderr);
-  return {
-    heard: output.heard,
-    ended: new Promise((resolve) => child.once('close', (code) => resolve({ code, errors: errors.text() }))),
-    kill: () => child.kill(),
-  };
-}
-
-function collect(stream: Readable): {
-  readonly text: () => string;
-  readonly heard: (pattern: RegExp) => Promise<void>;
-} {
-  let text = '';
-  const waiting = new Set<() => void>();
-  stream.setEncoding('utf8').on('data', (part: string) => {
-    text += part;
-    for (const resolve of waiting) resolve();
-  });
-  const heard = async (pattern: RegExp): Promise<void> => {
-    while (!pattern.test(text)) {
-      await new Promise<void>((resolve) => waiting.add(resolve));
-    }
-  };
-  return { text: () => text, heard };
+function startClient(port: number, protocol: string): TestProcess {
+  const target = ['-connect', `127.0.0.1:${port}`, `-${protocol}`];
+  const client = startCommand(['openssl', 's_client', ...target, '-quiet', '-no_ign_eof']);
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+  return client;
 }

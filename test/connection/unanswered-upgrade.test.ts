@@ -4,7 +4,8 @@ import type net from 'node:net';
 import { describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
-import { portOf, startHttp } from '../close/calls-servers.ts';
+import { portOf } from '../harness/ports.ts';
+import { listenHttp } from '../harness/servers.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
 const IDLE_WAIT = 200;
@@ -20,7 +21,7 @@ const ANSWER = 'HTTP/1.1 299 Changed\r\n\r\n';
 const asking = (upgrade: string): string =>
   get('/').replace(/\r\n$/, `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`);
 
-describe('a request that changes what a connection speaks', { timeout: 30_000 }, () => {
+describe('a request that changes what a connection speaks', { timeout: 180_000 }, () => {
   for (const { what, request, event, farewell } of [
     { what: 'for a WebSocket', request: asking('websocket'), event: 'upgrade', farewell: '\x88\x02\x03\xe9' },
     { what: 'for another protocol', request: asking('lines'), event: 'upgrade', farewell: 'closing\n' },
@@ -33,7 +34,7 @@ describe('a request that changes what a connection speaks', { timeout: 30_000 },
   ] as const) {
     for (const before of ['first on its connection', 'on a connection that was kept'] as const) {
       it(`${what}, ${before}, is answered before its farewell, after however long`, async (t) => {
-        const server = await startHttp(t);
+        await using server = await listenHttp();
         const asked = once(server, event);
         server.on(event, () => {});
         const client = await RawHttpClient.connect(t, portOf(server));
@@ -46,14 +47,14 @@ describe('a request that changes what a connection speaks', { timeout: 30_000 },
         client.send(request);
         const [, socket] = (await asked) as [unknown, net.Socket];
         const closing = gracefulClose(server, OPTIONS);
-        // Long after the close would have ended a quiet one.
+        // Time is what is tested: this is long after the close would have ended a quiet one.
         await wait(3 * IDLE_WAIT);
         assert.equal(client.text, kept);
         socket.write(ANSWER);
         assert.equal(await client.ended, 'EOF');
         assert.equal(client.text, kept + ANSWER + farewell);
         const { outcome, connections } = await closing;
-        assert.deepEqual([outcome, connections.farewells.said], ['complete', 1]);
+        assert.deepEqual({ outcome, said: connections.farewells.said }, { outcome: 'complete', said: 1 });
       });
     }
   }

@@ -1,56 +1,77 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
-import type { TestContext } from 'node:test';
+import { readTcpTable } from '../../src/linux/proc-net.ts';
 import { countLost } from '../../src/storm/outcome.ts';
 import { runStorm, type StormResult } from '../../src/storm/storm.ts';
 import { ask } from '../close/calls-servers.ts';
-import type { RunningExample } from './example.ts';
+import { until, within } from '../harness/wait.ts';
+import type { Stoppable } from './example-driver.ts';
 
 const HOST = '127.0.0.1';
+// net/tcp_states.h
+const ESTABLISHED = 1;
 
-/** A server that is told to stop under traffic. */
-export type Stoppable = Pick<RunningExample, 'port' | 'stop' | 'holdUp' | 'goOn'>;
+export interface StoppedInStorm extends StormResult {
+  /** Connections on which a request had come that the server had not read, when it did what it does at the signal. */
+  readonly unread: number;
+}
 
 /**
- * Stops the example while clients ask on kept connections, with short pauses, so that some are idle at that moment and
- * others wait for their answer. Those refused later leave. `request`: the bytes of one, if it is not GET /.
+ * Stops the server while clients ask on kept connections, with short pauses, so that some are idle at that moment and others
+ * wait for their answer. One that stands still at the signal goes on when half of the connections have a request that it has
+ * not read. Those refused later leave. `request`: the bytes of one, if it is not GET /.
  */
-export async function stopInStorm(
-  t: TestContext,
-  example: Stoppable,
-  clients: number,
-  request?: Uint8Array,
-): Promise<StormResult> {
-  const target = { host: HOST, port: example.port };
+export async function stopInStorm(server: Stoppable, clients: number, request?: Uint8Array): Promise<StoppedInStorm> {
+  const target = { host: HOST, port: server.port };
   const storm = runStorm({
     target,
     clients,
     keepAlive: true,
     ...(request === undefined ? {} : { request }),
     thinkTime: [0, 5],
-    signal: t.signal,
+    duration: 60_000,
+    // Whoever waits while the server stands still, on a busy machine, is not lost.
+    timeout: 30_000,
     // That decides it. A plain close lets those go on whose requests it had read already, for as long as they like.
     onProgress: (counts) => {
       if (countLost(counts) > 0) storm.stop();
     },
   });
-  await storm.served(20 * clients);
-  example.stop();
-  return storm.finished;
+  await within('the first requests to be served', storm.served(20 * clients));
+  const unread = await stopUnread(server, clients / 2);
+  return { ...(await storm.finished), unread };
+}
+
+async function stopUnread(server: Stoppable, atLeast: number): Promise<number> {
+  if (server.stopInTurn === undefined) {
+    server.stop();
+    return 0;
+  }
+  const goOn = await server.stopInTurn();
+  await until(`${atLeast} requests are unread`, () => countUnread(server.port) >= atLeast);
+  const unread = countUnread(server.port);
+  goOn();
+  return unread;
+}
+
+/** Connections of a port of this host on which bytes have come that the program has not read. */
+function countUnread(port: number): number {
+  const rows = (['IPv4', 'IPv6'] as const).flatMap((family) => readTcpTable(family));
+  return rows.filter((row) => row.state === ESTABLISHED && row.localPort === port && row.receiveQueue > 0).length;
 }
 
 /**
- * Stops the example before it has accepted anyone of so many clients that are connected and have asked. Returns what each
+ * Stops the server before it has accepted anyone of so many clients that are connected and have asked. Returns what each
  * got: the first line of the answer, or the error's code.
  */
-export async function stopWithQueue(example: Stoppable, clients: number): Promise<readonly string[]> {
-  await example.holdUp();
-  const queued = Array.from({ length: clients }, () => ask(example.port));
-  await Promise.all(queued.map(({ socket }) => once(socket, 'connect')));
-  example.stop();
-  example.goOn();
-  return Promise.all(queued.map(({ answer }) => answer));
+export async function stopWithQueue(server: Stoppable, clients: number): Promise<readonly string[]> {
+  await server.hold();
+  const queued = Array.from({ length: clients }, () => ask(server.port));
+  await within('all clients to be connected', Promise.all(queued.map(({ socket }) => once(socket, 'connect'))));
+  server.stop();
+  server.goOn();
+  return within('the answers to all clients', Promise.all(queued.map(({ answer }) => answer)));
 }
 
 export interface Answer {
@@ -59,19 +80,31 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A request of a client that would keep its connection. Its body is the caller's to write and to end. */
-export function beginRequest(
-  t: TestContext,
-  example: Pick<RunningExample, 'port'>,
-  options: http.RequestOptions,
-): { request: http.ClientRequest; head: Promise<http.IncomingMessage>; answer: Promise<Answer> } {
-  const agent = new http.Agent({ keepAlive: true });
-  t.after(() => agent.destroy());
-  const request = http.request({ host: HOST, port: example.port, agent, ...options });
-  const head = once(request, 'response').then(([response]: http.IncomingMessage[]) => response!);
-  const answer = head.then(async (response) => {
+/** A request of a client that would keep its connection. Its body is the caller's to write and to end. For `using`. */
+export class UnfinishedRequest implements Disposable {
+  readonly request: http.ClientRequest;
+  /** The head of the response, whose body is not read before `answer` is called. */
+  readonly head: Promise<http.IncomingMessage>;
+  readonly #agent = new http.Agent({ keepAlive: true });
+
+  constructor(port: number, options: http.RequestOptions) {
+    this.request = http.request({ host: HOST, port, agent: this.#agent, ...options });
+    this.head = within('a response', once(this.request, 'response')).then(([response]: http.IncomingMessage[]) => {
+      if (response === undefined) throw new Error('no response');
+      return response;
+    });
+    // Who does not wait for it any more need not hear that it never came.
+    this.head.catch(() => {});
+  }
+
+  /** The whole response. */
+  async answer(): Promise<Answer> {
+    const response = await this.head;
     const { statusCode: status, headers } = response;
-    return { status, connection: headers.connection, body: await text(response) };
-  });
-  return { request, head, answer };
+    return { status, connection: headers.connection, body: await within('the whole response', text(response)) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
 }

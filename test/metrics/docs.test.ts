@@ -1,35 +1,37 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
-import { suite, test, type TestContext } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { suite, test } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { METRIC_NAMES } from '../../src/metrics/names.ts';
+import { fixture, startCommand, type TestProcess } from '../harness/processes.ts';
+import { within } from '../harness/wait.ts';
 import { parseScrape } from './scrape.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const OBSERVER = new URL('../fixtures/frameworks/framework-observer.js', import.meta.url).href;
+const OBSERVER = pathToFileURL(fixture('frameworks/example-observer')).href;
 const PAGE = readFileSync(`${ROOT}docs/metrics.md`, 'utf8');
 const [HTTP, EXPRESS, LOG] = [...PAGE.matchAll(/^```js\n(.*?)^```$/gms)].map(([, program]) => program!);
 
-suite('docs/metrics.md', { timeout: 30_000 }, () => {
+suite('docs/metrics.md', { timeout: 180_000 }, () => {
   for (const [title, program] of [
     ['the program', HTTP],
     ['the program with Express', EXPRESS],
   ] as const) {
-    test(`${title} serves every metric, and the log tells how it closed`, async (t) => {
-      const { child, port, log } = await start(t, program!);
-      const response = await get(port, '/metrics');
+    test(`${title} serves every metric, and the log tells how it closed`, async () => {
+      await using running = start(program!);
+      const response = await get(await portOf(running), '/metrics');
       assert.match(response.headers['content-type'] ?? '', /^text\/plain; version=0.0.4/);
       const series = parseScrape(await text(response));
       // The scrape's own.
       assert.equal(series.get('lastcall_connections{protocol="http/1.1"}'), 1);
       assert.equal(series.get('lastcall_connections_cut_total{protocol="http/1.1",reason="deadline"}'), 0);
-      child.kill('SIGTERM');
-      assert.deepEqual(await once(child, 'exit'), [0, null]);
-      const events = (await log).trimEnd().split('\n');
+      running.signal('SIGTERM');
+      const { code, signal, stderr } = await within('the end of the program', running.ended);
+      assert.deepEqual({ code, signal }, { code: 0, signal: null });
+      const events = stderr.trimEnd().split('\n');
       assert.deepEqual(
         events.map((line) => JSON.parse(line).event),
         ['service', 'service', 'service', 'gate shut', 'listener closed', 'all closed', 'service'],
@@ -49,24 +51,23 @@ suite('docs/metrics.md', { timeout: 30_000 }, () => {
 });
 
 /** Runs one of the page's programs with its log before it, as a user would. */
-async function start(
-  t: TestContext,
-  program: string,
-): Promise<{ child: ChildProcess; port: number; log: Promise<string> }> {
+function start(program: string): TestProcess {
   const before = [OBSERVER, `data:text/javascript,${encodeURIComponent(LOG!)}`].flatMap((url) => ['--import', url]);
-  const child = spawn(process.execPath, [...before, '--input-type=module', '--eval', program], {
+  return startCommand([process.execPath, ...before, '--input-type=module', '--eval', program], {
     cwd: ROOT,
-    env: { ...process.env, PORT: '0' },
-    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    env: { PORT: '0' },
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
-  t.after(() => child.kill('SIGKILL'));
-  const log = text(child.stderr!);
-  const [{ port }] = await once(child, 'message');
-  return { child, port, log };
+}
+
+/** Where it serves, when it can be told to stop, too. */
+async function portOf(running: TestProcess): Promise<number> {
+  return Number(Reflect.get(await running.messages.take('its port', (message) => 'port' in message), 'port'));
 }
 
 /** On a connection that is ended with it. */
 async function get(port: number, path: string): Promise<http.IncomingMessage> {
-  const [response] = await once(http.get({ host: '127.0.0.1', port, path, agent: false }), 'response');
+  const request = http.get({ host: '127.0.0.1', port, path, agent: false });
+  const [response] = await within('a response', once(request, 'response'));
   return response;
 }

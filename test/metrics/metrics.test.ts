@@ -10,12 +10,13 @@ import { gracefulClose, type LastCallError } from '../../src/index.ts';
 import { collectMetrics } from '../../src/metrics.ts';
 import { ask, blockUntilQueued, portOf, SOON, startBusy, startHttp, startServer } from '../close/calls-servers.ts';
 import { RawHttpClient, get } from '../connection/raw-http-client.ts';
+import { until } from '../harness/wait.ts';
 import { connectClient, startDeferredListener } from '../linux/loopback.ts';
 import { countsOf, scrape } from './scrape.ts';
 
 const HOST = '127.0.0.1';
 
-describe('a scrape', { timeout: 30_000 }, () => {
+describe('a scrape', { timeout: 180_000 }, () => {
   it('before, during and after a close of all protocols tells what each connection spoke', async (t) => {
     const registry = collect(t);
     const { servers, leave, answer } = await startAllProtocols(t);
@@ -29,7 +30,7 @@ describe('a scrape', { timeout: 30_000 }, () => {
     const closing = gracefulClose(servers, { idleWait: 50, lingerWait: 2_000 });
     leave();
     // One response is held, so that the close is not over.
-    while ((await endedOn(registry)) < 4) await new Promise((resolve) => setImmediate(resolve));
+    await until('four connections have ended', async () => (await endedOn(registry)) >= 4);
     const during = await scrape(registry);
     assert.deepEqual(countsOf(during, 'lastcall_connections'), { 'http/1.1': 1 });
     const ended = { 'http/1.1': 1, h2: 1, websocket: 1, raw: 1 };
@@ -110,7 +111,7 @@ describe('a scrape', { timeout: 30_000 }, () => {
   });
 });
 
-describe('the metrics', { timeout: 30_000 }, () => {
+describe('the metrics', { timeout: 180_000 }, () => {
   it('go on the global registry unless told otherwise, and off it again', async () => {
     const takeOff = collectMetrics();
     assert.ok(register.getSingleMetric('lastcall_state'));

@@ -1,5 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { text } from 'node:stream/consumers';
+import { startCommand, type TestProcess } from '../harness/processes.ts';
 import { BODY, CONCURRENCY, type LoadClient } from './load-client.ts';
 
 const EACH = 20;
@@ -10,19 +9,17 @@ const COMMON = ['--silent', '--output', '/dev/null', '--max-time', '20', '--writ
 export const curl: LoadClient = {
   names: ['curl'],
   start: (origin) => {
-    const running = new Set<ChildProcess>();
+    const running = new Set<TestProcess>();
     const lines: string[] = [];
     const over = new AbortController();
     const askOnAndOn = async (): Promise<void> => {
       while (!over.signal.aborted) {
         const urls = `${origin}/curl?[1-${EACH / 2}]`;
-        const child = spawn('curl', [...COMMON, urls, '--next', ...COMMON, '--data-binary', BODY, urls], {
-          stdio: ['ignore', 'pipe', 'inherit'],
-        });
+        const child = startCommand(['curl', ...COMMON, urls, '--next', ...COMMON, '--data-binary', BODY, urls]);
         running.add(child);
-        const output = await text(child.stdout);
+        const { stdout } = await child.ended;
         running.delete(child);
-        lines.push(...output.trimEnd().split('\n'));
+        lines.push(...stdout.trimEnd().split('\n'));
       }
     };
     const finished = Promise.all(Array.from({ length: CONCURRENCY }, askOnAndOn)).then(() => {
@@ -30,11 +27,11 @@ export const curl: LoadClient = {
     });
     return {
       stop: () => over.abort(),
-      kill: () => {
-        over.abort();
-        for (const child of running) child.kill('SIGKILL');
-      },
       finished,
+      [Symbol.asyncDispose]: async () => {
+        over.abort();
+        await Promise.all([...running].map((child) => child[Symbol.asyncDispose]()));
+      },
     };
   },
 };

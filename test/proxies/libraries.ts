@@ -1,22 +1,19 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import type { ClientsSend } from '../fixtures/proxies/proxy-client.ts';
+import { startFixture } from '../harness/processes.ts';
 import { CONCURRENCY, type LoadClient } from './load-client.ts';
-
-const PROGRAM = fileURLToPath(new URL('../fixtures/proxies/proxy-client.js', import.meta.url));
 
 /** The HTTP clients that programs on Node use, in a process of their own. */
 export const libraries: LoadClient = {
   names: ['undici', 'axios', 'got', 'fetch'],
   start: (origin) => {
-    const child = fork(PROGRAM, [origin, `${CONCURRENCY}`]);
-    const died = once(child, 'exit').then(([code, signal]) => {
-      throw new Error(`the clients have ended with ${code ?? signal}`);
-    });
+    const clients = startFixture<ClientsSend>('proxies/proxy-client', { args: [origin, `${CONCURRENCY}`] });
+    // How long they go on is the test's to say.
+    const finished = clients.next('results', { limit: 180_000 });
+    finished.catch(() => {});
     return {
-      stop: () => void child.send('stop'),
-      kill: () => void child.kill('SIGKILL'),
-      finished: Promise.race([once(child, 'message').then(([results]) => results), died]),
+      stop: () => clients.send({ stop: true }),
+      finished,
+      [Symbol.asyncDispose]: () => clients[Symbol.asyncDispose](),
     };
   },
 };

@@ -5,12 +5,10 @@ export interface LoadResult {
   readonly errors: readonly string[];
 }
 
-/** GETs and POSTs on kept connections, that go on until they are stopped. */
-export interface Load {
+/** GETs and POSTs on kept connections, that go on until they are stopped. For `await using`, which ends at once what is left of it. */
+export interface Load extends AsyncDisposable {
   /** Begins no new request. */
   stop(): void;
-  /** Ends at once what is left of it. */
-  kill(): void;
   /** By the client's name. */
   readonly finished: Promise<Readonly<Record<string, LoadResult>>>;
 }

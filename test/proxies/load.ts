@@ -1,5 +1,6 @@
-import type { TestContext } from 'node:test';
 import { curl } from './curl.ts';
+import type { Scope } from '../harness/scope.ts';
+import { within } from '../harness/wait.ts';
 import { libraries } from './libraries.ts';
 import type { LoadClient } from './load-client.ts';
 import { wrk } from './wrk.ts';
@@ -19,20 +20,19 @@ export interface MixedResult {
   readonly errors: readonly string[];
 }
 
-/** Starts all clients, or these, at once, until the test ends or the function that it returns is called. */
+/** Starts all clients, or these, at once, until the scope ends or the function that it returns is called. */
 export function startLoad(
-  t: TestContext,
+  scope: Scope,
   origin: string,
   folder: string,
   clients: readonly LoadClient[] = CLIENTS,
 ): () => Promise<MixedResult> {
-  const loads = clients.map((client) => client.start(origin, folder));
-  t.after(() => {
-    for (const load of loads) load.kill();
-  });
+  const loads = clients.map((client) => scope.use(client.start(origin, folder)));
   return async () => {
     for (const load of loads) load.stop();
-    const results = (await Promise.all(loads.map(({ finished }) => finished))).flatMap(Object.entries);
+    const results = (await within('the clients to finish', Promise.all(loads.map(({ finished }) => finished)))).flatMap(
+      Object.entries,
+    );
     return {
       requests: results.reduce((sum, [, { requests }]) => sum + requests, 0),
       errors: results.flatMap(([name, { errors }]) => errors.map((error: string) => `${name}: ${error}`)),

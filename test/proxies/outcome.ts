@@ -7,9 +7,11 @@ export function assertNoError(t: TestContext, stopped: StoppedBehind): void {
   assert.deepEqual(stopped.errors, []);
 }
 
-export function assertErrors(t: TestContext, stopped: StoppedBehind): void {
+/** Returns how many there were. */
+export function assertErrors(t: TestContext, stopped: StoppedBehind): number {
   t.diagnostic(`${summaryOf(stopped)}; ${stopped.errors[0]?.slice(0, 60)}`);
   assert.ok(stopped.errors.length > 0, `${stopped.requests} requests`);
+  return stopped.errors.length;
 }
 
 function summaryOf({ requests, errors, report, noticed }: StoppedBehind): string {

@@ -1,7 +1,7 @@
-import type { TestContext } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
 import type { SinceSignal } from '../fixtures/proxies/proxy-backend.ts';
-import { type HowToStop, type Instance, startInstance } from './instance.ts';
+import { Scope } from '../harness/scope.ts';
+import { type HowToStop, startInstance } from './proxy-backend-driver.ts';
 import { type MixedResult, startLoad } from './load.ts';
 import { type Proxy, startProxy } from './proxy.ts';
 import { storms } from './storms.ts';
@@ -25,24 +25,19 @@ export interface Roll extends MixedResult {
  * Restarts three instances behind a proxy under load, one after the other at its port: the next one as soon as the proxy has
  * sent requests to the one that was restarted.
  */
-export async function roll(t: TestContext, proxy: Proxy, how: HowToStop): Promise<Roll> {
-  const instances = await Promise.all(Array.from({ length: INSTANCES }, () => startInstance(t, how)));
+export async function roll(proxy: Proxy, how: HowToStop): Promise<Roll> {
+  await using scope = new Scope();
+  const instances = await Promise.all(Array.from({ length: INSTANCES }, () => startInstance(scope, how)));
   const ports = instances.map(({ port }) => port);
-  const { origin, folder } = await startProxy(t, proxy, ports);
-  const endLoad = startLoad(t, origin, folder, CLIENTS);
+  const { origin, folder } = await startProxy(scope, proxy, ports);
+  const endLoad = startLoad(scope, origin, folder, CLIENTS);
   await Promise.all(instances.map((instance) => instance.serves(PATHS, TIMES)));
-  const stopped = [];
+  const stopped: { report: CloseReport; sinceSignal: SinceSignal }[] = [];
   for (const instance of instances) {
-    stopped.push(...(await stop(instance, how)));
-    const next = await startInstance(t, how, instance.port);
+    const { report, sinceSignal } = await instance.stop();
+    if (report !== undefined && sinceSignal !== undefined) stopped.push({ report, sinceSignal });
+    const next = await startInstance(scope, how, instance.port);
     await next.serves(PATHS, TIMES);
   }
   return { ...(await endLoad()), stopped, noticed: await proxy.noticed(folder) };
-}
-
-async function stop(instance: Instance, how: HowToStop): Promise<Roll['stopped']> {
-  instance.stop();
-  await instance.ended;
-  if (how !== 'last call' && how !== 'lame duck') return [];
-  return [{ report: await instance.report, sinceSignal: await instance.sinceSignal }];
 }

@@ -2,7 +2,7 @@ import { runStorm, type Storm } from '../../src/storm/storm.ts';
 import { BODY, CONCURRENCY, type LoadClient, type LoadResult } from './load-client.ts';
 
 /** A roll takes seconds. */
-const AT_MOST = 120_000;
+const AT_MOST = 300_000;
 
 /** POSTs of two storms: one makes a new connection for each, the other keeps its connections and pauses now and then. */
 export const storms: LoadClient = {
@@ -15,7 +15,10 @@ export const storms: LoadClient = {
       stop: () => {
         for (const storm of [fresh, kept]) storm.stop();
       },
-      kill: () => over.abort(),
+      [Symbol.asyncDispose]: async () => {
+        over.abort();
+        await Promise.all([fresh.finished, kept.finished]);
+      },
       finished: Promise.all([resultOf(fresh), resultOf(kept)]).then(([ofFresh, ofKept]) => {
         return { 'storm-new': ofFresh, 'storm-kept': ofKept };
       }),

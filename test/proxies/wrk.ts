@@ -1,7 +1,6 @@
-import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { startCommand } from '../harness/processes.ts';
 import { BODY, CONCURRENCY, type LoadClient, type LoadResult } from './load-client.ts';
 
 const SCRIPT = `
@@ -25,19 +24,20 @@ export const wrk: LoadClient = {
   start: (origin, folder) => {
     const script = join(folder, 'wrk.lua');
     writeFileSync(script, SCRIPT);
-    const options = ['--threads', '1', '--connections', `${CONCURRENCY}`, '--duration', '60s', '--timeout', '20s'];
-    const child = spawn('wrk', [...options, '--script', script, `${origin}/wrk`], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const options = ['--threads', '1', '--connections', `${CONCURRENCY}`, '--duration', '300s', '--timeout', '20s'];
+    const running = startCommand(['wrk', ...options, '--script', script, `${origin}/wrk`]);
+    const finished = running.ended.then(({ stderr }) => ({ wrk: readResult(stderr) }));
+    finished.catch(() => {});
     return {
-      stop: () => void child.kill('SIGINT'),
-      kill: () => void child.kill('SIGKILL'),
-      finished: text(child.stderr).then((output) => ({ wrk: readResult(output) })),
+      stop: () => running.signal('SIGINT'),
+      finished,
+      [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
     };
   },
 };
 
 function readResult(output: string): LoadResult {
+  if (!output.startsWith('{')) throw new Error(`wrk has ended with ${output}`);
   const { requests, ...errors }: Record<string, number> = JSON.parse(output);
   return {
     requests: requests ?? 0,

@@ -1,5 +1,5 @@
 import { stopsWell } from './framework-command-suite.ts';
-import type { FrameworkCommand } from './running-command.ts';
+import type { FrameworkCommand } from './framework-command-driver.ts';
 
 const command: FrameworkCommand = {
   framework: 'next',

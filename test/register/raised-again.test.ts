@@ -1,42 +1,43 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import { suite, test, type TestContext } from 'node:test';
+import { suite, test } from 'node:test';
 import { ask } from '../close/calls-servers.ts';
-import { fixture } from '../connection/programs.ts';
+import { type Ended, startFixture } from '../harness/processes.ts';
+import { REGISTER } from '../harness/start-service.ts';
+import { within } from '../harness/wait.ts';
+import type { RaisingSends } from '../fixtures/register/register-raising.ts';
 
-const REGISTER = new URL('../../lib/register.js', import.meta.url).href;
 // Of the deadline nothing is needed: it is 9 s.
 const SOON = 3_000;
-suite('a program whose own listener cleans up and raises the signal again', { timeout: 30_000 }, () => {
+
+suite('a program whose own listener cleans up and raises the signal again', { timeout: 180_000 }, () => {
   // The signal is raised before or after what comes for a second one, 500 ms after the first.
   for (const takes of [50, 1_000]) {
-    test(`dies of it with lastcall/register, after a drain of ${takes} ms`, async (t) => {
-      const { answer, end, took } = await stopWhileAnswering(t, ['--import', REGISTER], takes);
+    test(`dies of it with lastcall/register, after a drain of ${takes} ms`, async () => {
+      const { answer, end, took } = await stopWhileAnswering(['--import', REGISTER], takes);
       assert.equal(answer, 'HTTP/1.1 200 OK');
-      assert.deepEqual(end, [null, 'SIGTERM']);
+      assert.deepEqual({ code: end.code, signal: end.signal }, { code: null, signal: 'SIGTERM' });
       assert.ok(took < takes + SOON, `it took ${took} ms`);
     });
   }
 
-  test('control: without register it dies of it', async (t) => {
-    const { answer, end } = await stopWhileAnswering(t, [], 50);
-    assert.deepEqual([answer, end], ['HTTP/1.1 200 OK', [null, 'SIGTERM']]);
+  test('control: without register it dies of it', async () => {
+    const { answer, end } = await stopWhileAnswering([], 50);
+    assert.deepEqual(
+      { answer, code: end.code, signal: end.signal },
+      { answer: 'HTTP/1.1 200 OK', code: null, signal: 'SIGTERM' },
+    );
   });
 });
 
 async function stopWhileAnswering(
-  t: TestContext,
   execArgv: readonly string[],
   takes: number,
-): Promise<{ answer: string; end: readonly unknown[]; took: number }> {
-  const child = fork(fixture('register/register-raising'), [`${takes}`], { execArgv: [...execArgv] });
-  t.after(() => child.kill('SIGKILL'));
-  const [{ port }] = await once(child, 'message');
-  const asked = once(child, 'message');
-  const { answer } = ask(port);
-  await asked;
-  const [began, end] = [performance.now(), once(child, 'exit')];
-  child.kill('SIGTERM');
-  return { answer: await answer, end: await end, took: performance.now() - began };
+): Promise<{ answer: string; end: Ended; took: number }> {
+  await using program = startFixture<RaisingSends>('register/register-raising', { args: [`${takes}`], execArgv });
+  const { answer } = ask(await program.next('port'));
+  await program.next('asked');
+  const began = performance.now();
+  program.signal('SIGTERM');
+  const end = await within('the end of the program', program.ended);
+  return { answer: await answer, end, took: performance.now() - began };
 }

@@ -1,0 +1,83 @@
+// The test's side of the frameworks' own commands, which start the applications in scripts/framework-commands.
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { ask } from '../close/calls-servers.ts';
+import type { Stoppable } from '../frameworks/example-driver.ts';
+import { freePort } from '../harness/ports.ts';
+import { holdProcess, startCommand } from '../harness/processes.ts';
+import { REGISTER } from '../harness/start-service.ts';
+import { within } from '../harness/wait.ts';
+
+const FOLDER = fileURLToPath(new URL('../../../scripts/framework-commands/', import.meta.url));
+
+/** A framework's own command that starts the server of an application in scripts/framework-commands. */
+export interface FrameworkCommand {
+  readonly framework: 'next' | 'nest' | 'fastify';
+  readonly args: (port: number) => readonly string[];
+  /** What it prints when it listens. */
+  readonly listens: RegExp;
+  /** Whom a supervisor tells to stop: the command alone, or everybody in its process group. */
+  readonly told: 'command' | 'group';
+}
+
+/** For `await using`. */
+export interface RunningCommand extends Stoppable, AsyncDisposable {
+  /** Resolves when every process that it started has ended, too, with what the command itself has ended with. */
+  readonly allEnded: Promise<number | NodeJS.Signals | null>;
+}
+
+/** For a test's `skip`: why the commands cannot be run here. */
+export const commandsMissing: string | false = existsSync(`${FOLDER}next/.next/BUILD_ID`)
+  ? false
+  : "needs the frameworks' commands (npm run framework-commands)";
+
+/** Starts the command, as it is or with `lastcall/register` in NODE_OPTIONS; resolves when the application has served. */
+export async function startFrameworkCommand(
+  { framework, args, listens, told }: FrameworkCommand,
+  how: 'registered' | 'plain',
+): Promise<RunningCommand> {
+  const port = await freePort();
+  const command = startCommand([`${FOLDER}node_modules/.bin/${framework}`, ...args(port)], {
+    cwd: `${FOLDER}${framework}`,
+    env: environment(port, how),
+    ownGroup: true,
+  });
+  try {
+    // All its processes print there.
+    const silent = command.child.stdout === null ? Promise.resolve() : once(command.child.stdout, 'close');
+    await command.prints(listens);
+    const first = await within('the first answer', ask(port).answer);
+    if (first !== 'HTTP/1.1 200 OK') throw new Error(`the application of ${framework} has answered ${first}`);
+    const server = servingProcess(command.pid);
+    return {
+      port,
+      stop: () => void process.kill(told === 'group' ? -command.pid : command.pid, 'SIGTERM'),
+      hold: () => holdProcess(server),
+      goOn: () => void process.kill(server, 'SIGCONT'),
+      allEnded: Promise.all([command.ended, silent]).then(([{ code, signal }]) => code ?? signal),
+      [Symbol.asyncDispose]: () => command[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await command[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** What the test runner, a supervisor or a cluster has put there is not theirs. */
+function environment(port: number, how: 'registered' | 'plain'): Readonly<Record<string, string | undefined>> {
+  return {
+    NODE_TEST_CONTEXT: undefined,
+    NOTIFY_SOCKET: undefined,
+    KUBERNETES_SERVICE_HOST: undefined,
+    NODE_OPTIONS: how === 'registered' ? `--import=${REGISTER}` : undefined,
+    PORT: `${port}`,
+    NEXT_TELEMETRY_DISABLED: '1',
+  };
+}
+
+/** The last one of those that the command has started, each by the one before; the command itself where there is none. */
+function servingProcess(pid: number): number {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+  return child === undefined || child === '' ? pid : servingProcess(Number(child));
+}
