@@ -186,7 +186,7 @@ describe('Requests of every kind over small windows, while the server is closed 
 }, () => {
   const proof = prove('requests of every kind over a channel with small windows');
 
-  for (const seed of Array.from({ length: count(20, 1) }, (_, index) => index + 1)) {
+  for (const seed of Array.from({ length: count(40, 1) }, (_, index) => index + 1)) {
     it(`all come to their end, and none is lost (${seed})`, async (t) => {
       const { said, closes } = await run(seed, closeGracefully);
       const { done = 0, 'taken back': takenBack = 0, ...others } = said;

@@ -15,7 +15,7 @@ import { listenHttp } from '../harness/servers.ts';
 import { type Accounted, closeAndAccount } from './accounting-close.ts';
 import { onceEach, type Population, populations } from './accounting-population.ts';
 
-const CLOSES = count(60, 8);
+const CLOSES = count(300, 8);
 /** To run the closes of a failure again: its seed. */
 const SEED = process.env.LASTCALL_ACCOUNTING_SEED;
 /**

@@ -12,7 +12,7 @@ import { within } from '../harness/wait.ts';
 
 const CLIENTS = 200;
 // At least one of each kind of server.
-const CLOSES = count(50, 14);
+const CLOSES = count(100, 14);
 const FIRST_SEED = Number(process.env.LASTCALL_FUZZ_SEED ?? 1);
 /** A close has a deadline of 1.5 s at most. */
 const LONGEST_ROUND = 20_000;

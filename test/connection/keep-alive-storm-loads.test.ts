@@ -5,7 +5,7 @@ import { labMissing } from '../lab/lab.ts';
 import { CLIENTS, countLost, ONE_BY_ONE, stopKeepAlive } from './keep-alive-server-driver.ts';
 import { testKeepAliveStorm } from './keep-alive-storm-tests.ts';
 
-const STOPS = count(4, 1);
+const STOPS = count(20, 1);
 
 testKeepAliveStorm(
   'each pipelining three requests',

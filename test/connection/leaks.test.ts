@@ -4,7 +4,7 @@ import type { LeakFacts, LeakSetup } from '../fixtures/connection/leak-closes.ts
 import { count } from '../harness/counts.ts';
 import { startFixture } from '../harness/processes.ts';
 
-const CLOSES = count(400, 200);
+const CLOSES = count(1_000, 200);
 /** What a kept report takes at the least is twice this; the heap of the same closes without lastcall varies by a third. */
 const BYTES_PER_CLOSE = 250;
 /** Code that is compiled as it gets hot grows for thousands of closes, and would hide what a close keeps. */

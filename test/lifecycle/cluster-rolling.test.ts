@@ -27,7 +27,7 @@ for (const { title, program, ...registration } of WAYS) {
   suite(`one worker of three, stopped by SIGTERM, of a cluster ${title}`, () => {
     for (const policy of ['rr', 'none']) {
       test(`loses none of ${CLIENTS} kept connections, and the others serve on (SCHED_${policy.toUpperCase()})`, async (t) => {
-        for (let seed = 1; seed <= count(4, 1); seed += 1) {
+        for (let seed = 1; seed <= count(10, 1); seed += 1) {
           await using service = await startCluster([policy, program, '0'], registration);
           const { lost, told } = await stopWithKeptConnections(service, { seed });
           assert.equal(lost, 0, told);
@@ -43,7 +43,7 @@ for (const { title, program, ...registration } of WAYS) {
 
     // It learns late that the worker has closed, and sends it connections until then.
     test('loses no new connection that a busy primary sends it', async (t) => {
-      for (let seed = 1; seed <= count(4, 1); seed += 1) {
+      for (let seed = 1; seed <= count(10, 1); seed += 1) {
         await using service = await startCluster(['rr', program, '1', '30'], registration);
         const { lost, told } = await stopWithNewConnections(service, { seed });
         assert.equal(lost, 0, told);

@@ -32,7 +32,7 @@ export function testClusterStops(policy: 'rr' | 'none', { title: receiver, kill 
     for (const { title, program, ...registration } of WAYS) {
       test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
         // Twelve ways: each once is more than three stops of each kind of program.
-        for (let time = 1; time <= count(3, 1); time += 1) {
+        for (let time = 1; time <= count(10, 1); time += 1) {
           await using service = await startCluster([policy, program], registration);
           const stop = (): Promise<unknown> => {
             kill(service.program.pid);

@@ -54,7 +54,7 @@ export function testStops({ title: load, ...storm }: Load, ways: readonly Way[])
 
     for (const { title, program, registration = 'none', control } of ways) {
       test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
-        for (let seed = 1; seed <= count(4, 1); seed += 1) {
+        for (let seed = 1; seed <= count(10, 1); seed += 1) {
           await using service = startService('lifecycle/stopped-service', { args: [program], registration });
           const stopped = await stop(service, { ...storm, seed });
           const walked = assertNobodyLost(stopped, service, storm.keepAlive === true);

@@ -14,7 +14,7 @@ export function suiteOnLoopback(program: ForeignProgram): void {
 
     for (const way of ['run', 'stop'] as const) {
       test(`${way}: nobody is lost in any stop, and its exit code is the program's`, async (t) => {
-        for (let stop = 1; stop <= count(4, 1); stop += 1) {
+        for (let stop = 1; stop <= count(10, 1); stop += 1) {
           const stopped = await stopOnLoopback(program, way);
           assertNobodyLost(stopped);
           assert.equal(stopped.command.code, way === 'run' ? program.exitCode : 0, stopped.command.stderr);

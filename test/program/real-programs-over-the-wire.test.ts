@@ -29,7 +29,7 @@ for (const program of PROGRAMS) {
 
     for (const way of ['run', 'stop'] as const) {
       test(`${way}: nobody is lost in any stop`, async (t) => {
-        for (let stop = 1; stop <= count(2, 1); stop += 1) {
+        for (let stop = 1; stop <= count(10, 1); stop += 1) {
           const { result, report } = await stopOverTheWire(program, way);
           assertNobodyLost(result, report);
           const { queued, halfOpen } = report?.listeners[0] ?? {};
