@@ -1,22 +1,22 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { measureChannel } from './channel.ts';
-import { measureDelivery } from './delivery.ts';
-import type { Figures } from './figures.ts';
-import { judge } from './goals.ts';
-import { measureIdle } from './idle.ts';
-import { measureImports } from './imports.ts';
-import { describeMachine, loadNow } from './machine.ts';
-import { measureMemory } from './memory.ts';
+import { measureChannel } from './parts/channel.ts';
+import { measureDelivery } from './parts/delivery.ts';
+import type { Figures } from './report/figures.ts';
+import { judge } from './report/goals.ts';
+import { measureIdle } from './parts/idle.ts';
+import { measureImports } from './parts/imports.ts';
+import { describeMachine, loadNow } from './report/machine.ts';
+import { measureMemory } from './parts/memory.ts';
 import { Progress } from './progress.ts';
-import { measureQueues } from './queues.ts';
-import { writeReport } from './report.ts';
+import { measureQueues } from './parts/queues.ts';
+import { writeReport } from './report/report.ts';
 import { FULL, PARTS, type Part, QUICK, type Run } from './run.ts';
-import { measureRuns } from './runs.ts';
-import { measureServing } from './serving.ts';
-import { measureStops } from './stops.ts';
-import { measureWatching } from './watching.ts';
+import { measureRuns } from './parts/runs.ts';
+import { measureServing } from './parts/serving.ts';
+import { measureStops } from './parts/stops.ts';
+import { measureWatching } from './parts/watching.ts';
 
 const page = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
 

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { CHANNEL_CONTENDERS, type ChannelContender } from './channel-contenders.ts';
-import type { Run } from './run.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import { CHANNEL_CONTENDERS, type ChannelContender } from '../programs/channel-contenders.ts';
+import type { Run } from '../run.ts';
+import { type Spread, spreadOf } from '../report/statistics.ts';
 
 /** What one contender does under one load. */
 export interface ChannelFigures {
@@ -88,5 +88,5 @@ async function measureOne(
 }
 
 function programOf(name: 'server' | 'clients'): string {
-  return fileURLToPath(new URL(`./channel-${name}.js`, import.meta.url));
+  return fileURLToPath(new URL(`../programs/channel-${name}.js`, import.meta.url));
 }

@@ -1,11 +1,11 @@
-import type { Lab } from '../test/lab/lab.ts';
-import { ClientProcess } from './client-process.ts';
-import { CONTENDERS, type Contender, TITLES } from './contenders.ts';
-import type { Launch } from './launch.ts';
-import { HELD_PATH } from './messages.ts';
-import type { Run } from './run.ts';
-import { ServerProcess } from './server-process.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import type { Lab } from '../../test/lab/lab.ts';
+import { ClientProcess } from '../processes/client-process.ts';
+import { CONTENDERS, type Contender, TITLES } from '../processes/contenders.ts';
+import type { Launch } from '../processes/launch.ts';
+import { HELD_PATH } from '../processes/messages.ts';
+import type { Run } from '../run.ts';
+import { ServerProcess } from '../processes/server-process.ts';
+import { type Spread, spreadOf } from '../report/statistics.ts';
 
 /** Milliseconds on the wire, each way. */
 const DELAY = 10;
@@ -40,7 +40,7 @@ interface OneClose {
 /** Closes with requests under way, which are answered during the close. */
 export async function measureDelivery(run: Run): Promise<readonly DeliveryFigures[]> {
   // Only now: it makes a lab at once, to find out whether it can.
-  const { labMissing, openLab } = await import('../test/lab/lab.ts');
+  const { labMissing, openLab } = await import('../../test/lab/lab.ts');
   await using lab = labMissing === false ? await openLab({ delay: DELAY }) : undefined;
   const results = new Map(listCases(lab).map((one) => [one, new Array<OneClose>()]));
   for (let round = 1; round <= run.delivery; round++) {

@@ -1,10 +1,10 @@
-import { cpuOfEndedChildren } from './children-cpu.ts';
-import { ClientProcess } from './client-process.ts';
-import { CONTENDERS, type Contender, TITLES } from './contenders.ts';
-import { raiseDescriptorLimit } from './descriptors.ts';
-import type { Run } from './run.ts';
-import { ServerProcess } from './server-process.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import { cpuOfEndedChildren } from '../processes/children-cpu.ts';
+import { ClientProcess } from '../processes/client-process.ts';
+import { CONTENDERS, type Contender, TITLES } from '../processes/contenders.ts';
+import { raiseDescriptorLimit } from '../processes/descriptors.ts';
+import type { Run } from '../run.ts';
+import { ServerProcess } from '../processes/server-process.ts';
+import { type Spread, spreadOf } from '../report/statistics.ts';
 
 /** lastcall's default `idleWait`, and a little: it is met by every connection when the stop begins. */
 const QUIET = 2_100;

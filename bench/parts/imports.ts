@@ -1,10 +1,10 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Run } from './run.ts';
-import { median } from './statistics.ts';
+import type { Run } from '../run.ts';
+import { median } from '../report/statistics.ts';
 
-const program = fileURLToPath(new URL('./import-probe.js', import.meta.url));
+const program = fileURLToPath(new URL('../programs/import-probe.js', import.meta.url));
 
 /** What importing a module took: milliseconds and KiB of resident memory. */
 export interface ImportProbe {

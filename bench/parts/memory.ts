@@ -1,9 +1,9 @@
-import { ClientProcess } from './client-process.ts';
-import { CONTENDERS, type Contender, TITLES } from './contenders.ts';
-import type { Memory } from './messages.ts';
-import type { Run } from './run.ts';
-import { ServerProcess } from './server-process.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import { ClientProcess } from '../processes/client-process.ts';
+import { CONTENDERS, type Contender, TITLES } from '../processes/contenders.ts';
+import type { Memory } from '../processes/messages.ts';
+import type { Run } from '../run.ts';
+import { ServerProcess } from '../processes/server-process.ts';
+import { type Spread, spreadOf } from '../report/statistics.ts';
 
 /** They come first: what a server needs once, it has then. */
 const WARM_UP = 1_000;

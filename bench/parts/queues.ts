@@ -1,8 +1,8 @@
-import { runStorm, type Storm } from '../src/storm/storm.ts';
-import { CONTENDERS, type Contender, TITLES } from './contenders.ts';
-import type { Run } from './run.ts';
-import { ServerProcess } from './server-process.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import { runStorm, type Storm } from '../../src/storm/storm.ts';
+import { CONTENDERS, type Contender, TITLES } from '../processes/contenders.ts';
+import type { Run } from '../run.ts';
+import { ServerProcess } from '../processes/server-process.ts';
+import { type Spread, spreadOf } from '../report/statistics.ts';
 
 const WARM_UP = 1_000;
 

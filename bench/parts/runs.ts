@@ -4,11 +4,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Run } from './run.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import type { Run } from '../run.ts';
+import { type Spread, spreadOf } from '../report/statistics.ts';
 
-const command = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
-const family = fileURLToPath(new URL('./run-family.js', import.meta.url));
+const command = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
+const family = fileURLToPath(new URL('../programs/run-family.js', import.meta.url));
 
 /** What it costs to run a program as its parent. */
 export interface RunFigures {

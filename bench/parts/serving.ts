@@ -1,9 +1,9 @@
-import { runStorm } from '../src/storm/storm.ts';
-import { runAnywhere, startOnFirstProcessor } from './affinity.ts';
-import { loadHttp2 } from './http2-load.ts';
-import type { Run } from './run.ts';
-import { ServerProcess } from './server-process.ts';
-import { median, type Spread, spreadOf } from './statistics.ts';
+import { runStorm } from '../../src/storm/storm.ts';
+import { runAnywhere, startOnFirstProcessor } from '../processes/affinity.ts';
+import { loadHttp2 } from '../processes/http2-load.ts';
+import type { Run } from '../run.ts';
+import { ServerProcess } from '../processes/server-process.ts';
+import { median, type Spread, spreadOf } from '../report/statistics.ts';
 
 const CLIENTS = 8;
 

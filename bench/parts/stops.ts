@@ -1,8 +1,8 @@
-import { runStorm } from '../src/storm/storm.ts';
-import { CONTENDERS, type Contender, TITLES } from './contenders.ts';
-import type { Run } from './run.ts';
-import { ServerProcess } from './server-process.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import { runStorm } from '../../src/storm/storm.ts';
+import { CONTENDERS, type Contender, TITLES } from '../processes/contenders.ts';
+import type { Run } from '../run.ts';
+import { ServerProcess } from '../processes/server-process.ts';
+import { type Spread, spreadOf } from '../report/statistics.ts';
 
 /** The storm that a stop happens in: a new connection for each request. */
 export const STORM_CLIENTS = 300;

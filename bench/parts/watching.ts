@@ -2,13 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { ClientProcess } from './client-process.ts';
-import { raiseDescriptorLimit } from './descriptors.ts';
-import type { Run } from './run.ts';
-import { ServerProcess } from './server-process.ts';
-import { type Spread, spreadOf } from './statistics.ts';
+import { ClientProcess } from '../processes/client-process.ts';
+import { raiseDescriptorLimit } from '../processes/descriptors.ts';
+import type { Run } from '../run.ts';
+import { ServerProcess } from '../processes/server-process.ts';
+import { type Spread, spreadOf } from '../report/statistics.ts';
 
-const command = fileURLToPath(new URL('../lib/cli/main.js', import.meta.url));
+const command = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
 
 /** What `lastcall watch` costs at one look a second. */
 export interface WatchFigures {

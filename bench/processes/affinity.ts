@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { bindFunction, check } from '../src/linux/libc.ts';
+import { bindFunction, check } from '../../src/linux/libc.ts';
 
 // cpu_set_t of glibc and musl, sched.h: a bit for each of 1,024 processors.
 const CPU_SET_SIZE = 128;

@@ -1,4 +1,4 @@
-import { bindFunction, check } from '../src/linux/libc.ts';
+import { bindFunction, check } from '../../src/linux/libc.ts';
 
 // sys/resource.h; struct rusage begins with ru_utime and ru_stime, each a struct timeval of two longs.
 const RUSAGE_CHILDREN = -1;

@@ -5,7 +5,7 @@ import { Answers } from './answers.ts';
 import type { Launch } from './launch.ts';
 import type { ClientAnswer, Gone } from './messages.ts';
 
-const program = fileURLToPath(new URL('./client.js', import.meta.url));
+const program = fileURLToPath(new URL('../programs/client.js', import.meta.url));
 
 interface ClientOptions {
   readonly host?: string;

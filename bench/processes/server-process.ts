@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { parseTcpTable, type TcpRow } from '../src/linux/proc-net.ts';
+import { parseTcpTable, type TcpRow } from '../../src/linux/proc-net.ts';
 import { Answers } from './answers.ts';
 import type { Contender } from './contenders.ts';
 import type { Launch } from './launch.ts';
@@ -13,11 +13,11 @@ type Program = 'server' | 'launcher' | 'http2-server';
 
 const programs: Readonly<Record<Program, string>> = {
   /** Started plainly, as systemd and Kubernetes do. */
-  server: fileURLToPath(new URL('./server.js', import.meta.url)),
+  server: fileURLToPath(new URL('../programs/server.js', import.meta.url)),
   /** The same with a message channel, as fork and pm2 do. */
-  launcher: fileURLToPath(new URL('./launcher.js', import.meta.url)),
+  launcher: fileURLToPath(new URL('../programs/launcher.js', import.meta.url)),
   /** Serves HTTP/2 in clear, and only tells its CPU time. */
-  'http2-server': fileURLToPath(new URL('./http2-server.js', import.meta.url)),
+  'http2-server': fileURLToPath(new URL('../programs/http2-server.js', import.meta.url)),
 };
 // net/tcp_states.h
 const LISTEN = 10;

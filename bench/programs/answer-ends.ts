@@ -1,7 +1,7 @@
-import { MSG_DONTWAIT } from '../src/linux/constants.ts';
-import { Poll } from '../src/linux/lab/poll.ts';
-import { requireLibc } from '../src/linux/libc.ts';
-import type { Gone } from './messages.ts';
+import { MSG_DONTWAIT } from '../../src/linux/constants.ts';
+import { Poll } from '../../src/linux/lab/poll.ts';
+import { requireLibc } from '../../src/linux/libc.ts';
+import type { Gone } from '../processes/messages.ts';
 
 const STDIN = 0;
 const UNREAD = 65_536;

@@ -3,11 +3,11 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import grpc from '@grpc/grpc-js';
 import { WebSocket, WebSocketServer } from 'ws';
-import type * as channel from '../src/channel.ts';
+import type * as channel from '../../src/channel.ts';
 
 // As users have it.
 const { connectChannel, serveChannel } = (await import(
-  new URL('../lib/channel.js', import.meta.url).href
+  new URL('../../lib/channel.js', import.meta.url).href
 )) as typeof channel;
 
 /** A client with one connection. */

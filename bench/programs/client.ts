@@ -1,10 +1,10 @@
 import { writeSync } from 'node:fs';
 import net from 'node:net';
-import { loadLibc } from '../src/linux/libc.ts';
-import { descriptorOf } from '../src/node-fields.ts';
+import { loadLibc } from '../../src/linux/libc.ts';
+import { descriptorOf } from '../../src/node-fields.ts';
 import { answerEnds, awaitEnd } from './answer-ends.ts';
-import { BODY, type ClientAnswer } from './messages.ts';
-import { sharedNow } from './shared-clock.ts';
+import { BODY, type ClientAnswer } from '../processes/messages.ts';
+import { sharedNow } from '../processes/shared-clock.ts';
 
 // Clients in a process of their own: node client.js HOST PORT CONNECTIONS PATH. Each asks once, keeps its connection, and
 // answers the server's FIN with its own. They end with their standard input at the latest.

@@ -1,6 +1,6 @@
 import http2 from 'node:http2';
 import { createInterface } from 'node:readline';
-import { BODY } from './messages.ts';
+import { BODY } from '../processes/messages.ts';
 import { cpuSoFar, listenAndTell, tell } from './telling.ts';
 
 // A measured HTTP/2 server, in clear: node http2-server.js CONTENDER HOST, where the contender is lastcall or close, which

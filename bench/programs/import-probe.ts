@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import http from 'node:http';
-import type { ImportProbe } from './imports.ts';
+import type { ImportProbe } from '../parts/imports.ts';
 
 // Imports one module in a fresh process and says what it took: node import-probe.js MODULE. The module `none` is none.
 const [, , name = 'none'] = process.argv;

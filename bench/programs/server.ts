@@ -3,9 +3,9 @@ import { readSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { createInterface } from 'node:readline';
-import { install, isContender, type Stop } from './contenders.ts';
-import { BODY, GONG, HELD, HELD_PATH, type Order } from './messages.ts';
-import { sharedNow } from './shared-clock.ts';
+import { install, isContender, type Stop } from '../processes/contenders.ts';
+import { BODY, GONG, HELD, HELD_PATH, type Order } from '../processes/messages.ts';
+import { sharedNow } from '../processes/shared-clock.ts';
 import { cpuSoFar, listenAndTell, tell } from './telling.ts';
 
 // One measured server, in a process of its own: node server.js CONTENDER HOST. It ends with its standard input at the latest.

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import type net from 'node:net';
-import type { Answer } from './messages.ts';
+import type { Answer } from '../processes/messages.ts';
 
 // Longer than the accept queue of any part.
 const BACKLOG = 4_096;

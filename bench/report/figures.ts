@@ -1,14 +1,14 @@
-import type { ChannelFigures } from './channel.ts';
-import type { DeliveryFigures } from './delivery.ts';
-import type { IdleFigures } from './idle.ts';
-import type { ImportFigures } from './imports.ts';
+import type { ChannelFigures } from '../parts/channel.ts';
+import type { DeliveryFigures } from '../parts/delivery.ts';
+import type { IdleFigures } from '../parts/idle.ts';
+import type { ImportFigures } from '../parts/imports.ts';
 import type { Machine } from './machine.ts';
-import type { MemoryFigures } from './memory.ts';
-import type { QueueFigures } from './queues.ts';
-import type { RunFigures } from './runs.ts';
-import type { ServingFigures } from './serving.ts';
-import type { StopFigures } from './stops.ts';
-import type { WatchFigures } from './watching.ts';
+import type { MemoryFigures } from '../parts/memory.ts';
+import type { QueueFigures } from '../parts/queues.ts';
+import type { RunFigures } from '../parts/runs.ts';
+import type { ServingFigures } from '../parts/serving.ts';
+import type { StopFigures } from '../parts/stops.ts';
+import type { WatchFigures } from '../parts/watching.ts';
 
 /** All that one run measured; `--json` prints it. A part that was left out has no figures. */
 export interface Figures {

@@ -1,4 +1,4 @@
-import { TITLES } from './contenders.ts';
+import { TITLES } from '../processes/contenders.ts';
 import type { Figures, Goal } from './figures.ts';
 import { withInterval } from './spread-text.ts';
 import type { Spread } from './statistics.ts';

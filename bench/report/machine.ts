@@ -31,7 +31,7 @@ export function describeMachine(loadBefore: number): Machine {
     kernel: `${os.type()} ${os.release()} ${os.arch()}`,
     node: process.version,
     versions: Object.fromEntries([
-      ['lastcall', versionIn(new URL('../../package.json', import.meta.url))],
+      ['lastcall', versionIn(new URL('../../../package.json', import.meta.url))],
       ...PACKAGES.map((name) => [name, installedVersion(name)]),
     ]),
     load: { before: loadBefore, after: loadNow() },

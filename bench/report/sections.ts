@@ -1,6 +1,6 @@
 import type { Figures } from './figures.ts';
 import { withExtremes, withInterval } from './spread-text.ts';
-import { STORM_CLIENTS } from './stops.ts';
+import { STORM_CLIENTS } from '../parts/stops.ts';
 import { formatTable } from './table.ts';
 
 /** A heading, what was done, and a table, for each part that was measured. */

@@ -1,0 +1,1 @@
+export const QUICK = [{ promise: '', files: ['listener/gate'] }];
