@@ -13,6 +13,6 @@ export const otherNodes: readonly OtherNode[] = [22, 24, 26].map((version) => {
   const path = fileURLToPath(
     new URL(`../../../scripts/other-nodes/node_modules/node-${version}/bin/node`, import.meta.url),
   );
-  const missing = existsSync(path) ? false : `Node ${version} is not installed: npm run other-nodes`;
+  const missing = existsSync(path) ? false : `needs Node ${version} (npm run other-nodes)`;
   return { title: `Node ${version}`, path, missing };
 });
