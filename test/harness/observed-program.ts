@@ -8,7 +8,7 @@ import type { TestContext } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
 import { Messages } from './messages.ts';
 import { type Ended as ProcessEnded, fixture, startCommand, type TestProcess } from './processes.ts';
-import { within } from './wait.ts';
+import { LONGEST_WAIT, within } from './wait.ts';
 
 /** How a fixture ended; what it printed are its messages. */
 export type Ended = Omit<ProcessEnded, 'stdout'>;
@@ -143,7 +143,7 @@ export function startProgram(t: TestContext, name: string, options?: ProgramOpti
 /** What one new client gets: the id of the process that answered, or the error's code. */
 export async function askWhoServes(port: number, path = '/'): Promise<string> {
   return new Promise((resolve) => {
-    const request = http.get({ host: '127.0.0.1', port, path, agent: false, timeout: 5_000 }, (response) => {
+    const request = http.get({ host: '127.0.0.1', port, path, agent: false, timeout: LONGEST_WAIT }, (response) => {
       let body = '';
       response.setEncoding('utf8');
       response.on('data', (text: string) => {
