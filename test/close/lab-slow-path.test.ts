@@ -20,6 +20,9 @@ interface Case {
   readonly outcome: Ended;
 }
 
+/** The default of `idleWait`, in milliseconds. */
+const DEFAULT_IDLE_WAIT = 2_000;
+
 const ENDED_UNHEARD = { received: '', ended: 'EOF' };
 
 // The client's first time-out is three round trips, 900 ms: what it says first and loses twice comes after 2.7 s, which is
@@ -67,7 +70,8 @@ for (const { title, delay, synAcksLost, wordsLost, proof, options, outcome } of 
     const scene = await openScene(scenery, 'graceful');
     const localPort = nextLocalPort();
     const ofClient = { clientPort: localPort };
-    const lost = await scene.server.shutAfter({ how: 'graceful', ...(options && { options }) }, async () => {
+    const shut = { how: 'graceful', options: { idleWait: DEFAULT_IDLE_WAIT, ...options } } as const;
+    const lost = await scene.server.shutAfter(shut, async () => {
       const toServer = { ...ofClient, direction: 'to server' } as const;
       const synAcks =
         synAcksLost === 0

@@ -11,6 +11,8 @@ import { Scope } from '../harness/scope.ts';
 const CLIENTS = 120;
 /** The closing member stands still first, until so many wait in its own queue. */
 const QUEUED = 20;
+/** On a busy host a client that is accepted may take its time to ask. */
+const PATIENT = { idleWait: 10_000, lingerWait: 200 } as const;
 
 /** Two processes that listen on one port, each with a socket of its own. */
 interface Group {
@@ -87,7 +89,7 @@ for (const { name, start, options, skip } of GROUPS) {
       const storm = startStorm(scope, port);
       await storm.served(300);
       closing.order(`fill ${QUEUED}`);
-      const report = await closing.close({ ...options, idleWait: 200, lingerWait: 200 });
+      const report = await closing.close({ ...options, ...PATIENT });
       const { counts, lost, errors, latency } = await endStorm(storm);
       assert.equal(report.listeners[0]?.gate, 'refuse', report.listeners[0]?.reason);
       const { queued } = report.listeners[0];

@@ -173,7 +173,7 @@ describe('the queue of a shared listener', () => {
     const { closing, port, other } = await startPair(scope, 'sharing/share-by-fork');
     await holdProcess(Number(other));
     closing.order(`fill ${CLIENTS}`);
-    const closed = closing.close(SOON);
+    const closed = closing.close({ ...SOON, idleWait: 10_000 });
     const early = Array.from({ length: CLIENTS }, () => askWhoServes(port));
     assert.equal((await closed).listeners[0]?.gate, 'shared');
     const late = Array.from({ length: CLIENTS }, () => askWhoServes(port));

@@ -85,6 +85,14 @@ export interface StopUnderStorm {
   readonly host: string;
   readonly clients: number;
   readonly options?: CloseOptions;
+  /** The state in which the server is stopped, as soon as it is there; default whatever it is then. */
+  readonly state?: StormState;
+}
+
+/** How many must wait in the accept queue, and how many handshakes must be under way. */
+export interface StormState {
+  readonly queued: number;
+  readonly halfOpen: number;
 }
 
 /** What came of it; a plain close has no report. */
@@ -105,7 +113,7 @@ export async function stopUnderStorm(stop: StopUnderStorm): Promise<StoppedUnder
   stop.client.send({ options, tellAfter: Math.max(600, stop.clients) });
   const enough = await stop.client.next('enough');
   if (!enough) throw new Error('the storm ended before the stop');
-  stop.server.send({ how: stop.how, options: stop.options });
+  stop.server.send({ how: stop.how, options: stop.options, state: stop.state });
   const report = stop.how === 'plain' ? undefined : await stop.server.next('report');
   return { result: await stop.client.next('result'), report };
 }

@@ -1,7 +1,13 @@
 import type { Messages } from '../../harness/messages.ts';
 import { startFixture, type TestProcess } from '../../harness/processes.ts';
 import type { Host } from '../../lab/lab.ts';
-import type { CloseServerSends, CloseServerSetup, Order, Shut } from './close-server-messages.ts';
+import type { CloseServerSends, CloseServerSetup, Order, SentOptions, Shut } from './close-server-messages.ts';
+
+/**
+ * The gate is the server's own: its message channel alone would have /proc searched, and a busy host is not searched in time. Who
+ * is quiet has longer than the default, so that a busy host may take its time before the test has a client speak.
+ */
+const OPTIONS: SentOptions = { gate: 'own', idleWait: 20_000 };
 
 /** A user other than root. */
 export interface User {
@@ -29,10 +35,10 @@ export class CloseServer {
 
   /**
    * Stops the event loop, lets `scene` happen, and closes the server in that very state. Resolves once the close has begun, and
-   * has done all that it does before it first waits. The gate is the server's own: its message channel alone would have /proc searched, and a busy host is not searched in time.
+   * has done all that it does before it first waits.
    */
   async shutAfter<T>(shut: Shut, scene: () => Promise<T>): Promise<T> {
-    const order: Order = { shut: { ...shut, options: { gate: 'own', ...shut.options } } };
+    const order: Order = { shut: { ...shut, options: { ...OPTIONS, ...shut.options } } };
     this.#process.send(order);
     await this.next('standingStill');
     const made = await scene();
