@@ -5,9 +5,10 @@ import type { CloseServerSends, CloseServerSetup, Order, SentOptions, Shut } fro
 
 /**
  * The gate is the server's own: its message channel alone would have /proc searched, and a busy host is not searched in time. Who
- * is quiet has longer than the default, so that a busy host may take its time before the test has a client speak.
+ * is quiet, or has not completed its handshake, has longer than the default: a busy host may take its time before the test lets a
+ * client go on.
  */
-const OPTIONS: SentOptions = { gate: 'own', idleWait: 20_000 };
+const OPTIONS: SentOptions = { gate: 'own', idleWait: 20_000, handshakeWait: 10_000 };
 
 /** A user other than root. */
 export interface User {
