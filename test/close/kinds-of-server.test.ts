@@ -3,19 +3,22 @@ import { describe, it } from 'node:test';
 import { gracefulClose } from '../../src/index.ts';
 import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
 import { Answers, KINDS } from '../fixtures/close/call-kinds.ts';
-import { portOf, startServer } from './calls-servers.ts';
+import { portOf } from '../harness/ports.ts';
+import { Scope } from '../harness/scope.ts';
+import { listen } from '../harness/servers.ts';
 
 describe('a server with a client that is being served and one that is idle', { skip: certificateMissing }, () => {
   for (const kind of KINDS) {
-    it(`ends both well as ${kind.name}`, async (t) => {
+    it(`ends both well as ${kind.name}`, async () => {
       const answers = new Answers();
-      const server = await startServer(t, kind.create(answers, makeCertificate()));
+      await using server = await listen(kind.create(answers, makeCertificate()));
+      await using scope = new Scope();
       const port = portOf(server);
       const busy = kind.connect(port, '/busy');
-      t.after(busy.destroy);
+      scope.defer(busy.destroy);
       await answers.busy;
       const idle = kind.connect(port, '/idle');
-      t.after(idle.destroy);
+      scope.defer(idle.destroy);
       assert.equal(await idle.answered, 'idle served');
       const close = gracefulClose(server, { idleWait: 400, lingerWait: 200 });
       // Where the protocol shows that an answer is due, it comes only after the idle one has gone, which came later.

@@ -1,14 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { prove } from '../harness/proof.ts';
 import { type Lab, labMissing } from '../lab/lab.ts';
-import { type LabClient, nextLocalPort } from '../lab/lab-client.ts';
+import { nextLocalPort } from '../lab/lab-client.ts';
 import type { LabConnection } from '../lab/lab-connection.ts';
-import { CloseServer } from './lab/close-server.ts';
+import { CloseServer } from './lab/close-server-driver.ts';
 import { halfOpen, queuedWithRequest } from './lab/place.ts';
-import { connect, openScene, openScenery, REFUSED, RESET, type Scene, SERVED } from './lab/scene.ts';
-import { checkNobodyLost, closeAtTheCore } from './lab/turn-away.ts';
+import {
+  connect,
+  LAB_TIMEOUT,
+  openScene,
+  openScenery,
+  REFUSED,
+  type Scene,
+  type Scenery,
+  SERVED,
+} from './lab/scene.ts';
+import { checkNobodyLost, closeAtTheCore, noteProof } from './lab/turn-away.ts';
 
-const options = { skip: labMissing, timeout: 30_000 };
+const options = { skip: labMissing, timeout: LAB_TIMEOUT };
 
 // RFC 3168 6.1.1: a SYN that asks for ECN has CWR and ECE set too.
 const ECN_SYN = 0xc2;
@@ -19,8 +29,8 @@ const NOBODY = { uid: 65_534, gid: 65_534 };
 test(
   'with `hold` a new client gets no answer, and is refused at its retransmission once nobody listens',
   options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
+  async () => {
+    await using scenery = await openScenery();
     const { newcomer, flags, tryAgain } = await closeWithHold(scenery);
     assert.equal(flags, SYN);
     await tryAgain();
@@ -28,20 +38,16 @@ test(
   },
 );
 
-test(
-  'with `hold` a new client is served at its retransmission by whoever listens then',
-  options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
-    const { scene, newcomer, tryAgain } = await closeWithHold(scenery);
-    await CloseServer.start(scenery.lab.server, { listen: { host: '0.0.0.0', port: scene.port } });
-    await tryAgain();
-    assert.deepEqual(await newcomer.closed, SERVED);
-  },
-);
+test('with `hold` a new client is served at its retransmission by whoever listens then', options, async () => {
+  await using scenery = await openScenery();
+  const { scene, newcomer, tryAgain } = await closeWithHold(scenery);
+  await CloseServer.start(scenery.lab.server, { listen: { host: '0.0.0.0', port: scene.port } });
+  await tryAgain();
+  assert.deepEqual(await newcomer.closed, SERVED);
+});
 
-test('with `hold` a SYN that asks for ECN is held like any other', options, async ({ signal }) => {
-  await using scenery = await openScenery(signal);
+test('with `hold` a SYN that asks for ECN is held like any other', options, async () => {
+  await using scenery = await openScenery();
   await askForEcn(scenery.lab);
   const { newcomer, flags, tryAgain } = await closeWithHold(scenery);
   assert.equal(flags, ECN_SYN);
@@ -49,20 +55,22 @@ test('with `hold` a SYN that asks for ECN is held like any other', options, asyn
   assert.deepEqual(await newcomer.closed, REFUSED);
 });
 
-test('with `refuse` a SYN that asks for ECN is refused like any other', options, async ({ signal }) => {
-  await using scenery = await openScenery(signal);
+const ecn = prove('clients of a host that asks for ECN');
+
+test('with `refuse` a SYN that asks for ECN is refused like any other', options, async (t) => {
+  await using scenery = await openScenery();
   await askForEcn(scenery.lab);
   const rule = { direction: 'to server', packet: 'SYN', action: 'report', count: Infinity } as const;
   const syns = await scenery.lab.wire.rule(rule);
   const [graceful, plain] = [await closeAtTheCore(scenery, 'graceful'), await closeAtTheCore(scenery, 'plain')];
   const { listener } = await checkNobodyLost(graceful);
   assert.equal(listener.gate, 'refuse');
-  assert.deepEqual([...plain.halfOpen, ...plain.queued], [RESET, RESET]);
+  noteProof(t, ecn, graceful, plain);
   for (let syn = 0; syn < 6; syn++) assert.equal((await syns.next()).flags, ECN_SYN);
 });
 
-test('who may not hold refuses, and the report says why', options, async ({ signal }) => {
-  await using scenery = await openScenery(signal);
+test('who may not hold refuses, and the report says why', options, async () => {
+  await using scenery = await openScenery();
   const core = await closeAtTheCore(scenery, 'graceful', {}, { newConnections: 'hold' }, [], NOBODY);
   const { listener } = await checkNobodyLost(core);
   assert.equal(listener.gate, 'refuse');
@@ -79,7 +87,7 @@ interface Held {
 }
 
 /** A whole close by `hold`: a client half-open and one queued are served, and a new one asks in vain until it is over. */
-async function closeWithHold(scenery: { readonly lab: Lab; readonly client: LabClient }): Promise<Held> {
+async function closeWithHold(scenery: Scenery): Promise<Held> {
   const { wire } = scenery.lab;
   const scene = await openScene(scenery, 'graceful');
   const shut = { how: 'graceful', options: { newConnections: 'hold' } } as const;
@@ -104,8 +112,11 @@ async function closeWithHold(scenery: { readonly lab: Lab; readonly client: LabC
   assert.equal(answers.acted, 0);
 
   await waiting.goOn();
-  assert.deepEqual([await waiting.connection.closed, await queued.connection.closed], [SERVED, SERVED]);
-  const { report } = await scene.server.next('report');
+  assert.deepEqual(
+    { waiting: await waiting.connection.closed, queued: await queued.connection.closed },
+    { waiting: SERVED, queued: SERVED },
+  );
+  const report = await scene.server.next('report');
   const { closedAfter: _, ...listener } = report.listeners[0]!;
   const address = `0.0.0.0:${scene.port}`;
   assert.deepEqual(listener, { address, gate: 'hold', queued: 1, halfOpen: 1, abandoned: 0, cookies: 0 });

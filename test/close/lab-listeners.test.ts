@@ -1,13 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { prove } from '../harness/proof.ts';
 import { labMissing } from '../lab/lab.ts';
 import type { How } from './lab/close-server-messages.ts';
 import { queued } from './lab/place.ts';
-import { connectRaw, type RawConnection } from './lab/raw-client.ts';
-import { arrived, openScene, openScenery, type Placed, RESET, ruleForNext, type Scene, SERVED } from './lab/scene.ts';
-import { checkNobodyLost, closeAtTheCore } from './lab/turn-away.ts';
+import { connectRaw, type RawConnection } from './lab/raw-client-driver.ts';
+import {
+  arrived,
+  LAB_TIMEOUT,
+  openScene,
+  openScenery,
+  type Placed,
+  RESET,
+  ruleForNext,
+  type Scene,
+  SERVED,
+} from './lab/scene.ts';
+import { checkNobodyLost, closeAtTheCore, noteProof } from './lab/turn-away.ts';
 
-const options = { skip: labMissing, timeout: 30_000 };
+const options = { skip: labMissing, timeout: LAB_TIMEOUT };
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
 // netinet/in.h, netinet/tcp.h
@@ -15,11 +26,13 @@ const IPPROTO_TCP = 6;
 const TCP_DEFER_ACCEPT = 9;
 const TCP_FASTOPEN = 23;
 
+const deferral = prove('a silent client of a listener with TCP_DEFER_ACCEPT');
+
 test(
   'with TCP_DEFER_ACCEPT a silent client comes in after the gate shuts; a plain close resets it',
   options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
+  async (t) => {
+    await using scenery = await openScenery();
     const deferred = { socketOptions: [[IPPROTO_TCP, TCP_DEFER_ACCEPT, 30]] } as const;
     const close = async (how: How): Promise<{ scene: Scene; placed: Placed }> => {
       const scene = await openScene(scenery, how, deferred);
@@ -32,29 +45,31 @@ test(
     const [graceful, plain] = await Promise.all([close('graceful'), close('plain')]);
     assert.deepEqual(await graceful.placed.connection.closed, SERVED);
     assert.deepEqual(await plain.placed.connection.closed, RESET);
-    const { report } = await graceful.scene.server.next('report');
+    const report = await graceful.scene.server.next('report');
     // Connected for the client, its final ACK has come; only the kernel waits for its first words.
-    assert.deepEqual(
-      [report.listeners[0]?.gate, report.listeners[0]?.queued, report.listeners[0]?.halfOpen],
-      ['refuse', 0, 1],
-    );
+    const { gate, queued: inQueue, halfOpen } = report.listeners[0]!;
+    assert.deepEqual({ gate, inQueue, halfOpen }, { gate: 'refuse', inQueue: 0, halfOpen: 1 });
     assert.equal(report.connections.fromQueues, 1);
+    deferral.held(t, { halfOpen });
+    deferral.lost(t, 1);
   },
 );
 
-test('with TCP_DEFER_ACCEPT the others are served too', options, async ({ signal }) => {
-  await using scenery = await openScenery(signal);
+test('with TCP_DEFER_ACCEPT the others are served too', options, async () => {
+  await using scenery = await openScenery();
   const deferred = { socketOptions: [[IPPROTO_TCP, TCP_DEFER_ACCEPT, 30]] } as const;
   const graceful = await closeAtTheCore(scenery, 'graceful', deferred);
   const { listener } = await checkNobodyLost(graceful);
   assert.equal(listener.gate, 'refuse');
 });
 
+const fast = prove('a queued client of TCP Fast Open');
+
 test(
   'a queued TCP Fast Open client is served, a new one is refused at its first words; a plain close resets the first',
   options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
+  async (t) => {
+    await using scenery = await openScenery();
     for (const host of [scenery.lab.client, scenery.lab.server]) await host.sysctl('net.ipv4.tcp_fastopen', '3');
     const close = async (how: How): Promise<{ scene: Scene; waiting: RawConnection; newcomer: RawConnection }> => {
       const scene = await openScene(scenery, how, { socketOptions: [[IPPROTO_TCP, TCP_FASTOPEN, 16]] });
@@ -82,31 +97,41 @@ test(
     assert.deepEqual(await plain.waiting.closed, RESET);
     // connect(2) has only noted the address: the SYN travels with the first words.
     for (const { newcomer } of [graceful, plain]) {
-      assert.deepEqual([await newcomer.connected, await newcomer.sent], ['done', 'ECONNREFUSED']);
+      assert.deepEqual(
+        { connected: await newcomer.connected, sent: await newcomer.sent },
+        { connected: 'done', sent: 'ECONNREFUSED' },
+      );
     }
-    const { report } = await graceful.scene.server.next('report');
-    assert.deepEqual([report.listeners[0]?.gate, report.listeners[0]?.queued], ['refuse', 1]);
+    const report = await graceful.scene.server.next('report');
+    const { gate, queued: inQueue } = report.listeners[0]!;
+    assert.deepEqual({ gate, inQueue }, { gate: 'refuse', inQueue: 1 });
     assert.equal(report.connections.fromQueues, 1);
+    fast.held(t, { queued: inQueue });
+    fast.lost(t, 1);
   },
 );
+
+const mptcp = prove('clients of a Multipath TCP listener');
 
 test(
   'a Multipath TCP listener that is said to be its own loses nobody; a plain close resets all',
   options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
+  async (t) => {
+    await using scenery = await openScenery();
     const [graceful, plain] = [
       await closeAtTheCore(scenery, 'graceful', { protocol: 'mptcp' }),
       await closeAtTheCore(scenery, 'plain', { protocol: 'mptcp' }),
     ];
     const { listener } = await checkNobodyLost(graceful);
     assert.equal(listener.gate, 'refuse');
-    assert.deepEqual([...plain.halfOpen, ...plain.queued], [RESET, RESET]);
+    noteProof(t, mptcp, graceful, plain);
   },
 );
 
-test('a Multipath TCP client is no worse off than another', options, async ({ signal }) => {
-  await using scenery = await openScenery(signal);
+const multipathClients = prove('clients that use Multipath TCP themselves');
+
+test('a Multipath TCP client is no worse off than another', options, async (t) => {
+  await using scenery = await openScenery();
   const close = async (
     how: How,
   ): Promise<{ scene: Scene; halfOpen: RawConnection; queued: RawConnection; newcomer: RawConnection }> => {
@@ -131,40 +156,50 @@ test('a Multipath TCP client is no worse off than another', options, async ({ si
     return { scene, ...clients, newcomer };
   };
   const [graceful, plain] = [await close('graceful'), await close('plain')];
-  assert.deepEqual([await graceful.halfOpen.closed, await graceful.queued.closed], [SERVED, SERVED]);
-  assert.deepEqual([await plain.halfOpen.closed, await plain.queued.closed], [RESET, RESET]);
-  assert.deepEqual(
-    [await graceful.newcomer.connected, await plain.newcomer.connected],
-    ['ECONNREFUSED', 'ECONNREFUSED'],
-  );
-  const { report } = await graceful.scene.server.next('report');
-  assert.deepEqual(
-    [report.listeners[0]?.gate, report.listeners[0]?.queued, report.listeners[0]?.halfOpen],
-    ['refuse', 1, 1],
-  );
+  for (const { closed, outcome } of [
+    { closed: graceful, outcome: SERVED },
+    { closed: plain, outcome: RESET },
+  ]) {
+    assert.deepEqual(
+      {
+        halfOpen: await closed.halfOpen.closed,
+        queued: await closed.queued.closed,
+        newcomer: await closed.newcomer.connected,
+      },
+      { halfOpen: outcome, queued: outcome, newcomer: 'ECONNREFUSED' },
+    );
+  }
+  const report = await graceful.scene.server.next('report');
+  const { gate, queued: inQueue, halfOpen } = report.listeners[0]!;
+  assert.deepEqual({ gate, inQueue, halfOpen }, { gate: 'refuse', inQueue: 1, halfOpen: 1 });
+  multipathClients.held(t, { queued: inQueue, halfOpen });
+  multipathClients.lost(t, 2);
 });
 
-test('a listener bound to a device refuses where the process may rebind it', options, async ({ signal }) => {
-  await using scenery = await openScenery(signal);
+const device = prove('clients of a listener bound to a device');
+
+test('a listener bound to a device refuses where the process may rebind it', options, async (t) => {
+  await using scenery = await openScenery();
   const [graceful, plain] = [
     await closeAtTheCore(scenery, 'graceful', { device: 'wire0' }),
     await closeAtTheCore(scenery, 'plain', { device: 'wire0' }),
   ];
   const { listener } = await checkNobodyLost(graceful);
-  assert.deepEqual([listener.gate, listener.reason], ['refuse', undefined]);
-  assert.deepEqual([...plain.halfOpen, ...plain.queued], [RESET, RESET]);
+  const { gate, reason } = listener;
+  assert.deepEqual({ gate, reason }, { gate: 'refuse', reason: undefined });
+  noteProof(t, device, graceful, plain);
 });
 
 test(
   'a listener bound to a device has no gate without privilege: the queued are served, and the reason names the device',
   options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
+  async () => {
+    await using scenery = await openScenery();
     const scene = await openScene(scenery, 'graceful', { device: 'wire0' }, NOBODY);
     const { connection, goOn } = await scene.server.shutAfter({ how: 'graceful' }, () => queued(scene));
     await goOn();
     assert.deepEqual(await connection.closed, SERVED);
-    const { report } = await scene.server.next('report');
+    const report = await scene.server.next('report');
     assert.equal(report.listeners[0]?.gate, 'none');
     assert.equal(report.listeners[0]?.queued, 1);
     assert.match(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { labMissing } from '../lab/lab.ts';
 import { halfOpen, queuedWithRequest } from './lab/place.ts';
-import { connect, openScene, openScenery, REFUSED, SERVED } from './lab/scene.ts';
+import { connect, LAB_TIMEOUT, openScene, openScenery, REFUSED, SERVED } from './lab/scene.ts';
 
 const SILENT = 200;
 const HANDSHAKE_WAIT = 1_500;
@@ -11,9 +11,9 @@ const SLACK = 2_000;
 
 test('200 handshakes that never complete hold a close up for handshakeWait and no longer, and whoever is real is served', {
   skip: labMissing,
-  timeout: 60_000,
-}, async ({ signal }) => {
-  await using scenery = await openScenery(signal);
+  timeout: LAB_TIMEOUT,
+}, async () => {
+  await using scenery = await openScenery();
   const { wire } = scenery.lab;
   const scene = await openScene(scenery, 'graceful', { listen: { backlog: 511 } });
   const shut = { how: 'graceful', options: { handshakeWait: HANDSHAKE_WAIT } } as const;
@@ -35,7 +35,7 @@ test('200 handshakes that never complete hold a close up for handshakeWait and n
   for (const { goOn } of real) await goOn();
   for (const { connection } of real) assert.deepEqual(await connection.closed, SERVED);
 
-  const { report } = await scene.server.next('report');
+  const report = await scene.server.next('report');
   const { closedAfter, ...listener } = report.listeners[0]!;
   const address = `0.0.0.0:${scene.port}`;
   assert.deepEqual(listener, {

@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { after, before, suite, test } from 'node:test';
+import { prove } from '../harness/proof.ts';
 import { labMissing } from '../lab/lab.ts';
 import type { Ended } from '../lab/lab-connection.ts';
 import type { How } from './lab/close-server-messages.ts';
 import * as place from './lab/place.ts';
-import { openScene, openScenery, type Placed, REFUSED, RESET, type Scene, SERVED } from './lab/scene.ts';
+import {
+  LAB_TIMEOUT,
+  openScene,
+  openScenery,
+  type Placed,
+  REFUSED,
+  RESET,
+  type Scene,
+  type Scenery,
+  SERVED,
+} from './lab/scene.ts';
 
 // One client at a time, the gate shut exactly between two packets of its handshake; beside each the same with a plain close.
 
@@ -90,32 +101,44 @@ const cases: readonly Case[] = [
   },
 ];
 
-for (const { client, place: bringThere, gracefully, plainly, walked } of cases) {
-  const title = `a client ${client} when the gate shuts is ${inWords(gracefully)}; with a plain close it is ${inWords(plainly)}`;
-  test(title, { skip: labMissing, timeout: 30_000 }, async ({ signal }) => {
-    await using scenery = await openScenery(signal);
-    const close = async (how: How): Promise<{ scene: Scene; ended: Ended }> => {
-      const scene = await openScene(scenery, how);
-      const { connection, goOn } = await scene.server.shutAfter({ how }, () => bringThere(scene));
-      await goOn();
-      return { scene, ended: await connection.closed };
-    };
-
-    const [graceful, plain] = await Promise.all([close('graceful'), close('plain')]);
-    assert.deepEqual(graceful.ended, gracefully);
-    assert.deepEqual(plain.ended, plainly);
-
-    const { report } = await graceful.scene.server.next('report');
-    const { queued, halfOpen } = walked;
-    assert.equal(report.outcome, 'complete');
-    assert.deepEqual(report.connections.cut, []);
-    assert.equal(report.connections.fromQueues, queued + halfOpen);
-    const { closedAfter, ...listener } = report.listeners[0]!;
-    const address = `0.0.0.0:${graceful.scene.port}`;
-    assert.deepEqual(listener, { address, gate: 'refuse', ...walked, abandoned: 0, cookies: 0 });
-    assert.ok(closedAfter <= report.duration);
+// Each case has ports of its own, so they share a lab, and wait for their kernel timers side by side.
+suite('a gate that shuts exactly between two packets', { skip: labMissing, concurrency: 3 }, () => {
+  let scenery: Scenery;
+  before(async () => {
+    scenery = await openScenery();
   });
-}
+  after(() => scenery[Symbol.asyncDispose]());
+
+  for (const { client, place: bringThere, gracefully, plainly, walked } of cases) {
+    const title = `a client ${client} when the gate shuts is ${inWords(gracefully)}; with a plain close it is ${inWords(plainly)}`;
+    const proof = plainly === RESET ? prove(`a client ${client}`) : undefined;
+
+    test(title, { timeout: LAB_TIMEOUT }, async (t) => {
+      const close = async (how: How): Promise<{ scene: Scene; ended: Ended }> => {
+        const scene = await openScene(scenery, how);
+        const { connection, goOn } = await scene.server.shutAfter({ how }, () => bringThere(scene));
+        await goOn();
+        return { scene, ended: await connection.closed };
+      };
+
+      const [graceful, plain] = await Promise.all([close('graceful'), close('plain')]);
+      assert.deepEqual(graceful.ended, gracefully);
+      assert.deepEqual(plain.ended, plainly);
+
+      const report = await graceful.scene.server.next('report');
+      const { queued, halfOpen } = walked;
+      assert.equal(report.outcome, 'complete');
+      assert.deepEqual(report.connections.cut, []);
+      assert.equal(report.connections.fromQueues, queued + halfOpen);
+      const { closedAfter, ...listener } = report.listeners[0]!;
+      const address = `0.0.0.0:${graceful.scene.port}`;
+      assert.deepEqual(listener, { address, gate: 'refuse', ...walked, abandoned: 0, cookies: 0 });
+      assert.ok(closedAfter <= report.duration);
+      proof?.held(t, walked);
+      proof?.lost(t, 1);
+    });
+  }
+});
 
 function inWords({ ended }: Ended): string {
   const words = new Map([

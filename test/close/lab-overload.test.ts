@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { CloseReport } from '../../src/index.ts';
+import { prove } from '../harness/proof.ts';
 import { type AppliedRule, type Lab, labMissing } from '../lab/lab.ts';
 import type { LabConnection } from '../lab/lab-connection.ts';
 import type { How } from './lab/close-server-messages.ts';
 import { queued } from './lab/place.ts';
-import { connect, openScene, openScenery, RESET, type Scene, SERVED } from './lab/scene.ts';
+import { connect, LAB_TIMEOUT, openScene, openScenery, RESET, type Scene, SERVED } from './lab/scene.ts';
 
-const options = { skip: labMissing, timeout: 60_000 };
+const options = { skip: labMissing, timeout: LAB_TIMEOUT };
 
 // The accept queue holds one more than its backlog. SYNs are answered while it is not full, and without cookies while
 // fewer than the backlog are half-open; so eight clients are queued first, and five more handshakes begin then.
@@ -18,11 +20,12 @@ const FIT_IN = BACKLOG + 1;
 const ALL = EARLY + LATE;
 
 for (const abort of [0, 1]) {
+  const proof = prove(`final ACKs that come to a full accept queue, with tcp_abort_on_overflow=${abort}`);
   test(
     `final ACKs that come to a full accept queue while the gate is shut find room, with tcp_abort_on_overflow=${abort}`,
     options,
-    async ({ signal }) => {
-      await using scenery = await openScenery(signal);
+    async (t) => {
+      await using scenery = await openScenery();
       await scenery.lab.server.sysctl('net.ipv4.tcp_abort_on_overflow', `${abort}`);
       const close = async (how: How): Promise<Crowd & { scene: Scene }> => {
         const scene = await openScene(scenery, how, SMALL);
@@ -43,18 +46,23 @@ for (const abort of [0, 1]) {
         await outcomes(plain.clients),
         plain.clients.map(() => RESET),
       );
-      const { report } = await graceful.scene.server.next('report');
-      assert.deepEqual([report.listeners[0]?.queued, report.listeners[0]?.halfOpen], [EARLY, LATE]);
-      assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', ALL]);
+      const report = await graceful.scene.server.next('report');
+      const { queued: inQueue, halfOpen } = report.listeners[0]!;
+      assert.deepEqual({ inQueue, halfOpen }, { inQueue: EARLY, halfOpen: LATE });
+      assertComplete(report, ALL);
+      proof.held(t, { queued: inQueue, halfOpen });
+      proof.lost(t, plain.clients.length);
     },
   );
 }
 
+const droppedAcks = prove('clients whose final ACKs were dropped by a full accept queue');
+
 test(
   'clients whose final ACKs were dropped by a full accept queue before the gate shut are served',
   options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
+  async (t) => {
+    await using scenery = await openScenery();
     const close = async (how: How): Promise<Crowd & { scene: Scene }> => {
       const scene = await openScene(scenery, how, SMALL);
       const crowd = await scene.server.shutAfter({ how }, async () => {
@@ -75,9 +83,12 @@ test(
       await outcomes(plain.clients),
       plain.clients.map(() => RESET),
     );
-    const { report } = await graceful.scene.server.next('report');
-    assert.deepEqual([report.listeners[0]?.queued, report.listeners[0]?.halfOpen], [FIT_IN, ALL - FIT_IN]);
-    assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', ALL]);
+    const report = await graceful.scene.server.next('report');
+    const { queued: inQueue, halfOpen } = report.listeners[0]!;
+    assert.deepEqual({ inQueue, halfOpen }, { inQueue: FIT_IN, halfOpen: ALL - FIT_IN });
+    assertComplete(report, ALL);
+    droppedAcks.held(t, { queued: inQueue, halfOpen });
+    droppedAcks.lost(t, plain.clients.length);
   },
 );
 
@@ -89,11 +100,12 @@ const floods = [
 ] as const;
 
 for (const { when, setting } of floods) {
+  const proof = prove(`clients whose SYN cookies are out, with cookies ${when}`);
   test(
     `clients whose SYN cookies are out are served, with cookies ${when}; a plain close resets them`,
     options,
-    async ({ signal }) => {
-      await using scenery = await openScenery(signal);
+    async (t) => {
+      await using scenery = await openScenery();
       await scenery.lab.server.sysctl('net.ipv4.tcp_syncookies', setting);
       const close = async (how: How): Promise<Crowd & { scene: Scene }> => {
         const scene = await openScene(scenery, how, { listen: { backlog: BACKLOG } });
@@ -111,10 +123,12 @@ for (const { when, setting } of floods) {
         await outcomes(graceful.clients),
         graceful.clients.map(() => SERVED),
       );
-      const { report } = await graceful.scene.server.next('report');
+      const report = await graceful.scene.server.next('report');
       const listener = report.listeners[0]!;
-      assert.deepEqual([listener.gate, listener.cookies, listener.abandoned], ['refuse', cookies, 0]);
-      assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', BURST]);
+      const { gate, cookies: counted, abandoned } = listener;
+      assert.deepEqual({ gate, counted, abandoned }, { gate: 'refuse', counted: cookies, abandoned: 0 });
+      assertComplete(report, BURST);
+      proof.held(t, { 'cookies out': cookies });
 
       const plain = await close('plain');
       for (const connection of plain.clients) connection.send('request');
@@ -122,15 +136,18 @@ for (const { when, setting } of floods) {
         await outcomes(plain.clients),
         plain.clients.map(() => RESET),
       );
+      proof.lost(t, plain.clients.length);
     },
   );
 }
 
+const lateCookies = prove('clients whose SYN cookies came back to a full accept queue');
+
 test(
   'clients whose SYN cookies came back to a full accept queue before the gate shut are served',
   options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
+  async (t) => {
+    await using scenery = await openScenery();
     const close = async (how: How): Promise<Crowd & { scene: Scene }> => {
       const scene = await openScene(scenery, how, { listen: { backlog: 2 } });
       const crowd = await scene.server.shutAfter({ how }, async () => {
@@ -143,15 +160,17 @@ test(
     };
     const graceful = await close('graceful');
     // The kernel counts a cookie as received even if it then finds no room for it, so the report cannot tell these.
-    for (const name of ['SyncookiesSent', 'ListenOverflows'] as const)
-      assert.ok((await count(scenery.lab, name)) > 0, name);
+    const cookies = await count(scenery.lab, 'SyncookiesSent');
+    assert.ok(cookies > 0, 'no cookie was sent');
+    assert.ok((await count(scenery.lab, 'ListenOverflows')) > 0, 'the queue did not overflow');
     for (const connection of graceful.clients) connection.send('request');
     assert.deepEqual(
       await outcomes(graceful.clients),
       graceful.clients.map(() => SERVED),
     );
-    const { report } = await graceful.scene.server.next('report');
-    assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', 8]);
+    const report = await graceful.scene.server.next('report');
+    assertComplete(report, 8);
+    lateCookies.held(t, { 'cookies sent': cookies });
 
     const plain = await close('plain');
     for (const connection of plain.clients) connection.send('request');
@@ -159,14 +178,15 @@ test(
       await outcomes(plain.clients),
       plain.clients.map(() => RESET),
     );
+    lateCookies.lost(t, plain.clients.length);
   },
 );
 
 test(
   'clients that wait in the queue when the program itself closes the server, SYN cookies being awaited, are named as cut',
   options,
-  async ({ signal }) => {
-    await using scenery = await openScenery(signal);
+  async () => {
+    await using scenery = await openScenery();
     await scenery.lab.server.sysctl('net.ipv4.tcp_syncookies', '2');
     const scene = await openScene(scenery, 'both', SMALL);
     const clients = await scene.server.shutAfter({ how: 'both' }, async () => {
@@ -178,14 +198,21 @@ test(
       await outcomes(clients),
       clients.map(() => RESET),
     );
-    const { report } = await scene.server.next('report');
-    assert.deepEqual([report.outcome, report.listeners[0]?.queued], ['forced', EARLY]);
+    const report = await scene.server.next('report');
+    assert.deepEqual(
+      { outcome: report.outcome, queued: report.listeners[0]?.queued },
+      { outcome: 'forced', queued: EARLY },
+    );
     assert.deepEqual(
       report.connections.cut.map(({ reason }) => reason),
       clients.map(() => 'never accepted'),
     );
   },
 );
+
+function assertComplete({ outcome, connections }: CloseReport, fromQueues: number): void {
+  assert.deepEqual({ outcome, fromQueues: connections.fromQueues }, { outcome: 'complete', fromQueues });
+}
 
 /** A counter of the server's host, from the TcpExt lines of /proc/net/netstat: names, then numbers. */
 async function count({ server }: Lab, name: 'SyncookiesSent' | 'ListenOverflows'): Promise<number> {

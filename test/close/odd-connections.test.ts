@@ -3,23 +3,27 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { gracefulClose } from '../../src/index.ts';
 import { listenTogether } from '../fixtures/close/reuse-sockets.ts';
-import { startProgram } from '../harness/observed-program.ts';
-import { ask, blockUntilQueued, portOf, SOON, startBusy, startHttp, startServer } from './calls-servers.ts';
+import { assertEndsWell, observeFixture } from '../harness/observed-program.ts';
+import { portOf } from '../harness/ports.ts';
+import { prove } from '../harness/proof.ts';
+import { Scope } from '../harness/scope.ts';
+import { listen, listenHttp } from '../harness/servers.ts';
+import { within } from '../harness/wait.ts';
+import { ask, listenBusy, queueClients, SOON } from './calls-servers.ts';
 
 const CLIENTS = 30;
 const OK = 'HTTP/1.1 200 OK';
 
 describe('a connection that was accepted by one server and handed to another', () => {
   const start = async (
-    t: TestContext,
-    handler?: http.RequestListener,
-  ): Promise<{ web: http.Server; front: net.Server }> => {
-    const web = http.createServer(handler ?? (() => {}));
-    const front = net.createServer((socket) => web.emit('connection', socket));
-    return { web, front: await startServer(t, front) };
+    handler: http.RequestListener = () => {},
+  ): Promise<{ web: http.Server; front: net.Server } & AsyncDisposable> => {
+    const web = http.createServer(handler);
+    const front = await listen(net.createServer((socket) => web.emit('connection', socket)));
+    return { web, front, [Symbol.asyncDispose]: () => front[Symbol.asyncDispose]() };
   };
 
   for (const { closed, which } of [
@@ -27,8 +31,8 @@ describe('a connection that was accepted by one server and handed to another', (
     { closed: 'the one that serves it', which: ['web'] },
     { closed: 'both', which: ['front', 'web'] },
   ] as const) {
-    it(`is brought to its end, and counted once, by a close of ${closed}`, async (t) => {
-      const servers = await start(t);
+    it(`is brought to its end, and counted once, by a close of ${closed}`, async () => {
+      await using servers = await start();
       const asked = once(servers.web, 'request');
       const client = ask(portOf(servers.front), 'keep-alive');
       const [, response] = await asked;
@@ -39,14 +43,15 @@ describe('a connection that was accepted by one server and handed to another', (
       response.end('served');
       assert.equal(await client.answer, OK);
       const { outcome, connections } = await close;
-      assert.deepEqual([outcome, connections.atStart, connections.ended], ['complete', 1, 1]);
+      const { atStart, ended } = connections;
+      assert.deepEqual({ outcome, atStart, ended }, { outcome: 'complete', atStart: 1, ended: 1 });
     });
   }
 
-  it('is told that it is the last one, though it comes from the queue', async (t) => {
-    const { front } = await start(t, (_, response) => void response.end('served'));
-    const { port } = front.address() as net.AddressInfo;
-    const client = net.connect(port, '127.0.0.1');
+  it('is told that it is the last one, though it comes from the queue', async () => {
+    await using servers = await start((_, response) => void response.end('served'));
+    const { front } = servers;
+    const client = net.connect(portOf(front), '127.0.0.1');
     client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
     const closed = once(client, 'close');
     const text = once(client, 'data').then(([bytes]) => String(bytes));
@@ -59,26 +64,28 @@ describe('a connection that was accepted by one server and handed to another', (
 });
 
 describe('a queued client', () => {
-  it('whose arrival the program meets with an exception is counted and brought to its end', async (t) => {
-    const program = startProgram(t, 'close/call-throwing.js');
+  it('whose arrival the program meets with an exception is counted and brought to its end', async () => {
+    await using program = observeFixture('close/call-throwing');
     const { report, facts } = await program.next('closed');
     assert.equal(facts?.thrown, 5);
-    assert.deepEqual([report?.outcome, report?.connections.fromQueues, report?.connections.ended], ['complete', 5, 5]);
-    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' });
+    const { fromQueues, ended } = report?.connections ?? {};
+    assert.deepEqual({ outcome: report?.outcome, fromQueues, ended }, { outcome: 'complete', fromQueues: 5, ended: 5 });
+    await assertEndsWell(program);
   });
 
-  it('is served though quiet connections are given no time at all', async (t) => {
-    const server = await startHttp(t);
-    const answers = blockUntilQueued(t, portOf(server), CLIENTS, 0);
+  it('is served though quiet connections are given no time at all', async () => {
+    await using server = await listenHttp();
+    await using queue = queueClients(portOf(server), CLIENTS);
     const report = await gracefulClose(server, { idleWait: 0 });
     assert.deepEqual(
-      await answers,
+      await queue.answers,
       Array.from({ length: CLIENTS }, () => OK),
     );
-    assert.deepEqual([report.outcome, report.connections.fromQueues], ['complete', CLIENTS]);
+    const { outcome, connections } = report;
+    assert.deepEqual({ outcome, fromQueues: connections.fromQueues }, { outcome: 'complete', fromQueues: CLIENTS });
   });
 
-  it('that the server drops, having enough, is named as cut', async (t) => {
+  it('that the server drops, having enough, is named as cut', async () => {
     const enough = 10;
     const waiting: http.ServerResponse[] = [];
     let dropped = 0;
@@ -86,7 +93,7 @@ describe('a queued client', () => {
       if (waiting.length + dropped < CLIENTS) return;
       for (const response of waiting) response.end('served');
     };
-    const server = await startHttp(t, (_, response) => {
+    await using server = await listenHttp((_, response) => {
       waiting.push(response);
       answerWhenAllCame();
     });
@@ -95,10 +102,11 @@ describe('a queued client', () => {
       dropped += 1;
       answerWhenAllCame();
     });
-    const answers = blockUntilQueued(t, portOf(server), CLIENTS, 0);
+    await using queue = queueClients(portOf(server), CLIENTS);
     const { outcome, connections } = await gracefulClose(server, SOON);
-    assert.equal((await answers).filter((answer) => answer === OK).length, enough);
-    assert.deepEqual([outcome, connections.fromQueues, connections.ended], ['forced', CLIENTS, enough]);
+    assert.equal((await queue.answers).filter((answer) => answer === OK).length, enough);
+    const { fromQueues, ended } = connections;
+    assert.deepEqual({ outcome, fromQueues, ended }, { outcome: 'forced', fromQueues: CLIENTS, ended: enough });
     assert.equal(connections.cut.length, CLIENTS - enough);
     for (const { remote, reason } of connections.cut) {
       assert.match(remote, /^127\.0\.0\.1:\d+$/);
@@ -106,8 +114,8 @@ describe('a queued client', () => {
     }
   });
 
-  it('that is thrown away because no descriptor is left is named as cut', async (t) => {
-    const program = startProgram(t, 'close/call-without-descriptors.js');
+  it('that is thrown away because no descriptor is left is named as cut', async () => {
+    await using program = observeFixture('close/call-without-descriptors');
     const { port = 0 } = await program.next('listening');
     const clients = Array.from({ length: 5 }, () => ask(port));
     await Promise.all(clients.map(({ socket }) => once(socket, 'connect')));
@@ -117,7 +125,10 @@ describe('a queued client', () => {
     // A descriptor may come free, and let one of them in.
     const lost = answers.filter((answer) => answer !== OK).length;
     assert(lost > 0, 'all were served');
-    assert.deepEqual([report?.outcome, report?.listeners[0]?.queued], ['forced', 5]);
+    assert.deepEqual(
+      { outcome: report?.outcome, queued: report?.listeners[0]?.queued },
+      { outcome: 'forced', queued: 5 },
+    );
     assert.equal(report?.connections.ended, 5 - lost);
     assert.deepEqual(
       report?.connections.cut.map(({ reason }) => reason),
@@ -125,13 +136,13 @@ describe('a queued client', () => {
     );
   });
 
-  it('that is reset because the program closed the server itself is named as cut', async (t) => {
-    const server = await startHttp(t);
-    const answers = blockUntilQueued(t, portOf(server), CLIENTS, 0);
+  it('that is reset because the program closed the server itself is named as cut', async () => {
+    await using server = await listenHttp();
+    await using queue = queueClients(portOf(server), CLIENTS);
     const close = gracefulClose(server, SOON);
     server.close();
     const { outcome, connections, listeners } = await close;
-    const reset = (await answers).filter((answer) => answer === 'ECONNRESET').length;
+    const reset = (await queue.answers).filter((answer) => answer === 'ECONNRESET').length;
     assert(reset >= CLIENTS - 1, `${reset} were reset`);
     assert.equal(outcome, 'forced');
     assert.equal(listeners[0]?.queued, CLIENTS);
@@ -144,14 +155,15 @@ describe('a queued client', () => {
 });
 
 describe('servers of which one closes the other when it has closed, as some frameworks do', () => {
+  const proof = prove('clients of a server that is closed by another that has closed');
+
   const start = async (
-    t: TestContext,
-    listenFirst?: (t: TestContext) => Promise<{ readonly fd: number }>,
+    scope: Scope,
+    listenFirst?: (scope: Scope) => Promise<Descriptor>,
   ): Promise<{ first: http.Server; second: http.Server }> => {
     const first = http.createServer((_, response) => void response.end('served'));
-    await once(first.listen((await listenFirst?.(t)) ?? { port: 0, host: '127.0.0.1' }), 'listening');
-    t.after(() => first.close());
-    const second = await startHttp(t);
+    scope.use(await listen(first, await listenFirst?.(scope)));
+    const second = scope.use(await listenHttp());
     first.on('close', () => second.close());
     return { first, second };
   };
@@ -163,42 +175,48 @@ describe('servers of which one closes the other when it has closed, as some fram
     { which: 'the first shared', listenFirst: byDescriptorOfAnother, gates: ['shared'] },
   ]) {
     it(`are both empty before the first says that it has closed: ${which}`, async (t) => {
-      const { first, second } = await start(t, listenFirst);
+      await using scope = new Scope();
+      const { first, second } = await start(scope, listenFirst);
       const told: string[] = [];
       for (const [name, server] of Object.entries({ first, second })) {
         server.on('close', () =>
           told.push(`${name}, ${first.listening || second.listening ? 'not ' : ''}the last one`),
         );
       }
-      const answers = blockUntilQueued(t, portOf(second), CLIENTS, 0);
+      await using queue = queueClients(portOf(second), CLIENTS);
       const report = await gracefulClose([first, second], SOON);
       assert.deepEqual(
-        await answers,
+        await queue.answers,
         Array.from({ length: CLIENTS }, () => OK),
       );
-      assert.deepEqual([report.outcome, report.listeners[1]?.queued], ['complete', CLIENTS]);
+      const [, listener] = report.listeners;
+      assert.deepEqual({ outcome: report.outcome, queued: listener?.queued }, { outcome: 'complete', queued: CLIENTS });
       assert(gates.includes(report.listeners[0]?.gate ?? ''));
       // Node tells of the second once more, where the first's listener closes it when it has closed.
       assert.deepEqual(new Set(told), new Set(['first, the last one', 'second, the last one']));
+      proof.held(t, { queued: CLIENTS });
     });
   }
 
   it('have their control: where the first is closed alone, the clients of the second are reset', async (t) => {
-    const { first, second } = await start(t);
-    const answers = blockUntilQueued(t, portOf(second), CLIENTS, 0);
+    await using scope = new Scope();
+    const { first, second } = await start(scope);
+    await using queue = queueClients(portOf(second), CLIENTS);
     await gracefulClose(first, SOON);
-    const reset = (await answers).filter((answer) => answer === 'ECONNRESET').length;
+    const reset = (await queue.answers).filter((answer) => answer === 'ECONNRESET').length;
     assert(reset > 0, 'nobody was reset');
+    proof.lost(t, reset);
   });
 });
 
 describe('a server that listens anew while its close still has a busy connection', () => {
-  it('is a new one: its clients are not of that close, and it can be closed, too', async (t) => {
-    const { server, client, answer } = await startBusy(t);
-    const listenerClosed = nextMessage(t, 'lastcall:listener');
+  it('is a new one: its clients are not of that close, and it can be closed, too', async () => {
+    await using busy = await listenBusy();
+    const { server, client, answer } = busy;
+    const listenerClosed = nextMessage('lastcall:listener');
     const first = gracefulClose(server, SOON);
     await listenerClosed;
-    await startServer(t, server);
+    await once(server.listen(0, '127.0.0.1'), 'listening');
     const asked = once(server, 'request');
     const newcomer = ask(portOf(server), 'keep-alive');
     const [, response] = await asked;
@@ -207,48 +225,59 @@ describe('a server that listens anew while its close still has a busy connection
     answer();
     assert.equal(await client.answer, OK);
     const { connections } = await first;
-    assert.deepEqual([connections.atStart, connections.fromQueues, connections.ended], [1, 0, 1]);
+    const { atStart, fromQueues, ended } = connections;
+    assert.deepEqual({ atStart, fromQueues, ended }, { atStart: 1, fromQueues: 0, ended: 1 });
 
     response.end('served');
     assert.equal(await newcomer.answer, OK);
     const report = await second;
-    assert.deepEqual([report.outcome, report.connections.ended, report.listeners.length], ['complete', 2, 1]);
+    assert.deepEqual(
+      { outcome: report.outcome, ended: report.connections.ended, listeners: report.listeners.length },
+      { outcome: 'complete', ended: 2, listeners: 1 },
+    );
   });
 });
 
 describe('what a program writes after the FIN of its quiet connection', () => {
-  it('is counted as late, and does not end the program', async (t) => {
-    const server = await startServer(
-      t,
+  it('is counted as late, and does not end the program', async () => {
+    await using server = await listen(
       net.createServer({ allowHalfOpen: true }, (socket) => socket.on('data', () => socket.write('too late'))),
     );
+    await using scope = new Scope();
     const client = net.connect({ host: '127.0.0.1', port: portOf(server), allowHalfOpen: true });
-    t.after(() => client.destroy());
+    scope.defer(() => client.destroy());
     await Promise.all([once(client, 'connect'), once(server, 'connection')]);
     const close = gracefulClose(server, { idleWait: 0, lingerWait: 10_000 });
     await once(client.resume(), 'end');
     client.end('a question');
     const { outcome, connections } = await close;
-    assert.deepEqual([outcome, connections.ended], ['complete', 1]);
+    assert.deepEqual({ outcome, ended: connections.ended }, { outcome: 'complete', ended: 1 });
     assert(connections.lateRequests >= 1, 'nothing was counted');
   });
 });
 
+/** What `listen` takes, too, though its types do not say so. */
+type Descriptor = net.ListenOptions & { readonly fd: number };
+
 /** How to listen with a socket that somebody else has made, and may hold. */
-async function byDescriptor(): Promise<{ readonly fd: number }> {
+async function byDescriptor(): Promise<Descriptor> {
   return { fd: listenTogether(0) };
 }
 
 /** How to listen with a socket that another process serves as well. */
-async function byDescriptorOfAnother(t: TestContext): Promise<{ readonly fd: number }> {
+async function byDescriptorOfAnother(scope: Scope): Promise<Descriptor> {
   const fd = listenTogether(0);
-  await startProgram(t, 'sharing/share-by-descriptor.js', { descriptors: [fd] }).next('listening');
+  await scope.use(observeFixture('sharing/share-by-descriptor', { descriptors: [fd] })).next('listening');
   return { fd };
 }
 
-function nextMessage(t: TestContext, channel: string): Promise<unknown> {
-  return new Promise((resolve) => {
-    subscribe(channel, resolve);
-    t.after(() => unsubscribe(channel, resolve));
+function nextMessage(channel: string): Promise<unknown> {
+  const told = new Promise((resolve) => {
+    const take = (message: unknown): void => {
+      unsubscribe(channel, take);
+      resolve(message);
+    };
+    subscribe(channel, take);
   });
+  return within(`a message on ${channel}`, told);
 }

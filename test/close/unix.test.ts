@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
 import net from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, suite, test } from 'node:test';
 import { type CloseReport, gracefulClose } from '../../src/index.ts';
+import { makeFolder, type TestFolder } from '../harness/folders.ts';
+import { prove } from '../harness/proof.ts';
+import { listen } from '../harness/servers.ts';
+import { within } from '../harness/wait.ts';
 
 const CLIENTS = 6;
 
@@ -14,7 +16,9 @@ const LONGEST = 107;
 
 for (const kind of ['path', 'abstract name'] as const) {
   suite(`a Unix listener with a ${kind}`, { skip: process.platform !== 'linux' && 'only on Linux' }, () => {
-    test('serves who is queued and refuses who comes later', async () => {
+    const proof = prove(`clients of a Unix listener with a ${kind}`);
+
+    test('serves who is queued and refuses who comes later', async (t) => {
       const { answers, newcomer, report, path } = await closeWithClients(kind, 'graceful');
       assert.deepEqual(
         answers,
@@ -25,34 +29,38 @@ for (const kind of ['path', 'abstract name'] as const) {
       assert.equal(report?.listeners[0]?.gate, 'unix');
       assert.equal(report?.listeners[0]?.address, `unix:${path.replace('\0', '@')}`);
       // All have connected, and the loop has accepted one at the most.
-      assert.ok((report?.listeners[0]?.queued ?? 0) >= CLIENTS - 1);
+      const queued = report?.listeners[0]?.queued ?? 0;
+      assert.ok(queued >= CLIENTS - 1, `${queued} were queued`);
       assert.equal((report?.connections.atStart ?? 0) + (report?.connections.fromQueues ?? 0), CLIENTS);
+      proof.held(t, { queued });
     });
 
-    test('control: a plain close lets the queued down', async () => {
+    test('control: a plain close lets the queued down', async (t) => {
       const { answers } = await closeWithClients(kind, 'plain');
-      assert.ok(answers.filter((answer) => answer !== 'served').length >= CLIENTS - 1, answers.join(', '));
+      const lost = answers.filter((answer) => answer !== 'served').length;
+      assert.ok(lost >= CLIENTS - 1, answers.join(', '));
+      proof.lost(t, lost);
     });
   });
 }
 
 suite('a Unix listener whose path is', { skip: process.platform !== 'linux' && 'only on Linux' }, () => {
   const before = process.cwd();
-  let folder = '';
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'lastcall-unix-'));
-    process.chdir(folder);
+  let folder: TestFolder;
+  beforeEach(() => {
+    folder = makeFolder();
+    process.chdir(folder.path);
   });
-  afterEach(async () => {
+  afterEach(() => {
     process.chdir(before);
-    await rm(folder, { recursive: true });
+    folder[Symbol.dispose]();
   });
 
   test('called null is not taken for a handle of unknown origin', async () => {
     const server = net.createServer().listen('null');
     await once(server, 'listening');
     const [listener] = (await gracefulClose(server)).listeners;
-    assert.deepEqual([listener?.gate, listener?.address], ['unix', 'unix:null']);
+    assert.deepEqual({ gate: listener?.gate, address: listener?.address }, { gate: 'unix', address: 'unix:null' });
   });
 
   test('as long as can be is found', async () => {
@@ -81,22 +89,20 @@ interface Closed {
 }
 
 async function closeWithClients(kind: 'path' | 'abstract name', how: 'graceful' | 'plain'): Promise<Closed> {
-  const folder = await mkdtemp(join(tmpdir(), 'lastcall-unix-'));
-  try {
-    const path = kind === 'path' ? join(folder, 'app.sock') : `\0${folder}`;
-    const server = net.createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end('served')));
-    await once(server.listen(path), 'listening');
-    const clients = Array.from({ length: CLIENTS }, () => net.connect(path));
-    const answers = clients.map(askAndRead);
-    // A Unix client connects at once, without the server: all of them wait when the first of them knows.
-    await once(clients.at(0)!, 'connect');
-    const closing = how === 'graceful' ? gracefulClose(server) : undefined;
-    if (how === 'plain') server.close();
-    const newcomer = await askAndRead(net.connect(path));
-    return { path, answers: await Promise.all(answers), newcomer, report: await closing };
-  } finally {
-    await rm(folder, { recursive: true });
-  }
+  using folder = makeFolder();
+  const path = kind === 'path' ? join(folder.path, 'app.sock') : `\0${folder.path}`;
+  await using server = await listen(
+    net.createServer((socket) => socket.on('error', () => {}).once('data', () => socket.end('served'))),
+    { path },
+  );
+  const clients = Array.from({ length: CLIENTS }, () => net.connect(path));
+  const answers = clients.map(askAndRead);
+  // A Unix client connects at once, without the server: all of them wait when the first of them knows.
+  await once(clients.at(0)!, 'connect');
+  const closing = how === 'graceful' ? gracefulClose(server) : undefined;
+  if (how === 'plain') server.close();
+  const newcomer = await askAndRead(net.connect(path));
+  return { path, answers: await Promise.all(answers), newcomer, report: await closing };
 }
 
 async function askAndRead(socket: net.Socket): Promise<string> {
@@ -107,8 +113,6 @@ async function askAndRead(socket: net.Socket): Promise<string> {
     failure = 'code' in error ? String(error.code) : error.message;
   });
   socket.write('request');
-  await new Promise((resolve) => {
-    socket.once('close', resolve);
-  });
+  await within('the end of a client', new Promise((resolve) => socket.once('close', resolve)));
   return failure === '' ? Buffer.concat(received).toString() : failure;
 }

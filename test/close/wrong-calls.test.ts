@@ -3,7 +3,7 @@ import http from 'node:http';
 import type net from 'node:net';
 import { describe, it } from 'node:test';
 import { type CloseOptions, gracefulClose, LastCallError } from '../../src/index.ts';
-import { startHttp } from './calls-servers.ts';
+import { listenHttp } from '../harness/servers.ts';
 
 describe('a wrong call throws at once', () => {
   const MILLISECONDS = 'a number of milliseconds from 0 to 2147483647';
@@ -38,8 +38,8 @@ describe('a wrong call throws at once', () => {
   ];
 
   for (const { options, name, expected, shown } of wrong) {
-    it(`for \`${name}\` as ${shown}`, async (t) => {
-      const server = await startHttp(t);
+    it(`for \`${name}\` as ${shown}`, async () => {
+      await using server = await listenHttp();
       const error = thrownBy(() => gracefulClose(server, options as CloseOptions));
       assert.equal(error.code, 'ERR_OPTION');
       assert.equal(error.message, `Expected \`${name}\` to be ${expected}, got ${shown}`);
@@ -47,8 +47,8 @@ describe('a wrong call throws at once', () => {
     });
   }
 
-  it('but not for what somebody has put on Object.prototype, which is no option', async (t) => {
-    const server = await startHttp(t);
+  it('but not for what somebody has put on Object.prototype, which is no option', async () => {
+    await using server = await listenHttp();
     Object.assign(Object.prototype, { deadline: 'a word', someWord: true });
     try {
       const close = gracefulClose(server, {});

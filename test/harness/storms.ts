@@ -69,7 +69,11 @@ function startStorm(port: number, options: Partial<StormOptions>): Storm {
 }
 
 /** What the fixture storm/storm-server sends. */
-export type StormServerSends = { readonly port: number } | { readonly report: CloseReport };
+export type StormServerSends =
+  | { readonly port: number }
+  /** The gate is shut, or `server.close()` was called. */
+  | { readonly stopping: true }
+  | { readonly report: CloseReport };
 
 /** What the fixture storm/storm-runner sends. */
 export type StormRunnerSends = { readonly enough: boolean } | { readonly result: StormResult };
@@ -84,6 +88,16 @@ export interface StopUnderStorm {
   readonly host: string;
   readonly clients: number;
   readonly options?: CloseOptions;
+  /** The state in which the server is stopped, as soon as it is there; default whatever it is then. */
+  readonly state?: StormState;
+  /** Places more clients before the server is stopped; the function that it resolves with lets them go on when it is stopping. */
+  readonly place?: (port: number) => Promise<() => Promise<void>>;
+}
+
+/** How many must wait in the accept queue, and how many handshakes must be under way. */
+export interface StormState {
+  readonly queued: number;
+  readonly halfOpen: number;
 }
 
 /** What came of it; a plain close has no report. */
@@ -104,7 +118,10 @@ export async function stopUnderStorm(stop: StopUnderStorm): Promise<StoppedUnder
   stop.client.send({ options, tellAfter: Math.max(600, stop.clients) });
   const enough = await stop.client.next('enough');
   if (!enough) throw new Error('the storm ended before the stop');
-  stop.server.send({ how: stop.how, options: stop.options });
+  const goOn = await stop.place?.(port);
+  stop.server.send({ how: stop.how, options: stop.options, state: stop.state });
+  await stop.server.next('stopping');
+  await goOn?.();
   const report = stop.how === 'plain' ? undefined : await stop.server.next('report');
   return { result: await stop.client.next('result'), report };
 }

@@ -33,13 +33,15 @@ export interface Shut {
 }
 
 /** What a test orders: at once the event loop stands still; when a byte comes on standard input the server is closed. */
-export type Order = { readonly order: 'shut' } & Shut;
+export interface Order {
+  readonly shut: Shut;
+}
 
-/** What the fixture tells, each as it happens. `closing`: the close has begun, and has done all that it does before it first waits. */
-export type Told =
-  | { readonly told: 'listening' }
-  | { readonly told: 'standing still' }
-  | { readonly told: 'accepted' }
-  | { readonly told: 'gate'; readonly gate: GateMessage }
-  | { readonly told: 'closing' }
-  | { readonly told: 'report'; readonly report: CloseReport };
+/** What the fixture sends, each as it happens. `closing`: the close has begun, and has done all that it does before it first waits. */
+export type CloseServerSends =
+  | { readonly listening: true }
+  | { readonly standingStill: true }
+  | { readonly accepted: true }
+  | { readonly gate: GateMessage }
+  | { readonly closing: true }
+  | { readonly report: CloseReport };

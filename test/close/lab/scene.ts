@@ -1,7 +1,7 @@
 import { type AppliedRule, type Lab, openLab, type Rule } from '../../lab/lab.ts';
 import { LabClient, nextLocalPort } from '../../lab/lab-client.ts';
 import type { LabConnection } from '../../lab/lab-connection.ts';
-import { CloseServer } from './close-server.ts';
+import { CloseServer, type User } from './close-server-driver.ts';
 import type { CloseServerSetup, How } from './close-server-messages.ts';
 
 /** What the fixture answers. */
@@ -36,20 +36,37 @@ export function nextServerPort(): number {
   return lastPort;
 }
 
-/** Opens a lab of 10 ms one way with a client in it. The test's own signal closes it when the test's time is up, so that nothing waits for ever. */
-export async function openScenery(signal: AbortSignal): Promise<{ lab: Lab; client: LabClient } & AsyncDisposable> {
+/** How long a test with a lab may take, in milliseconds; the lab is closed a little earlier. */
+export const LAB_TIMEOUT = 120_000;
+const LAB_LIMIT = 110_000;
+
+/** A lab with a client in it. */
+export interface Scenery extends AsyncDisposable {
+  readonly lab: Lab;
+  readonly client: LabClient;
+}
+
+/** Opens a lab of 10 ms one way with a client in it. It is closed when a test's time is up, so that nothing waits for ever. */
+export async function openScenery(): Promise<Scenery> {
   const lab = await openLab({ delay: 10 });
-  signal.addEventListener('abort', () => void lab.close());
+  const limit = setTimeout(() => void lab.close(), LAB_LIMIT);
   const client = await LabClient.start(lab.client);
-  return { lab, client, [Symbol.asyncDispose]: lab.close };
+  return {
+    lab,
+    client,
+    [Symbol.asyncDispose]: () => {
+      clearTimeout(limit);
+      return lab.close();
+    },
+  };
 }
 
 /** Starts a server in the lab, on a port of its own. */
 export async function openScene(
-  { lab, client }: { readonly lab: Lab; readonly client: LabClient },
+  { lab, client }: Pick<Scenery, 'lab' | 'client'>,
   how: How,
   { listen, ...setup }: Partial<CloseServerSetup> = {},
-  user: { readonly uid?: number; readonly gid?: number } = {},
+  user: User = {},
 ): Promise<Scene> {
   const port = listen?.port ?? nextServerPort();
   const server = await CloseServer.start(lab.server, { ...setup, listen: { host: '0.0.0.0', ...listen, port } }, user);

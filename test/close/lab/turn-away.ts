@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import type { Lab } from '../../lab/lab.ts';
-import type { LabClient } from '../../lab/lab-client.ts';
+import type { TestContext } from 'node:test';
 import type { CloseReport, ListenerReport } from '../../../src/index.ts';
+import type { Proof } from '../../harness/proof.ts';
+import type { User } from './close-server-driver.ts';
 import type { CloseServerSetup, How, SentOptions } from './close-server-messages.ts';
 import { halfOpen, queuedWithRequest } from './place.ts';
-import { connect, openScene, type Scene, SERVED } from './scene.ts';
+import { connect, openScene, RESET, type Scene, type Scenery, SERVED } from './scene.ts';
 
 /** What the clients of one close saw. */
 export interface Core {
@@ -20,12 +21,12 @@ export interface Core {
  * queued with its request, and a third comes when the gate is shut.
  */
 export async function closeAtTheCore(
-  scenery: { readonly lab: Lab; readonly client: LabClient },
+  scenery: Pick<Scenery, 'lab' | 'client'>,
   how: How,
   setup: Partial<CloseServerSetup> = {},
   options: SentOptions = {},
   hosts: readonly string[] = [],
-  user: { readonly uid?: number; readonly gid?: number } = {},
+  user: User = {},
 ): Promise<Core> {
   const scene = await openScene(scenery, how, setup, user);
   const targets = hosts.length === 0 ? [scene.host] : hosts;
@@ -48,7 +49,7 @@ export async function checkNobodyLost(
   core: Core,
   clients = 1,
 ): Promise<{ report: CloseReport; listener: ListenerReport }> {
-  const { report } = await core.scene.server.next('report');
+  const report = await core.scene.server.next('report');
   const listener = report.listeners[0]!;
   const all = (outcome: typeof SERVED): unknown[] => Array.from({ length: clients }, () => outcome);
   assert.deepEqual(core.halfOpen, all(SERVED));
@@ -57,9 +58,21 @@ export async function checkNobodyLost(
     core.newcomers,
     Array.from({ length: clients }, () => 'ECONNREFUSED'),
   );
-  assert.deepEqual([listener.halfOpen, listener.queued, listener.abandoned], [clients, clients, 0]);
+  const { halfOpen, queued, abandoned } = listener;
+  assert.deepEqual({ halfOpen, queued, abandoned }, { halfOpen: clients, queued: clients, abandoned: 0 });
   assert.equal(report.outcome, 'complete');
   assert.equal(report.connections.fromQueues, 2 * clients);
   assert.deepEqual(report.connections.cut, []);
   return { report, listener };
+}
+
+/** Checks that a plain close in the same state reset everybody who was connected, and notes both for the claim. */
+export function noteProof(t: TestContext, proof: Proof, graceful: Core, plain: Core): void {
+  const lost = [...plain.halfOpen, ...plain.queued];
+  assert.deepEqual(
+    lost,
+    lost.map(() => RESET),
+  );
+  proof.held(t, { halfOpen: graceful.halfOpen.length, queued: graceful.queued.length });
+  proof.lost(t, lost.length);
 }
