@@ -3,6 +3,8 @@ import { inspect } from 'node:util';
 
 /** What a suite fails with when only its tests have failed: they are reported by themselves. */
 const OF_ITS_TESTS = 'subtestsFailed';
+/** What a test fails with when the suite around it is over: that one says why. */
+const OF_ITS_PARENT = 'cancelledByParent';
 
 /** @param {AsyncIterable<{ type: string, data: any }>} source */
 export default async function* events(source) {
@@ -20,7 +22,8 @@ export default async function* events(source) {
       const isSuite = data.details.type === 'suite';
       const error = data.details.error;
       if (type === 'test:fail' && data.todo === undefined) {
-        if (error?.failureType !== OF_ITS_TESTS) yield line({ failed: name, error: textOf(error) });
+        if (error?.failureType === OF_ITS_PARENT) yield line({ cancelled: name });
+        else if (error?.failureType !== OF_ITS_TESTS) yield line({ failed: name, error: textOf(error) });
       } else if (data.skip !== undefined) yield line({ skipped: name, why: data.skip === true ? '' : data.skip });
       else if (!isSuite) yield line({ passed: name });
     }

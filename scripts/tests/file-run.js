@@ -66,7 +66,10 @@ export async function runFile(name, { env, signal }) {
   if (hangs) failed.push({ name: result.last, error: `It did not end in ${LONGEST / 1_000} s` });
   else if (left !== '') failed.push({ name: '(its end)', error: `It left processes behind:\n${left}` });
   else if (code !== 0 && failed.length === 0) {
-    failed.push({ name: result.last, error: `The file ended with ${code ?? endSignal}\n${output}` });
+    failed.push({
+      name: result.last,
+      error: `The file ended with ${code ?? endSignal}; ${result.cancelled} tests had not run\n${output}`,
+    });
   }
   return { name, ...result, duration: performance.now() - start };
 }
@@ -81,6 +84,7 @@ function readEvents(file) {
     skipped: [],
     /** @type {object[]} */
     proofs: [],
+    cancelled: 0,
     last: '(its start)',
   };
   for (const text of readLines(file)) {
@@ -88,6 +92,7 @@ function readEvents(file) {
     if (event.start !== undefined) result.last = event.start.join(' > ');
     else if (event.passed !== undefined) result.passed += 1;
     else if (event.failed !== undefined) result.failed.push({ name: event.failed.join(' > '), error: event.error });
+    else if (event.cancelled !== undefined) result.cancelled += 1;
     else if (event.skipped !== undefined) result.skipped.push({ name: event.skipped.join(' > '), why: event.why });
     else if (event.diagnostic?.startsWith('proof ')) result.proofs.push(JSON.parse(event.diagnostic.slice(6)));
   }

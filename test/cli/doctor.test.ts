@@ -75,9 +75,9 @@ suite('a program', () => {
   test('that does not catch its signal ends at once; one that is PID 1 never gets it', {
     skip: needsRoot,
   }, async () => {
-    await using child = startCommand(['sleep', '60']);
+    await using child = startCommand(['/bin/sleep', '60']);
     assert.match((await examine([String(child.pid)])).of('signal-handler')[0]?.says ?? '', /ends at once/);
-    await using first = startCommand(['unshare', '--pid', '--fork', '--kill-child', 'sleep', '60']);
+    await using first = startCommand(['unshare', '--pid', '--fork', '--kill-child', '/bin/sleep', '60']);
     const inner = await childOf(first.pid);
     const { of } = await examine([String(inner)]);
     assert.match(of('signal-handler')[0]?.says ?? '', /is PID 1 of its namespace and does not catch SIGTERM/);
@@ -95,7 +95,7 @@ suite('a program', () => {
 
   test('below a shell is told of it', async () => {
     const port = await freePort();
-    await using _ = startCommand(['sh', '-c', `"${process.execPath}" "${WITHOUT_HANDLER}" ${port} ${HOST}; true`]);
+    await using _ = startCommand(['/bin/sh', '-c', `"${process.execPath}" "${WITHOUT_HANDLER}" ${port} ${HOST}; true`]);
     await untilAccepted({ host: HOST, port });
     const [finding] = (await examine([`:${port}`])).of('between');
     assert.equal(finding?.level, 'warning');
@@ -105,7 +105,7 @@ suite('a program', () => {
   test('whose listener somebody else holds, too, is told who', async () => {
     await using loopback = new Loopback();
     const { fd } = await loopback.startListener({ backlog: 5 });
-    await using child = startCommand(['sleep', '60'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
+    await using child = startCommand(['/bin/sleep', '60'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
     const { of } = await examine([String(child.pid)]);
     assert.equal(of('listener')[0]?.level, 'warning');
     assert.match(of('listener')[0]?.says ?? '', new RegExp(`counts as shared: process ${process.pid} holds it too`));
@@ -113,7 +113,7 @@ suite('a program', () => {
   });
 
   test('that listens on nothing is told so', async () => {
-    await using child = startCommand(['sleep', '60']);
+    await using child = startCommand(['/bin/sleep', '60']);
     assert.match((await examine([String(child.pid)])).of('listeners')[0]?.says ?? '', /listen on nothing/);
   });
 
@@ -127,11 +127,11 @@ suite('a program', () => {
 
   test('in Kubernetes has thirty seconds, unless LASTCALL_DEADLINE or --deadline says less', async () => {
     const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
-    await using plain = startCommand(['sleep', '60'], { env });
+    await using plain = startCommand(['/bin/sleep', '60'], { env });
     const { of } = await examine([String(plain.pid)]);
     assert.match(of('supervisor')[0]?.says ?? '', /Kubernetes kills after 30 s .*unless it was set/);
     assert.equal(of('deadline')[0]?.level, 'warning');
-    await using short = startCommand(['sleep', '60'], { env: { ...env, LASTCALL_DEADLINE: '20s' } });
+    await using short = startCommand(['/bin/sleep', '60'], { env: { ...env, LASTCALL_DEADLINE: '20s' } });
     assert.equal((await examine([String(short.pid)])).level('deadline'), 'good');
     assert.equal((await examine([String(short.pid), '--deadline', '40s'])).level('deadline'), 'warning');
   });
@@ -148,7 +148,7 @@ async function childOf(parent: number): Promise<number> {
 
 suite('in a terminal', { skip: needsTerminal }, () => {
   test('each finding is a line, with what to do under it, and a count at the end', async () => {
-    await using child = startCommand(['sleep', '60']);
+    await using child = startCommand(['/bin/sleep', '60']);
     using terminal = openTerminal([process.execPath, MAIN, 'doctor', String(child.pid)]);
     const screen = await terminal.shows(/ended with [01]/);
     assert.match(screen, /^ {2}note {5}listeners: process \d+ and its 0 descendants listen on nothing$/m);

@@ -185,7 +185,7 @@ test('a second signal means now, and a third kills', async () => {
 });
 
 test('a daemon that the program leaves behind is ended with it', async () => {
-  await using running = startLastcall(['run', '--', 'sh', '-c', 'setsid sleep 600 & echo $!; exit 3']);
+  await using running = startLastcall(['run', '--', '/bin/sh', '-c', 'setsid sleep 600 & echo $!; exit 3']);
   const [daemon] = await running.prints(/^\d+$/m);
   assert.equal((await running.ended).code, 3);
   assert.equal(isAlive(Number(daemon)), false);
@@ -266,11 +266,11 @@ test('--listen takes a Unix socket’s file away at the end, and replaces one th
   assert.equal((await run('test', '-S', path)).code, 0);
   assert.equal(existsSync(path), false);
   // Left behind by one that was killed.
-  assert.equal((await run('sh', '-c', 'kill -KILL $PPID')).signal, 'SIGKILL');
+  assert.equal((await run('/bin/sh', '-c', 'kill -KILL $PPID')).signal, 'SIGKILL');
   assert.equal(existsSync(path), true);
-  assert.equal((await run('true')).code, 0);
+  assert.equal((await run('/bin/true')).code, 0);
   const script = `"${process.execPath}" "${MAIN}" run --listen "unix:${path}" -- true`;
-  const { code, stderr } = await run('sh', '-c', script);
+  const { code, stderr } = await run('/bin/sh', '-c', script);
   assert.equal(code, 2);
   assert.match(stderr, /Cannot listen on unix:\S+: bind: EADDRINUSE/);
 });

@@ -52,7 +52,7 @@ test('an address that is taken, or not ours, is refused with the kernel’s word
 test('no program that is started later has it', async () => {
   await using loopback = new Loopback();
   const fd = open(loopback, { family: 'IPv4', address: '127.0.0.1', port: 0 });
-  await using listing = startCommand(['ls', '-l', '/proc/self/fd']);
+  await using listing = startCommand(['/bin/ls', '-l', '/proc/self/fd']);
   const { stdout } = await listing.ended;
   assert.ok(!stdout.includes(`socket:[${inodeOf(fd)}]`));
 });

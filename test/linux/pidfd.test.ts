@@ -36,7 +36,7 @@ test('a listener of another process is copied: the same socket, close-on-exec', 
   assert.equal(inodeOf(copy), inodeOf(fd));
   assert.equal(isListening(copy), true);
   // A program that is started now has it only where it was given to it.
-  await using listing = startCommand(['ls', '-l', '/proc/self/fd']);
+  await using listing = startCommand(['/bin/ls', '-l', '/proc/self/fd']);
   const { stdout: listed } = await listing.ended;
   assert.ok(!listed.includes(`socket:[${inodeOf(copy)}]`), listed);
 });
