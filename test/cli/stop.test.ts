@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import type { StopReport } from '../../src/program/report.ts';
 import { makeFolder } from '../harness/folders.ts';
-import { startLastcall } from '../harness/lastcall-command.ts';
-import { needsRoot } from '../harness/needs.ts';
+import { startLastcall, TO_GATE } from '../harness/lastcall-command.ts';
 import { freePort, untilAccepted } from '../harness/ports.ts';
 import { holdTree, isAlive } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
@@ -16,8 +15,6 @@ import { reportOf, stop } from './stop-to-the-end.ts';
 
 const CLIENTS = 10;
 const HOST = '127.0.0.1';
-/** Without the right to open a gate again none is shut, but with --kill. */
-const TO_GATE: readonly string[] = needsRoot === false ? [] : ['--kill'];
 
 suite('a program that runs already', () => {
   const proof = prove('clients in the queue of a program, stopped by lastcall stop');

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import { needsRoot } from './needs.ts';
 import { type StartOptions, startCommand, type TestProcess } from './processes.ts';
 
 /** The command as users have it. */
@@ -16,3 +17,6 @@ export const AS_NOBODY = ['setpriv', '--reuid', '65534', '--regid', '65534', '--
 export function startLastcallBelow(before: readonly string[], args: readonly string[]): TestProcess {
   return startCommand([...before, process.execPath, MAIN, ...args]);
 }
+
+/** What `lastcall stop` needs to shut a gate here: without the right to open it again it shuts none, but with --kill. */
+export const TO_GATE: readonly string[] = needsRoot === false ? [] : ['--kill'];

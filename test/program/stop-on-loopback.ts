@@ -4,7 +4,7 @@ import { findTree } from '../../src/program/process-tree.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
 import { makeFolder } from '../harness/folders.ts';
-import { startLastcall } from '../harness/lastcall-command.ts';
+import { startLastcall, TO_GATE } from '../harness/lastcall-command.ts';
 import { freePort, queuedAt, untilAccepted } from '../harness/ports.ts';
 import { type Ended, startCommand, type TestProcess } from '../harness/processes.ts';
 import { Scope } from '../harness/scope.ts';
@@ -52,7 +52,7 @@ export async function stopOnLoopback(program: ForeignProgram, way: Way): Promise
   const silent = scope.use(await connectHalfOpen(running.pid, port, HALF_OPEN));
   let command: TestProcess = running;
   const stop = async (): Promise<void> => {
-    if (way === 'stop') command = scope.use(startLastcall(['stop', `:${port}`, ...options]));
+    if (way === 'stop') command = scope.use(startLastcall(['stop', `:${port}`, ...TO_GATE, ...options]));
     else running.signal(way === 'run' ? 'SIGTERM' : program.signal);
     if (way !== 'plainly') await untilAccepted(target, false);
   };
