@@ -40,10 +40,10 @@ mkdirSync(folder, { recursive: true });
 
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const children = new Set();
-let isOver = false;
+const over = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
   process.on(signal, () => {
-    isOver = true;
+    over.abort();
     for (const child of children) child.kill('SIGTERM');
   });
 }
@@ -58,10 +58,10 @@ const failures = new Map();
 /** @type {number[]} */
 const durations = [];
 let failedRuns = 0;
-for (let run = 1; run <= times && !isOver; run += 1) await runOnce(run);
+for (let run = 1; run <= times && !over.signal.aborted; run += 1) await runOnce(run);
 for (const { child } of loads) child.kill('SIGKILL');
 printTotal();
-process.exit(failedRuns === 0 && !isOver ? 0 : 1);
+process.exit(failedRuns === 0 && !over.signal.aborted ? 0 : 1);
 
 /** @param {number} run */
 async function runOnce(run) {
@@ -70,7 +70,7 @@ async function runOnce(run) {
   const { child, ended } = start(here('run.js'), args, join(folder, `run-${run}.txt`));
   if (nice > 0 && child.pid !== undefined) setPriority(child.pid, nice);
   const code = await ended;
-  if (isOver) return;
+  if (over.signal.aborted) return;
   const { took, results } = JSON.parse(readFileSync(report, 'utf8'));
   durations.push(took);
   const failed = results.flatMap((/** @type {any} */ { name, failed }) =>

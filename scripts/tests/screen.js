@@ -23,7 +23,7 @@ export class Screen {
   #done = 0;
   #total;
   #start = performance.now();
-  /** @type {NodeJS.Timeout | undefined} */
+  /** @type {ReturnType<typeof setInterval> | undefined} */
   #timer;
 
   /** @param {number} total */
