@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { completeConnectOptions, CONNECT_OPTION_NAMES } from '../src/channel/connect-options.ts';
 import { completeLimits, LIMIT_NAMES } from '../src/channel/limits.ts';
 import { SERVE_OPTION_NAMES } from '../src/channel/serve-options.ts';
@@ -237,6 +237,16 @@ describe('the documentation', () => {
       cells.map((cell) => /`(\w+)`/.exec(cell)?.[1]),
     );
     assert.deepEqual(new Map(rows as [string, string][]), new Map(ENVIRONMENT));
+  });
+
+  it('has in the README each promise that the quick level of the tests names', async () => {
+    const quick: { QUICK: readonly { readonly promise: string }[] } = await import(
+      pathToFileURL(path.join(ROOT, 'scripts/tests/quick.js')).href
+    );
+    const readme = read('README.md').replaceAll(/\s+/g, ' ');
+    const unknown = quick.QUICK.map(({ promise }) => promise).filter((promise) => !readme.includes(promise));
+    assert.deepEqual(unknown, []);
+    assert.ok(quick.QUICK.length > 10);
   });
 
   it('shows no message of ERR_OPTION but a real one', () => {

@@ -49,7 +49,7 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
 }
 
 process.stdout.write(
-  `${times} runs${options['beside-load'] ? ' beside a load' : ''}${nice > 0 ? ` at nice ${nice}` : ''}, Node ${process.version}, ` +
+  `${times} ${times === 1 ? 'run' : 'runs'}${options['beside-load'] ? ' beside a load' : ''}${nice > 0 ? ` at nice ${nice}` : ''}, Node ${process.version}, ` +
     `Linux ${release()}, ${cpus().length} processors\n`,
 );
 const loads = options['beside-load'] ? [1, 0.5].map((share) => start(here('load.js'), [String(share)])) : [];
