@@ -68,9 +68,12 @@ export async function runFile(name, { env, signal }) {
   else if (code !== 0 && failed.length === 0) {
     failed.push({
       name: result.last,
-      error: `The file ended with ${code ?? endSignal}; ${result.cancelled} tests had not run\n${output}`,
+      error: `The file ended with ${code ?? endSignal}\n${output}`,
     });
   }
+  const [first] = failed;
+  if (first !== undefined && result.cancelled.length > 0)
+    first.error += `\nNot finished: ${result.cancelled.join('; ')}`;
   return { name, ...result, duration: performance.now() - start };
 }
 
@@ -84,7 +87,8 @@ function readEvents(file) {
     skipped: [],
     /** @type {object[]} */
     proofs: [],
-    cancelled: 0,
+    /** @type {string[]} */
+    cancelled: [],
     last: '(its start)',
   };
   for (const text of readLines(file)) {
@@ -92,7 +96,7 @@ function readEvents(file) {
     if (event.start !== undefined) result.last = event.start.join(' > ');
     else if (event.passed !== undefined) result.passed += 1;
     else if (event.failed !== undefined) result.failed.push({ name: event.failed.join(' > '), error: event.error });
-    else if (event.cancelled !== undefined) result.cancelled += 1;
+    else if (event.cancelled !== undefined) result.cancelled.push(event.cancelled.join(' > '));
     else if (event.skipped !== undefined) result.skipped.push({ name: event.skipped.join(' > '), why: event.why });
     else if (event.diagnostic?.startsWith('proof ')) result.proofs.push(JSON.parse(event.diagnostic.slice(6)));
   }
