@@ -71,9 +71,10 @@ export async function runFile(name, { env, signal }) {
       error: `The file ended with ${code ?? endSignal}\n${output}`,
     });
   }
-  const [first] = failed;
-  if (first !== undefined && result.cancelled.length > 0)
-    first.error += `\nNot finished: ${result.cancelled.join('; ')}`;
+  for (const one of failed) {
+    const unfinished = result.cancelled.filter((test) => test.startsWith(`${one.name} > `));
+    if (unfinished.length > 0) one.error += `\nNot finished: ${unfinished.join('; ')}`;
+  }
   return { name, ...result, duration: performance.now() - start };
 }
 

@@ -22,7 +22,7 @@ export function summarize(results, { took, noSkips, isWhole, hasTable, isCutShor
   if (noSkips && skipped.length > 0) print(`\n${styled('red', 'Nothing may be skipped in this run.')}`);
   if (isCutShort) print(`\n${styled('red', 'Ended before all files had run.')}`);
   print(`\n${passed} passed, ${failed.length} failed, ${skipped.length} skipped`);
-  print(`${results.length} files in ${duration(took)}`);
+  print(`${results.length} ${results.length === 1 ? 'file' : 'files'} in ${duration(took)}`);
   return failed.length === 0 && !isCutShort && !(noSkips && skipped.length > 0);
 }
 
