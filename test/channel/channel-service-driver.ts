@@ -96,6 +96,12 @@ export class ChannelCallers implements AsyncDisposable {
     await this.#process.next('answered');
   }
 
+  /** Resolves when all clients together have been answered so many times more. */
+  async answers(count: number): Promise<void> {
+    this.#order({ answers: count });
+    await this.#process.next('answers');
+  }
+
   /** Ends the asking; resolves with what became of all. */
   stop(): Promise<ChannelCallersResult> {
     this.#order({ stop: true });

@@ -33,8 +33,9 @@ export async function restart({ atSigterm, times, clients, ...options }: Restart
   const processed: number[] = [];
   const farewells: Restarted['farewells'][number][] = [];
   for (let restarts = 0; restarts < times; restarts++) {
-    // Everybody has been answered by this process more than once.
-    await callers.answered(2);
+    // Not each client: those that are connected keep a busy service from accepting the others, for Node accepts one in a turn of
+    // its loop. They wait in its queue, and are accepted when it closes.
+    await callers.answers(3 * clients * AT_ONCE);
     // By turns, all requests are under way when it goes, and some cross its farewell.
     if (restarts % 2 === 0) await service.holdBack(clients * AT_ONCE);
     const stopped = await service.stop();
