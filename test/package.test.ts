@@ -17,7 +17,7 @@ test('the package closes a server that it has seen begin to listen', async () =>
   const server = http.createServer((_, response) => response.end('served'));
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const [listener] = (await entry.gracefulClose(server)).listeners;
-  assert.deepEqual([listener?.gate, listener?.reason], ['refuse', undefined]);
+  assert.deepEqual({ gate: listener?.gate, reason: listener?.reason }, { gate: 'refuse', reason: undefined });
 });
 
 test('its metrics see the same servers and closes', async (t) => {

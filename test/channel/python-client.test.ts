@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import net from 'node:net';
 import { describe, it } from 'node:test';
@@ -7,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { type ChannelHandler, memoryStore, type OutcomeStore, serveChannel } from '../../src/channel.ts';
 import { gracefulClose } from '../../src/close/graceful-close.ts';
 import type { CloseReport } from '../../src/index.ts';
+import { needsPrograms, needsSuccess } from '../harness/needs.ts';
 import { portOf } from '../harness/ports.ts';
 import { startCommand } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
@@ -23,8 +23,9 @@ const EACH = 300;
 /** How many of those that are under way may be answered as the close begins: what the client asks then crosses the farewell. */
 const CROSSING = AT_ONCE / 2;
 
-const hasPython = spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 10))']).status === 0;
-const skip = hasPython ? false : 'needs python3 (3.10 or later)';
+const skip =
+  needsPrograms('python3') ||
+  needsSuccess('python3 3.10 or later', ['python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 10))']);
 
 /** What the client prints: how many requests came to which end. */
 interface Counts {

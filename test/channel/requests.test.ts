@@ -4,7 +4,8 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type ChannelPeer, LastCallError } from '../../src/channel.ts';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { Scope } from '../harness/scope.ts';
 import { connect, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 
@@ -25,7 +26,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     });
   }
 
-  it('is answered over TLS', { skip: certificateMissing }, async () => {
+  it('is answered over TLS', { skip: needsPrograms('openssl') }, async () => {
     await using scope = new Scope();
     const { key, cert } = makeCertificate();
     const served = await serve(scope, echo, {}, { server: tls.createServer({ key, cert }) });

@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import type { Finding, FindingId } from '../../src/program/doctor/finding.ts';
 import { findTree } from '../../src/program/process-tree.ts';
 import { AS_NOBODY, MAIN, startLastcall, startLastcallBelow } from '../harness/lastcall-command.ts';
-import { needsRoot } from '../harness/needs.ts';
+import { needsNamespaces, needsRoot } from '../harness/needs.ts';
 import { freePort, untilAccepted } from '../harness/ports.ts';
 import { fixture, startCommand } from '../harness/processes.ts';
 import { until } from '../harness/wait.ts';
@@ -47,7 +47,7 @@ suite('the machine', () => {
     assert.match(of('capabilities')[0]?.says ?? '', /uid 65534 has none/);
   });
 
-  test('a kernel that resets clients of a full queue is a problem', { skip: needsRoot }, async () => {
+  test('a kernel that resets clients of a full queue is a problem', { skip: needsNamespaces('--net') }, async () => {
     const script = 'ip link set lo up; echo 1 > /proc/sys/net/ipv4/tcp_abort_on_overflow; exec "$@"';
     const { code, of } = await examine([], ['unshare', '--net', 'sh', '-c', script, 'sh']);
     assert.equal(code, 1);
@@ -73,7 +73,7 @@ suite('a program', () => {
   });
 
   test('that does not catch its signal ends at once; one that is PID 1 never gets it', {
-    skip: needsRoot,
+    skip: needsNamespaces('--pid', '--fork'),
   }, async () => {
     await using child = startCommand(['/bin/sleep', '60']);
     assert.match((await examine([String(child.pid)])).of('signal-handler')[0]?.says ?? '', /ends at once/);
@@ -83,7 +83,9 @@ suite('a program', () => {
     assert.match(of('signal-handler')[0]?.says ?? '', /is PID 1 of its namespace and does not catch SIGTERM/);
   });
 
-  test('of Node may have a handler or not; as PID 1 it had better', { skip: needsRoot }, async () => {
+  test('of Node may have a handler or not; as PID 1 it had better', {
+    skip: needsNamespaces('--pid', '--fork'),
+  }, async () => {
     const port = await freePort();
     const line = ['unshare', '--pid', '--fork', '--kill-child', process.execPath, WITHOUT_HANDLER];
     await using _ = startCommand([...line, String(port), HOST]);

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { findTree } from '../../src/program/process-tree.ts';
 import { makeFolder } from '../harness/folders.ts';
 import { MAIN, startLastcall } from '../harness/lastcall-command.ts';
-import { needsRoot } from '../harness/needs.ts';
+import { needsNamespaces } from '../harness/needs.ts';
 import { freePort, untilAccepted } from '../harness/ports.ts';
 import { type Ended, holdTree, isAlive, startCommand } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
@@ -20,6 +20,7 @@ import { countUnserved, type QueuedClients, queueClients, tally } from '../progr
 
 const HOST = '127.0.0.1';
 const CLIENTS = 10;
+const OWN_PROC = ['--pid', '--fork', '--mount-proc'] as const;
 
 suite('a program with listeners of every kind', () => {
   const proof = prove('clients of a program by TCP, IPv6 and a Unix socket, stopped by lastcall run');
@@ -201,8 +202,8 @@ test('run that is killed by SIGKILL takes the program and its process group alon
   await until('all of the program have gone', () => !tree.some(isAlive));
 });
 
-suite('as PID 1 of a namespace of processes', { skip: needsRoot }, () => {
-  const asPid1 = ['unshare', '--pid', '--fork', '--mount-proc', process.execPath, MAIN, 'run', '--', 'sh', '-c'];
+suite('as PID 1 of a namespace of processes', { skip: needsNamespaces(...OWN_PROC) }, () => {
+  const asPid1 = ['unshare', ...OWN_PROC, process.execPath, MAIN, 'run', '--', 'sh', '-c'];
   for (const [script, code] of [
     ['exit 0', 0],
     ['exit 1', 1],

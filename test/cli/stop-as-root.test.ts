@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { descriptorOf } from '../../src/node-fields.ts';
 import { AS_NOBODY, startLastcall } from '../harness/lastcall-command.ts';
-import { needsPrograms, needsRoot } from '../harness/needs.ts';
+import { needsNamespaces, needsPrograms, needsRoot } from '../harness/needs.ts';
 import { freePort, isAccepted, portOf, untilAccepted } from '../harness/ports.ts';
 import { isAlive, startCommand } from '../harness/processes.ts';
 import { Scope } from '../harness/scope.ts';
@@ -201,7 +201,9 @@ suite('without the right', { skip: needsRoot }, () => {
   });
 });
 
-test('a program in another network namespace is gated, and counted there', { skip: needsRoot }, async () => {
+test('a program in another network namespace is gated, and counted there', {
+  skip: needsNamespaces('--net'),
+}, async () => {
   const port = await freePort();
   const before = ['unshare', '--net', 'sh', '-c', 'ip link set lo up; exec "$@"', 'sh'];
   await using running = await startForeign({ listen: [{ port, host: HOST }] }, { before });

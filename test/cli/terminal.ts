@@ -19,7 +19,7 @@ let terminals = 0;
 export function openTerminal(line: readonly string[], env: NodeJS.ProcessEnv = {}): Terminal {
   terminals += 1;
   const server = `lastcall-test-${process.pid}-${terminals}`;
-  // tmux(1) returns at once; the terminal is a server of its own.
+  // tmux(1) returns at once, and is simply waited for; the terminal is a server of its own.
   const tmux = (...args: readonly string[]): string => {
     const { status, stdout, stderr } = spawnSync('tmux', ['-L', server, '-f', '/dev/null', ...args], {
       encoding: 'utf8',

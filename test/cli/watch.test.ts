@@ -5,7 +5,7 @@ import { shutUnixListener } from '../../src/listener/gate/unix.ts';
 import type { ListenerSample } from '../../src/program/sample-listeners.ts';
 import type { WatchSample } from '../../src/program/watcher.ts';
 import { AS_NOBODY, MAIN, startLastcall, startLastcallBelow } from '../harness/lastcall-command.ts';
-import { needsPrograms, needsRoot } from '../harness/needs.ts';
+import { needsNamespaces, needsPrograms, needsRoot } from '../harness/needs.ts';
 import { freePort } from '../harness/ports.ts';
 import { type Ended, holdTree, startCommand } from '../harness/processes.ts';
 import { Loopback } from '../linux/loopback.ts';
@@ -62,7 +62,7 @@ suite('what is watched', () => {
   });
 
   test('is a program in another network namespace, as far as /proc tells', {
-    skip: needsRoot || needsPrograms('python3'),
+    skip: needsNamespaces('--net') || needsPrograms('python3'),
   }, async () => {
     const script =
       'import socket,sys; s=socket.create_server(("127.0.0.1",0)); print("up",flush=True); sys.stdin.read()';

@@ -1,14 +1,11 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import net from 'node:net';
-import type { TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { blockUntil } from '../harness/block.ts';
 import { portOf } from '../harness/ports.ts';
 import { listenHttp } from '../harness/servers.ts';
 import { within } from '../harness/wait.ts';
-
-export { portOf } from '../harness/ports.ts';
 
 /** For closes that have nothing to wait for. */
 export const SOON = { idleWait: 50, lingerWait: 50 } as const;
@@ -79,38 +76,4 @@ export function queueClients(port: number, clients: number, least = 0): Queue {
     answers: once(worker, 'message').then(([answers]) => answers),
     [Symbol.asyncDispose]: async () => void (await worker.terminate()),
   };
-}
-
-/** Listens on loopback until the test ends. */
-export async function startServer<S extends net.Server>(t: TestContext, server: S): Promise<S> {
-  t.after(() => {
-    if (server.listening) server.close();
-    if (server instanceof http.Server) server.closeAllConnections();
-  });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  return server;
-}
-
-/** An HTTP server that answers 200 to everything, unless told otherwise. */
-export function startHttp(t: TestContext, handler?: http.RequestListener): Promise<http.Server> {
-  return startServer(t, http.createServer(handler ?? ((_, response) => void response.end('served'))));
-}
-
-/** {@link listenBusy} until the test ends. */
-export async function startBusy(t: TestContext): Promise<Busy> {
-  const busy = await listenBusy();
-  t.after(() => busy[Symbol.asyncDispose]());
-  return busy;
-}
-
-/** {@link queueClients} until the test ends. */
-export function blockUntilQueued(
-  t: TestContext,
-  port: number,
-  clients: number,
-  least: number,
-): Promise<readonly string[]> {
-  const queue = queueClients(port, clients, least);
-  t.after(() => queue[Symbol.asyncDispose]());
-  return queue.answers;
 }

@@ -5,8 +5,7 @@ import http from 'node:http';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import { gracefulClose, LastCallError } from '../../src/index.ts';
-import { certificateMissing } from '../harness/certificate.ts';
-import { needsRoot } from '../harness/needs.ts';
+import { needsNamespaces, needsPrograms, needsRoot } from '../harness/needs.ts';
 import { assertEndsWell, observeFixture } from '../harness/observed-program.ts';
 import { portOf } from '../harness/ports.ts';
 import { prove } from '../harness/proof.ts';
@@ -229,7 +228,9 @@ describe('a close', () => {
     assert.deepEqual(kept, []);
   });
 
-  it('finishes what https serves, though lastcall was imported only then', { skip: certificateMissing }, async () => {
+  it('finishes what https serves, though lastcall was imported only then', {
+    skip: needsPrograms('openssl'),
+  }, async () => {
     await using program = observeFixture('close/call-late-import');
     const { report, facts } = await program.next('closed');
     assert.deepEqual(facts, { busy: 'busy served', idle: 'ended before the answer' });
@@ -240,7 +241,9 @@ describe('a close', () => {
 
   for (const withoutProc of [false, true]) {
     const where = withoutProc ? ', where /proc/self/fd cannot be read' : '';
-    it(`finds its listener after the process has given up root${where}`, { skip: needsRoot }, async () => {
+    it(`finds its listener after the process has given up root${where}`, {
+      skip: withoutProc ? needsNamespaces('--mount') : needsRoot,
+    }, async () => {
       await using program = observeFixture('close/call-without-root', { withoutProc });
       const { facts, report } = await program.next('closed');
       assert.deepEqual(facts, { readsOwnDescriptors: !withoutProc, found: 1 });

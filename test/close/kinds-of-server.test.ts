@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gracefulClose } from '../../src/index.ts';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
 import { Answers, KINDS } from '../fixtures/close/call-kinds.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { portOf } from '../harness/ports.ts';
 import { Scope } from '../harness/scope.ts';
 import { listen } from '../harness/servers.ts';
 
-describe('a server with a client that is being served and one that is idle', { skip: certificateMissing }, () => {
+describe('a server with a client that is being served and one that is idle', { skip: needsPrograms('openssl') }, () => {
   for (const kind of KINDS) {
     it(`ends both well as ${kind.name}`, async () => {
       const answers = new Answers();

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
-import { needsRoot } from '../harness/needs.ts';
+import { needsNamespaces } from '../harness/needs.ts';
 import { askTenTimes, observeFixture, type Program, type ProgramOptions } from '../harness/observed-program.ts';
 import { prove } from '../harness/proof.ts';
 import { ask, SOON } from './calls-servers.ts';
 
 const CLIENTS = 60;
-const aloneInProc = needsRoot === false;
+// Not alone in /proc, on a busy host, the search is not over in time, and then the listener rightly counts as shared.
+const needsAloneInProc = needsNamespaces('--pid', '--fork', '--mount-proc');
+const aloneInProc = needsAloneInProc === false;
 /** Where /proc cannot be kept small the search may take too long, which counts as shared just the same. */
 const FOUND = aloneInProc ? /^process \d+ holds it too$/ : /holds it too$|^the search for other holders took longer/;
-// Not alone in /proc, on a busy host, the search is not over in time, and then the listener rightly counts as shared.
-const needsAloneInProc = needsRoot;
 
 /** A process that is to close its listener, and what it told when it listened. */
 interface Started extends AsyncDisposable {
@@ -92,7 +92,7 @@ describe('a listener of a process that has no child any more', () => {
   });
 });
 
-describe('a listener that a child of another user may hold', { skip: needsRoot }, () => {
+describe('a listener that a child of another user may hold', { skip: needsAloneInProc }, () => {
   const proof = prove('clients queued at a listener that a child of another user may hold');
 
   it('is not gated, and everyone in its queue is served before it closes', async (t) => {
@@ -174,7 +174,7 @@ async function queueClients(port: number): Promise<readonly Promise<string>[]> {
   return clients.map(({ answer }) => answer);
 }
 
-describe('a listener where /proc is empty', { skip: needsRoot }, () => {
+describe('a listener where /proc is empty', { skip: needsNamespaces('--mount') }, () => {
   it('is not gated where a child may hold it: the child goes on serving new clients', async () => {
     await using started = await start('sharing/share-by-fork', { withoutProc: true });
     await assertLeftToTheOther(started, /^the search for other holders failed/);
@@ -186,7 +186,7 @@ describe('a listener where /proc is empty', { skip: needsRoot }, () => {
   });
 });
 
-describe('a listener where /proc is that of an outer namespace of processes', { skip: needsRoot }, () => {
+describe('a listener where /proc is that of an outer namespace of processes', { skip: needsAloneInProc }, () => {
   const options = { aloneInProc, inOuterProc: true };
 
   it('is not taken for shared with ourselves', async () => {
@@ -201,7 +201,7 @@ describe('a listener where /proc is that of an outer namespace of processes', { 
 });
 
 for (const hidepid of [1, 2, 4]) {
-  describe(`a listener where /proc is mounted with hidepid=${hidepid}`, { skip: needsRoot }, () => {
+  describe(`a listener where /proc is mounted with hidepid=${hidepid}`, { skip: needsAloneInProc }, () => {
     const options = { aloneInProc: true, hidepid };
 
     it('is not gated where a child, of whatever user, may hold it', async () => {

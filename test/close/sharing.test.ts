@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { descriptorOf } from '../../src/node-fields.ts';
 import { createNamingServer } from '../fixtures/sharing/share-orders.ts';
-import { needsRoot } from '../harness/needs.ts';
+import { needsNamespaces, needsRoot } from '../harness/needs.ts';
 import {
   askTenTimes,
   askWhoServes,
@@ -19,7 +19,8 @@ import { SOON } from './calls-servers.ts';
 
 const NOBODY = 65_534;
 const CLIENTS = 20;
-const aloneInProc = needsRoot === false;
+const needsAloneInProc = needsNamespaces('--pid', '--fork', '--mount-proc');
+const aloneInProc = needsAloneInProc === false;
 /** Where /proc cannot be kept small the search may be too long for a busy host, which counts as shared just the same. */
 const FOUND = aloneInProc ? /^process \d+ holds it too$/ : /holds it too$|^the search for other holders took longer/;
 
@@ -142,7 +143,7 @@ for (const way of WAYS) {
 
 describe('a listener made by port', () => {
   // Alone in /proc: on a busy host the search is not over in time, and then the listener rightly counts as shared.
-  it('is not shared with a child that does not hold it', { skip: needsRoot }, async () => {
+  it('is not shared with a child that does not hold it', { skip: needsAloneInProc }, async () => {
     await using scope = new Scope();
     const { closing, port } = await startPair(scope, 'sharing/share-by-message', { args: ['keep'], aloneInProc: true });
     const report = await closing.close(SOON);

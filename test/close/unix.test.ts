@@ -15,7 +15,7 @@ const CLIENTS = 6;
 const LONGEST = 107;
 
 for (const kind of ['path', 'abstract name'] as const) {
-  suite(`a Unix listener with a ${kind}`, { skip: process.platform !== 'linux' && 'only on Linux' }, () => {
+  suite(`a Unix listener with a ${kind}`, { skip: process.platform !== 'linux' && 'needs Linux' }, () => {
     const proof = prove(`clients of a Unix listener with a ${kind}`);
 
     test('serves who is queued and refuses who comes later', async (t) => {
@@ -44,7 +44,7 @@ for (const kind of ['path', 'abstract name'] as const) {
   });
 }
 
-suite('a Unix listener whose path is', { skip: process.platform !== 'linux' && 'only on Linux' }, () => {
+suite('a Unix listener whose path is', { skip: process.platform !== 'linux' && 'needs Linux' }, () => {
   const before = process.cwd();
   let folder: TestFolder;
   beforeEach(() => {

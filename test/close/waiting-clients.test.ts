@@ -7,7 +7,8 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { gracefulClose } from '../../src/index.ts';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { portOf } from '../harness/ports.ts';
 import { listen } from '../harness/servers.ts';
 import { until, within } from '../harness/wait.ts';
@@ -35,7 +36,7 @@ async function textOf(socket: net.Socket): Promise<string> {
 }
 
 describe('a client that waits for longer than quiet connections are left alone', () => {
-  it('for its TLS handshake is served', { skip: certificateMissing }, async () => {
+  it('for its TLS handshake is served', { skip: needsPrograms('openssl') }, async () => {
     const certificate = makeCertificate();
     const context = tls.createSecureContext(certificate);
     const asked: ((error: Error | null, context: tls.SecureContext) => void)[] = [];
@@ -90,7 +91,7 @@ describe('a client that waits for longer than quiet connections are left alone',
   });
 });
 
-describe('a client that never says a word', { skip: certificateMissing }, () => {
+describe('a client that never says a word', { skip: needsPrograms('openssl') }, () => {
   for (const { kind, create } of [
     { kind: 'a tls server', create: () => tls.createServer(makeCertificate()) },
     { kind: 'an https server', create: () => https.createServer(makeCertificate()) },

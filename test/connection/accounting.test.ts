@@ -6,8 +6,9 @@ import fc from 'fast-check';
 import { type CloseReport, gracefulClose, type Protocol } from '../../src/index.ts';
 import type { ClientSaw, ClientsOrder, ClientsTold, ServerKind } from '../fixtures/connection/accounting-clients.ts';
 import { blockUntil } from '../harness/block.ts';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
 import { count } from '../harness/counts.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { portOf, queuedAt } from '../harness/ports.ts';
 import { startFixture, type TestProcess } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
@@ -29,8 +30,9 @@ const LONGEST_ROUND = 5_000;
 const KINDS: readonly ServerKind[] = ['http', 'h2c', 'tcp', 'unix'];
 
 describe(`${CLOSES} closes of any servers with any clients`, { timeout: CLOSES * LONGEST_ROUND + 60_000 }, () => {
-  const certificate = certificateMissing === false ? makeCertificate() : {};
-  const kinds = certificateMissing === false ? [...KINDS, 'https' as const] : KINDS;
+  const hasOpenssl = needsPrograms('openssl') === false;
+  const certificate = hasOpenssl ? makeCertificate() : {};
+  const kinds = hasOpenssl ? [...KINDS, 'https' as const] : KINDS;
   /** Of each close with wrong names, what is wrong. */
   const misnamed: string[] = [];
   /** The same for protocols, and whose protocols were told rightly. */

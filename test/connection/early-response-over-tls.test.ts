@@ -1,4 +1,4 @@
-import { certificateMissing } from '../harness/certificate.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { labMissing } from '../lab/lab.ts';
 import { LONG_ANSWER_BYTES, testEarlyAnswers } from './early-server-driver.ts';
 
@@ -7,5 +7,5 @@ testEarlyAnswers({
   secure: true,
   answerBytes: LONG_ANSWER_BYTES,
   answers: [{ status: 413, whenAnswered: 'go on' }],
-  missing: labMissing || certificateMissing,
+  missing: labMissing || needsPrograms('openssl'),
 });

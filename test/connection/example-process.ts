@@ -1,5 +1,4 @@
 import path from 'node:path';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { CloseReport } from '../../src/index.ts';
 import { startCommand, type TestProcess } from '../harness/processes.ts';
@@ -22,19 +21,13 @@ export class ExampleProcess implements AsyncDisposable {
   readonly ended: TestProcess['ended'];
   readonly #process: TestProcess;
 
-  constructor(name: string, env: Readonly<Record<string, string>>);
-  /** The same, ended when the test is. */
-  constructor(t: TestContext, name: string, env?: Readonly<Record<string, string>>);
-  constructor(first: string | TestContext, second: string | object = {}, third: Readonly<Record<string, string>> = {}) {
-    const name = typeof first === 'string' ? first : typeof second === 'string' ? second : '';
-    const env = typeof second === 'string' ? third : second;
+  constructor(name: string, env: Readonly<Record<string, string>>) {
     const program = fileURLToPath(new URL(`../../../examples/${name}/server.js`, import.meta.url));
     this.#process = startCommand([process.execPath, path.resolve(program)], { env: { PORT: '0', ...env } });
     this.ended = this.#process.ended;
     this.port = this.#process.prints(/^listening on (\d+)$/m).then(([, port]) => Number(port));
     // Who does not ask for it need not hear that it never came.
     this.port.catch(() => {});
-    if (typeof first !== 'string') first.after(() => this[Symbol.asyncDispose]());
   }
 
   /** Stops it (SIGSTOP): the kernel goes on to take in what clients send, the program does not see it. */

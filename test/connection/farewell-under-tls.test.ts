@@ -4,7 +4,8 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { portOf } from '../harness/ports.ts';
 import { listen } from '../harness/servers.ts';
 import { Scope } from '../harness/scope.ts';
@@ -17,7 +18,7 @@ const OPTIONS: CloseOptions = {
   farewell: { say: () => Buffer.from('closing\n') },
 };
 
-describe('the farewell of raw connections', { timeout: 180_000, skip: certificateMissing }, () => {
+describe('the farewell of raw connections', { timeout: 180_000, skip: needsPrograms('openssl') }, () => {
   it('waits for a TLS handshake that is under way', async () => {
     await using scope = new Scope();
     const finish: (() => void)[] = [];

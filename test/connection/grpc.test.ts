@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
 import { count } from '../harness/counts.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { prove } from '../harness/proof.ts';
 import { Scope } from '../harness/scope.ts';
 import { CALL_KINDS } from '../fixtures/connection/grpc/grpc-service.ts';
@@ -12,12 +13,14 @@ import { type Pem, startGrpc, startTwoGrpc } from './grpc-driver.ts';
 /** Connections are quiet only when their last call has ended. */
 const OPTIONS = { idleWait: 500 };
 
+const needsOpenssl = needsPrograms('openssl');
+
 for (const { over, secure } of [
   { over: 'cleartext', secure: false },
   { over: 'TLS', secure: true },
 ]) {
-  describe(`a grpc-js server over ${over}`, { skip: secure && certificateMissing, timeout: 180_000 }, () => {
-    const pem = secure && certificateMissing === false ? makePem() : {};
+  describe(`a grpc-js server over ${over}`, { skip: secure && needsOpenssl, timeout: 180_000 }, () => {
+    const pem = secure && needsOpenssl === false ? makePem() : {};
     const alone = prove(`gRPC calls that are under way to a server that stands alone, over ${over}`);
 
     it('ends every call OK that was begun before the client knew of the close, whatever its kind', async (t) => {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { UndiciSends } from '../fixtures/connection/http2/http2-undici.ts';
-import { certificateMissing } from '../harness/certificate.ts';
 import { needsPrograms } from '../harness/needs.ts';
 import { otherNodes } from '../harness/other-nodes.ts';
 import { startCommand, startFixture } from '../harness/processes.ts';
@@ -12,7 +11,7 @@ suite('other HTTP/2 clients', { skip: labMissing }, () => {
   const newest = otherNodes.find(({ title }) => title === 'Node 24');
 
   // Its version 7, for Node 20, gives up whatever is under way at any GOAWAY.
-  test('undici 8: what is under way is answered', { skip: certificateMissing || newest?.missing }, async () => {
+  test('undici 8: what is under way is answered', { skip: needsPrograms('openssl') || newest?.missing }, async () => {
     await using server = await Http2Server.start({ way: 'tls', busy: 11 });
     await using client = startFixture<UndiciSends>('connection/http2/http2-undici', {
       host: server.client,
@@ -45,7 +44,7 @@ suite('other HTTP/2 clients', { skip: labMissing }, () => {
 
   // Without TLS its version 7.88 fails to multiplex, whatever the server does.
   test('curl (nghttp2): what is under way is answered', {
-    skip: certificateMissing || needsPrograms('curl'),
+    skip: needsPrograms('openssl', 'curl'),
   }, async () => {
     await using server = await Http2Server.start({ way: 'tls', busy: 10 });
     const urls = Array.from({ length: 10 }, (_, index) => `${server.url}${index}`);

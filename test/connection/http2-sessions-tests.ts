@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { certificateMissing } from '../harness/certificate.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { prove } from '../harness/proof.ts';
 import { labMissing } from '../lab/lab.ts';
 import {
@@ -41,7 +41,7 @@ export function testHttp2Sessions({ title, path, missing }: Runner): void {
     });
 
     test('under TLS none is cut, and those that cross the GOAWAY are refused as never processed', {
-      skip: certificateMissing,
+      skip: needsPrograms('openssl'),
     }, async (t) => {
       const { report, seen, processed } = await closeUnderSessions('tls', path);
       assertAllAnswered(seen);

@@ -6,7 +6,8 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import tls from 'node:tls';
 import { gracefulClose } from '../../src/index.ts';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { portOf } from '../harness/ports.ts';
 import { Scope } from '../harness/scope.ts';
 import { listen } from '../harness/servers.ts';
@@ -20,7 +21,7 @@ const PROMPT = 5_000;
 
 describe('a client whose TLS handshake was under way, and is done', {
   timeout: 180_000,
-  skip: certificateMissing,
+  skip: needsPrograms('openssl'),
 }, () => {
   it('gets its GOAWAY after its first stream', async () => {
     await using scope = new Scope();

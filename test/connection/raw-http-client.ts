@@ -1,6 +1,5 @@
 import net from 'node:net';
 import { once } from 'node:events';
-import type { TestContext } from 'node:test';
 import { within } from '../harness/wait.ts';
 
 /** A client that sends the bytes that a test gives it, and keeps what comes, and how it ends. For `using`. */
@@ -28,12 +27,8 @@ export class RawHttpClient implements Disposable {
     void this.ended.then(() => this.#wake());
   }
 
-  static async connect(port: number): Promise<RawHttpClient>;
-  /** The same, ended with the test. */
-  static async connect(t: TestContext, port: number): Promise<RawHttpClient>;
-  static async connect(...args: readonly [number] | readonly [TestContext, number]): Promise<RawHttpClient> {
-    const client = new RawHttpClient(args.length === 1 ? args[0] : args[1]);
-    if (args.length === 2) args[0].after(() => client[Symbol.dispose]());
+  static async connect(port: number): Promise<RawHttpClient> {
+    const client = new RawHttpClient(port);
     await once(client.socket, 'connect');
     return client;
   }

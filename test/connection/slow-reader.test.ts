@@ -3,7 +3,7 @@ import { suite, test } from 'node:test';
 import type { CloseReport, Protocol } from '../../src/index.ts';
 import type { SlowOrder, SlowOutcome, SlowReaderTold } from '../fixtures/connection/http1/http-slow-reader.ts';
 import type { SlowProtocol, SlowSetup, SlowStop, SlowTold } from '../fixtures/connection/http1/http-slow-server.ts';
-import { certificateMissing } from '../harness/certificate.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { startFixture } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
 import { labMissing, openLab } from '../lab/lab.ts';
@@ -18,7 +18,7 @@ const TOLD_AFTER = 500_000;
 const KINDS: readonly { readonly name: SlowProtocol; readonly reported: Protocol; readonly missing: string | false }[] =
   [
     { name: 'http', reported: 'http/1.1', missing: labMissing },
-    { name: 'https', reported: 'http/1.1', missing: labMissing || certificateMissing },
+    { name: 'https', reported: 'http/1.1', missing: labMissing || needsPrograms('openssl') },
     { name: 'h2c', reported: 'h2', missing: labMissing },
     { name: 'raw', reported: 'raw', missing: labMissing },
   ];

@@ -71,7 +71,7 @@ describe('what the program throws', { timeout: 180_000 }, () => {
     );
   });
 
-  it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async (t) => {
+  it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async () => {
     await using server = await listen(
       http.createServer((request, response) => {
         if (request.url === '/') {
@@ -83,10 +83,8 @@ describe('what the program throws', { timeout: 180_000 }, () => {
         Object.assign(response, { end: fail });
       }),
     );
-    const [stream, other] = [
-      await RawHttpClient.connect(t, portOf(server)),
-      await RawHttpClient.connect(t, portOf(server)),
-    ];
+    using stream = await RawHttpClient.connect(portOf(server));
+    using other = await RawHttpClient.connect(portOf(server));
     stream.send(get('/stream'));
     other.send(get('/'));
     await Promise.all([stream.heard(/data: 1/), other.heard(/served$/)]);

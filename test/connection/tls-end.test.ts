@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import https from 'node:https';
 import { suite, test } from 'node:test';
 import { gracefulClose } from '../../src/index.ts';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
+import { needsPrograms, needsSuccess } from '../harness/needs.ts';
 import { portOf } from '../harness/ports.ts';
 import { startCommand, type TestProcess } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
@@ -11,10 +11,8 @@ import { listen } from '../harness/servers.ts';
 import { within } from '../harness/wait.ts';
 
 // From 3.0 on it insists: an end without close_notify is an error to it ("unexpected eof while reading").
-const version = Number(
-  /^OpenSSL (\d+)/.exec(spawnSync('openssl', ['version'], { encoding: 'utf8' }).stdout ?? '')?.[1] ?? 0,
-);
-const skip = certificateMissing || (version >= 3 ? false : 'needs OpenSSL 3 or later');
+const IS_THREE = "openssl version | grep -Eq '^OpenSSL ([3-9]|[1-9][0-9])'";
+const skip = needsPrograms('openssl') || needsSuccess('openssl 3 or later', ['sh', '-c', IS_THREE]);
 
 suite('an idle https connection', { skip }, () => {
   for (const protocol of ['tls1_2', 'tls1_3']) {

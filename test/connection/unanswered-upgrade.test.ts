@@ -33,11 +33,11 @@ describe('a request that changes what a connection speaks', { timeout: 180_000 }
     },
   ] as const) {
     for (const before of ['first on its connection', 'on a connection that was kept'] as const) {
-      it(`${what}, ${before}, is answered before its farewell, after however long`, async (t) => {
+      it(`${what}, ${before}, is answered before its farewell, after however long`, async () => {
         await using server = await listenHttp();
         const asked = once(server, event);
         server.on(event, () => {});
-        const client = await RawHttpClient.connect(t, portOf(server));
+        using client = await RawHttpClient.connect(portOf(server));
         client.socket.on('end', () => client.socket.end());
         if (before === 'on a connection that was kept') {
           client.send(get('/'));

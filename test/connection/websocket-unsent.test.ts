@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { certificateMissing, makeCertificate } from '../harness/certificate.ts';
+import { makeCertificate } from '../harness/certificate.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { prove } from '../harness/proof.ts';
 import {
   assertAllAnswered,
@@ -44,7 +45,7 @@ describe('a WebSocket with permessage-deflate', { timeout: 180_000 }, () => {
   });
 });
 
-describe('a WebSocket over TLS', { timeout: 180_000, skip: certificateMissing }, () => {
+describe('a WebSocket over TLS', { timeout: 180_000, skip: needsPrograms('openssl') }, () => {
   const proof = prove('WebSockets over TLS under a load of messages');
 
   for (const given of [true, false]) {

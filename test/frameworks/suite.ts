@@ -3,7 +3,7 @@ import { suite, test, type TestContext } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
 import { prove } from '../harness/proof.ts';
 import { type RunningExample, startExample } from './example-driver.ts';
-import { type StoppedInStorm, stopInStorm, stopWithQueue, UnfinishedRequest } from './traffic.ts';
+import { type StoppedWhileAsked, stopWhileAsked, stopWithQueue, UnfinishedRequest } from './traffic.ts';
 
 const CLIENTS = 100;
 /** In the accept queue. Node accepts one a turn of its loop, and each turn waits for its time on a busy machine: its deadline is 9 s. */
@@ -93,7 +93,7 @@ export function losesNoKeepAliveClients(name: string, request: Uint8Array | unde
 
   test('loses none of its keep-alive clients', async (t) => {
     await using example = await startExample(name, { how: 'graceful', standsStill: true });
-    const [result, report] = await Promise.all([stopInStorm(example, CLIENTS, request), endOf(t, example)]);
+    const [result, report] = await Promise.all([stopWhileAsked(example, CLIENTS, request), endOf(t, example)]);
     assertNobodyLost(result);
     const { atStart, fromQueues } = report.connections;
     assert.ok(atStart + fromQueues >= CLIENTS, `${atStart} connections, and ${fromQueues} from the queue`);
@@ -103,7 +103,7 @@ export function losesNoKeepAliveClients(name: string, request: Uint8Array | unde
 
   test('control: its own plain close loses keep-alive clients', async (t) => {
     await using example = await startExample(name, { how: 'plain', standsStill: true });
-    const { lost, counts } = await stopInStorm(example, CLIENTS, request);
+    const { lost, counts } = await stopWhileAsked(example, CLIENTS, request);
     assert.ok(lost + counts.serverErrors > 0, JSON.stringify(counts));
     t.diagnostic(`${lost} lost, ${counts.serverErrors} answered 5xx`);
     proof.lost(t, lost + counts.serverErrors);
@@ -111,7 +111,7 @@ export function losesNoKeepAliveClients(name: string, request: Uint8Array | unde
 }
 
 /** Each request that was begun was answered well, and each client was refused in the end. */
-export function assertNobodyLost({ lost, counts }: Pick<StoppedInStorm, 'lost' | 'counts'>): void {
+export function assertNobodyLost({ lost, counts }: Pick<StoppedWhileAsked, 'lost' | 'counts'>): void {
   const { serverErrors, failed, aborted } = counts;
   assert.deepEqual(
     { lost, serverErrors, failed, aborted },

@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
 import { readTcpTable } from '../../src/linux/proc-net.ts';
-import { countLost } from '../../src/storm/outcome.ts';
-import { runStorm, type StormResult } from '../../src/storm/storm.ts';
+import type { StormResult } from '../../src/storm/storm.ts';
 import { ask } from '../close/calls-servers.ts';
+import { startStorm } from '../harness/storms.ts';
 import { until, within } from '../harness/wait.ts';
 import type { Stoppable } from './example-driver.ts';
 
@@ -12,7 +12,7 @@ const HOST = '127.0.0.1';
 // net/tcp_states.h
 const ESTABLISHED = 1;
 
-export interface StoppedInStorm extends StormResult {
+export interface StoppedWhileAsked extends StormResult {
   /** Connections on which a request had come that the server had not read, when it did what it does at the signal. */
   readonly unread: number;
 }
@@ -22,21 +22,16 @@ export interface StoppedInStorm extends StormResult {
  * wait for their answer. One that stands still at the signal goes on when half of the connections have a request that it has
  * not read. Those refused later leave. `request`: the bytes of one, if it is not GET /.
  */
-export async function stopInStorm(server: Stoppable, clients: number, request?: Uint8Array): Promise<StoppedInStorm> {
-  const target = { host: HOST, port: server.port };
-  const storm = runStorm({
-    target,
+export async function stopWhileAsked(
+  server: Stoppable,
+  clients: number,
+  request?: Uint8Array,
+): Promise<StoppedWhileAsked> {
+  const storm = startStorm(server.port, {
     clients,
     keepAlive: true,
     ...(request === undefined ? {} : { request }),
     thinkTime: [0, 5],
-    duration: 60_000,
-    // Whoever waits while the server stands still, on a busy machine, is not lost.
-    timeout: 30_000,
-    // That decides it. A plain close lets those go on whose requests it had read already, for as long as they like.
-    onProgress: (counts) => {
-      if (countLost(counts) > 0) storm.stop();
-    },
   });
   await within('the first requests to be served', storm.served(20 * clients));
   const unread = await stopUnread(server, clients / 2);

@@ -1,6 +1,5 @@
 import { cpSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeFolder } from './folders.ts';
 
@@ -12,26 +11,19 @@ export interface CopyWithoutKoffi extends Disposable {
   readonly program: string;
 }
 
+/** What a fixture may import. */
+const COPIED = ['src', 'test/fixtures', 'test/harness'] as const;
+
 /**
- * Copies the built library, a fixture and those that it imports, by their paths below test/fixtures without an extension: what
- * somebody has whose package manager left the FFI out. For `using`.
+ * Copies the built library and a fixture, by its path below test/fixtures without an extension: what somebody has whose package
+ * manager left the FFI out. For `using`.
  */
-export function makeCopyWithoutKoffi(name: string, ...imported: readonly string[]): CopyWithoutKoffi {
+export function makeCopyWithoutKoffi(name: string): CopyWithoutKoffi {
   const folder = makeFolder();
-  cpSync(path.join(BUILT, 'src'), path.join(folder.path, 'src'), { recursive: true });
-  const copyOf = (one: string): string => path.join(folder.path, 'test', 'fixtures', `${one}.js`);
-  for (const one of [name, ...imported]) cpSync(path.join(BUILT, 'test', 'fixtures', `${one}.js`), copyOf(one));
+  for (const one of COPIED) cpSync(path.join(BUILT, one), path.join(folder.path, one), { recursive: true });
   writeFileSync(path.join(folder.path, 'package.json'), '{ "type": "module" }');
-  return { program: copyOf(name), [Symbol.dispose]: () => folder[Symbol.dispose]() };
-}
-
-/** The same with extensions, until the test ends. */
-export function copyWithoutKoffi(t: TestContext, name: string, ...imported: readonly string[]): string {
-  const copy = makeCopyWithoutKoffi(...without(name), ...imported.flatMap(without));
-  t.after(() => copy[Symbol.dispose]());
-  return copy.program;
-}
-
-function without(name: string): [string] {
-  return [name.replace(/\.js$/, '')];
+  return {
+    program: path.join(folder.path, 'test/fixtures', `${name}.js`),
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
 }

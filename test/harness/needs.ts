@@ -14,10 +14,14 @@ export function needsPrograms(...programs: readonly string[]): string | false {
   return lacking.length === 0 ? false : `needs ${lacking.join(', ')}`;
 }
 
-/** Whether the kernel and this process's rights allow namespaces of its own: `unshare` with these options. */
+/** Namespaces that `unshare` makes with these options: in a container root may lack the right, too. */
 export function needsNamespaces(...options: readonly string[]): string | false {
-  const { status, error } = spawnSync('unshare', [...options, 'true'], { stdio: 'ignore' });
-  return error === undefined && status === 0 ? false : `needs unshare(1), and the right to ${options.join(' ')}`;
+  return needsRoot || needsSuccess(`namespaces (unshare ${options.join(' ')})`, ['unshare', ...options, 'true']);
+}
+
+/** What a command line finds out: it ends with 0 where it is there. */
+export function needsSuccess(what: string, [command = '', ...args]: readonly string[]): string | false {
+  return spawnSync(command, args, { stdio: 'ignore' }).status === 0 ? false : `needs ${what}`;
 }
 
 function isProgram(path: string): boolean {

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import type { TestContext } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
 import { Messages } from './messages.ts';
 import { type Ended as ProcessEnded, fixture, startCommand, type TestProcess } from './processes.ts';
@@ -131,13 +130,6 @@ export function observeFixture(name: string, options?: ProgramOptions): Program 
 export async function assertEndsWell(program: Program, limit?: number): Promise<void> {
   const { code, signal, stderr } = await within('the end of the program', program.ended, limit);
   assert.deepEqual({ code, signal, stderr }, { code: 0, signal: null, stderr: '' });
-}
-
-/** The same as {@link observeFixture}, ended when the test is. */
-export function startProgram(t: TestContext, name: string, options?: ProgramOptions): Program {
-  const program = observeFixture(name.replace(/\.js$/, ''), options);
-  t.after(() => program[Symbol.asyncDispose]());
-  return program;
 }
 
 /** What one new client gets: the id of the process that answered, or the error's code. */

@@ -9,7 +9,7 @@ import { until } from './wait.ts';
 export const CLIENTS = 300;
 
 /** How a storm is stopped, beside what it is itself. */
-export interface StopInStorm extends Partial<StormOptions> {
+export interface StopInStorm extends Omit<Partial<StormOptions>, 'clients'> {
   /** Who is held still (SIGSTOP) until most clients wait, and goes on once `stop` is done: a quick machine has no queue. */
   readonly held?: Held;
 }
@@ -53,11 +53,13 @@ async function stopWhileHeld(
   }
 }
 
-function startStorm(port: number, options: Partial<StormOptions>): Storm {
+/** Starts one of this host's clients that stops by itself when somebody was lost; by default {@link CLIENTS}. */
+export function startStorm(port: number, options: Partial<StormOptions>): Storm {
   const storm = runStorm({
+    clients: CLIENTS,
     ...options,
     target: { host: '127.0.0.1', port },
-    clients: CLIENTS,
+    // Whoever waits while the server stands still, on a busy machine, is not lost.
     timeout: 30_000,
     duration: 60_000,
     // That decides it. A plain close lets those go on whose requests it had read already, for as long as they like.

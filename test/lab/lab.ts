@@ -43,9 +43,8 @@ function findMissing(): string | false {
   if (lacking !== false) return lacking;
   // Its standard input is at its end: the wire process makes its hosts, says so, and ends.
   const trial = spawnSync(process.execPath, [wireProgram], { stdio: ['ignore', 'pipe', 'pipe'], encoding: 'utf8' });
-  const [line] = trial.stdout.split('\n', 1);
-  if (line === undefined || line === '') return `the wire process does not start (${trial.stderr.trim()})`;
-  const message: Message = JSON.parse(line);
+  const [line = ''] = trial.stdout.split('\n', 1);
+  const message: Message = line === '' ? { tell: 'impossible', reason: trial.stderr.trim() } : JSON.parse(line);
   return message.tell === 'ready'
     ? false
     : `needs network namespaces and a TUN device (${message.tell === 'impossible' ? message.reason : line})`;

@@ -108,7 +108,8 @@ suite('the environment', () => {
       { deadline, lameDuck, signals, strict },
       { deadline: 750, lameDuck: 750, signals: ['SIGTERM', 'SIGUSR2'], strict: true },
     );
-    assert.deepEqual([close.gate, close.newConnections], ['own', 'hold']);
+    const { gate, newConnections } = close;
+    assert.deepEqual({ gate, newConnections }, { gate: 'own', newConnections: 'hold' });
   });
 
   for (const name of ['LASTCALL_DEDLINE', 'LASTCALL_', 'LASTCALL_toString']) {

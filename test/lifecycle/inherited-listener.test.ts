@@ -6,7 +6,7 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { inheritedListener } from '../../src/index.ts';
 import { descriptorOf } from '../../src/node-fields.ts';
-import { copyWithoutKoffi } from '../harness/copy-without-koffi.ts';
+import { makeCopyWithoutKoffi } from '../harness/copy-without-koffi.ts';
 import { socketsInChild } from '../fixtures/lifecycle/sockets-in-child.ts';
 import { observeFixture, Program, type ProgramOptions, type Told } from '../harness/observed-program.ts';
 import { portOf } from '../harness/ports.ts';
@@ -131,23 +131,16 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     assert.match(warnings[2]!, /^LastCallWarning: Descriptor 6 in LISTEN_FDS, `unknown`, is not used: /);
   });
 
-  it('are given also without system calls, where no more is known than that they are sockets', async (t) => {
+  it('are given also without system calls, where no more is known than that they are sockets', async () => {
     await using scope = new Scope();
     const descriptors = [await listen(scope)];
-    await using program = new Program(
-      copyWithoutKoffi(
-        t,
-        'lifecycle/inherited-listeners.js',
-        'sharing/share-orders.js',
-        'lifecycle/sockets-in-child.js',
-      ),
-      {
-        env: { NODE_PATH: '', LISTEN_FDS: '1' },
-        listenPid: true,
-        descriptors,
-        args: ['-'],
-      },
-    );
+    using copy = makeCopyWithoutKoffi('lifecycle/inherited-listeners');
+    await using program = new Program(copy.program, {
+      env: { NODE_PATH: '', LISTEN_FDS: '1' },
+      listenPid: true,
+      descriptors,
+      args: ['-'],
+    });
     const { given, childHas, warnings } = asAsked(await program.next('asked'));
     assert.deepEqual({ given, childHas, warnings }, { given: [3], childHas: [], warnings: [] });
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { type Notifier, openNotifier } from '../../src/lifecycle/sd-notify.ts';
 import { openDatagramSender } from '../../src/linux/unix-datagram.ts';
-import { copyWithoutKoffi } from '../harness/copy-without-koffi.ts';
+import { makeCopyWithoutKoffi } from '../harness/copy-without-koffi.ts';
 import { needsPrograms } from '../harness/needs.ts';
 import { observeFixture, Program } from '../harness/observed-program.ts';
 import { startCommand } from '../harness/processes.ts';
@@ -204,9 +204,10 @@ describe('the environment', () => {
     }
   });
 
-  it('names a manager that cannot be told anything without system calls, which is warned of', async (t) => {
+  it('names a manager that cannot be told anything without system calls, which is warned of', async () => {
     using socket = new NotifySocket('path');
-    await using service = new Program(copyWithoutKoffi(t, 'lifecycle/notify-service.js', 'sharing/share-orders.js'), {
+    using copy = makeCopyWithoutKoffi('lifecycle/notify-service');
+    await using service = new Program(copy.program, {
       env: { NODE_PATH: '', NOTIFY_SOCKET: socket.address },
       args: ['leave'],
     });

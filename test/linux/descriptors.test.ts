@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { inodeOf, listeningDescriptors } from '../../src/linux/descriptors.ts';
 import type { ListenerSight } from '../fixtures/linux/child-program.ts';
 import { Loopback } from './loopback.ts';
-import { needsRoot } from '../harness/needs.ts';
+import { needsNamespaces, needsRoot } from '../harness/needs.ts';
 import { runChild } from './run-child.ts';
 
 test('every listener is found with its address, and nothing else', async () => {
@@ -55,7 +55,7 @@ test('a process that has dropped root finds its listener', { skip: needsRoot }, 
   assertFound(sight);
 });
 
-test('a process without /proc finds its listener', { skip: needsRoot }, async () => {
+test('a process without /proc finds its listener', { skip: needsNamespaces('--mount') }, async () => {
   const hideProc = ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs none /proc && exec "$@"', 'sh'];
   const sight = (await runChild('listeners', hideProc)) as ListenerSight;
   assert.equal(sight.hasProc, false);

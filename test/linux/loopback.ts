@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from '../../src/linux/constants.ts';
 import { dumpHalfOpen, type HalfOpen } from '../../src/linux/sock-diag.ts';
@@ -94,24 +93,4 @@ export function fdOf(owner: net.Server | net.Socket): number {
 /** The half-open connections to one port: others run tests on this host, too. */
 export function halfOpenTo(family: 'IPv4' | 'IPv6', port: number): readonly HalfOpen[] {
   return dumpHalfOpen(family).filter(({ localPort }) => localPort === port);
-}
-
-// For tests that have no block of their own yet.
-
-function loopbackOf(t: TestContext): Loopback {
-  const loopback = new Loopback();
-  t.after(() => loopback[Symbol.asyncDispose]());
-  return loopback;
-}
-
-export function startDeferredListener(t: TestContext, where: net.ListenOptions = {}): Promise<Listening> {
-  return loopbackOf(t).startDeferredListener(where);
-}
-
-export function connectClient(t: TestContext, target: net.NetConnectOpts): Promise<net.Socket> {
-  return loopbackOf(t).connect(target);
-}
-
-export function socketPath(t: TestContext): string {
-  return loopbackOf(t).socketPath();
 }

@@ -25,7 +25,8 @@ test('rows of IPv4 and of IPv6 are taken apart', () => {
   const v6 = parseTcp(
     '  0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 03 0:0 00:0 0 0 0 12 1 0',
   );
-  assert.deepEqual([v6?.local.localAddress, v6?.local.state], ['::1', 3]);
+  const { localAddress, state } = v6?.local ?? {};
+  assert.deepEqual({ localAddress, state }, { localAddress: '::1', state: 3 });
 });
 
 test('of Unix sockets those that listen, and have a name, are told', () => {

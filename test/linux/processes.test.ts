@@ -3,10 +3,12 @@ import { readFileSync, symlinkSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { test } from 'node:test';
 import { descendsFrom, hasChildren, readStat } from '../../src/linux/processes.ts';
+import { needsNamespaces } from '../harness/needs.ts';
 import { startCat } from './cat.ts';
 import { Loopback } from './loopback.ts';
-import { needsRoot } from '../harness/needs.ts';
 import { runChild } from './run-child.ts';
+
+const OWN_PROC = ['--pid', '--fork', '--mount-proc'] as const;
 
 test('a child that lives, or has ended and was not waited for, is a child', async () => {
   assert.equal(hasChildren(), false);
@@ -45,7 +47,6 @@ test('a program whose name looks like the fields of a stat line has its parent a
   assert.equal(descendsFrom(child.pid, process.pid), true);
 });
 
-test('the child of process 1 descends from it, as in a container', { skip: needsRoot }, async () => {
-  const below = ['unshare', '--pid', '--fork', '--mount-proc'];
-  assert.deepEqual(await runChild('child-of-first-process', below), { pid: 1, descends: true });
+test('the child of process 1 descends from it, as in a container', { skip: needsNamespaces(...OWN_PROC) }, async () => {
+  assert.deepEqual(await runChild('child-of-first-process', ['unshare', ...OWN_PROC]), { pid: 1, descends: true });
 });

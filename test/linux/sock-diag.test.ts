@@ -144,8 +144,8 @@ test('an IPv4 client of a dual-stack listener is in the IPv6 dump, by its mapped
   await loopback.connect({ host: '127.0.0.1', port });
   assert.deepEqual(halfOpenTo('IPv4', port), []);
   assert.deepEqual(
-    halfOpenTo('IPv6', port).map(({ localAddress, remoteAddress }) => [localAddress, remoteAddress]),
-    [['::ffff:127.0.0.1', '::ffff:127.0.0.1']],
+    halfOpenTo('IPv6', port).map(({ localAddress, remoteAddress }) => ({ localAddress, remoteAddress })),
+    [{ localAddress: '::ffff:127.0.0.1', remoteAddress: '::ffff:127.0.0.1' }],
   );
 });
 

@@ -11,9 +11,10 @@ test('descriptors count as passed by a supervisor also when the variables have b
     { fd: 4, name: 'unknown' },
   ];
   assert.deepEqual(takePassed(), { pid: '7', descriptors });
+  const { LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID } = process.env;
   assert.deepEqual(
-    [process.env.LISTEN_FDS, process.env.LISTEN_FDNAMES, process.env.LISTEN_PID],
-    Array(3).fill(undefined),
+    { LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID },
+    { LISTEN_FDS: undefined, LISTEN_FDNAMES: undefined, LISTEN_PID: undefined },
   );
   assert.deepEqual(passed(), [false, true, true, false]);
   assert.deepEqual(takePassed(), { pid: undefined, descriptors: [] });

@@ -2,24 +2,27 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http2 from 'node:http2';
 import net from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { Registry, register } from 'prom-client';
 import { WebSocket, WebSocketServer } from 'ws';
 import { channels, LAST_CALL_STATES, stateChannel } from '../../src/channels.ts';
 import { gracefulClose, type LastCallError } from '../../src/index.ts';
 import { collectMetrics } from '../../src/metrics.ts';
-import { ask, blockUntilQueued, portOf, SOON, startBusy, startHttp, startServer } from '../close/calls-servers.ts';
+import { ask, listenBusy, queueClients, SOON } from '../close/calls-servers.ts';
 import { RawHttpClient, get } from '../connection/raw-http-client.ts';
+import { portOf } from '../harness/ports.ts';
+import { listen, listenHttp } from '../harness/servers.ts';
 import { until } from '../harness/wait.ts';
-import { connectClient, startDeferredListener } from '../linux/loopback.ts';
+import { Loopback } from '../linux/loopback.ts';
 import { countsOf, scrape } from './scrape.ts';
 
 const HOST = '127.0.0.1';
 
 describe('a scrape', { timeout: 180_000 }, () => {
-  it('before, during and after a close of all protocols tells what each connection spoke', async (t) => {
-    const registry = collect(t);
-    const { servers, leave, answer } = await startAllProtocols(t);
+  it('before, during and after a close of all protocols tells what each connection spoke', async () => {
+    using registry = collect();
+    await using all = await startAllProtocols();
+    const { servers, leave, answer } = all;
     const before = await scrape(registry);
     const open = { 'http/1.1': 2, h2: 1, websocket: 1, raw: 1 };
     assert.deepEqual(countsOf(before, 'lastcall_connections'), open);
@@ -51,29 +54,31 @@ describe('a scrape', { timeout: 180_000 }, () => {
     );
   });
 
-  it('counts who waits in an accept queue, and nobody when they were served', async (t) => {
-    const registry = collect(t);
-    const server = await startHttp(t);
-    const answers = blockUntilQueued(t, portOf(server), 30, 0);
+  it('counts who waits in an accept queue, and nobody when they were served', async () => {
+    using registry = collect();
+    await using server = await listenHttp();
+    await using queue = queueClients(portOf(server), 30);
     // In this turn of the loop nobody is accepted.
     const series = await scrape(registry);
     const address = `${HOST}:${portOf(server)}`;
     assert.deepEqual(countsOf(series, 'lastcall_queued'), { [address]: 30 });
-    await answers;
+    await queue.answers;
     assert.deepEqual(countsOf(await scrape(registry), 'lastcall_queued'), {});
   });
 
-  it('counts handshakes under way', async (t) => {
-    const registry = collect(t);
-    const { port } = await startDeferredListener(t);
+  it('counts handshakes under way', async () => {
+    using registry = collect();
+    await using loopback = new Loopback();
+    const { port } = await loopback.startDeferredListener();
     assert.deepEqual(countsOf(await scrape(registry), 'lastcall_half_open'), {});
-    for (let client = 0; client < 3; client += 1) await connectClient(t, { host: HOST, port });
+    for (let client = 0; client < 3; client += 1) await loopback.connect({ host: HOST, port });
     assert.deepEqual(countsOf(await scrape(registry), 'lastcall_half_open'), { [`${HOST}:${port}`]: 3 });
   });
 
-  it('counts what was cut by its reason', async (t) => {
-    const registry = collect(t);
-    const [late, given] = [await startBusy(t), await startBusy(t)];
+  it('counts what was cut by its reason', async () => {
+    using registry = collect();
+    await using late = await listenBusy();
+    await using given = await listenBusy();
     await gracefulClose(late.server, { ...SOON, deadline: 0 });
     await gracefulClose(given.server, { ...SOON, signal: AbortSignal.abort() });
     const series = await scrape(registry);
@@ -85,10 +90,10 @@ describe('a scrape', { timeout: 180_000 }, () => {
     assert.equal(series.get('lastcall_close_duration_seconds_count'), 2);
   });
 
-  it('counts a request that came after the end', async (t) => {
-    const registry = collect(t);
-    const server = await startHttp(t);
-    const client = await RawHttpClient.connect(t, portOf(server));
+  it('counts a request that came after the end', async () => {
+    using registry = collect();
+    await using server = await listenHttp();
+    using client = await RawHttpClient.connect(portOf(server));
     client.send(get('/'));
     await client.heard(/served$/);
     const closing = gracefulClose(server, { idleWait: 50, lingerWait: 2_000 });
@@ -98,8 +103,8 @@ describe('a scrape', { timeout: 180_000 }, () => {
     assert.equal((await scrape(registry)).get('lastcall_late_requests_total'), 1);
   });
 
-  it('tells no state without a lastCall, and then the last one, also where the metrics came after it', async (t) => {
-    const registry = collect(t);
+  it('tells no state without a lastCall, and then the last one, also where the metrics came after it', async () => {
+    using registry = collect();
     const states = async (): Promise<object> => countsOf(await scrape(registry), 'lastcall_state');
     assert.deepEqual(await states(), {});
     assert.equal((await scrape(registry)).get('lastcall_state{state="serving"}'), 0);
@@ -107,7 +112,8 @@ describe('a scrape', { timeout: 180_000 }, () => {
       stateChannel.publish({ state });
       assert.deepEqual(await states(), { [state]: 1 });
     }
-    assert.deepEqual(countsOf(await scrape(collect(t)), 'lastcall_state'), { closed: 1 });
+    using late = collect();
+    assert.deepEqual(countsOf(await scrape(late), 'lastcall_state'), { closed: 1 });
   });
 });
 
@@ -118,8 +124,11 @@ describe('the metrics', { timeout: 180_000 }, () => {
     takeOff();
     takeOff();
     assert.deepEqual(register.getMetricsAsArray(), []);
-    const hears = [channels.connection, channels.closed].map((one) => one.hasSubscribers);
-    assert.deepEqual(hears, [false, false]);
+    const { connection, closed } = channels;
+    assert.deepEqual(
+      { connection: connection.hasSubscribers, closed: closed.hasSubscribers },
+      { connection: false, closed: false },
+    );
   });
 
   it('leave alone what the program has put in their place', () => {
@@ -133,13 +142,17 @@ describe('the metrics', { timeout: 180_000 }, () => {
     assert.deepEqual(registry.getMetricsAsArray(), []);
   });
 
-  it('are put on a registry once, and with another prefix once more', async (t) => {
-    const registry = collect(t);
+  it('are put on a registry once, and with another prefix once more', async () => {
+    using registry = collect();
     const [count, message] = [registry.getMetricsAsArray().length, /without lastcall_state: .* another `prefix`/];
     assert.throws(() => collectMetrics({ registry }), { code: 'ERR_OPTION', message });
     assert.equal(registry.getMetricsAsArray().length, count);
-    t.after(collectMetrics({ registry, prefix: 'shop_' }));
-    assert.equal((await scrape(registry)).get('shop_lastcall_late_requests_total'), 0);
+    const takeOff = collectMetrics({ registry, prefix: 'shop_' });
+    try {
+      assert.equal((await scrape(registry)).get('shop_lastcall_late_requests_total'), 0);
+    } finally {
+      takeOff();
+    }
   });
 
   for (const [what, options, message] of [
@@ -159,11 +172,10 @@ describe('the metrics', { timeout: 180_000 }, () => {
   }
 });
 
-/** A registry with the metrics, until the test ends. */
-function collect(t: TestContext): Registry {
+/** A registry with the metrics. For `using`. */
+function collect(): Registry & Disposable {
   const registry = new Registry();
-  t.after(collectMetrics({ registry }));
-  return registry;
+  return Object.assign(registry, { [Symbol.dispose]: collectMetrics({ registry }) });
 }
 
 async function endedOn(registry: Registry): Promise<number> {
@@ -171,39 +183,43 @@ async function endedOn(registry: Registry): Promise<number> {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-/** A connection of each protocol, and one of HTTP/1.1 that waits for its response until `answer` is called. */
-async function startAllProtocols(
-  t: TestContext,
-): Promise<{ servers: readonly net.Server[]; leave: () => void; answer: () => void }> {
-  const busy = await startBusy(t);
-  const web = await startHttp(t);
-  const webSockets = new WebSocketServer({ server: web });
-  const h2 = await startServer(
-    t,
-    http2.createServer((_, response) => void response.end('served')),
-  );
-  const raw = await startServer(
-    t,
-    net.createServer((socket) => void socket.pipe(socket)),
-  );
+/** A connection of each protocol, and one of HTTP/1.1 that waits for its response until `answer` is called. For `await using`. */
+interface AllProtocols extends AsyncDisposable {
+  readonly servers: readonly net.Server[];
+  /** Ends the raw connection. */
+  readonly leave: () => void;
+  readonly answer: () => void;
+}
 
-  const idle = ask(portOf(web), 'keep-alive');
-  await once(idle.socket, 'data');
-  const webSocket = new WebSocket(`ws://${HOST}:${portOf(web)}`);
-  await Promise.all([once(webSocket, 'open'), once(webSockets, 'connection')]);
-  const session = http2.connect(`http://${HOST}:${portOf(h2)}`);
-  await once(session.request().resume(), 'close');
-  const line = await connectClient(t, { host: HOST, port: portOf(raw) });
-  line.write('hello');
-  await once(line, 'data');
-  t.after(() => {
-    session.destroy();
-    webSocket.terminate();
-    idle.socket.destroy();
-  });
-  return {
-    servers: [busy.server, web, h2, raw],
-    leave: () => void line.end(),
-    answer: busy.answer,
-  };
+async function startAllProtocols(): Promise<AllProtocols> {
+  const loopback = new Loopback();
+  try {
+    const busy = loopback.use(await listenBusy());
+    const web = loopback.use(await listenHttp());
+    const webSockets = new WebSocketServer({ server: web });
+    const h2 = loopback.use(await listen(http2.createServer((_, response) => void response.end('served'))));
+    const raw = loopback.use(await listen(net.createServer((socket) => void socket.pipe(socket))));
+
+    const idle = ask(portOf(web), 'keep-alive');
+    loopback.defer(() => idle.socket.destroy());
+    await once(idle.socket, 'data');
+    const webSocket = new WebSocket(`ws://${HOST}:${portOf(web)}`);
+    loopback.defer(() => webSocket.terminate());
+    await Promise.all([once(webSocket, 'open'), once(webSockets, 'connection')]);
+    const session = http2.connect(`http://${HOST}:${portOf(h2)}`);
+    loopback.defer(() => session.destroy());
+    await once(session.request().resume(), 'close');
+    const line = await loopback.connect({ host: HOST, port: portOf(raw) });
+    line.write('hello');
+    await once(line, 'data');
+    return {
+      servers: [busy.server, web, h2, raw],
+      leave: () => void line.end(),
+      answer: busy.answer,
+      [Symbol.asyncDispose]: () => loopback[Symbol.asyncDispose](),
+    };
+  } catch (error) {
+    await loopback[Symbol.asyncDispose]();
+    throw error;
+  }
 }

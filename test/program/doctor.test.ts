@@ -125,7 +125,8 @@ suite('doctor judges', () => {
     assert.equal(unitOf('0::/\n'), undefined);
     assert.equal(unitOf('0::/a b;rm.service\n'), undefined);
     const unit = parseUnit('web.service', 'TimeoutStopUSec=1min 30s\nKillMode=control-group\n');
-    assert.deepEqual([unit?.waits, unit?.killMode], [90_000, 'control-group']);
+    const { waits, killMode } = unit ?? {};
+    assert.deepEqual({ waits, killMode }, { waits: 90_000, killMode: 'control-group' });
     assert.equal(parseUnit('web.service', 'TimeoutStopUSec=infinity\nKillMode=mixed\n')?.waits, undefined);
     assert.equal(parseUnit('web.service', 'nothing'), undefined);
     assert.deepEqual(['45s', '500ms', '1h 2min', '', 'soon', '5 s'].map(parseTimespan), [

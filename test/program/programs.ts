@@ -121,7 +121,7 @@ export function whyMissing({ needs }: ForeignProgram): string | false {
 
 let built: string | undefined;
 
-/** Once for this process of tests, with Go's own cache; nothing is downloaded. */
+/** Once for this process of tests, with Go's own cache; nothing is downloaded. It is waited for, since it is a part of a command line. */
 function buildGo(): string {
   if (built !== undefined) return built;
   const folder = mkdtempSync(join(tmpdir(), 'lastcall-go-'));

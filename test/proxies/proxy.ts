@@ -4,10 +4,6 @@ import { startCommand } from '../harness/processes.ts';
 import type { Scope } from '../harness/scope.ts';
 import { until, within } from '../harness/wait.ts';
 
-// For the tests of other folders that look for them here.
-export { needsPrograms as missing } from '../harness/needs.ts';
-export { freePort } from '../harness/ports.ts';
-
 /** A proxy before two instances of a service. */
 export interface Proxy {
   readonly name: string;

@@ -30,7 +30,7 @@ export interface RunningCommand extends Stoppable, AsyncDisposable {
 /** For a test's `skip`: why the commands cannot be run here. */
 export const commandsMissing: string | false = existsSync(`${FOLDER}next/.next/BUILD_ID`)
   ? false
-  : "needs the frameworks' commands (npm run framework-commands)";
+  : 'needs npm run framework-commands';
 
 /** Starts the command, as it is or with `lastcall/register` in NODE_OPTIONS; resolves when the application has served. */
 export async function startFrameworkCommand(

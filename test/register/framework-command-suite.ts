@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { ask } from '../close/calls-servers.ts';
 import { assertNobodyLost } from '../frameworks/suite.ts';
-import { stopInStorm, stopWithQueue, UnfinishedRequest } from '../frameworks/traffic.ts';
+import { stopWhileAsked, stopWithQueue, UnfinishedRequest } from '../frameworks/traffic.ts';
 import { prove } from '../harness/proof.ts';
 import { within } from '../harness/wait.ts';
 import { commandsMissing, type FrameworkCommand, startFrameworkCommand } from './framework-command-driver.ts';
@@ -18,7 +18,7 @@ export function stopsWell(title: string, command: FrameworkCommand, code: number
 
     test('loses none of its keep-alive clients with lastcall/register', async (t) => {
       await using running = await startFrameworkCommand(command, 'registered');
-      const result = await stopInStorm(running, STORMING);
+      const result = await stopWhileAsked(running, STORMING);
       assertNobodyLost(result);
       assert.equal(await within('the end of all its processes', running.allEnded), code);
       t.diagnostic(`${result.counts.served} served, 0 lost`);
@@ -38,7 +38,7 @@ export function stopsWell(title: string, command: FrameworkCommand, code: number
 
     test('control: without register keep-alive clients are lost', async (t) => {
       await using running = await startFrameworkCommand(command, 'plain');
-      const { lost, counts } = await stopInStorm(running, STORMING);
+      const { lost, counts } = await stopWhileAsked(running, STORMING);
       assert.ok(lost > 0, JSON.stringify(counts));
       t.diagnostic(`${lost} lost`);
       proof.lost(t, lost);
