@@ -101,86 +101,92 @@ const WAYS: readonly Way[] = [
   },
 ];
 
-for (const way of WAYS) {
-  const skip = way.needsRoot === true && needsRoot;
-  describe(`a listener shared with ${way.name}`, () => {
-    it('is not gated: the close ends here, and the other goes on serving new clients', { skip }, async () => {
-      await using scope = new Scope();
-      const { closing, port, other } = await way.start(scope);
-      assert.match((await askTenTimes(port)).join(), /^\d+(,\d+)?$/);
-      const report = await closing.close(SOON);
-      const [listener] = report.listeners;
-      assert.equal(listener?.gate, 'shared');
-      assert.match(listener?.reason ?? '', way.reason);
-      assert.equal(report.outcome, 'complete');
-      assert.deepEqual(await askTenTimes(port), [other]);
-    });
-
-    if (way.cannotShut !== true) {
-      it('is taken down for both where the caller says that it is its own', { skip }, async () => {
-        await using scope = new Scope();
-        const { closing, port } = await way.start(scope);
-        const report = await closing.close({ gate: 'own', ...SOON });
-        assert.deepEqual(
-          report.listeners.map(({ gate, reason }) => ({ gate, reason })),
-          [{ gate: 'refuse', reason: undefined }],
-        );
-        assert.deepEqual(await askTenTimes(port), ['ECONNREFUSED']);
-      });
-    } else {
-      it('cannot be gated at all by one who has no descriptor', async () => {
+// Each starts processes of its own, and they wait for theirs side by side.
+describe('the listeners of two processes', { concurrency: 4 }, () => {
+  for (const way of WAYS) {
+    const skip = way.needsRoot === true && needsRoot;
+    describe(`a listener shared with ${way.name}`, { concurrency: true }, () => {
+      it('is not gated: the close ends here, and the other goes on serving new clients', { skip }, async () => {
         await using scope = new Scope();
         const { closing, port, other } = await way.start(scope);
-        const report = await closing.close({ gate: 'own', ...SOON });
-        assert.equal(report.listeners[0]?.gate, 'none');
-        assert.equal(report.listeners[0]?.reason, 'its descriptor was not found');
+        assert.match((await askTenTimes(port)).join(), /^\d+(,\d+)?$/);
+        const report = await closing.close(SOON);
+        const [listener] = report.listeners;
+        assert.equal(listener?.gate, 'shared');
+        assert.match(listener?.reason ?? '', way.reason);
+        assert.equal(report.outcome, 'complete');
         assert.deepEqual(await askTenTimes(port), [other]);
       });
-    }
-  });
-}
 
-describe('a listener made by port', () => {
-  // Alone in /proc: on a busy host the search is not over in time, and then the listener rightly counts as shared.
-  it('is not shared with a child that does not hold it', { skip: needsRoot }, async () => {
-    await using scope = new Scope();
-    const { closing, port } = await startPair(scope, 'sharing/share-by-message', { args: ['keep'], aloneInProc: true });
-    const report = await closing.close(SOON);
-    assert.deepEqual(
-      report.listeners.map(({ gate, reason }) => ({ gate, reason })),
-      [{ gate: 'refuse', reason: undefined }],
-    );
-    assert.deepEqual(await askTenTimes(port), ['ECONNREFUSED']);
-  });
-});
+      if (way.cannotShut !== true) {
+        it('is taken down for both where the caller says that it is its own', { skip }, async () => {
+          await using scope = new Scope();
+          const { closing, port } = await way.start(scope);
+          const report = await closing.close({ gate: 'own', ...SOON });
+          assert.deepEqual(
+            report.listeners.map(({ gate, reason }) => ({ gate, reason })),
+            [{ gate: 'refuse', reason: undefined }],
+          );
+          assert.deepEqual(await askTenTimes(port), ['ECONNREFUSED']);
+        });
+      } else {
+        it('cannot be gated at all by one who has no descriptor', async () => {
+          await using scope = new Scope();
+          const { closing, port, other } = await way.start(scope);
+          const report = await closing.close({ gate: 'own', ...SOON });
+          assert.equal(report.listeners[0]?.gate, 'none');
+          assert.equal(report.listeners[0]?.reason, 'its descriptor was not found');
+          assert.deepEqual(await askTenTimes(port), [other]);
+        });
+      }
+    });
+  }
 
-describe('a listener made by port in a child that has a message channel', () => {
-  it('is not shared with the parent to which nothing was sent', async () => {
-    await using scope = new Scope();
-    const { closing, port } = await startPair(scope, 'sharing/share-by-message-up', { args: ['keep'] });
-    const report = await closing.close(SOON);
-    assert.deepEqual(
-      report.listeners.map(({ gate, reason }) => ({ gate, reason })),
-      [{ gate: 'refuse', reason: undefined }],
-    );
-    assert.deepEqual(await askTenTimes(port), ['ECONNREFUSED']);
+  describe('a listener made by port', () => {
+    // Alone in /proc: on a busy host the search is not over in time, and then the listener rightly counts as shared.
+    it('is not shared with a child that does not hold it', { skip: needsRoot }, async () => {
+      await using scope = new Scope();
+      const { closing, port } = await startPair(scope, 'sharing/share-by-message', {
+        args: ['keep'],
+        aloneInProc: true,
+      });
+      const report = await closing.close(SOON);
+      assert.deepEqual(
+        report.listeners.map(({ gate, reason }) => ({ gate, reason })),
+        [{ gate: 'refuse', reason: undefined }],
+      );
+      assert.deepEqual(await askTenTimes(port), ['ECONNREFUSED']);
+    });
   });
-});
 
-describe('the queue of a shared listener', () => {
-  it('lives on with the other holder when one closes', async () => {
-    await using scope = new Scope();
-    const { closing, port, other } = await startPair(scope, 'sharing/share-by-fork');
-    await holdProcess(Number(other));
-    closing.order(`fill ${CLIENTS}`);
-    const closed = closing.close({ ...SOON, idleWait: 10_000 });
-    const early = Array.from({ length: CLIENTS }, () => askWhoServes(port));
-    assert.equal((await closed).listeners[0]?.gate, 'shared');
-    const late = Array.from({ length: CLIENTS }, () => askWhoServes(port));
-    await until(`${CLIENTS} clients wait`, () => queuedAt(port) >= CLIENTS);
-    process.kill(Number(other), 'SIGCONT');
-    // The one that closes may have served those who were there before.
-    for (const answer of await Promise.all(early)) assert.match(answer, /^\d+$/);
-    assert.deepEqual(new Set(await Promise.all(late)), new Set([other]));
+  describe('a listener made by port in a child that has a message channel', () => {
+    it('is not shared with the parent to which nothing was sent', async () => {
+      await using scope = new Scope();
+      const { closing, port } = await startPair(scope, 'sharing/share-by-message-up', { args: ['keep'] });
+      const report = await closing.close(SOON);
+      assert.deepEqual(
+        report.listeners.map(({ gate, reason }) => ({ gate, reason })),
+        [{ gate: 'refuse', reason: undefined }],
+      );
+      assert.deepEqual(await askTenTimes(port), ['ECONNREFUSED']);
+    });
+  });
+
+  describe('the queue of a shared listener', () => {
+    it('lives on with the other holder when one closes', async () => {
+      await using scope = new Scope();
+      const { closing, port, other } = await startPair(scope, 'sharing/share-by-fork');
+      await holdProcess(Number(other));
+      closing.order(`fill ${CLIENTS}`);
+      const closed = closing.close({ ...SOON, idleWait: 10_000 });
+      const early = Array.from({ length: CLIENTS }, () => askWhoServes(port));
+      assert.equal((await closed).listeners[0]?.gate, 'shared');
+      const late = Array.from({ length: CLIENTS }, () => askWhoServes(port));
+      await until(`${CLIENTS} clients wait`, () => queuedAt(port) >= CLIENTS);
+      process.kill(Number(other), 'SIGCONT');
+      // The one that closes may have served those who were there before.
+      for (const answer of await Promise.all(early)) assert.match(answer, /^\d+$/);
+      assert.deepEqual(new Set(await Promise.all(late)), new Set([other]));
+    });
   });
 });

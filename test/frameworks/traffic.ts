@@ -38,7 +38,7 @@ export async function stopInStorm(server: Stoppable, clients: number, request?: 
       if (countLost(counts) > 0) storm.stop();
     },
   });
-  await within('the first requests to be served', storm.served(20 * clients));
+  await within('the first requests to be served', storm.served(5 * clients));
   const unread = await stopUnread(server, clients / 2);
   return { ...(await storm.finished), unread };
 }
