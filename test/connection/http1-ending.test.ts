@@ -134,7 +134,7 @@ describe('a kept connection', () => {
   });
 });
 
-describe('a request that is half sent', () => {
+describe('a request that is half sent', { concurrency: true }, () => {
   it('keeps its head time limit while the server closes, and is answered when it is whole', async () => {
     await using server = await listenHttp(answerWithPath);
     using client = await RawHttpClient.connect(portOf(server));
