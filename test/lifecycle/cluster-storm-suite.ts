@@ -26,7 +26,7 @@ export const FORKS_ANEW: ClusterWay = {
   program: 'forks anew',
   registration: '--import',
 };
-export const ALL_WAYS: readonly ClusterWay[] = [...PLAIN_WAYS, FORKS_ANEW];
+const ALL_WAYS: readonly ClusterWay[] = [...PLAIN_WAYS, FORKS_ANEW];
 
 /** Who of a service gets SIGTERM. */
 export interface Receiver {
