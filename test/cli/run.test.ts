@@ -1,14 +1,16 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { descriptorOf } from '../../src/node-fields.ts';
 import { findTree } from '../../src/program/process-tree.ts';
 import { makeFolder } from '../harness/folders.ts';
 import { MAIN, startLastcall } from '../harness/lastcall-command.ts';
 import { needsNamespaces } from '../harness/needs.ts';
-import { freePort, untilAccepted } from '../harness/ports.ts';
+import { freePort, portOf, untilAccepted } from '../harness/ports.ts';
 import { type Ended, holdTree, isAlive, startCommand } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
 import { Scope } from '../harness/scope.ts';
@@ -111,7 +113,9 @@ test('a listener that the program opens during the drain is gated, too', async (
   );
 });
 
-test('a client whose handshake is under way when the gate is shut is waited for, with nobody else in the queue', async () => {
+const handshakes = prove('clients of lastcall run whose handshakes are under way, with nobody else in the queue');
+
+test('a client whose handshake is under way when the gate is shut is waited for, with nobody else in the queue', async (t) => {
   const port = await freePort();
   await using running = await runForeign({ listen: [{ port, host: HOST }] });
   using clients = await connectHalfOpen(running.program, port, 3);
@@ -124,6 +128,17 @@ test('a client whose handshake is under way when the gate is shut is waited for,
   const { report } = await running.finished;
   const { halfOpen, left } = report?.listeners[0] ?? {};
   assert.deepEqual({ halfOpen, left }, { halfOpen: 3, left: 0 });
+  handshakes.held(t, { halfOpen });
+});
+
+test('control: by the signal alone a client whose handshake is under way is reset', async (t) => {
+  const port = await freePort();
+  await using running = await startForeign({ listen: [{ port, host: HOST }] });
+  using clients = await connectHalfOpen(running.program, port, 3);
+  running.signal('SIGTERM');
+  await running.ended;
+  clients.ask();
+  handshakes.lost(t, countUnserved(await clients.outcomes));
 });
 
 test('a program without a listener is sent the signal, and its exit code passed on', async () => {
@@ -238,7 +253,9 @@ test('signals that do not stop it are handed on', async () => {
   assert.equal((await running.finished).ended.code, 0);
 });
 
-test('--listen passes a listener that is gated without looking into the program', async () => {
+const passed = prove('clients of a listener that lastcall run has passed on (--listen)');
+
+test('--listen passes a listener that is gated without looking into the program', async (t) => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ inherits: true }, ['--listen', `tcp:127.0.0.1:${target.port}`]);
   const [, fds, pid] = await running.prints(/ fds (\S+) for (\S+)/);
@@ -255,6 +272,22 @@ test('--listen passes a listener that is gated without looking into the program'
     report?.listeners.map(({ gate, reason }) => ({ gate, reason })),
     [{ gate: 'refuse', reason: undefined }],
   );
+  passed.held(t, { queued: report?.listeners[0]?.queued });
+});
+
+test('control: by the signal alone the clients of a listener that was passed on are lost', async (t) => {
+  const server = net.createServer().listen({ port: 0, host: HOST });
+  await once(server, 'listening');
+  const target = { port: portOf(server), host: HOST };
+  const stdio = ['pipe', 'pipe', 'pipe', descriptorOf(server) ?? -1] as const;
+  await using running = await startForeign({ inherits: true }, { stdio: [...stdio] });
+  // Nobody but the program holds it any more.
+  await once(server.close(), 'close');
+  const goOn = await holdTree(running.program);
+  using clients = await queueClients(CLIENTS, target);
+  running.signal('SIGTERM');
+  goOn();
+  passed.lost(t, countUnserved(await clients.outcomes));
 });
 
 test('--listen takes a Unix socket’s file away at the end, and replaces one that was left behind, not one that is in use', async () => {
@@ -276,7 +309,9 @@ test('--listen takes a Unix socket’s file away at the end, and replaces one th
   assert.match(stderr, /Cannot listen on unix:\S+: bind: EADDRINUSE/);
 });
 
-test('a Node program is stopped from inside, where it is not asked otherwise', async () => {
+const inside = prove('clients of a Node program that lastcall run stops from inside');
+
+test('a Node program is stopped from inside, where it is not asked otherwise', async (t) => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target], atSignal: 'default' }, [], { inside: true });
   const goOn = await holdTree(running.program);
@@ -292,6 +327,17 @@ test('a Node program is stopped from inside, where it is not asked otherwise', a
     { code: ended.code, notes },
     { code: 0, notes: ['it stops itself, from inside (lastcall/register)'] },
   );
+  inside.held(t, { queued: CLIENTS });
+});
+
+test('control: by the signal alone the clients of a Node program that knows no signal are lost', async (t) => {
+  const target = { port: await freePort(), host: HOST };
+  await using running = await startForeign({ listen: [target], atSignal: 'default' });
+  const goOn = await holdTree(running.program);
+  using clients = await queueClients(CLIENTS, target);
+  running.signal('SIGTERM');
+  goOn();
+  inside.lost(t, countUnserved(await clients.outcomes));
 });
 
 test('--lame-duck serves on before the gate is shut', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { prove } from '../harness/proof.ts';
 import { type Lab, labMissing } from '../lab/lab.ts';
 import { nextLocalPort } from '../lab/lab-client.ts';
@@ -12,11 +12,14 @@ import {
   openScene,
   openScenery,
   REFUSED,
+  RESET,
   type Scene,
   type Scenery,
   SERVED,
 } from './lab/scene.ts';
 import { checkNobodyLost, closeAtTheCore, noteProof } from './lab/turn-away.ts';
+
+const held = prove('clients of a close with `hold`');
 
 const options = { skip: labMissing, timeout: LAB_TIMEOUT };
 
@@ -29,27 +32,41 @@ const NOBODY = { uid: 65_534, gid: 65_534 };
 test(
   'with `hold` a new client gets no answer, and is refused at its retransmission once nobody listens',
   options,
-  async () => {
+  async (t) => {
     await using scenery = await openScenery();
-    const { newcomer, flags, tryAgain } = await closeWithHold(scenery);
+    const { newcomer, flags, tryAgain } = await closeWithHold(t, scenery);
     assert.equal(flags, SYN);
     await tryAgain();
     assert.deepEqual(await newcomer.closed, REFUSED);
   },
 );
 
-test('with `hold` a new client is served at its retransmission by whoever listens then', options, async () => {
+test(
+  'control: a plain close resets the clients that `hold` keeps, and refuses a new one at once',
+  options,
+  async (t) => {
+    await using scenery = await openScenery();
+    const { halfOpen: waiting, queued, newcomers } = await closeAtTheCore(scenery, 'plain');
+    assert.deepEqual(
+      { waiting, queued, newcomers },
+      { waiting: [RESET], queued: [RESET], newcomers: ['ECONNREFUSED'] },
+    );
+    held.lost(t, waiting.length + queued.length);
+  },
+);
+
+test('with `hold` a new client is served at its retransmission by whoever listens then', options, async (t) => {
   await using scenery = await openScenery();
-  const { scene, newcomer, tryAgain } = await closeWithHold(scenery);
+  const { scene, newcomer, tryAgain } = await closeWithHold(t, scenery);
   await CloseServer.start(scenery.lab.server, { listen: { host: '0.0.0.0', port: scene.port } });
   await tryAgain();
   assert.deepEqual(await newcomer.closed, SERVED);
 });
 
-test('with `hold` a SYN that asks for ECN is held like any other', options, async () => {
+test('with `hold` a SYN that asks for ECN is held like any other', options, async (t) => {
   await using scenery = await openScenery();
   await askForEcn(scenery.lab);
-  const { newcomer, flags, tryAgain } = await closeWithHold(scenery);
+  const { newcomer, flags, tryAgain } = await closeWithHold(t, scenery);
   assert.equal(flags, ECN_SYN);
   await tryAgain();
   assert.deepEqual(await newcomer.closed, REFUSED);
@@ -69,12 +86,16 @@ test('with `refuse` a SYN that asks for ECN is refused like any other', options,
   for (let syn = 0; syn < 6; syn++) assert.equal((await syns.next()).flags, ECN_SYN);
 });
 
-test('who may not hold refuses, and the report says why', options, async () => {
+const unprivileged = prove('clients of a close that may not hold');
+
+test('who may not hold refuses, and the report says why', options, async (t) => {
   await using scenery = await openScenery();
+  const plain = await closeAtTheCore(scenery, 'plain', {}, {}, [], NOBODY);
   const core = await closeAtTheCore(scenery, 'graceful', {}, { newConnections: 'hold' }, [], NOBODY);
   const { listener } = await checkNobodyLost(core);
   assert.equal(listener.gate, 'refuse');
   assert.match(listener.reason ?? '', /hold needs CAP_NET_ADMIN/);
+  noteProof(t, unprivileged, core, plain);
 });
 
 interface Held {
@@ -87,7 +108,7 @@ interface Held {
 }
 
 /** A whole close by `hold`: a client half-open and one queued are served, and a new one asks in vain until it is over. */
-async function closeWithHold(scenery: Scenery): Promise<Held> {
+async function closeWithHold(t: TestContext, scenery: Scenery): Promise<Held> {
   const { wire } = scenery.lab;
   const scene = await openScene(scenery, 'graceful');
   const shut = { how: 'graceful', options: { newConnections: 'hold' } } as const;
@@ -121,6 +142,7 @@ async function closeWithHold(scenery: Scenery): Promise<Held> {
   const address = `0.0.0.0:${scene.port}`;
   assert.deepEqual(listener, { address, gate: 'hold', queued: 1, halfOpen: 1, abandoned: 0, cookies: 0 });
   assert.equal(report.outcome, 'complete');
+  held.held(t, { queued: listener.queued, halfOpen: listener.halfOpen });
   return { scene, newcomer, flags, tryAgain: () => again.remove() };
 }
 

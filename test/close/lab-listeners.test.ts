@@ -55,12 +55,18 @@ test(
   },
 );
 
-test('with TCP_DEFER_ACCEPT the others are served too', options, async () => {
+const deferredOthers = prove('the other clients of a listener with TCP_DEFER_ACCEPT');
+
+test('with TCP_DEFER_ACCEPT the others are served too; a plain close resets them', options, async (t) => {
   await using scenery = await openScenery();
   const deferred = { socketOptions: [[IPPROTO_TCP, TCP_DEFER_ACCEPT, 30]] } as const;
-  const graceful = await closeAtTheCore(scenery, 'graceful', deferred);
+  const [graceful, plain] = [
+    await closeAtTheCore(scenery, 'graceful', deferred),
+    await closeAtTheCore(scenery, 'plain', deferred),
+  ];
   const { listener } = await checkNobodyLost(graceful);
   assert.equal(listener.gate, 'refuse');
+  noteProof(t, deferredOthers, graceful, plain);
 });
 
 const fast = prove('a queued client of TCP Fast Open');
@@ -190,15 +196,22 @@ test('a listener bound to a device refuses where the process may rebind it', opt
   noteProof(t, device, graceful, plain);
 });
 
+const unprivileged = prove('a queued client of a listener bound to a device, without privilege');
+
 test(
   'a listener bound to a device has no gate without privilege: the queued are served, and the reason names the device',
   options,
-  async () => {
+  async (t) => {
     await using scenery = await openScenery();
-    const scene = await openScene(scenery, 'graceful', { device: 'wire0' }, NOBODY);
-    const { connection, goOn } = await scene.server.shutAfter({ how: 'graceful' }, () => queued(scene));
-    await goOn();
-    assert.deepEqual(await connection.closed, SERVED);
+    const close = async (how: How): Promise<{ scene: Scene; placed: Placed }> => {
+      const scene = await openScene(scenery, how, { device: 'wire0' }, NOBODY);
+      const placed = await scene.server.shutAfter({ how }, () => queued(scene));
+      await placed.goOn();
+      return { scene, placed };
+    };
+    const [{ scene, placed }, plain] = await Promise.all([close('graceful'), close('plain')]);
+    assert.deepEqual(await placed.connection.closed, SERVED);
+    assert.deepEqual(await plain.placed.connection.closed, RESET);
     const report = await scene.server.next('report');
     assert.equal(report.listeners[0]?.gate, 'none');
     assert.equal(report.listeners[0]?.queued, 1);
@@ -207,6 +220,8 @@ test(
       /refuse needs CAP_NET_RAW: the listener is bound to a device already/,
     );
     assert.equal(report.outcome, 'complete');
+    unprivileged.held(t, { queued: 1 });
+    unprivileged.lost(t, 1);
   },
 );
 

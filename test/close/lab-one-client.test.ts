@@ -102,7 +102,7 @@ const cases: readonly Case[] = [
 ];
 
 // Each case has ports of its own, so they share a lab, and wait for their kernel timers side by side.
-suite('a gate that shuts exactly between two packets', { skip: labMissing, concurrency: 3 }, () => {
+suite('a gate that shuts exactly between two packets', { skip: labMissing, concurrency: cases.length }, () => {
   let scenery: Scenery;
   before(async () => {
     scenery = await openScenery();

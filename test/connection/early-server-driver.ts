@@ -3,6 +3,7 @@ import { suite, test } from 'node:test';
 import type { CloseReport } from '../../src/index.ts';
 import type { EarlyClients, EarlyClientsTold, EarlyOutcome } from '../fixtures/connection/http1/http-early-clients.ts';
 import type { EarlySetup, EarlyTold } from '../fixtures/connection/http1/http-early-server.ts';
+import { count } from '../harness/counts.ts';
 import { startFixture } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
 import { openLab } from '../lab/lab.ts';
@@ -10,7 +11,7 @@ import { openLab } from '../lab/lab.ts';
 // A server that answers before it has read the request, and closes: what the client is still sending meets a closed socket, and
 // the reset that the kernel answers with destroys what is still under way of the answer (RFC 9112 9.6, RFC 2525 2.17).
 
-const CLIENTS = 40;
+const CLIENTS = count(40, 12);
 /** More than twice what both kernels and Node take in while nobody reads the body: it is being sent when the answer comes. */
 const REQUEST_BYTES = 1_500_000;
 /** More than a fresh connection may have on its way, ten segments (RFC 6928), and little enough that the kernel takes it at once. */
@@ -34,7 +35,11 @@ export interface EarlyKind {
 
 /** Tests what becomes of early answers over http or https. */
 export function testEarlyAnswers(kind: EarlyKind): void {
-  suite(`${CLIENTS} ${kind.name} clients that are still sending, ${DELAY} ms one way`, { skip: kind.missing }, () => {
+  // Each test has a lab of its own, and waits for its wire: they wait side by side.
+  suite(`${CLIENTS} ${kind.name} clients that are still sending, ${DELAY} ms one way`, {
+    skip: kind.missing,
+    concurrency: 3,
+  }, () => {
     const inService = prove(`an early answer in normal service over ${kind.name}`);
     const inClose = prove(`an early answer during a close over ${kind.name}`);
 

@@ -5,7 +5,7 @@ import { prove } from '../harness/proof.ts';
 import { startExample } from './example-process.ts';
 import { LineClient } from './line-client.ts';
 
-describe('examples/echo, closed with no options', { timeout: 180_000 }, () => {
+describe('examples/echo, closed with no options', { timeout: 180_000, concurrency: true }, () => {
   const proof = prove('who talks to examples/echo, and says something after its end');
 
   it('echoes what is said during the close, and ends who has been quiet; what comes after that is still read', async (t) => {

@@ -14,7 +14,7 @@ import { listen } from '../harness/servers.ts';
 const OPTIONS = { idleWait: 100, lingerWait: 900 };
 
 for (const over of ['TCP', 'a Unix socket'] as const) {
-  describe(`a raw connection over ${over}`, { timeout: 30_000 }, () => {
+  describe(`a raw connection over ${over}`, { timeout: 30_000, concurrency: true }, () => {
     const answered = prove(`an answer to a client that has ended its side, over ${over}`);
     const heardOut = prove(`what a raw client sends after our end, over ${over}`);
 

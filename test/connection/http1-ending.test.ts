@@ -5,9 +5,10 @@ import { describe, it } from 'node:test';
 import { setImmediate as turn, setTimeout as wait } from 'node:timers/promises';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
 import { portOf } from '../harness/ports.ts';
+import { prove } from '../harness/proof.ts';
 import { Scope } from '../harness/scope.ts';
 import { listen, listenHttp, untilRead } from '../harness/servers.ts';
-import { until } from '../harness/wait.ts';
+import { until, within } from '../harness/wait.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
 // The linger ends when the client ends its side, as it does here: its limit is not waited for.
@@ -15,12 +16,21 @@ const QUICK: CloseOptions = { idleWait: 200, lingerWait: 5_000, deadline: 8_000 
 
 const answerWithPath: http.RequestListener = (request, response) => void response.end(request.url);
 
+/** Ends a server as the end of its process does. */
+function endAtOnce(server: http.Server): void {
+  server.close();
+  server.closeAllConnections();
+}
+
 describe('requests that were pipelined', () => {
+  const duringClose = prove('requests pipelined on a kept connection while its server closes');
+  const beforeClose = prove('requests pipelined before their server closes');
+
   for (const { way, listener } of [
     { way: 'at once', listener: answerWithPath },
     { way: 'in a later turn', listener: (request, response) => void setImmediate(() => response.end(request.url)) },
   ] satisfies readonly { way: string; listener: http.RequestListener }[]) {
-    it(`are all answered in order, ${way}, and only the last answer says close`, async () => {
+    it(`are all answered in order, ${way}, and only the last answer says close`, async (t) => {
       await using server = await listenHttp(listener);
       using client = await RawHttpClient.connect(portOf(server));
       client.send(get('/before'));
@@ -41,10 +51,23 @@ describe('requests that were pipelined', () => {
         { outcome, lateRequests, farewells },
         { outcome: 'complete', lateRequests: 0, farewells: { said: 1, answered: 1, unanswered: 0 } },
       );
+      duringClose.held(t, { pipelined: 3 });
     });
   }
 
-  it('before the close are answered in order, though the first one takes longest', async () => {
+  it('control: are not answered after a plain close, which ends the kept connection', async (t) => {
+    await using server = await listenHttp(answerWithPath);
+    using client = await RawHttpClient.connect(portOf(server));
+    client.send(get('/before'));
+    await client.heard(/\/before$/);
+    server.close();
+    client.send(get('/1') + get('/2') + get('/3'));
+    await within('the end of the connection', client.ended);
+    assert.equal(client.responses.length, 1);
+    duringClose.lost(t, 3);
+  });
+
+  it('before the close are answered in order, though the first one takes longest', async (t) => {
     const responses: http.ServerResponse[] = [];
     await using server = await listenHttp((_, response) => void responses.push(response));
     using client = await RawHttpClient.connect(portOf(server));
@@ -63,6 +86,20 @@ describe('requests that were pipelined', () => {
       { body: '/3', close: true },
     ]);
     assert.equal((await close).outcome, 'complete');
+    beforeClose.held(t, { pipelined: 3 });
+  });
+
+  it('control: before the end of the process are not answered', async (t) => {
+    const responses: http.ServerResponse[] = [];
+    await using server = await listenHttp((_, response) => void responses.push(response));
+    using client = await RawHttpClient.connect(portOf(server));
+    client.send(get('/1') + get('/2') + get('/3'));
+    await until('three requests have come', () => responses.length === 3);
+    endAtOnce(server);
+    for (const response of responses.toReversed()) response.end(response.req.url);
+    await within('the end of the connection', client.ended);
+    assert.equal(client.text, '');
+    beforeClose.lost(t, 3);
   });
 
   it('behind the answer that said close never reach the program, and are counted as late', async () => {
@@ -94,7 +131,10 @@ describe('requests that were pipelined', () => {
 });
 
 describe('a kept connection', () => {
-  it('that is quiet gets our FIN, and a request after it is read, counted as late, and never seen by the program', async () => {
+  const late = prove('a client of a kept connection that asks after our FIN');
+  const unread = prove('a request that lies unread on a kept connection when its server closes');
+
+  it('that is quiet gets our FIN, and a request after it is read, counted as late, and never seen by the program', async (t) => {
     const asked: string[] = [];
     await using server = await listenHttp((request, response) => {
       asked.push(request.url ?? '');
@@ -114,9 +154,25 @@ describe('a kept connection', () => {
     assert.deepEqual({ outcome, ended, lateRequests }, { outcome: 'complete', ended: 1, lateRequests: 1 });
     // Not a reset: what came was read.
     assert.equal(client.socket.errored, null);
+    late.held(t, { late: lateRequests });
   });
 
-  it('whose next request lies in the receive buffer when it would be half-closed is served', async () => {
+  it('control: that is quiet is ended by a plain close, and a request after that is reset', async (t) => {
+    await using server = await listenHttp(answerWithPath);
+    using client = await RawHttpClient.connect(portOf(server));
+    client.send(get('/before'));
+    await client.heard(/\/before$/);
+    server.close();
+    assert.equal(await client.ended, 'EOF');
+    await new Promise((resolve) => client.socket.write(get('/late'), resolve));
+    // Its reset has come; who has read the end hears of it when it writes again.
+    client.socket.end(get('/late'));
+    await until('the client is reset', () => client.socket.closed, 10_000);
+    assert.notEqual(client.socket.errored, null);
+    late.lost(t, 1);
+  });
+
+  it('whose next request lies in the receive buffer when it would be half-closed is served', async (t) => {
     await using server = await listenHttp(answerWithPath);
     using client = await RawHttpClient.connect(portOf(server));
     client.send(get('/before'));
@@ -131,11 +187,27 @@ describe('a kept connection', () => {
     client.socket.end();
     assert.deepEqual(client.responses.at(-1), { body: '/next', close: true });
     assert.equal((await close).connections.lateRequests, 0);
+    unread.held(t, { unread: 1 });
+  });
+
+  it('control: whose next request lies in the receive buffer is not served by a plain close', async (t) => {
+    await using server = await listenHttp(answerWithPath);
+    using client = await RawHttpClient.connect(portOf(server));
+    client.send(get('/before'));
+    await client.heard(/\/before$/);
+    client.send(get('/next'));
+    await new Promise((resolve) => client.socket.write('', resolve));
+    server.close();
+    await within('the end of the connection', client.ended);
+    assert.equal(client.responses.length, 1);
+    unread.lost(t, 1);
   });
 });
 
-describe('a request that is half sent', () => {
-  it('keeps its head time limit while the server closes, and is answered when it is whole', async () => {
+describe('a request that is half sent', { concurrency: true }, () => {
+  const proof = prove('a request that is half sent when its server closes');
+
+  it('keeps its head time limit while the server closes, and is answered when it is whole', async (t) => {
     await using server = await listenHttp(answerWithPath);
     using client = await RawHttpClient.connect(portOf(server));
     client.send('GET /half HTTP/1.1\r\nHo');
@@ -148,6 +220,19 @@ describe('a request that is half sent', () => {
     client.socket.end();
     assert.deepEqual(client.responses, [{ body: '/half', close: true }]);
     assert.equal((await close).outcome, 'complete');
+    proof.held(t, { 'half sent': 1 });
+  });
+
+  it('control: is not answered after the end of the process', async (t) => {
+    await using server = await listenHttp(answerWithPath);
+    using client = await RawHttpClient.connect(portOf(server));
+    client.send('GET /half HTTP/1.1\r\nHo');
+    await untilRead(server, client.socket);
+    endAtOnce(server);
+    client.send('st: x\r\n\r\n');
+    await within('the end of the connection', client.ended);
+    assert.equal(client.text, '');
+    proof.lost(t, 1);
   });
 
   it('that stays half sent gets 408 when its time is up, and the close is complete', async () => {

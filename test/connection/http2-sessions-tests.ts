@@ -17,8 +17,13 @@ const NOTICE = 2 ** 31 - 1;
 
 /** Tests closes of an HTTP/2 server that runs on this Node, or on another, under sessions that open streams all the time. */
 export function testHttp2Sessions({ title, path, missing }: Runner): void {
-  suite(`20 HTTP/2 sessions over 25 ms, a stream every 10 ms, on ${title}`, { skip: labMissing || missing }, () => {
-    const proof = prove(`20 HTTP/2 sessions with many streams, on ${title}`);
+  const skip = labMissing || missing;
+  // Two at a time: each has a wire of its own.
+  suite(`20 HTTP/2 sessions over 25 ms, a stream every 10 ms, on ${title}`, { skip, concurrency: 2 }, () => {
+    const proofs = {
+      cleartext: prove(`20 HTTP/2 sessions with many streams in cleartext, on ${title}`),
+      tls: prove(`20 HTTP/2 sessions with many streams under TLS, on ${title}`),
+    };
 
     test('in cleartext no stream is refused, none is cut, and each session gets its notice and then its last stream', async (t) => {
       const { report, seen } = await closeUnderSessions('cleartext', path);
@@ -37,7 +42,7 @@ export function testHttp2Sessions({ title, path, missing }: Runner): void {
       assert.equal(report.connections.lateRequests, 0);
       const served = sum(seen, (session) => session.served);
       t.diagnostic(`${served} served, 0 refused`);
-      proof.held(t, { sessions: seen.length, streams: served });
+      proofs.cleartext.held(t, { sessions: seen.length, streams: served });
     });
 
     test('under TLS none is cut, and those that cross the GOAWAY are refused as never processed', {
@@ -58,17 +63,22 @@ export function testHttp2Sessions({ title, path, missing }: Runner): void {
       }
       assertComplete(report);
       t.diagnostic(`${processed} served, ${refused} refused`);
-      proof.held(t, { sessions: seen.length, streams: processed });
+      proofs.tls.held(t, { sessions: seen.length, streams: processed });
     });
 
-    test('control: a plain close and exit cuts streams', async (t) => {
-      await using server = await Http2Server.start({ way: 'cleartext', node: path });
-      const seen = await stopUnderSessions(server, 'cleartext', () => server.exit());
-      proof.lost(
-        t,
-        sum(seen, ({ cut }) => cut.length),
-      );
-    });
+    for (const way of ['cleartext', 'tls'] as const) {
+      const words = way === 'tls' ? 'under TLS' : 'in cleartext';
+      test(`control: ${words} a plain close and exit cuts streams`, {
+        skip: way === 'tls' && certificateMissing,
+      }, async (t) => {
+        await using server = await Http2Server.start({ way, node: path });
+        const seen = await stopUnderSessions(server, way, () => server.exit());
+        proofs[way].lost(
+          t,
+          sum(seen, ({ cut }) => cut.length),
+        );
+      });
+    }
   });
 }
 

@@ -5,7 +5,9 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
 import { portOf } from '../harness/ports.ts';
+import { prove } from '../harness/proof.ts';
 import { listen, listenHttp, untilRead } from '../harness/servers.ts';
+import { until } from '../harness/wait.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
 // The linger ends when the client ends its side, as it does here: its limit is not waited for.
@@ -13,18 +15,22 @@ const QUICK: CloseOptions = { idleWait: 200, lingerWait: 5_000, deadline: 8_000 
 
 const POST = 'POST /late HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n';
 
+const LATE = [
+  { what: 'that Node would tell to go on', request: `${POST}Expect: 100-continue\r\n\r\n` },
+  { what: 'whose expectation Node would refuse', request: `${POST}Expect: more\r\n\r\n` },
+  { what: 'without a Host, which Node would refuse', request: 'GET /late HTTP/1.1\r\n\r\n' },
+  {
+    what: 'that asks for an upgrade',
+    request: 'GET /late HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n',
+  },
+  { what: 'like any other', request: get('/late') },
+] as const;
+
 describe('a request that crosses the end of a quiet connection', { timeout: 30_000 }, () => {
-  for (const { what, request } of [
-    { what: 'that Node would tell to go on', request: `${POST}Expect: 100-continue\r\n\r\n` },
-    { what: 'whose expectation Node would refuse', request: `${POST}Expect: more\r\n\r\n` },
-    { what: 'without a Host, which Node would refuse', request: 'GET /late HTTP/1.1\r\n\r\n' },
-    {
-      what: 'that asks for an upgrade',
-      request: 'GET /late HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: lines\r\n\r\n',
-    },
-    { what: 'like any other', request: get('/late') },
-  ]) {
-    it(`${what}, is late, no error for the program, and the client is not reset`, async () => {
+  const proof = prove('clients whose request crosses the end of their quiet connection');
+
+  for (const { what, request } of LATE) {
+    it(`${what}, is late, no error for the program, and the client is not reset`, async (t) => {
       const heard: unknown[] = [];
       await using server = await listenHttp();
       server.on('connection', (socket) => socket.on('error', (error) => heard.push(error)));
@@ -47,12 +53,38 @@ describe('a request that crosses the end of a quiet connection', { timeout: 30_0
         { outcome: 'complete', lateRequests: 1, said: 0 },
       );
       assert.deepEqual(heard, []);
+      proof.held(t, { late: lateRequests });
     });
   }
+
+  it('control: after a plain close each of them resets the client', async (t) => {
+    let reset = 0;
+    for (const { request } of LATE) reset += await askAfterPlainClose(request);
+    assert.equal(reset, LATE.length);
+    proof.lost(t, reset);
+  });
 });
 
+/** One client that asks after the end of its connection, where Node alone has ended it; 1 if it is reset. */
+async function askAfterPlainClose(request: string): Promise<number> {
+  await using server = await listenHttp();
+  using client = await RawHttpClient.connect(portOf(server));
+  client.send(get('/'));
+  await client.heard(/served$/);
+  server.close();
+  assert.equal(await client.ended, 'EOF');
+  await new Promise((resolve) => client.socket.write(request, resolve));
+  // Its reset has come; who has read the end hears of it when it writes again.
+  client.socket.end('12345');
+  await until('the client is reset', () => client.socket.closed, 10_000);
+  const { errored } = client.socket;
+  return errored !== null && 'code' in errored && (errored.code === 'ECONNRESET' || errored.code === 'EPIPE') ? 1 : 0;
+}
+
 describe('a quiet connection that was ended', { timeout: 30_000 }, () => {
-  it('is read no further as requests when its client never stops asking, and memory does not grow with them', async () => {
+  const proof = prove('a client that never stops asking after the end of its quiet connection');
+
+  it('is read no further as requests when its client never stops asking, and memory does not grow with them', async (t) => {
     await using server = await listenHttp();
     using client = await RawHttpClient.connect(portOf(server));
     client.send(get('/'));
@@ -70,6 +102,12 @@ describe('a quiet connection that was ended', { timeout: 30_000 }, () => {
     assert.equal(outcome, 'complete');
     const { lateRequests } = connections;
     assert(lateRequests >= 1_000 && lateRequests < 0.5 * times * 1_000, `${lateRequests} were read`);
+    proof.held(t, { late: lateRequests });
+  });
+
+  it('control: resets a client that goes on asking after a plain close', async (t) => {
+    const reset = await askAfterPlainClose(get('/late').repeat(1_000));
+    proof.lost(t, reset);
   });
 
   it('is complete though the program writes to it and the client resets it then', async () => {

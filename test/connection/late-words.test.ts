@@ -109,6 +109,33 @@ suite('a request that is lost on the way', { skip: labMissing, concurrency: fals
       else if (title.startsWith('control')) proof.lost(t, 1);
     });
   }
+
+  test('control: it is not answered after a plain close and exit', { timeout: 60_000 }, async (t) => {
+    const { lab, client, servers } = scenery;
+    await lab.wire.shape({ delay: late.delay });
+    const port = await servers.listen();
+    const localPort = nextLocalPort();
+    const words = await lab.wire.rule({
+      clientPort: localPort,
+      direction: 'to server',
+      packet: 'data',
+      payload: 'GET /2',
+      count: late.wordsLost,
+      action: 'drop',
+    });
+    const connection = client.connect({ host: lab.server.ipv4, port, localPort, send: get('/1') });
+    assert.ok(await connection.receives(endOf('/1')));
+    connection.send(get('/2'));
+    await words.next();
+    await servers.beginClose(port, 'plain', {});
+    const { received } = await connection.closed;
+    assert.deepEqual(
+      { answers: countAnswers(received), processed: await servers.forget(port) },
+      { answers: 1, processed: ['/1'] },
+    );
+    await words.remove();
+    proof.lost(t, 1);
+  });
 });
 
 function get(path: string): string {

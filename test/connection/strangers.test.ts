@@ -6,9 +6,10 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
 import { portOf } from '../harness/ports.ts';
+import { prove } from '../harness/proof.ts';
 import { Scope } from '../harness/scope.ts';
 import { listen, listenHttp } from '../harness/servers.ts';
-import { until } from '../harness/wait.ts';
+import { until, within } from '../harness/wait.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
 const QUICK: CloseOptions = { idleWait: 200, lingerWait: 5_000, deadline: 8_000 };
@@ -71,6 +72,8 @@ describe('a connection that a close does not take in, while that close goes on',
 describe('an HTTP/2 session on a connection that a net server has accepted and handed over', {
   timeout: 30_000,
 }, () => {
+  const proof = prove('a stream of an HTTP/2 session that a net server has handed over');
+
   for (const { does, options } of [
     { does: 'gets its GOAWAY, and its stream is finished', options: QUICK },
     {
@@ -78,25 +81,77 @@ describe('an HTTP/2 session on a connection that a net server has accepted and h
       options: { ...QUICK, farewell: { say: () => Buffer.from('bye\r\n') } },
     },
   ]) {
-    it(does, async () => {
-      const streams: http2.ServerHttp2Stream[] = [];
-      const speaker = http2.createServer().on('stream', (stream: http2.ServerHttp2Stream) => streams.push(stream));
+    it(does, async (t) => {
+      const { streams, speaker } = collectStreams();
       await using server = await listen(net.createServer((socket) => speaker.emit('connection', socket)));
       await using scope = new Scope();
-      const session = http2.connect(`http://127.0.0.1:${portOf(server)}`);
-      scope.defer(() => session.destroy());
-      const request = session.request({ ':path': '/' });
-      while (streams.length === 0) await once(speaker, 'stream');
+      const { session, request } = await openStream(scope, { server, speaker, streams });
       const goaway = once(session, 'goaway');
       const closing = gracefulClose(server, options);
       await goaway;
       for (const stream of streams) stream.end('served');
-      request.setEncoding('utf8');
-      let text = '';
-      for await (const chunk of request) text += String(chunk);
-      assert.equal(text, 'served');
+      assert.equal(await readAll(request), 'served');
       const { outcome, connections } = await closing;
       assert.deepEqual({ outcome, said: connections.farewells.said }, { outcome: 'complete', said: 1 });
+      proof.held(t, { streams: streams.length });
     });
   }
+
+  it('control: is cut by the end of the process', async (t) => {
+    const accepted: net.Socket[] = [];
+    const { streams, speaker } = collectStreams();
+    await using server = await listen(
+      net.createServer((socket) => {
+        accepted.push(socket);
+        speaker.emit('connection', socket);
+      }),
+    );
+    await using scope = new Scope();
+    const { request } = await openStream(scope, { server, speaker, streams });
+    server.close();
+    for (const socket of accepted) socket.destroy();
+    const text = await within(
+      'the end of the stream',
+      readAll(request).catch(() => 'cut'),
+    );
+    assert.notEqual(text, 'served');
+    proof.lost(t, streams.length);
+  });
 });
+
+interface Speaker {
+  readonly speaker: http2.Http2Server;
+  /** Those that have been opened. */
+  readonly streams: http2.ServerHttp2Stream[];
+}
+
+/** A server of HTTP/2 that does not listen, and answers nothing. */
+function collectStreams(): Speaker {
+  const streams: http2.ServerHttp2Stream[] = [];
+  const speaker = http2.createServer().on('stream', (stream: http2.ServerHttp2Stream) => {
+    stream.on('error', () => {});
+    streams.push(stream);
+  });
+  return { speaker, streams };
+}
+
+/** A client with one stream that has come. */
+async function openStream(
+  scope: Scope,
+  { server, speaker, streams }: Speaker & { readonly server: net.Server },
+): Promise<{ session: http2.ClientHttp2Session; request: http2.ClientHttp2Stream }> {
+  const session = http2.connect(`http://127.0.0.1:${portOf(server)}`);
+  // What becomes of it is seen at its stream.
+  session.on('error', () => {});
+  scope.defer(() => session.destroy());
+  const request = session.request({ ':path': '/' });
+  while (streams.length === 0) await once(speaker, 'stream');
+  return { session, request };
+}
+
+async function readAll(request: http2.ClientHttp2Stream): Promise<string> {
+  request.setEncoding('utf8');
+  let text = '';
+  for await (const chunk of request) text += String(chunk);
+  return text;
+}

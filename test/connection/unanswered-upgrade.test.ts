@@ -21,7 +21,7 @@ const ANSWER = 'HTTP/1.1 299 Changed\r\n\r\n';
 const asking = (upgrade: string): string =>
   get('/').replace(/\r\n$/, `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`);
 
-describe('a request that changes what a connection speaks', { timeout: 180_000 }, () => {
+describe('a request that changes what a connection speaks', { timeout: 180_000, concurrency: true }, () => {
   for (const { what, request, event, farewell } of [
     { what: 'for a WebSocket', request: asking('websocket'), event: 'upgrade', farewell: '\x88\x02\x03\xe9' },
     { what: 'for another protocol', request: asking('lines'), event: 'upgrade', farewell: 'closing\n' },

@@ -21,7 +21,7 @@ for (const { kind, start } of [
   { kind: 'upgraded to something that is no WebSocket', start: startUpgraded },
   { kind: 'that is a CONNECT tunnel', start: startTunnel },
 ]) {
-  describe(`a connection ${kind}`, { timeout: 180_000 }, () => {
+  describe(`a connection ${kind}`, { timeout: 180_000, concurrency: true }, () => {
     const proof = prove(`who talks on a connection ${kind}`);
 
     it('is served until it is quiet, and half-closed without another word; what comes then is still read', async (t) => {

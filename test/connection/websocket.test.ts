@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { count } from '../harness/counts.ts';
 import { prove } from '../harness/proof.ts';
 import { assertAllAnswered, assertAllToldAndNothingMissing, codesOf, startWebSockets } from './websocket-driver.ts';
 
-const MANY = 1_000;
+const MANY = count(1_000, 250);
 /** Both sides talk. */
 const TALKING = { clients: MANY, sayEvery: 500 };
 

@@ -14,7 +14,8 @@ const SOON = 3_000;
 
 /** What each framework must stand, with the application that examples/<name> shows. */
 export function closesWell(name: string): void {
-  suite(`examples/${name}, told to stop`, () => {
+  // Two at a time: each starts a program, and some wait for it.
+  suite(`examples/${name}, told to stop`, { concurrency: 2 }, () => {
     losesNoKeepAliveClients(name, undefined);
 
     const ofQueue = prove(`the clients in the accept queue of examples/${name}`);

@@ -33,7 +33,7 @@ export async function stopWhileAsked(
     ...(request === undefined ? {} : { request }),
     thinkTime: [0, 5],
   });
-  await within('the first requests to be served', storm.served(20 * clients));
+  await within('the first requests to be served', storm.served(5 * clients));
   const unread = await stopUnread(server, clients / 2);
   return { ...(await storm.finished), unread };
 }

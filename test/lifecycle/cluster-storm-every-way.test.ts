@@ -1,5 +1,6 @@
-import { GROUP, PRIMARY, testClusterStops } from './cluster-storm-suite.ts';
+import { FORKS_ANEW, GROUP, PRIMARY, testClusterStops } from './cluster-storm-suite.ts';
 
+testClusterStops('rr', PRIMARY, [FORKS_ANEW]);
 testClusterStops('rr', GROUP);
 testClusterStops('none', PRIMARY);
 testClusterStops('none', GROUP);

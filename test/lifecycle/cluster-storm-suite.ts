@@ -5,15 +5,29 @@ import type { StormResult } from '../../src/storm/storm.ts';
 import { count } from '../harness/counts.ts';
 import { queuedAt } from '../harness/ports.ts';
 import { prove } from '../harness/proof.ts';
-import { type End, endOf } from '../harness/start-service.ts';
+import { type End, endOf, type Registration } from '../harness/start-service.ts';
 import { CLIENTS, type Held, stopInStorm } from '../harness/storms.ts';
 import { type ClusterService, startCluster, toldBy } from './cluster-service-driver.ts';
 
-const WAYS = [
+/** A way in which a cluster comes to its stop. */
+export interface ClusterWay {
+  readonly title: string;
+  readonly program: string;
+  readonly registration?: Registration;
+}
+
+/** What the README says of clusters. */
+export const PLAIN_WAYS: readonly ClusterWay[] = [
   { title: 'whose processes call lastCall', program: 'lastCall' },
   { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
-  { title: 'that forks a worker for each that exits, under register', program: 'forks anew', registration: '--import' },
-] as const;
+];
+export const FORKS_ANEW: ClusterWay = {
+  title: 'that forks a worker for each that exits, under register',
+  program: 'forks anew',
+  registration: '--import',
+};
+const ALL_WAYS: readonly ClusterWay[] = [...PLAIN_WAYS, FORKS_ANEW];
+
 /** Who of a service gets SIGTERM. */
 export interface Receiver {
   readonly title: string;
@@ -25,11 +39,17 @@ export const PRIMARY: Receiver = { title: 'its primary', kill: (pid) => process.
 export const GROUP: Receiver = { title: 'its process group', kill: (pid) => process.kill(-pid, 'SIGTERM') };
 
 /** Defines the tests of a cluster that is scheduled so, with their control. */
-export function testClusterStops(policy: 'rr' | 'none', { title: receiver, kill }: Receiver): void {
-  suite(`${CLIENTS} clients, when SIGTERM comes to ${receiver} of a cluster with SCHED_${policy.toUpperCase()}`, () => {
-    const proof = prove(`a cluster with SCHED_${policy.toUpperCase()} under a storm, SIGTERM to ${receiver}`);
+export function testClusterStops(
+  policy: 'rr' | 'none',
+  { title: receiver, kill }: Receiver,
+  ways: readonly ClusterWay[] = ALL_WAYS,
+): void {
+  const scheduled = `a cluster with SCHED_${policy.toUpperCase()}`;
+  // Two at a time: each waits for its processes to start, and to end.
+  suite(`${CLIENTS} clients, when SIGTERM comes to ${receiver} of ${scheduled}`, { concurrency: 2 }, () => {
+    const proof = prove(`${scheduled} under a storm, SIGTERM to ${receiver}`);
 
-    for (const { title, program, ...registration } of WAYS) {
+    for (const { title, program, ...registration } of ways) {
       test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
         // Twelve ways: each once is more than three stops of each kind of program.
         for (let time = 1; time <= count(10, 1); time += 1) {

@@ -1,3 +1,3 @@
-import { PRIMARY, testClusterStops } from './cluster-storm-suite.ts';
+import { PLAIN_WAYS, PRIMARY, testClusterStops } from './cluster-storm-suite.ts';
 
-testClusterStops('rr', PRIMARY);
+testClusterStops('rr', PRIMARY, PLAIN_WAYS);

@@ -13,7 +13,7 @@ import { askOnce } from './one-request.ts';
 
 const DIED = { code: null, signal: 'SIGTERM', stderr: '' };
 
-suite('under register, a program without a server', () => {
+suite('under register, a program without a server', { concurrency: 2 }, () => {
   for (const registration of ['--import', 'NODE_OPTIONS', 'none'] as const) {
     const control = registration === 'none' ? 'control, without register' : registration;
     test(`dies of SIGTERM by the signal (${control})`, async () => {
@@ -57,7 +57,7 @@ suite('under register, a program without a server', () => {
   });
 });
 
-suite('under register, a variable', () => {
+suite('under register, a variable', { concurrency: 2 }, () => {
   test('with a wrong value ends the program when its server listens, and says what was expected', async () => {
     await using program = startStoppable({ LASTCALL_DEADLINE: 'soon' });
     const { code, stderr } = await program.ended;
@@ -105,7 +105,7 @@ suite('under register, a variable', () => {
   });
 });
 
-suite('under register, a program that calls lastCall itself', () => {
+suite('under register, a program that calls lastCall itself', { concurrency: 2 }, () => {
   for (const way of ['lastCall first', 'lastCall late']) {
     const when = `${way === 'lastCall first' ? 'before' : 'after'} it listens`;
     test(`has its own stop alone: ${when}`, async () => {

@@ -46,7 +46,8 @@ export const WITH_LISTENER: readonly Way[] = ['close, then exit', 'close', 'exit
 
 /** Defines the tests of these ways, each with its control. */
 export function testStops({ title: load, ...storm }: Load, ways: readonly Way[]): void {
-  suite(`${CLIENTS} clients ${load}, when SIGTERM comes to a program`, () => {
+  // Two at a time: each waits for its program to start, and to end.
+  suite(`${CLIENTS} clients ${load}, when SIGTERM comes to a program`, { concurrency: 2 }, () => {
     const controls = [...new Set(ways.map(({ control }) => control))];
     const proofs = new Map(
       controls.map((way) => [way, prove(`a program that does \`${way}\` at SIGTERM, under clients ${load}`)]),

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { suite, test } from 'node:test';
 import { fixture, isAlive, startCommand, type TestProcess } from '../harness/processes.ts';
 import { Scope } from '../harness/scope.ts';
 import { until } from '../harness/wait.ts';
@@ -21,28 +21,31 @@ async function untilGone(what: string, pid: number): Promise<void> {
   await until(`${what} has gone`, () => !isAlive(pid));
 }
 
-test('whoever is killed leaves the signal to the keeper', async () => {
-  await using scope = new Scope();
-  const { running, kept, keeper } = await startKept(scope);
-  running.signal('SIGKILL');
-  await untilGone('the kept process', kept);
-  await untilGone('the keeper', keeper);
-});
+// One of them waits for the keeper, which waits for 5 s.
+suite('a keeper', { concurrency: true }, () => {
+  test('whoever is killed leaves the signal to the keeper', async () => {
+    await using scope = new Scope();
+    const { running, kept, keeper } = await startKept(scope);
+    running.signal('SIGKILL');
+    await untilGone('the kept process', kept);
+    await untilGone('the keeper', keeper);
+  });
 
-test('one that ignores the signal is killed, where that was agreed', async () => {
-  await using scope = new Scope();
-  const { running, kept } = await startKept(scope, 'kills');
-  running.signal('SIGKILL');
-  await untilGone('the kept process', kept);
-});
+  test('one that ignores the signal is killed, where that was agreed', async () => {
+    await using scope = new Scope();
+    const { running, kept } = await startKept(scope, 'kills');
+    running.signal('SIGKILL');
+    await untilGone('the kept process', kept);
+  });
 
-test('a keeper that is dismissed goes, and does nothing', async () => {
-  await using scope = new Scope();
-  const { running, kept, keeper } = await startKept(scope);
-  running.write('done\n');
-  assert.equal((await running.ended).code, 0);
-  await untilGone('the keeper', keeper);
-  assert.equal(isAlive(kept), true);
+  test('a keeper that is dismissed goes, and does nothing', async () => {
+    await using scope = new Scope();
+    const { running, kept, keeper } = await startKept(scope);
+    running.write('done\n');
+    assert.equal((await running.ended).code, 0);
+    await untilGone('the keeper', keeper);
+    assert.equal(isAlive(kept), true);
+  });
 });
 
 function killGroup(pid: number): void {

@@ -9,7 +9,8 @@ import { HALF_OPEN, type Stopped, stopOnLoopback } from './stop-on-loopback.ts';
 
 /** Registers the stops of one program on loopback, and their control. */
 export function suiteOnLoopback(program: ForeignProgram): void {
-  suite(`${CLIENTS} clients of ${program.title}`, { skip: whyMissing(program) }, () => {
+  // Two at a time: each waits for its program to start, and to end.
+  suite(`${CLIENTS} clients of ${program.title}`, { skip: whyMissing(program), concurrency: 2 }, () => {
     const proof = prove(`${CLIENTS} clients of ${program.title}, on loopback`);
 
     for (const way of ['run', 'stop'] as const) {
