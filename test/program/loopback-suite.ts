@@ -19,14 +19,14 @@ export function suiteOnLoopback(program: ForeignProgram): void {
           const stopped = await stopOnLoopback(program, way);
           assertNobodyLost(stopped);
           assert.equal(stopped.command.code, way === 'run' ? program.exitCode : 0, stopped.command.stderr);
-          const { queued, halfOpen } = stopped.report?.listeners[0] ?? {};
-          proof.held(t, { queued, halfOpen });
+          proof.held(t, { queued: stopped.report?.listeners[0]?.queued, halfOpen: stopped.wereHalfOpen });
         }
       });
     }
 
     test('control: stopped plainly, it loses clients', async (t) => {
-      const { result, halfOpen } = await stopOnLoopback(program, 'plainly');
+      const { result, wereHalfOpen, halfOpen } = await stopOnLoopback(program, 'plainly');
+      assert.equal(wereHalfOpen, HALF_OPEN);
       assert.equal(countUnserved(halfOpen), HALF_OPEN, 'whoever was half-open is reset');
       t.diagnostic(`of the storm ${result.lost} were lost, and ${result.counts.refused} refused`);
       proof.lost(t, result.lost + HALF_OPEN);
@@ -34,7 +34,7 @@ export function suiteOnLoopback(program: ForeignProgram): void {
   });
 }
 
-function assertNobodyLost({ result, halfOpen, report, command }: Stopped): void {
+function assertNobodyLost({ result, wereHalfOpen, halfOpen, report, command }: Stopped): void {
   const { counts, lost, errors } = result;
   const told = JSON.stringify({ counts, errors, halfOpen, report, command });
   const { failed, aborted, serverErrors, refused } = counts;
@@ -52,6 +52,8 @@ function assertNobodyLost({ result, halfOpen, report, command }: Stopped): void 
     { gate: 'refuse', reason: undefined, queuedAtSignal: 0, left: 0, others: [] },
     told,
   );
+  assert.equal(wereHalfOpen, HALF_OPEN);
   assert.ok(Number(listener?.queued) >= CLIENTS / 2, told);
-  assert.ok(Number(listener?.halfOpen) >= HALF_OPEN, told);
+  // With the gate goes TCP_DEFER_ACCEPT: they may be in the queue before lastcall counts.
+  assert.ok(Number(listener?.queued) + Number(listener?.halfOpen) >= CLIENTS / 2 + HALF_OPEN, told);
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { dumpHalfOpen } from '../../src/linux/sock-diag.ts';
 import { findTree } from '../../src/program/process-tree.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
@@ -21,7 +22,8 @@ export const HALF_OPEN = 20;
 /** What came of a stop. */
 export interface Stopped {
   readonly result: StormResult;
-  /** What each of the half-open clients got. */
+  /** How many clients were half-open when the program was stopped, and what each of them got. */
+  readonly wereHalfOpen: number;
   readonly halfOpen: readonly string[];
   /** How the program ended, or whoever was its parent. */
   readonly program: Ended;
@@ -51,7 +53,9 @@ export async function stopOnLoopback(program: ForeignProgram, way: Way): Promise
   await untilAccepted(target);
   const silent = scope.use(await connectHalfOpen(running.pid, port, HALF_OPEN));
   let command: TestProcess = running;
+  let wereHalfOpen = 0;
   const stop = async (): Promise<void> => {
+    wereHalfOpen = dumpHalfOpen('IPv4').filter(({ localPort }) => localPort === port).length;
     if (way === 'stop') command = scope.use(startLastcall(['stop', `:${port}`, ...TO_GATE, ...options]));
     else running.signal(way === 'run' ? 'SIGTERM' : program.signal);
     if (way !== 'plainly') await untilAccepted(target, false);
@@ -70,5 +74,5 @@ export async function stopOnLoopback(program: ForeignProgram, way: Way): Promise
   const halfOpen = await silent.outcomes;
   const [ended, commandEnded] = await Promise.all([running.ended, command.ended]);
   const report = way === 'plainly' ? undefined : JSON.parse(readFileSync(file, 'utf8'));
-  return { result, halfOpen, program: ended, command: commandEnded, report };
+  return { result, wereHalfOpen, halfOpen, program: ended, command: commandEnded, report };
 }
