@@ -63,6 +63,9 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
       const { said, answered } = report.connections.farewells;
       const all = JSON.stringify(reports);
       assert.equal(report.outcome, 'complete', all);
+      // More than one where the gate shuts late, and the client, told to leave, connects anew before that: its server's socket is
+      // searched for among all processes, for the client is a child, and on a busy host not in time (`gate: 'shared'`); or another
+      // program of the host has SYN cookies out, which are awaited.
       assert.ok(said >= 1 && answered === said, all);
     }
     assert.ok(connections > RESTARTS, `${connections} connections`);
