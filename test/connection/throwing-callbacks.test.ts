@@ -71,7 +71,16 @@ describe('what the program throws', { timeout: 180_000 }, () => {
     );
   });
 
+<<<<<<< HEAD
   it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async () => {
+=======
+  it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async (t) => {
+    const listeners: (() => number)[] = [];
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error): void => void warnings.push(message);
+    process.on('warning', onWarning);
+    using _ = { [Symbol.dispose]: () => process.off('warning', onWarning) };
+>>>>>>> w-y
     await using server = await listen(
       http.createServer((request, response) => {
         if (request.url === '/') {
@@ -81,6 +90,7 @@ describe('what the program throws', { timeout: 180_000 }, () => {
         response.writeHead(200, { 'Content-Type': 'text/event-stream' });
         response.write('data: 1\n\n');
         Object.assign(response, { end: fail });
+        listeners.push(() => response.listenerCount('error'));
       }),
     );
     using stream = await RawHttpClient.connect(portOf(server));
@@ -98,5 +108,7 @@ describe('what the program throws', { timeout: 180_000 }, () => {
       errors.map(({ code, message }) => ({ code, message })),
       [{ code: 'ERR_CALLBACK', message: '`a method of a connection` threw' }],
     );
+    // Each look tries again; what a look leaves on the response is there once.
+    assert.deepEqual({ listeners: listeners.map((count) => count()), warnings }, { listeners: [1], warnings: [] });
   });
 });

@@ -1,27 +1,41 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import { readTcpTable } from '../../src/linux/proc-net.ts';
+import { socketsOf } from '../../src/linux/processes.ts';
 import { runStorm, type Storm, type StormOptions } from '../../src/storm/storm.ts';
 import { count } from '../harness/counts.ts';
+import { askWhoServes } from '../harness/observed-program.ts';
 import { isAlive } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
 import { ENDED_WELL, type End, endOf } from '../harness/start-service.ts';
-import { until } from '../harness/wait.ts';
+import { until, within } from '../harness/wait.ts';
 import { type ClusterService, holdWorkers, startCluster, toldBy } from './cluster-service-driver.ts';
+import { connectClients, tally } from './one-request.ts';
 
 const WAYS = [
   { title: 'whose processes call lastCall', program: 'lastCall' },
   { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
 ] as const;
 const CLIENTS = 300;
+/** The first one is sent to the worker whose turn it is. */
+const CLIENTS_OF_A_HELD_PRIMARY = 9;
+/** In milliseconds: much less than a client waits. */
+const ANSWERED_IN = 20_000;
+/** Each worker tells of the connections that the primary sends it. */
+const WATCHED = 'lifecycle/waits-at-closing';
+const WAITING = { WAITS_AT_CLOSING: 'yes' };
 // net/tcp_states.h
 const ESTABLISHED = 1;
+/** While two workers are held still each of them is sent one client at most: the third one serves all others. */
+const LEAST_KEPT = CLIENTS / 2 - 2;
 const KEPT = { keepAlive: true, thinkTime: [100, 300] } as const;
 /** Those whom the primary sends to a worker that is gone wait for ever. In milliseconds. */
 const CONTROL = { timeout: 5_000 } as const;
 
 const keptProof = prove('kept connections of a cluster whose one worker is stopped');
 const newProof = prove('new connections that a busy primary sends to a worker that is stopped');
+const closedProof = prove('new connections that a primary sends to a worker that has closed');
 
 for (const { title, program, ...registration } of WAYS) {
   suite(`one worker of three, stopped by SIGTERM, of a cluster ${title}`, () => {
@@ -29,14 +43,15 @@ for (const { title, program, ...registration } of WAYS) {
       test(`loses none of ${CLIENTS} kept connections, and the others serve on (SCHED_${policy.toUpperCase()})`, async (t) => {
         for (let seed = 1; seed <= count(10, 1); seed += 1) {
           await using service = await startCluster([policy, program, '0'], registration);
-          const { lost, told } = await stopWithKeptConnections(service, { seed });
+          const { lost, told, kept } = await stopWithKeptConnections(service, { seed });
           assert.equal(lost, 0, told);
-          // It had clients when its stop began, and ended the connection of each.
+          assert.ok(kept >= LEAST_KEPT, `${kept} kept connections`);
+          // Who has asked in its lame duck has left by then; it ended the connection of each other.
           const [report] = toldBy('workers', service, 'report').map((message) => message.report);
           const { atStart = 0, ended = 0 } = report?.connections ?? {};
-          assert.ok(atStart > 0 && ended >= atStart, `${ended} of ${atStart} ended`);
+          assert.ok(ended >= atStart, `${ended} of ${atStart} ended`);
           assert.deepEqual(await stop(service), ENDED_WELL);
-          keptProof.held(t, { connected: atStart });
+          keptProof.held(t, { kept });
         }
       });
     }
@@ -44,12 +59,43 @@ for (const { title, program, ...registration } of WAYS) {
     // It learns late that the worker has closed, and sends it connections until then.
     test('loses no new connection that a busy primary sends it', async (t) => {
       for (let seed = 1; seed <= count(10, 1); seed += 1) {
-        await using service = await startCluster(['rr', program, '1', '30'], registration);
-        const { lost, told } = await stopWithNewConnections(service, { seed });
+        await using service = await startCluster(['rr', program, '1', '30'], { ...registration, imports: [WATCHED] });
+        const { lost, told, sent } = await stopWithNewConnections(service, { seed });
         assert.equal(lost, 0, told);
         assert.deepEqual(await stop(service), ENDED_WELL);
-        newProof.held(t, { 'sent to the worker': 1 });
+        assert.ok(sent > 0);
+        newProof.held(t, { 'sent to the worker': sent });
       }
+    });
+
+    test('loses no new connection that the primary sends it when it has closed', async (t) => {
+      await using service = await startCluster(['rr', program, '1'], {
+        ...registration,
+        imports: [WATCHED],
+        env: WAITING,
+      });
+      const { program: primary, port } = service;
+      const worker = await nextWorker(service);
+      process.kill(worker, 'SIGTERM');
+      await primary.next('may close');
+      const before = countSent(worker, service);
+      // Asleep it has done with what the worker has said so far: what is new reaches it in the order in which it comes. So it has
+      // taken these clients in before it hears that the worker has closed.
+      await until('the primary waits for what comes', () => isAsleep(primary.pid));
+      using held = await holdWorkers([primary.pid]);
+      using clients = await connectClients(CLIENTS_OF_A_HELD_PRIMARY, { host: '127.0.0.1', port });
+      primary.order('go on');
+      await primary.next('report');
+      held.goOn();
+      const answers = tally(await within('an answer to each client', clients.answers, ANSWERED_IN));
+      assert.deepEqual(answers, { 'HTTP/1.1 200 OK': CLIENTS_OF_A_HELD_PRIMARY });
+      await until('the worker has ended', () => !isAlive(worker));
+      const sent = countSent(worker, service) - before;
+      assert.equal(sent, 1);
+      // The others do not wait.
+      for (const _ of service.workers) primary.order('go on');
+      assert.deepEqual(await stop(service), ENDED_WELL);
+      closedProof.held(t, { 'sent to the worker': sent });
     });
   });
 }
@@ -57,7 +103,8 @@ for (const { title, program, ...registration } of WAYS) {
 suite('control: one worker of a cluster without lastcall, stopped by SIGTERM,', () => {
   test('loses kept connections', async (t) => {
     await using service = await startCluster(['rr', 'nothing', '0']);
-    const { lost, unanswered, told } = await stopWithKeptConnections(service, CONTROL);
+    const { lost, unanswered, told, kept } = await stopWithKeptConnections(service, CONTROL);
+    assert.ok(kept >= LEAST_KEPT, `${kept} kept connections`);
     assert.ok(lost - unanswered > 0, told);
     keptProof.lost(t, lost);
   });
@@ -66,6 +113,23 @@ suite('control: one worker of a cluster without lastcall, stopped by SIGTERM,', 
     await using service = await startCluster(['rr', 'nothing', '1', '30']);
     const { lost } = await stopWithNewConnections(service, CONTROL);
     newProof.lost(t, lost);
+  });
+
+  test('loses a new connection that the primary sends it when it has ended', async (t) => {
+    await using service = await startCluster(['rr', 'nothing', '1']);
+    const { program: primary, port } = service;
+    const worker = await nextWorker(service);
+    using held = await holdWorkers([primary.pid]);
+    using clients = await connectClients(CLIENTS_OF_A_HELD_PRIMARY, { host: '127.0.0.1', port });
+    process.kill(worker, 'SIGTERM');
+    await until('the worker has ended', () => !isAlive(worker));
+    held.goOn();
+    await until('all others are served', () => clients.answered === CLIENTS_OF_A_HELD_PRIMARY - 1);
+    // It waits for ever: with the last process its connection ends.
+    process.kill(primary.pid, 'SIGTERM');
+    const { 'HTTP/1.1 200 OK': served, ...lost } = tally(await clients.answers);
+    assert.deepEqual({ served, lost }, { served: CLIENTS_OF_A_HELD_PRIMARY - 1, lost: { ECONNRESET: 1 } });
+    closedProof.lost(t, 1);
   });
 });
 
@@ -78,37 +142,76 @@ interface StoppedOne {
 
 /**
  * Stops a worker that has clients for sure: while the others are held still, half of the clients come to it. (Each of the others
- * has at most the one whom a primary had sent it already.) When the signal comes, requests are unread.
+ * has at most the one whom a primary had sent it already.) When the signal comes, requests are unread, and it has so many `kept`
+ * connections.
  */
-async function stopWithKeptConnections(service: ClusterService, options: Partial<StormOptions>): Promise<StoppedOne> {
+async function stopWithKeptConnections(
+  service: ClusterService,
+  options: Partial<StormOptions>,
+): Promise<StoppedOne & { readonly kept: number }> {
   const [worker = 0, ...others] = service.workers;
   using held = await holdWorkers(others);
   const first = startStorm(service, { clients: CLIENTS / 2, ...KEPT, ...options });
-  await first.served(CLIENTS / 2);
+  await until('the worker has these clients', () => countKept(worker, service.port) >= LEAST_KEPT);
   held.goOn();
   const second = startStorm(service, { clients: CLIENTS / 2, ...KEPT, ...options });
   await second.served(CLIENTS);
   using stopped = await holdWorkers([worker]);
   await until('clients have asked a worker that does not read', () => countUnread(service.port) >= CLIENTS / 10);
+  const kept = countKept(worker, service.port);
   process.kill(worker, 'SIGTERM');
   stopped.goOn();
-  return goOnWithout(worker, service, [first, second]);
+  return { ...(await goOnWithout(worker, service, [first, second])), kept };
 }
 
 /**
  * Stops a worker to which the primary has sent a connection that it has not accepted: it is held still until more clients were
- * served than the primary can serve without coming to its turn.
+ * served than the primary can serve without coming to its turn. `sent`: so many has it heard of since, if it tells.
  */
-async function stopWithNewConnections(service: ClusterService, options: Partial<StormOptions>): Promise<StoppedOne> {
+async function stopWithNewConnections(
+  service: ClusterService,
+  options: Partial<StormOptions>,
+): Promise<StoppedOne & { readonly sent: number }> {
   const [worker = 0] = service.workers;
   const clients = 30;
   const storm = startStorm(service, { clients, ...options });
   await storm.served(2 * clients);
   using held = await holdWorkers([worker]);
+  const before = countSent(worker, service);
   await storm.served(storm.counts.served + 2 * clients);
   process.kill(worker, 'SIGTERM');
   held.goOn();
-  return goOnWithout(worker, service, [storm]);
+  const stopped = await goOnWithout(worker, service, [storm]);
+  return { ...stopped, sent: countSent(worker, service) - before };
+}
+
+/** How many connections a worker has told that the primary sent it. */
+function countSent(worker: number, service: ClusterService): number {
+  return toldBy('workers', service, 'sent').filter(({ pid }) => pid === worker).length;
+}
+
+/** Lets each worker serve one client: the primary then begins with the first one again. Resolves when it waits for clients. */
+async function nextWorker({ program, port, workers }: ClusterService): Promise<number> {
+  const served: string[] = [];
+  for (const _ of workers) {
+    served.push(await askWhoServes(port));
+    await until('the primary waits for what comes', () => isAsleep(program.pid));
+  }
+  assert.deepEqual(new Set(served), new Set(workers.map(String)));
+  return Number(served[0]);
+}
+
+/** Whether the main thread of a process waits in the kernel (proc_pid_stat(5)). */
+function isAsleep(pid: number): boolean {
+  return /\) S [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+}
+
+/** How many connections to this port a process has. */
+function countKept(pid: number, port: number): number {
+  const held = socketsOf(pid);
+  return readTcpTable('IPv4').filter((row) => {
+    return row.localPort === port && row.state === ESTABLISHED && held.has(row.inode);
+  }).length;
 }
 
 /** How many connections to this port have sent what the program has not read. */

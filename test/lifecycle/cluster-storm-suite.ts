@@ -84,7 +84,7 @@ function workersOf({ program, port, workers }: ClusterService): Held {
 /** Clients in front of the gate when the primary shut it: in the kernel's queue, or accepted by it for a worker. */
 function queuedInFront(service: ClusterService): number {
   const [gate] = toldBy('primary', service, 'gate').map(({ facts }) => facts);
-  return Number(gate?.withoutOwner) + Number(gate?.queued);
+  return Number(gate?.inTransit) + Number(gate?.queued);
 }
 
 function assertNobodyLost({ counts, lost, errors }: StormResult, ended: End, service: ClusterService): void {

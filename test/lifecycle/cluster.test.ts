@@ -47,8 +47,8 @@ for (const { title, program, ...registration } of WAYS) {
       assert.deepEqual(await endOf(service.program), ENDED_WELL);
       const [gate] = toldBy('primary', service, 'gate');
       assert.equal(gate?.facts?.gate, 'refuse');
-      assert.ok(Number(gate.facts.withoutOwner) >= 5, JSON.stringify(gate));
-      proof.held(t, { 'in the primary': Number(gate.facts.withoutOwner) });
+      assert.ok(Number(gate.facts.inTransit) >= 5, JSON.stringify(gate));
+      proof.held(t, { 'in the primary': Number(gate.facts.inTransit) });
     });
   });
 }

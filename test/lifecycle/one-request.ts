@@ -46,6 +46,8 @@ export function askOnce(
 export interface ConnectedClients extends Disposable {
   readonly answers: Promise<readonly string[]>;
   readonly bodies: Promise<readonly string[]>;
+  /** How many have their answer. */
+  readonly answered: number;
 }
 
 /** So many clients, of these targets in turn; resolves when all of them are connected. */
@@ -54,8 +56,13 @@ export async function connectClients(
   ...targets: readonly net.NetConnectOpts[]
 ): Promise<ConnectedClients> {
   const clients = Array.from({ length: count }, (_, at) => askOnce(targets[at % targets.length] ?? { port: 0 }));
+  let answered = 0;
+  for (const { answer } of clients) void answer.then(() => (answered += 1));
   await Promise.all(clients.map(({ connected }) => connected));
   return {
+    get answered() {
+      return answered;
+    },
     answers: Promise.all(clients.map(({ answer }) => answer)),
     bodies: Promise.all(clients.map(({ body }) => body)),
     [Symbol.dispose]: () => clients.forEach((client) => client[Symbol.dispose]()),
