@@ -71,16 +71,12 @@ describe('what the program throws', { timeout: 180_000 }, () => {
     );
   });
 
-<<<<<<< HEAD
   it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async () => {
-=======
-  it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async (t) => {
     const listeners: (() => number)[] = [];
     const warnings: string[] = [];
     const onWarning = ({ message }: Error): void => void warnings.push(message);
     process.on('warning', onWarning);
     using _ = { [Symbol.dispose]: () => process.off('warning', onWarning) };
->>>>>>> w-y
     await using server = await listen(
       http.createServer((request, response) => {
         if (request.url === '/') {
