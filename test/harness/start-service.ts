@@ -17,11 +17,8 @@ export const REGISTER: string = new URL('../../lib/register.js', import.meta.url
 /** What would tell the program, and its children, of somebody else's service manager, or of the tests. */
 const SURROUNDINGS = ['KUBERNETES_SERVICE_HOST', 'NOTIFY_SOCKET', 'SYSTEMD_EXEC_PID', 'NODE_OPTIONS'];
 
-/** How a process ended. */
-export type End = Pick<Ended, 'code' | 'signal' | 'stderr'>;
-
 /** Of a stop that went as it should: exit code 0, and nothing to say. */
-export const ENDED_WELL: End = { code: 0, signal: null, stderr: '' };
+export const ENDED_WELL: Ended = { code: 0, signal: null, stderr: '' };
 
 /** Starts a program of the fixtures as its users would, with nothing of this process's surroundings, and observes it. */
 export function startService(name: string, options: ServiceOptions = {}): Program {
@@ -37,12 +34,6 @@ export function startService(name: string, options: ServiceOptions = {}): Progra
     },
     directory: fileURLToPath(new URL('../../..', import.meta.url)),
   });
-}
-
-/** How it ends. What it prints on its standard output are the messages of its {@link Program}. */
-export async function endOf(program: Program): Promise<End> {
-  const { code, signal, stderr } = await program.ended;
-  return { code, signal, stderr };
 }
 
 function urlOf(module: string): string {

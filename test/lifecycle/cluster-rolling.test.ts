@@ -8,7 +8,8 @@ import { count } from '../harness/counts.ts';
 import { askWhoServes } from '../harness/observed-program.ts';
 import { isAlive } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
-import { ENDED_WELL, type End, endOf } from '../harness/start-service.ts';
+import { ENDED_WELL } from '../harness/start-service.ts';
+import type { Ended } from '../harness/observed-program.ts';
 import { until, within } from '../harness/wait.ts';
 import { type ClusterService, holdWorkers, startCluster, toldBy } from './cluster-service-driver.ts';
 import { connectClients, tally } from './one-request.ts';
@@ -244,7 +245,7 @@ async function goOnWithout(worker: number, service: ClusterService, storms: read
   };
 }
 
-async function stop({ program }: ClusterService): Promise<End> {
+async function stop({ program }: ClusterService): Promise<Ended> {
   process.kill(program.pid, 'SIGTERM');
-  return endOf(program);
+  return program.ended;
 }

@@ -5,7 +5,8 @@ import type { StormResult } from '../../src/storm/storm.ts';
 import { count } from '../harness/counts.ts';
 import { queuedAt } from '../harness/ports.ts';
 import { prove } from '../harness/proof.ts';
-import { type End, endOf, type Registration } from '../harness/start-service.ts';
+import { type Registration } from '../harness/start-service.ts';
+import type { Ended } from '../harness/observed-program.ts';
 import { CLIENTS, type Held, stopInStorm } from '../harness/storms.ts';
 import { type ClusterService, startCluster, toldBy } from './cluster-service-driver.ts';
 
@@ -60,7 +61,7 @@ export function testClusterStops(
             return service.program.next('gate');
           };
           const result = await stopInStorm(service.port, stop, { held: workersOf(service) });
-          assertNobodyLost(result, await endOf(service.program), service);
+          assertNobodyLost(result, await service.program.ended, service);
           proof.held(t, { queued: queuedInFront(service) });
         }
       });
@@ -87,7 +88,7 @@ function queuedInFront(service: ClusterService): number {
   return Number(gate?.inTransit) + Number(gate?.queued);
 }
 
-function assertNobodyLost({ counts, lost, errors }: StormResult, ended: End, service: ClusterService): void {
+function assertNobodyLost({ counts, lost, errors }: StormResult, ended: Ended, service: ClusterService): void {
   const told = JSON.stringify({ counts, errors, ended, history: service.program.history });
   const { failed, aborted, serverErrors, refused } = counts;
   assert.deepEqual(

@@ -7,7 +7,8 @@ import { makeFolder } from '../harness/folders.ts';
 import { askWhoServes, type Program } from '../harness/observed-program.ts';
 import { isAlive } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
-import { ENDED_WELL, type End, endOf, type ServiceOptions, startService } from '../harness/start-service.ts';
+import { ENDED_WELL, type ServiceOptions, startService } from '../harness/start-service.ts';
+import type { Ended } from '../harness/observed-program.ts';
 import { holdWorkers } from './cluster-service-driver.ts';
 import { connectClients, tally } from './one-request.ts';
 
@@ -94,7 +95,7 @@ suite("a cluster's listeners are found in its primary, and nobody who waits for 
     test(title, { skip }, async (t) => {
       await using cluster = await startWay(way, BY_ENVIRONMENT);
       assert.deepEqual(tally(await stopWhileBusy(cluster, 'gate')), { 'HTTP/1.1 200 OK': CLIENTS });
-      assert.deepEqual(await endOf(cluster.program), ENDED_WELL);
+      assert.deepEqual(await cluster.program.ended, ENDED_WELL);
       const shut = toldOf(cluster, 'gate').filter(({ pid }) => pid === cluster.program.pid);
       assert.deepEqual(
         shut.map(({ facts }) => facts?.gate),
@@ -127,7 +128,7 @@ suite('a request under way in a worker with a listener of its own, when the whol
     for (const _ of workers) await program.next('gate');
     for (const worker of workers) process.kill(worker, 'SIGUSR2');
     assert.deepEqual(await Promise.all(answers), workers.map(String));
-    assert.deepEqual(await endOf(program), ENDED_WELL);
+    assert.deepEqual(await program.ended, ENDED_WELL);
     proof.held(t, { 'under way': answers.length });
   });
 
@@ -180,10 +181,10 @@ async function startWay(way: string, options: ServiceOptions): Promise<Cluster &
 }
 
 /** SIGTERM to the primary alone. How all of it has ended, which has to be soon. */
-async function stop({ program }: Cluster, soon = SOON): Promise<End> {
+async function stop({ program }: Cluster, soon = SOON): Promise<Ended> {
   const began = performance.now();
   process.kill(program.pid, 'SIGTERM');
-  const ended = await endOf(program);
+  const ended = await program.ended;
   assert.ok(performance.now() - began < soon, `${performance.now() - began} ms`);
   return ended;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { askWhoServes } from '../harness/observed-program.ts';
 import { prove } from '../harness/proof.ts';
-import { ENDED_WELL, endOf } from '../harness/start-service.ts';
+import { ENDED_WELL } from '../harness/start-service.ts';
 import { type ClusterService, holdWorkers, startCluster, toldBy } from './cluster-service-driver.ts';
 import { connectClients, tally } from './one-request.ts';
 
@@ -44,7 +44,7 @@ for (const { title, program, ...registration } of WAYS) {
     test('loses nobody of those who are with the primary still', async (t) => {
       await using service = await startCluster(['rr', program, '50'], registration);
       assert.deepEqual(tally(await stopWhileBusy(service)), ALL_SERVED);
-      assert.deepEqual(await endOf(service.program), ENDED_WELL);
+      assert.deepEqual(await service.program.ended, ENDED_WELL);
       const [gate] = toldBy('primary', service, 'gate');
       assert.equal(gate?.facts?.gate, 'refuse');
       assert.ok(Number(gate.facts.inTransit) >= 5, JSON.stringify(gate));
@@ -59,7 +59,7 @@ test('a cluster whose queue takes more than half of the deadline loses nobody', 
   const began = performance.now();
   assert.deepEqual(tally(await stopOnceConnected(service)), ALL_SERVED);
   assert.ok(performance.now() - began > 4_000);
-  assert.deepEqual(await endOf(service.program), ENDED_WELL);
+  assert.deepEqual(await service.program.ended, ENDED_WELL);
 });
 
 test('control: a cluster without lastcall, whose workers are busy, resets those who are with the primary still', async (t) => {

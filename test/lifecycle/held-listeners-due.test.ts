@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Program } from '../harness/observed-program.ts';
-import { ENDED_WELL, type End, endOf, type Registration, startService } from '../harness/start-service.ts';
+import { ENDED_WELL, type Registration, startService } from '../harness/start-service.ts';
+import type { Ended } from '../harness/observed-program.ts';
 
 /** In milliseconds: less than an uncaught error has for its drain (5 s), and than the deadline. */
 const SOON = 4_800;
@@ -76,16 +77,16 @@ function start(way: string, registration: Registration, execArgs = ''): Program 
   return startService('lifecycle/due-listener', { registration, args: [way], env: { NODE_OPTIONS: execArgs } });
 }
 
-async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<End> {
+async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
   await program.next('listening');
   process.kill(program.pid, signal);
   return endsSoon(program);
 }
 
 /** How it ended, which has to be soon. */
-async function endsSoon(program: Program): Promise<End> {
+async function endsSoon(program: Program): Promise<Ended> {
   const began = performance.now();
-  const ended = await endOf(program);
+  const ended = await program.ended;
   assert.ok(performance.now() - began < SOON, `${performance.now() - began} ms`);
   return ended;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { suite, test } from 'node:test';
 import type { Program } from '../harness/observed-program.ts';
-import { ENDED_WELL, endOf, type ServiceOptions, startService } from '../harness/start-service.ts';
+import { ENDED_WELL, type ServiceOptions, startService } from '../harness/start-service.ts';
 import { askOnce } from './one-request.ts';
 
 const STOP = ['asked', 'lame duck', 'closing', 'gate', 'answers', 'report', 'closed by lastcall'];
@@ -68,7 +68,7 @@ suite('under register, server.close()', () => {
         answers: ['closed', 'ERR_SERVER_NOT_RUNNING'],
         listenersAfter: 0,
       });
-      assert.deepEqual(await endOf(program), ENDED_WELL);
+      assert.deepEqual(await program.ended, ENDED_WELL);
     });
   }
 });
@@ -108,7 +108,7 @@ async function stopWhileAsked(
   await meanwhile();
   process.kill(program.pid, 'SIGUSR2');
   assert.match(await answer, /200 OK/);
-  assert.deepEqual(await endOf(program), ENDED_WELL);
+  assert.deepEqual(await program.ended, ENDED_WELL);
   return orderOf(program);
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Program, Told } from '../harness/observed-program.ts';
 import { startFixture } from '../harness/processes.ts';
-import { ENDED_WELL, endOf, type ServiceOptions, startService } from '../harness/start-service.ts';
+import { ENDED_WELL, type ServiceOptions, startService } from '../harness/start-service.ts';
 
 /** In milliseconds: less than an uncaught error has for its drain. */
 const SOON = 4_800;
@@ -12,24 +12,24 @@ suite('when a service is over', () => {
     await using program = start(['one server twice']);
     const { facts } = await program.next('closed');
     assert.deepEqual(facts, { isOwn: false, isNodes: true, signals: 0 });
-    assert.deepEqual(await endOf(program), ENDED_WELL);
+    assert.deepEqual(await program.ended, ENDED_WELL);
   });
 
   test("the program's own exit code is kept", async () => {
     await using program = start(['exit code']);
-    assert.deepEqual(await endOf(program), { ...ENDED_WELL, code: 5 });
+    assert.deepEqual(await program.ended, { ...ENDED_WELL, code: 5 });
   });
 
   test('the process does not exit before another one is, that leaves the exit to others', async () => {
     await using program = start(['one without exit']);
-    assert.deepEqual(await endOf(program), ENDED_WELL);
+    assert.deepEqual(await program.ended, ENDED_WELL);
     assert.ok(program.history.some(({ tell }) => tell === 'drained'));
   });
 });
 
 test('twenty servers are stopped without a warning', async () => {
   await using program = start(['twenty servers']);
-  assert.deepEqual(await endOf(program), ENDED_WELL);
+  assert.deepEqual(await program.ended, ENDED_WELL);
   assert.equal(program.history.filter(({ tell }) => tell === 'gate').length, 20);
 });
 
@@ -45,7 +45,7 @@ suite('of 300 servers that were closed', () => {
       const kept = args[0] === 'keeps servers' ? 100 : 0;
       assert.deepEqual(facts, { left: kept, kept });
       // Nor is there a warning.
-      assert.deepEqual(await endOf(program), ENDED_WELL);
+      assert.deepEqual(await program.ended, ENDED_WELL);
     });
   }
 });

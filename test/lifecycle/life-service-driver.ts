@@ -4,13 +4,14 @@ import { text } from 'node:stream/consumers';
 import type { LastCallState } from '../../src/index.ts';
 import type { LifeConfig, LifeOrder, LifeTells } from '../fixtures/lifecycle/life-service.ts';
 import { startFixture, type TestProcess } from '../harness/processes.ts';
-import type { End } from '../harness/start-service.ts';
+
+import type { Ended } from '../harness/observed-program.ts';
 import { within } from '../harness/wait.ts';
 
 const HOST = '127.0.0.1';
 
 /** What came of a service. */
-export interface LifeEnd extends End {
+export interface LifeEnd extends Ended {
   /** Milliseconds since the first signal, or since the first order. */
   readonly after: number;
 }

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { makeFolder } from '../harness/folders.ts';
 import { startCommand } from '../harness/processes.ts';
-import { type End, REGISTER } from '../harness/start-service.ts';
+import { REGISTER } from '../harness/start-service.ts';
+import type { Ended } from '../harness/observed-program.ts';
 
 suite('npm with register in NODE_OPTIONS does as without', { concurrency: 2 }, () => {
   const calls = [['--version'], ['run', 'says'], ['run', 'fails'], ['run', 'is-missing']];
@@ -28,7 +29,7 @@ async function runNpm(
   cwd: string,
   args: readonly string[],
   options: string,
-): Promise<Omit<End, 'signal'> & { readonly stdout: string }> {
+): Promise<Omit<Ended, 'signal'> & { readonly stdout: string }> {
   const env = { NODE_OPTIONS: options, npm_config_update_notifier: 'false', npm_config_loglevel: 'error' };
   await using npm = startCommand(['npm', ...args], { cwd, env });
   const { code, stdout, stderr } = await npm.ended;

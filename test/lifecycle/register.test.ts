@@ -8,7 +8,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { makeFolder } from '../harness/folders.ts';
 import type { Program } from '../harness/observed-program.ts';
 import { portOf } from '../harness/ports.ts';
-import { ENDED_WELL, type End, endOf, startService } from '../harness/start-service.ts';
+import { ENDED_WELL, startService } from '../harness/start-service.ts';
+import type { Ended } from '../harness/observed-program.ts';
 import { askOnce } from './one-request.ts';
 
 const DIED = { code: null, signal: 'SIGTERM', stderr: '' };
@@ -20,7 +21,7 @@ suite('under register, a program without a server', { concurrency: 2 }, () => {
       await using program = startService('lifecycle/no-server', { registration });
       await program.next('waits');
       process.kill(program.pid, 'SIGTERM');
-      assert.deepEqual(await endOf(program), DIED);
+      assert.deepEqual(await program.ended, DIED);
     });
   }
 
@@ -31,7 +32,7 @@ suite('under register, a program without a server', { concurrency: 2 }, () => {
     });
     await program.next('waits');
     process.kill(program.pid, 'SIGTERM');
-    assert.deepEqual(await endOf(program), DIED);
+    assert.deepEqual(await program.ended, DIED);
   });
 
   test('and with one in a worker thread dies of the signal, and no stop begins', async () => {
@@ -39,7 +40,7 @@ suite('under register, a program without a server', { concurrency: 2 }, () => {
     // The thread has what was imported, too: it tells.
     await program.next('listening');
     process.kill(program.pid, 'SIGTERM');
-    assert.deepEqual(await endOf(program), DIED);
+    assert.deepEqual(await program.ended, DIED);
     assert.deepEqual(tellsOf(program), ['listening']);
   });
 
@@ -52,7 +53,7 @@ suite('under register, a program without a server', { concurrency: 2 }, () => {
     assert.deepEqual(facts, { code: null, signal: 'SIGTERM' });
     assert.match(await askOnce({ port, host: '127.0.0.1' }).answer, /200 OK/);
     process.kill(program.pid, 'SIGTERM');
-    assert.deepEqual(await endOf(program), ENDED_WELL);
+    assert.deepEqual(await program.ended, ENDED_WELL);
     assert.equal(tellsOf(program).filter((tell) => tell === 'gate').length, 1);
   });
 });
@@ -137,10 +138,10 @@ function startStoppable(env: NodeJS.ProcessEnv): Program {
   return startService('lifecycle/stopped-service', { registration: '--import', env });
 }
 
-async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<End> {
+async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
   await program.next('listening');
   process.kill(program.pid, signal);
-  return endOf(program);
+  return program.ended;
 }
 
 function tellsOf({ history }: Program): readonly string[] {

@@ -7,7 +7,7 @@ import { needsPrograms } from '../harness/needs.ts';
 import { observeFixture, Program } from '../harness/observed-program.ts';
 import { startCommand } from '../harness/processes.ts';
 import { Scope } from '../harness/scope.ts';
-import { ENDED_WELL, endOf } from '../harness/start-service.ts';
+import { ENDED_WELL } from '../harness/start-service.ts';
 import { NotifySocket } from './notify-socket.ts';
 
 const KINDS = ['path', 'abstract'] as const;
@@ -317,7 +317,7 @@ describe('the watchdog', () => {
       env: { NOTIFY_SOCKET: socket.address, WATCHDOG_USEC: '40000' },
       args: ['leave'],
     });
-    assert.deepEqual(await endOf(program), ENDED_WELL);
+    assert.deepEqual(await program.ended, ENDED_WELL);
     assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
   });
 });

@@ -5,7 +5,8 @@ import { count } from '../harness/counts.ts';
 import type { Program } from '../harness/observed-program.ts';
 import { queuedAt } from '../harness/ports.ts';
 import { prove } from '../harness/proof.ts';
-import { ENDED_WELL, type End, endOf, type Registration, startService } from '../harness/start-service.ts';
+import { ENDED_WELL, type Registration, startService } from '../harness/start-service.ts';
+import type { Ended } from '../harness/observed-program.ts';
 import { CLIENTS, stopInStorm } from '../harness/storms.ts';
 
 /** How the clients of a storm come. */
@@ -76,7 +77,7 @@ export function testStops({ title: load, ...storm }: Load, ways: readonly Way[])
 
 interface Stopped {
   readonly result: StormResult;
-  readonly ended: End;
+  readonly ended: Ended;
 }
 
 async function stop(service: Program, storm: Partial<StormOptions>): Promise<Stopped> {
@@ -86,7 +87,7 @@ async function stop(service: Program, storm: Partial<StormOptions>): Promise<Sto
     // Kept connections queue up once, at the start.
     ...(storm.keepAlive === true ? {} : { held: { pids: [service.pid], waiting: () => queuedAt(port) } }),
   });
-  return { result, ended: await endOf(service) };
+  return { result, ended: await service.ended };
 }
 
 /** Returns what state the gate was shut in. */

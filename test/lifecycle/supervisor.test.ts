@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { ENDED_WELL, endOf, startService } from '../harness/start-service.ts';
+import { ENDED_WELL, startService } from '../harness/start-service.ts';
 import { LifeService } from './life-service-driver.ts';
 import { NotifySocket } from './notify-socket.ts';
 
@@ -86,7 +86,7 @@ suite('several services of one process under systemd', () => {
       const told = extension(await stoppingOf(manager));
       assert.ok(told > 60_000 && told <= 65_000, `${told} ms: ${service}`);
     }
-    assert.deepEqual(await endOf(program), ENDED_WELL);
+    assert.deepEqual(await program.ended, ENDED_WELL);
   });
 
   test('are told of, and the watchdog with them, where one comes when another has been closed', async () => {
@@ -99,7 +99,7 @@ suite('several services of one process under systemd', () => {
     await manager.hears('WATCHDOG=1');
     process.kill(program.pid, 'SIGTERM');
     assert.ok(extension(await stoppingOf(manager)) > 60_000);
-    assert.deepEqual(await endOf(program), ENDED_WELL);
+    assert.deepEqual(await program.ended, ENDED_WELL);
   });
 });
 

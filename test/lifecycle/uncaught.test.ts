@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { describeUncaught } from '../../src/lifecycle/uncaught-message.ts';
 import { startFixture } from '../harness/processes.ts';
-import type { End } from '../harness/start-service.ts';
+
+import type { Ended } from '../harness/observed-program.ts';
 
 const REGISTER = import.meta.resolve('lastcall/register');
 
-async function lastWordsOf(way: string, execArgv: readonly string[]): Promise<End> {
+async function lastWordsOf(way: string, execArgv: readonly string[]): Promise<Ended> {
   await using program = startFixture('lifecycle/uncaught-program', { args: [way], execArgv });
   const { code, signal, stderr } = await program.ended;
   return { code, signal, stderr };
