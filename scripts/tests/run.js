@@ -16,6 +16,7 @@ const HELP = `Usage: npm test -- [options] [part of a file's path ...]
 Runs the quick level (scripts/tests/quick.js), or with test:full every test file with its full counts.
 With parts of paths it runs every file whose path has one of them, of whichever level.
 
+  --rest         what the quick level leaves out, with the quick level's counts
   --no-skips     a test that is skipped makes the run fail
   --seed <n>     the files in a random order that this number gives
   --report <f>   writes the results to a file, as JSON
@@ -28,11 +29,13 @@ const TIMES = join(ROOT, 'dist', 'test-times.json');
 
 const { values: options, positionals: wanted } = readArguments(HELP, {
   full: { type: 'boolean' },
+  rest: { type: 'boolean' },
   'no-skips': { type: 'boolean' },
   seed: { type: 'string' },
   report: { type: 'string' },
   list: { type: 'boolean' },
 });
+if (options.rest && options.full) fail('--rest goes with npm test: npm run test:full runs everything');
 const seed = options.seed === undefined ? undefined : readNumber('seed', options.seed, 0, 999_999_999);
 const names = chooseFiles();
 if (names.length === 0) fail(`No test file matches ${wanted.join(', ')}`);
@@ -68,7 +71,7 @@ async function runAll() {
     took,
     noSkips: options['no-skips'] === true,
     isWhole: wanted.length === 0,
-    hasTable: options.full === true,
+    hasTable: options.full === true || options.rest === true,
     isCutShort: over.signal.aborted,
   });
 }
@@ -86,6 +89,7 @@ function chooseFiles() {
   const quick = new Set(QUICK.flatMap(({ files }) => files));
   for (const name of quick) if (!all.includes(name)) fail(`scripts/tests/quick.js names ${name}, which is not there`);
   if (wanted.length > 0) return inOrder(all.filter((name) => wanted.some((part) => `${name}.test.ts`.includes(part))));
+  if (options.rest) return inOrder(all.filter((name) => !quick.has(name)));
   return inOrder(options.full ? all : all.filter((name) => quick.has(name)));
 }
 

@@ -63,6 +63,11 @@ export class ChannelService implements AsyncDisposable {
     return this.#process.next('processed');
   }
 
+  /** Lets it answer what {@link holdBack} holds back. */
+  goOn(): void {
+    this.#order({ goOn: true });
+  }
+
   /** Stops it by SIGTERM; resolves with the numbers that it has processed, and, unless it closes plainly, its report. */
   async stop(): Promise<{ readonly processed: readonly number[]; readonly report: CloseReport | undefined }> {
     this.#process.signal('SIGTERM');

@@ -36,8 +36,10 @@ export async function restart({ atSigterm, times, clients, ...options }: Restart
     // Not each client: those that are connected keep a busy service from accepting the others, for Node accepts one in a turn of
     // its loop. They wait in its queue, and are accepted when it closes.
     await callers.answers(3 * clients * AT_ONCE);
-    // By turns, all requests are under way when it goes, and some cross its farewell.
-    if (restarts % 2 === 0) await service.holdBack(clients * AT_ONCE);
+    // All are connected, and all requests are under way. By turns they still are when it goes, or answers and new requests
+    // cross its farewell.
+    await service.holdBack(clients * AT_ONCE);
+    if (restarts % 2 === 1) service.goOn();
     const stopped = await service.stop();
     processed.push(...stopped.processed);
     if (stopped.report !== undefined) farewells.push(stopped.report.connections.farewells);
