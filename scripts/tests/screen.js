@@ -1,7 +1,7 @@
 // What a person sees while the tests run: a line a file and, on a terminal, who is still running.
 import { styleText } from 'node:util';
 
-const { isTTY: isTerminal = false } = process.stdout;
+const { isTTY: isTerminal } = process.stdout;
 const hasColour = isTerminal && process.env.NO_COLOR === undefined;
 
 /** @param {'green' | 'red' | 'yellow' | 'dim' | 'bold'} style @param {string} text */

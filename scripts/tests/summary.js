@@ -64,7 +64,9 @@ function statesOf(held) {
 
 /** `halfOpen` is half-open, `underWay` is under way. @param {string} name */
 function wordsOf(name) {
-  return name === 'halfOpen' ? 'half-open' : name.replaceAll(/(?<=[a-z])[A-Z](?=[a-z])/g, (letter) => ` ${letter.toLowerCase()}`);
+  return name === 'halfOpen'
+    ? 'half-open'
+    : name.replaceAll(/(?<=[a-z])[A-Z](?=[a-z])/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 /** @param {readonly number[]} numbers */
