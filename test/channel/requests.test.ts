@@ -410,9 +410,15 @@ describe('A channel', { timeout: 300_000 }, () => {
       await until(() => [...served.sockets].every(({ closed }) => closed));
     };
     await use();
-    const before = process.getActiveResourcesInfo().toSorted();
+    // The reporter of the test run writes to a file when it likes; a channel opens none.
+    const open = (): readonly string[] =>
+      process
+        .getActiveResourcesInfo()
+        .filter((kind) => kind !== 'FSReqCallback')
+        .toSorted();
+    const before = open();
     for (let times = 0; times < 50; times++) await use();
-    assert.deepEqual(process.getActiveResourcesInfo().toSorted(), before);
+    assert.deepEqual(open(), before);
     assert.deepEqual([...served.channel.peers], []);
   });
 });
