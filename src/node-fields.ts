@@ -191,6 +191,18 @@ export function onEndOfReads(socket: net.Socket, callback: () => void): boolean 
   });
 }
 
+/** Has a socket's handle read nothing until what is returned is called, or Node itself has it read again. */
+export function pauseReads(socket: net.Socket): () => void {
+  const handle = field(socket, '_handle');
+  const call = (name: string): void => {
+    const method = field(handle, name);
+    // A handle that is closed has no descriptor, and no use for a call.
+    if (typeof method === 'function' && field(socket, '_handle') === handle) Reflect.apply(method, handle, []);
+  };
+  call('readStop');
+  return () => call('readStart');
+}
+
 /** Has http keep to itself what it would write to a socket: it asks whether that is `writable`, which can be set. */
 export function keepHttpFromWriting(socket: net.Socket): void {
   Reflect.set(socket, 'writable', false);

@@ -215,7 +215,7 @@ export class EndingConnection implements Watched {
 
   #sessionFarewell(): SessionFarewell | undefined {
     const session = this.#session === undefined ? sessionOn(this.program) : undefined;
-    if (session !== undefined) this.#session = new SessionFarewell(session, this.program !== this.socket);
+    if (session !== undefined) this.#session = new SessionFarewell(session, this.program, this.program !== this.socket);
     return this.#session;
   }
 

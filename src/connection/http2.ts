@@ -3,7 +3,7 @@ import { Duplex } from 'node:stream';
 import type { ServerHttp2Session } from 'node:http2';
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../linux/constants.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { descriptorOf, openStreams, writeQueueSize } from '../node-fields.ts';
+import { descriptorOf, openStreams, pauseReads, writeQueueSize } from '../node-fields.ts';
 
 // RFC 9113 7. (node:http2 has it too, and is not loaded for a program that does not speak HTTP/2.)
 const NO_ERROR = 0;
@@ -13,6 +13,13 @@ const NOTICE = Buffer.from([0, 0, 8, 0x7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff,
 
 // What a TLS 1.2 record with AES-GCM adds, which is more than 1.3 does: 5 bytes of head, 8 of nonce, 16 of tag.
 const RECORD = 29;
+
+// In how many turns of the loop Node has surely sent what waits for nothing: it sends at the end of a turn, and when the write
+// before has ended, which it learns at the end of the next.
+const TURNS_TO_SEND = 3;
+
+// How soon to look again whether the kernel has taken what was written, in milliseconds.
+const LOOK_AGAIN_AFTER = 10;
 
 /** Whether the server speaks HTTP/2; node:http2 does not export its classes. */
 export function isHttp2Server(server: net.Server): boolean {
@@ -34,14 +41,18 @@ export function sessionOn(program: net.Socket): ServerHttp2Session | undefined {
  */
 export class SessionFarewell {
   readonly session: ServerHttp2Session;
+  /** The socket that the session reads and writes. */
+  readonly #program: net.Socket;
   readonly #isSecure: boolean;
   #step: 'nothing said' | 'noticed' | 'told' = 'nothing said';
-  #noticedAt = 0;
+  /** When it says the last stream at the latest, on the clock of `performance.now()`: the client may not answer the PING. */
+  #tellAt = 0;
   /** Where in what the server has sent the farewell begins; undefined while responses are among it. */
   #begin: number | undefined;
 
-  constructor(session: ServerHttp2Session, isSecure: boolean) {
+  constructor(session: ServerHttp2Session, program: net.Socket, isSecure: boolean) {
     this.session = session;
+    this.#program = program;
     this.#isSecure = isSecure;
   }
 
@@ -67,17 +78,14 @@ export class SessionFarewell {
 
   /** Says what can be said now; the client has `patience` milliseconds to answer the PING. True once anything is said. */
   say(transport: net.Socket, patience: number): boolean {
-    if (this.#step === 'noticed' && performance.now() - this.#noticedAt > patience) this.#tell();
+    if (this.#step === 'noticed' && performance.now() > this.#tellAt) this.#tell(transport);
     if (this.#step !== 'nothing said') return true;
     this.#noteBegin(transport);
     const noticed = this.#isSecure ? 'impossible' : sendNotice(transport);
     if (noticed === 'not now') return false;
-    if (noticed === 'impossible' || !this.#askBack()) {
-      this.#tell();
-      return true;
-    }
+    if (noticed === 'impossible') return this.#tell(transport);
     this.#step = 'noticed';
-    this.#noticedAt = performance.now();
+    this.#tellAt = this.#askBack(transport) ? performance.now() + patience : 0;
     return true;
   }
 
@@ -99,24 +107,53 @@ export class SessionFarewell {
   }
 
   /** False where too many PINGs are on their way already. */
-  #askBack(): boolean {
+  #askBack(transport: net.Socket): boolean {
     try {
-      return this.session.ping(() => this.#tell());
+      return this.session.ping(() => {
+        this.#tellAt = 0;
+        this.#tell(transport);
+      });
     } catch {
       return false;
     }
   }
 
-  #tell(): void {
-    if (this.#step === 'told') return;
+  /**
+   * Sends GOAWAY, and closes the session when it has gone out; false where it has to wait for what was written before. Nothing
+   * is read meanwhile, for two reasons. The frame names the last stream that was read before it was made: one that is read
+   * later would be processed, and then refused. And a stream that Node 20 reads on a closed session whose GOAWAY has not gone
+   * out is freed while nghttp2 still writes to it.
+   */
+  #tell(transport: net.Socket): boolean {
+    if (this.#step === 'told') return true;
+    if (writeQueueSize(transport) > 0) return false;
     this.#step = 'told';
-    const session = this.session;
-    if (session.destroyed || session.closed) return;
-    session.goaway(NO_ERROR);
+    const resumeReads = pauseReads(this.#program);
+    // A write that Node still waits for ends before the callbacks of setImmediate; then it works off what it has read.
+    setImmediate(() => {
+      if (this.session.destroyed || this.session.closed) return resumeReads();
+      this.session.goaway(NO_ERROR);
+      pauseReads(this.#program);
+      setImmediate(() => this.#closeWhenSent(transport, resumeReads, TURNS_TO_SEND));
+    });
+    return true;
+  }
+
+  #closeWhenSent(transport: net.Socket, resumeReads: () => void, turns: number): void {
+    const { session } = this;
+    const waits = writeQueueSize(transport) > 0;
+    if (!session.destroyed && (waits || (turns > 1 && (session.state.outboundQueueSize ?? 0) > 0))) {
+      // Node reads again whenever a write of its own has ended.
+      pauseReads(this.#program);
+      if (waits) setTimeout(() => this.#closeWhenSent(transport, resumeReads, turns), LOOK_AGAIN_AFTER);
+      else setImmediate(() => this.#closeWhenSent(transport, resumeReads, turns - 1));
+      return;
+    }
     // Some versions of Node say it when a session is closed, others do not: once is enough.
     Object.defineProperty(session, 'goaway', { value: () => {}, configurable: true });
     session.close();
     Reflect.deleteProperty(session, 'goaway');
+    resumeReads();
   }
 }
 

@@ -26,7 +26,10 @@ export async function listen<S extends net.Server>(
   return Object.assign(server, {
     [Symbol.asyncDispose]: async (): Promise<void> => {
       for (const socket of accepted) socket.destroy();
-      if (server.listening) await once(server.close(), 'close');
+      if (!server.listening) return;
+      const closed = once(server, 'close');
+      server.close();
+      await closed;
     },
   });
 }
