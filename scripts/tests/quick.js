@@ -42,7 +42,7 @@ export const QUICK = [
       'connection/strangers',
     ],
   },
-  { promise: 'GOAWAY, PING, GOAWAY', files: ['connection/http2'] },
+  { promise: 'GOAWAY, PING, GOAWAY', files: ['connection/http2', 'connection/http2-crossing'] },
   {
     promise: 'Close 1001, or your code and reason',
     files: ['connection/websocket', 'connection/upgraded', 'connection/unanswered-upgrade'],

@@ -250,19 +250,35 @@ describe('a request that is half sent', { concurrency: true }, () => {
     assert.deepEqual({ outcome, ended: connections.ended }, { outcome: 'complete', ended: 1 });
   });
 
-  it('with `Expect: 100-continue` is told to go on, and answered', async () => {
-    await using server = await listenHttp((request, response) => {
-      request.resume().on('end', () => response.end('got it'));
-    });
+  const expecting = prove('a request with Expect: 100-continue that is under way');
+  const EXPECTING = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n';
+  const answerBody: http.RequestListener = (request, response) => {
+    request.resume().on('end', () => response.end('got it'));
+  };
+
+  it('with `Expect: 100-continue` is told to go on, and answered', async (t) => {
+    await using server = await listenHttp(answerBody);
     using client = await RawHttpClient.connect(portOf(server));
     const close = gracefulClose(server, QUICK);
-    client.send('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n');
+    client.send(EXPECTING);
     await client.heard(/^HTTP\/1\.1 100 Continue\r\n\r\n/);
     client.send('body');
     assert.equal(await client.ended, 'EOF');
     client.socket.end();
     assert.deepEqual(client.responses, [{ body: 'got it', close: true }]);
     assert.equal((await close).outcome, 'complete');
+    expecting.held(t, { 'under way': 1 });
+  });
+
+  it('control: with `Expect: 100-continue` is not answered after the end of the process', async (t) => {
+    await using server = await listenHttp(answerBody);
+    using client = await RawHttpClient.connect(portOf(server));
+    client.send(EXPECTING);
+    await client.heard(/^HTTP\/1\.1 100 Continue\r\n\r\n/);
+    endAtOnce(server);
+    await within('the end of the connection', client.ended);
+    assert.deepEqual(client.responses, []);
+    expecting.lost(t, 1);
   });
 
   it('and answered early gets its whole answer, while the rest of the body goes on to the program', async () => {

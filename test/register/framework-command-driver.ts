@@ -50,11 +50,18 @@ export async function startFrameworkCommand(
     const first = await within('the first answer', ask(port).answer);
     if (first !== 'HTTP/1.1 200 OK') throw new Error(`the application of ${framework} has answered ${first}`);
     const server = servingProcess(command.pid);
+    const stop = (): void => void process.kill(told === 'group' ? -command.pid : command.pid, 'SIGTERM');
+    const goOn = (): void => void process.kill(server, 'SIGCONT');
     return {
       port,
-      stop: () => void process.kill(told === 'group' ? -command.pid : command.pid, 'SIGTERM'),
+      stop,
+      stopInTurn: async () => {
+        await holdProcess(server);
+        stop();
+        return goOn;
+      },
       hold: () => holdProcess(server),
-      goOn: () => void process.kill(server, 'SIGCONT'),
+      goOn,
       allEnded: Promise.all([command.ended, silent]).then(([{ code, signal }]) => code ?? signal),
       [Symbol.asyncDispose]: () => command[Symbol.asyncDispose](),
     };

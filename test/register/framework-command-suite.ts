@@ -22,7 +22,7 @@ export function stopsWell(title: string, command: FrameworkCommand, code: number
       assertNobodyLost(result);
       assert.equal(await within('the end of all its processes', running.allEnded), code);
       t.diagnostic(`${result.counts.served} served, 0 lost`);
-      proof.held(t, { 'keep-alive clients': STORMING });
+      proof.held(t, { 'keep-alive clients': STORMING, unread: result.unread });
     });
 
     test('finishes a response under way with lastcall/register, and says that it is the last', async () => {
