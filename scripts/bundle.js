@@ -16,7 +16,7 @@ await build({
     channel: 'dist/src/channel.js',
     register: 'dist/src/register.js',
     'cli/main': 'dist/src/cli/main.js',
-    'cli/demo-server': 'dist/src/cli/demo-server.js',
+    'cli/demo-server': 'dist/src/cli/demo/demo-server.js',
   },
   outdir: 'dist/lib',
   chunkNames: 'shared-[hash]',

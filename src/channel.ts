@@ -1,21 +1,21 @@
 // Serving
-export { serveChannel, type ChannelServer } from './channel/serve.ts';
-export type { ServeChannelOptions } from './channel/serve-options.ts';
-export type { ChannelHandler, ChannelRequest, HandlerResult } from './channel/request.ts';
-export type { ChannelPeer, GoodbyeWords } from './channel/peer.ts';
-export type { GoodbyeReason } from './channel/frames.ts';
+export { serveChannel, type ChannelServer } from './channel/server/serve.ts';
+export type { ServeChannelOptions } from './channel/server/options.ts';
+export type { ChannelHandler, ChannelRequest, HandlerResult } from './channel/server/request.ts';
+export type { ChannelPeer, GoodbyeWords } from './channel/wire/peer.ts';
+export type { GoodbyeReason } from './channel/wire/frames.ts';
 
 // Asking
-export { connectChannel, type Channel } from './channel/connect.ts';
-export type { ChannelAddress, ConnectChannelOptions } from './channel/connect-options.ts';
-export type { ChannelReply, RequestOptions, RequestPayload } from './channel/client-request.ts';
+export { connectChannel, type Channel } from './channel/client/connect.ts';
+export type { ChannelAddress, ConnectChannelOptions } from './channel/client/options.ts';
+export type { ChannelReply, RequestOptions, RequestPayload } from './channel/client/request.ts';
 
 // Both
-export type { ChannelLimits } from './channel/limits.ts';
+export type { ChannelLimits } from './channel/link/limits.ts';
 
 // Remembering how requests ended
-export { memoryStore, type MemoryStoreOptions } from './channel/memory-store.ts';
-export type { Outcome, OutcomeStore } from './channel/outcomes.ts';
+export { memoryStore, type MemoryStoreOptions } from './channel/server/memory-store.ts';
+export type { Outcome, OutcomeStore } from './channel/server/outcomes.ts';
 
 // Errors
 export { LastCallError, type LastCallErrorCode } from './errors.ts';

@@ -1,4 +1,4 @@
-import { isBun } from './bun.ts';
+import { isBun } from './node/bun.ts';
 
 /** Every code that a `LastCallError` can have; docs/errors.md has a heading for each. */
 export const ERROR_CODES = [

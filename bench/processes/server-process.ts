@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { closeSync, openSync, readSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { parseTcpTable, type TcpRow } from '../../src/linux/proc-net.ts';
+import { parseTcpTable, type TcpRow } from '../../src/linux/tables/proc-net.ts';
 import { Answers } from './answers.ts';
 import type { Contender } from './contenders.ts';
 import type { Launch } from './launch.ts';

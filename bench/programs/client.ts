@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs';
 import net from 'node:net';
 import { loadLibc } from '../../src/linux/libc.ts';
-import { descriptorOf } from '../../src/node-fields.ts';
+import { descriptorOf } from '../../src/node/fields.ts';
 import { answerEnds, awaitEnd } from './answer-ends.ts';
 import { BODY, type ClientAnswer } from '../processes/messages.ts';
 import { sharedNow } from '../processes/shared-clock.ts';

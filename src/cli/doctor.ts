@@ -2,9 +2,9 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { type Chapter, examine } from '../program/doctor/examine.ts';
 import type { Finding, Level } from '../program/doctor/finding.ts';
-import { findHolders } from '../program/find-target.ts';
-import { counted } from './counted.ts';
-import { mayColour } from './may-colour.ts';
+import { findHolders } from '../program/find/find-target.ts';
+import { counted } from './terminal/counted.ts';
+import { mayColour } from './terminal/may-colour.ts';
 import { durationOption, signalName } from './option-values.ts';
 
 interface DoctorCommandOptions {

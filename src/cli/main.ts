@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { TargetError } from '../program/find-target.ts';
+import { TargetError } from '../program/find/find-target.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
-import { addDemoCommand } from './demo.ts';
+import { addDemoCommand } from './demo/demo.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addRunCommand } from './run.ts';
 import { addStopCommand } from './stop.ts';

@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { SystemCallError } from '../linux/libc.ts';
 import type { SocketAddress } from '../linux/sockets.ts';
-import { nameOf } from '../program/find-listeners.ts';
-import { ListenError, type OpenSockets, openSockets } from '../program/open-sockets.ts';
-import { passedToUs } from '../program/passed-to.ts';
-import { type RunResult, runProgram } from '../program/run-program.ts';
-import { isNode } from '../program/start-program.ts';
+import { nameOf } from '../program/find/find-listeners.ts';
+import { ListenError, type OpenSockets, openSockets } from '../program/run/open-sockets.ts';
+import { passedToUs } from '../program/find/passed-to.ts';
+import { type RunResult, runProgram } from '../program/run/run-program.ts';
+import { isNode } from '../program/run/start-program.ts';
 import { CommandError } from './command-error.ts';
 import { listenAddress } from './listen-address.ts';
 import { durationOption, signalName } from './option-values.ts';
-import { ProgressLine } from './progress-line.ts';
+import { ProgressLine } from './terminal/progress-line.ts';
 import { describeStop } from './stop-words.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
 

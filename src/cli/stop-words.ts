@@ -1,6 +1,6 @@
 import type { StopReport } from '../program/report.ts';
-import { alignTable } from './align-table.ts';
-import { counted } from './counted.ts';
+import { alignTable } from './terminal/align-table.ts';
+import { counted } from './terminal/counted.ts';
 
 /** What a person wants to know of a program's stop: a line on the whole, one for each listener, and what could not be done. */
 export function describeStop(report: StopReport): string {

@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 import { loadLibc, SystemCallError } from '../linux/libc.ts';
-import { holdProcess } from '../linux/pidfd.ts';
-import { commandOf } from '../program/command-of.ts';
-import { findTarget } from '../program/find-target.ts';
-import { startKeeper } from '../program/keeper.ts';
+import { holdProcess } from '../linux/process/pidfd.ts';
+import { commandOf } from '../program/find/command-of.ts';
+import { findTarget } from '../program/find/find-target.ts';
+import { startKeeper } from '../program/watchdog.ts';
 import type { StopReport } from '../program/report.ts';
-import { type StopOptions, stopProgram, whyNoGates } from '../program/stop-program.ts';
+import { type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { durationOption, signalName } from './option-values.ts';
-import { ProgressLine } from './progress-line.ts';
+import { ProgressLine } from './terminal/progress-line.ts';
 import { describeStop } from './stop-words.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
 

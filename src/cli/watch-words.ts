@@ -1,8 +1,8 @@
 import { styleText } from 'node:util';
-import type { ListenerSample } from '../program/sample-listeners.ts';
-import type { WatchSample } from '../program/watcher.ts';
-import { alignTable } from './align-table.ts';
-import { sparkline, squeeze } from './sparkline.ts';
+import type { ListenerSample } from '../program/watch/sample-listeners.ts';
+import type { WatchSample } from '../program/watch/sampler.ts';
+import { alignTable } from './terminal/align-table.ts';
+import { sparkline, squeeze } from './terminal/sparkline.ts';
 
 /** How many were queued at each address in the last minute, the newest last. */
 export type QueueHistory = ReadonlyMap<string, readonly number[]>;

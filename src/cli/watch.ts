@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { loadLibc } from '../linux/libc.ts';
-import { readWatchTarget, Watcher, type WatchSample } from '../program/watcher.ts';
+import { readWatchTarget, Watcher, type WatchSample } from '../program/watch/sampler.ts';
 import { CommandError } from './command-error.ts';
-import { FullScreen } from './full-screen.ts';
-import { runInterruptible } from './interrupt.ts';
-import { mayColour } from './may-colour.ts';
+import { FullScreen } from './terminal/full-screen.ts';
+import { runInterruptible } from './terminal/interrupt.ts';
+import { mayColour } from './terminal/may-colour.ts';
 import { durationOption } from './option-values.ts';
 import { describeSample } from './watch-words.ts';
 

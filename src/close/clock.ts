@@ -1,5 +1,5 @@
 import type { CutReason } from '../connection/connection.ts';
-import { forManyListeners } from '../many-listeners.ts';
+import { forManyListeners } from '../node/abort.ts';
 import type { CompleteCloseOptions } from './options.ts';
 
 /** The time of one close: when it began, when it must be over, and whether it is. Holds its only long timer. */

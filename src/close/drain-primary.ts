@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { channels } from '../channels.ts';
+import { channels } from './diagnostics.ts';
 import { duplicate } from '../linux/descriptors.ts';
 import { loadLibc, requireLibc } from '../linux/libc.ts';
 import { isListening } from '../linux/sockets.ts';
 import { type ClusterAddress, findPrimaryListener, type Listener, nameOfClusterAddress } from '../listener/listener.ts';
 import { findSharingBeside, type Sharing } from '../listener/sharing.ts';
-import { connectionsInTransit } from '../node-fields.ts';
+import { connectionsInTransit } from '../node/fields.ts';
 import { CloseClock } from './clock.ts';
 import { closeListener } from './graceful-close.ts';
 import { type CloseOptions, completeOptions } from './options.ts';

@@ -1,14 +1,14 @@
 import { optionError } from '../errors.ts';
 import { checkFunction, checkNames, checkSignal, isObject, milliseconds } from '../option-checks.ts';
 import type { EndingChoices } from '../connection/end-connections-options.ts';
-import type { OnDrain } from '../connection/draining.ts';
-import type { Farewell } from '../connection/raw.ts';
+import type { OnDrain } from '../connection/on-drain.ts';
+import type { Farewell } from '../connection/raw/farewell.ts';
 import {
   isCloseCode,
   LONGEST_REASON,
   type WebSocketClose,
   type WebSocketServerLike,
-} from '../connection/websocket-close.ts';
+} from '../connection/websocket/close-frame.ts';
 import type { CloseProgress } from './report.ts';
 
 /** How to close. All times are in milliseconds; 0 means not to wait. */

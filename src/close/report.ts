@@ -1,6 +1,6 @@
 import type { ConnectionsReport } from '../connection/accounts.ts';
 import type { LastCallError } from '../errors.ts';
-import type { Gate } from '../listener/gate.ts';
+import type { Gate } from '../listener/gate/gate.ts';
 
 /** What became of one listener. Times are in milliseconds since the close began. */
 export interface ListenerReport {

@@ -3,8 +3,8 @@ import { TCP_CLOSE, TCP_CLOSING, TCP_FIN_WAIT1, TCP_LAST_ACK } from '../linux/co
 import { loadLibc } from '../linux/libc.ts';
 import { unacknowledgedBytes } from '../linux/sockets.ts';
 import { connectionState, sendingSegmentSize } from '../linux/tcp-info.ts';
-import { descriptorOf, discardReads, isTcp, undispatchedBytes, writeQueueSize } from '../node-fields.ts';
-import { programSocket } from './tls.ts';
+import { descriptorOf, discardReads, isTcp, undispatchedBytes, writeQueueSize } from '../node/fields.ts';
+import { programSocket } from './tls/sockets.ts';
 
 // How often to ask the kernel whether the peer has acknowledged everything, in milliseconds. There is no event for it.
 const ASK_EVERY = 5;

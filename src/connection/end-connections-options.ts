@@ -1,9 +1,9 @@
 import type net from 'node:net';
 import type { LastCallError } from '../errors.ts';
 import type { CutConnection, Protocol } from './connection.ts';
-import type { OnDrain } from './draining.ts';
-import type { Farewell } from './raw.ts';
-import type { WebSocketClose, WebSocketServerLike } from './websocket-close.ts';
+import type { OnDrain } from './on-drain.ts';
+import type { Farewell } from './raw/farewell.ts';
+import type { WebSocketClose, WebSocketServerLike } from './websocket/close-frame.ts';
 
 /** What a caller chooses of how connections are ended. Times are in milliseconds. */
 export interface EndingChoices {

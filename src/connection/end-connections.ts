@@ -1,22 +1,22 @@
 import http from 'node:http';
 import net from 'node:net';
 import { LastCallError } from '../errors.ts';
-import { parserOn, parsersMidRequest, responseOn, serverOf } from '../node-fields.ts';
+import { parserOn, parsersMidRequest, responseOn, serverOf } from '../node/fields.ts';
 import { ConnectionAccounts, type ConnectionsReport } from './accounts.ts';
 import { type CutConnection, type CutReason, droppedName } from './connection.ts';
 import { DeliveryWatch } from './delivered.ts';
 import type { EndConnectionsOptions } from './end-connections-options.ts';
 import { EndingConnection } from './ending.ts';
 import type { EndingHost } from './ending-host.ts';
-import { type ClosingHeads, sayCloseInHeads, sayCloseInTakenHead } from './http1-head.ts';
-import { holdRequestsBack, type Requests } from './http1-requests.ts';
-import { isHttp1Server } from './http1.ts';
-import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './registry.ts';
+import { type ClosingHeads, sayCloseInHeads, sayCloseInTakenHead } from './http1/head.ts';
+import { holdRequestsBack, type Requests } from './http1/requests.ts';
+import { isHttp1Server } from './http1/server.ts';
+import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './open-connections.ts';
 import { Rounds } from './rounds.ts';
-import { transportSocket, watchHandshakes, watchSecured } from './tls.ts';
-import { ToldBefore } from './told-before.ts';
-import { watchUpgrades } from './upgrades.ts';
-import { WebSocketClients } from './websocket.ts';
+import { transportSocket, watchHandshakes, watchSecured } from './tls/sockets.ts';
+import { ToldBefore } from './http1/last-responses.ts';
+import { watchUpgrades } from './http1/upgrades.ts';
+import { WebSocketClients } from './websocket/clients.ts';
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class ConnectionEnder {

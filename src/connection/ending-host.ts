@@ -1,8 +1,8 @@
 import type net from 'node:net';
-import type { DrainingConnection } from './draining.ts';
+import type { DrainingConnection } from './on-drain.ts';
 import type { EndingConnection } from './ending.ts';
-import type { Farewell } from './raw.ts';
-import type { WebSocketClients } from './websocket.ts';
+import type { Farewell } from './raw/farewell.ts';
+import type { WebSocketClients } from './websocket/clients.ts';
 
 /** What the connections of one close share. Times are in milliseconds. */
 export interface EndingHost {

@@ -1,20 +1,20 @@
 import http from 'node:http';
 import type net from 'node:net';
-import { isTcp, isUnderTls, parserOn, responseOn } from '../node-fields.ts';
+import { isTcp, isUnderTls, parserOn, responseOn } from '../node/fields.ts';
 import { channelOn } from './channel.ts';
 import { type CutConnection, type Protocol, remoteName } from './connection.ts';
 import { delayedAcknowledgement, unacknowledged, type Watched } from './delivered.ts';
-import { ProgramDrain } from './draining.ts';
+import { ProgramDrain } from './on-drain.ts';
 import type { EndingHost } from './ending-host.ts';
-import { EventStream } from './event-stream.ts';
+import { EventStream } from './http1/event-stream.ts';
 import { FarewellStep } from './farewell-step.ts';
 import { halfCloseIdle } from './half-close.ts';
-import { SessionFarewell, sessionOn } from './http2.ts';
+import { SessionFarewell, sessionOn } from './http2/farewell.ts';
 import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
-import { RawFarewell, surviveLateWrites } from './raw.ts';
+import { RawFarewell, surviveLateWrites } from './raw/farewell.ts';
 import { protocolOf, spokenOn } from './protocol.ts';
-import { programSocket } from './tls.ts';
-import { awaitsChange } from './upgrades.ts';
+import { programSocket } from './tls/sockets.ts';
+import { awaitsChange } from './http1/upgrades.ts';
 
 // How often to look at a connection that is busy, and at one that is expected to change soon, in milliseconds.
 const LOOK_AT_LEAST = 100;

@@ -1,11 +1,11 @@
 import net from 'node:net';
-import { parserOn, serverOf } from '../node-fields.ts';
+import { parserOn, serverOf } from '../node/fields.ts';
 import { channelOn } from './channel.ts';
 import type { Protocol } from './connection.ts';
-import { isHttp1Server } from './http1.ts';
-import { isHttp2Server, sessionOn } from './http2.ts';
-import { isTlsServer, programSocket } from './tls.ts';
-import { hasAskedForChange, isWebSocket } from './upgrades.ts';
+import { isHttp1Server } from './http1/server.ts';
+import { isHttp2Server, sessionOn } from './http2/farewell.ts';
+import { isTlsServer, programSocket } from './tls/sockets.ts';
+import { hasAskedForChange, isWebSocket } from './http1/upgrades.ts';
 
 /** What a connection speaks now: it may be upgraded, and a TLS client chooses only in its handshake. */
 export function protocolOf(server: net.Server, socket: net.Socket): Protocol {

@@ -2,9 +2,9 @@ import type net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { unacknowledgedBytes, unreadBytes } from '../linux/sockets.ts';
 import { type ConnectionInfo, readConnection } from '../linux/tcp-info.ts';
-import { descriptorOf, isTcp } from '../node-fields.ts';
+import { descriptorOf, isTcp } from '../node/fields.ts';
 import { unsent } from './delivered.ts';
-import { isHandshaking } from './tls.ts';
+import { isHandshaking } from './tls/sockets.ts';
 
 // A client that got its SYN-ACK at the second try has measured a round trip of 1 s and a little. It sends its words
 // again 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):

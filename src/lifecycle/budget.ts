@@ -1,4 +1,4 @@
-import { forManyListeners } from '../many-listeners.ts';
+import { forManyListeners } from '../node/abort.ts';
 import type { CompleteLastCallOptions } from './options.ts';
 
 /** What comes after the drain gets a tenth of all, and not more than this; in milliseconds. */

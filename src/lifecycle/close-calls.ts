@@ -1,6 +1,6 @@
 import type net from 'node:net';
-import { answerClose } from '../listener/node-close.ts';
-import { holdCloseEvent } from '../node-fields.ts';
+import { answerClose } from '../listener/close-listener.ts';
+import { holdCloseEvent } from '../node/fields.ts';
 
 /** A server whose `close` is taken over, by as many stops as have it. */
 interface TakenOver {

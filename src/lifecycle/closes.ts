@@ -3,7 +3,7 @@ import { gracefulClose } from '../close/graceful-close.ts';
 import type { CloseOptions } from '../close/options.ts';
 import { type CloseProgress, type CloseReport, mergeReports } from '../close/report.ts';
 import type { Budget } from './budget.ts';
-import type { ClusterPart } from './cluster-part.ts';
+import type { ClusterPart } from './cluster/part.ts';
 import type { CompleteLastCallOptions } from './options.ts';
 
 /** The closes of one stop: that of the servers, and one more for each server that begins to listen meanwhile. */

@@ -1,9 +1,9 @@
 import type http from 'node:http';
 import type net from 'node:net';
-import type { LastCallState } from '../channels.ts';
+import type { LastCallState } from '../close/diagnostics.ts';
 import type { CloseReport } from '../close/report.ts';
 import { completeLastCallOptions, type LastCallOptions } from './options.ts';
-import { checkServers } from '../check-servers.ts';
+import { checkServers } from '../close/check-servers.ts';
 import { leaveToProgram } from './registered.ts';
 import { Service } from './service.ts';
 

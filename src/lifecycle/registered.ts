@@ -1,11 +1,11 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isMainThread } from 'node:worker_threads';
-import { onWorkers } from './cluster-listening.ts';
-import { EarlySignals } from './early-signals.ts';
+import { onWorkers } from './cluster/listening.ts';
+import { EarlySignals } from './signals/early-signals.ts';
 import { completeFromEnvironment } from './environment.ts';
-import { HeldListeners } from './held-listeners.ts';
+import { HeldListeners } from './signals/held-listeners.ts';
 import type { CompleteLastCallOptions } from './options.ts';
-import { prepareSignals } from './process-events.ts';
+import { prepareSignals } from './signals/process-events.ts';
 import { Service } from './service.ts';
 
 /** Deno and Bun do not deliver signals through `process.emit`. */

@@ -1,26 +1,26 @@
 import type http from 'node:http';
 import type net from 'node:net';
 import { isMainThread } from 'node:worker_threads';
-import { type LastCallState, stateChannel, type StateMessage } from '../channels.ts';
+import { type LastCallState, stateChannel, type StateMessage } from '../close/diagnostics.ts';
 import type { CloseReport } from '../close/report.ts';
 import type { LastCallError } from '../errors.ts';
-import { forManyListeners } from '../many-listeners.ts';
+import { forManyListeners } from '../node/abort.ts';
 import { Budget } from './budget.ts';
 import { CloseCalls } from './close-calls.ts';
 import { Closes } from './closes.ts';
-import { type ClusterPart, findClusterPart } from './cluster-part.ts';
-import { noteStop, noteStopOver } from './exit.ts';
-import type { HeldListeners } from './held-listeners.ts';
+import { type ClusterPart, findClusterPart } from './cluster/part.ts';
+import { noteStop, noteStopOver } from './exit/exit.ts';
+import type { HeldListeners } from './signals/held-listeners.ts';
 import { type HookLimits, runHook } from './hooks.ts';
-import { LameDuck } from './lame-duck.ts';
+import { LameDuck } from './lame-duck/lame-duck.ts';
 import type { LastCall } from './last-call.ts';
-import { leave, leaveAtLast, tellEarlyExit } from './leaving.ts';
+import { leave, leaveAtLast, tellEarlyExit } from './exit/leaving.ts';
 import type { CompleteLastCallOptions } from './options.ts';
-import { answerProbes, ReadinessServer } from './readiness.ts';
-import { StopSignals } from './signals.ts';
-import { Supervisor } from './supervisor.ts';
-import { watchUncaught } from './uncaught.ts';
-import { WatchedServers } from './watched-servers.ts';
+import { answerProbes, ReadinessServer } from './lame-duck/readiness.ts';
+import { StopSignals } from './signals/signals.ts';
+import { Supervisor } from './systemd/supervisor.ts';
+import { watchUncaught } from './signals/uncaught.ts';
+import { WatchedServers } from './service-servers.ts';
 
 /** What an uncaught error leaves, in milliseconds. */
 const AFTER_AN_ERROR = 5_000;

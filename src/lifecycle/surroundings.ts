@@ -1,4 +1,4 @@
-import { hasManager } from './sd-notify.ts';
+import { hasManager } from './systemd/sd-notify.ts';
 
 /** What a service runs under, as far as its environment tells. */
 export type Surroundings = 'kubernetes' | 'systemd' | 'other';

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CookieCounters, readCookieCounters, readSyncookiesSetting } from '../linux/proc-net.ts';
+import { type CookieCounters, readCookieCounters, readSyncookiesSetting } from '../linux/tables/proc-net.ts';
 import { endHold, holdNewConnections } from './gate/hold.ts';
-import { makeRoom } from './gate.ts';
+import { makeRoom } from './gate/gate.ts';
 import type { Listener } from './listener.ts';
 import type { CookieSample } from './cookie-samples.ts';
-import { countDrops, sightingOf } from './watch.ts';
+import { countDrops, sightingOf } from './listening.ts';
 
 /** Without a sample from when the server began to listen: how long to look whether cookies are being sent, in ms. */
 const SECOND_LOOK = 100;

@@ -1,8 +1,8 @@
 import { inodeOf } from '../linux/descriptors.ts';
-import { readUnixQueue } from '../linux/sock-diag.ts';
-import { readTcpTable } from '../linux/proc-net.ts';
+import { readUnixQueue } from '../linux/tables/sock-diag.ts';
+import { readTcpTable } from '../linux/tables/proc-net.ts';
 import { readAcceptQueue } from '../linux/tcp-info.ts';
-import { descriptorOf } from '../node-fields.ts';
+import { descriptorOf } from '../node/fields.ts';
 import type { Listener } from './listener.ts';
 
 // net/tcp_states.h

@@ -1,8 +1,8 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import { countHalfOpen, mayCountHalfOpen } from './half-open.ts';
-import type { Gate } from './gate.ts';
+import type { Gate } from './gate/gate.ts';
 import type { Listener } from './listener.ts';
-import { type LeftInQueues, type WatchedQueue, watchQueue } from './watched-queue.ts';
+import { type LeftInQueues, type WatchedQueue, watchQueue } from './queue-length.ts';
 
 /** How a drain goes on and when it stops. */
 export interface DrainLimits {

@@ -2,12 +2,12 @@ import { loadLibc } from '../linux/libc.ts';
 import { awaitCookies, type CookieBounds, mayHaveCookiesOut } from './cookies.ts';
 import { countQueued } from './count-queues.ts';
 import { drainQueues } from './drain-queues.ts';
-import { type Gate, makeRoom, type ShutGate, shutGate } from './gate.ts';
+import { type Gate, makeRoom, type ShutGate, shutGate } from './gate/gate.ts';
 import { countHalfOpen } from './half-open.ts';
 import type { Listener } from './listener.ts';
-import { closeListenerOf } from './node-close.ts';
+import { closeListenerOf } from './close-listener.ts';
 import { isServedByOthers, type Sharing } from './sharing.ts';
-import { type LeftInQueues, watchQueue } from './watched-queue.ts';
+import { type LeftInQueues, watchQueue } from './queue-length.ts';
 
 /** How to end a listener. Times are in milliseconds. */
 export interface EndListenerOptions {

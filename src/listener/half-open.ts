@@ -1,5 +1,5 @@
-import { type HalfOpen, dumpHalfOpen } from '../linux/sock-diag.ts';
-import { readTcpTable } from '../linux/proc-net.ts';
+import { type HalfOpen, dumpHalfOpen } from '../linux/tables/sock-diag.ts';
+import { readTcpTable } from '../linux/tables/proc-net.ts';
 import { isIPv6Only } from '../linux/sockets.ts';
 import { type Listener, withoutZone } from './listener.ts';
 

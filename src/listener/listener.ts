@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { listeningDescriptors } from '../linux/descriptors.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { isListening, localAddress, type SocketAddress } from '../linux/sockets.ts';
-import { descriptorOf, handleOf } from '../node-fields.ts';
+import { descriptorOf, handleOf } from '../node/fields.ts';
 
 // sun_path of struct sockaddr_un, sys/un.h: 108 bytes, the last one for the end mark.
 const LONGEST_PATH = 107;

@@ -1,6 +1,6 @@
-import { originOf } from '../node-fields.ts';
+import { originOf } from '../node/fields.ts';
 import type { Listener } from './listener.ts';
-import { isPassedBySupervisor } from './passed.ts';
+import { isPassedBySupervisor } from './passed-sockets.ts';
 
 /** Where a listening socket came from, as far as that decides on who may share it. It does not change any more. */
 export interface Origin {

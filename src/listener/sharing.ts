@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { inodeOf } from '../linux/descriptors.ts';
-import { findHolders, type HolderSearch, Search } from '../linux/holders.ts';
+import { findHolders, type HolderSearch, Search } from '../linux/process/holders.ts';
 import type { Listener } from './listener.ts';
 import { findOrigin } from './origin.ts';
-import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './watch.ts';
+import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './listening.ts';
 
 /** Why a listener counts as shared with another process. */
 export interface Sharing {

@@ -1,11 +1,11 @@
 import { Gauge } from 'prom-client';
-import { currentState, LAST_CALL_STATES } from '../channels.ts';
+import { currentState, LAST_CALL_STATES } from '../close/diagnostics.ts';
 import { PROTOCOLS } from '../connection/connection.ts';
 import { protocolOf } from '../connection/protocol.ts';
-import { acceptedConnections } from '../connection/registry.ts';
+import { acceptedConnections } from '../connection/open-connections.ts';
 import { countQueued } from '../listener/count-queues.ts';
 import { countHalfOpen } from '../listener/half-open.ts';
-import { listeningServers, listenersOf } from '../listener/watch.ts';
+import { listeningServers, listenersOf } from '../listener/listening.ts';
 import { METRIC_NAMES } from './names.ts';
 import type { CompleteMetricsOptions } from './options.ts';
 

@@ -1,4 +1,4 @@
-import type { Gate } from '../listener/gate.ts';
+import type { Gate } from '../listener/gate/gate.ts';
 
 /** What came of a program's stop. Times are in milliseconds. */
 export interface StopReport {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import type { Channel } from '../../src/channel.ts';
-import { ERROR_CODES } from '../../src/channel/frames.ts';
+import { ERROR_CODES } from '../../src/channel/wire/frames.ts';
 import { gracefulClose } from '../../src/index.ts';
 import { makeCertificate } from '../harness/certificate.ts';
 import tls from 'node:tls';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { readTcpTable } from '../../src/linux/proc-net.ts';
+import { readTcpTable } from '../../src/linux/tables/proc-net.ts';
 import { type ExampleProcess, startExample } from '../connection/example-process.ts';
 import { startCommand, type TestProcess } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';

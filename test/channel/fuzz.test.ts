@@ -4,7 +4,7 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { LastCallError } from '../../src/channel.ts';
-import { ERROR_CODES, FRAME } from '../../src/channel/frames.ts';
+import { ERROR_CODES, FRAME } from '../../src/channel/wire/frames.ts';
 import { count } from '../harness/counts.ts';
 import { Scope } from '../harness/scope.ts';
 import { connect, echo, serve, type Served, text } from './open-channel.ts';

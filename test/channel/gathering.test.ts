@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { type ChannelRequest, memoryStore } from '../../src/channel.ts';
-import { FRAME } from '../../src/channel/frames.ts';
-import { Gathering } from '../../src/channel/gathering.ts';
+import { FRAME } from '../../src/channel/wire/frames.ts';
+import { Gathering } from '../../src/channel/flow/gathering.ts';
 import { count } from '../harness/counts.ts';
 import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, deferred, rejectsWith, serve, until } from './open-channel.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { memoryStore, type OutcomeStore } from '../../src/channel.ts';
-import { Outcomes } from '../../src/channel/outcomes.ts';
+import { Outcomes } from '../../src/channel/server/outcomes.ts';
 import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { connectChannel, type LastCallErrorCode, memoryStore, serveChannel } from '../../src/channel.ts';
-import { ERROR_CODES } from '../../src/channel/frames.ts';
+import { ERROR_CODES } from '../../src/channel/wire/frames.ts';
 import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, echo, rejectsWith, serve, type Served, text, until } from './open-channel.ts';
 import { type Frame, frame, hello, WireReader } from './wire.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { FRAME } from '../../src/channel/frames.ts';
+import { FRAME } from '../../src/channel/wire/frames.ts';
 import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, deferred, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import fc from 'fast-check';
-import { RequestTable } from '../../src/channel/request-table.ts';
+import { RequestTable } from '../../src/channel/link/request-table.ts';
 
 it('a table of requests holds what a Map would, in the order of the ids', () => {
   const happenings = fc.array(fc.record({ adds: fc.boolean(), pick: fc.nat(4_000) }), {

@@ -1,8 +1,8 @@
 /** Frames by hand, for peers that do not keep to the protocol. */
 import type net from 'node:net';
-import { FRAME } from '../../src/channel/frames.ts';
-import { FrameReader } from '../../src/channel/frame-reader.ts';
-import { encodeHello, type Hello } from '../../src/channel/hello.ts';
+import { FRAME } from '../../src/channel/wire/frames.ts';
+import { FrameReader } from '../../src/channel/wire/frame-reader.ts';
+import { encodeHello, type Hello } from '../../src/channel/wire/hello.ts';
 import { until } from '../harness/wait.ts';
 
 export interface Frame {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
-import { findTree } from '../../src/program/process-tree.ts';
+import { findTree } from '../../src/program/find/process-tree.ts';
 import { startLastcall } from '../harness/lastcall-command.ts';
 import { type Ended, isAlive } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';

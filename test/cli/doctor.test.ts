@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import type { Finding, FindingId } from '../../src/program/doctor/finding.ts';
-import { findTree } from '../../src/program/process-tree.ts';
+import { findTree } from '../../src/program/find/process-tree.ts';
 import { AS_NOBODY, MAIN, startLastcall, startLastcallBelow } from '../harness/lastcall-command.ts';
 import { needsNamespaces, needsRoot } from '../harness/needs.ts';
 import { freePort, untilAccepted } from '../harness/ports.ts';

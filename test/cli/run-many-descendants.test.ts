@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findTree } from '../../src/program/process-tree.ts';
+import { findTree } from '../../src/program/find/process-tree.ts';
 import { freePort } from '../harness/ports.ts';
 import { isAlive } from '../harness/processes.ts';
 import { runForeign } from '../program/foreign-program-driver.ts';

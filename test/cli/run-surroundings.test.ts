@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { findTree } from '../../src/program/process-tree.ts';
+import { findTree } from '../../src/program/find/process-tree.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import { makeFolder } from '../harness/folders.ts';
 import { MAIN, startLastcall } from '../harness/lastcall-command.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cut } from '../../src/cli/full-screen.ts';
-import { sparkline, squeeze } from '../../src/cli/sparkline.ts';
+import { cut } from '../../src/cli/terminal/full-screen.ts';
+import { sparkline, squeeze } from '../../src/cli/terminal/sparkline.ts';
 
 test('a number is a block of its height, nothing is a space, and little is seen', () => {
   assert.equal(sparkline([0, 1, 50, 100]), ' ▁▄█');

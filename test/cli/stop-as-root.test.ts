@@ -6,7 +6,7 @@ import net from 'node:net';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { descriptorOf } from '../../src/node-fields.ts';
+import { descriptorOf } from '../../src/node/fields.ts';
 import { AS_NOBODY, startLastcall } from '../harness/lastcall-command.ts';
 import { needsNamespaces, needsPrograms, needsRoot } from '../harness/needs.ts';
 import { freePort, isAccepted, portOf, untilAccepted } from '../harness/ports.ts';

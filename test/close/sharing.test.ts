@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { descriptorOf } from '../../src/node-fields.ts';
+import { descriptorOf } from '../../src/node/fields.ts';
 import { createNamingServer } from '../fixtures/sharing/share-orders.ts';
 import { needsNamespaces, needsRoot } from '../harness/needs.ts';
 import {

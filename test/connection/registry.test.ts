@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { portOf } from '../harness/ports.ts';
 import { Scope } from '../harness/scope.ts';
 import { listen } from '../harness/servers.ts';
-import { connectionsOf } from '../../src/connection/registry.ts';
+import { connectionsOf } from '../../src/connection/open-connections.ts';
 
 test('of many connections those that are open are found, and those that have closed are not', async () => {
   await using scope = new Scope();

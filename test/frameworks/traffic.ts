@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
-import { readTcpTable } from '../../src/linux/proc-net.ts';
+import { readTcpTable } from '../../src/linux/tables/proc-net.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
 import { ask } from '../close/calls-servers.ts';
 import { startStorm } from '../harness/storms.ts';

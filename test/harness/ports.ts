@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { readTcpTable } from '../../src/linux/proc-net.ts';
+import { readTcpTable } from '../../src/linux/tables/proc-net.ts';
 import { until } from './wait.ts';
 
 // net/tcp_states.h

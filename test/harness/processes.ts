@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { findTree } from '../../src/program/process-tree.ts';
+import { findTree } from '../../src/program/find/process-tree.ts';
 import type { Host } from '../lab/lab.ts';
 import { type Awaited, Messages } from './messages.ts';
 import { LONGEST_WAIT, until, within } from './wait.ts';

@@ -1,4 +1,4 @@
-import type { PacketIo } from '../../src/linux/lab/tun.ts';
+import type { PacketIo } from './linux/tun.ts';
 import { Loss } from './loss.ts';
 import { parseSegment } from './packet.ts';
 import { type PacketPool, PacketQueue, type TravellingPacket } from './packet-queue.ts';

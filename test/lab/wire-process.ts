@@ -1,8 +1,8 @@
 import { readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { inNetworkNamespace, networkNamespaceName, processesIn } from '../../src/linux/lab/namespace.ts';
-import { Poll } from '../../src/linux/lab/poll.ts';
-import { PacketIo } from '../../src/linux/lab/tun.ts';
+import { inNetworkNamespace, networkNamespaceName, processesIn } from './linux/namespace.ts';
+import { Poll } from './linux/poll.ts';
+import { PacketIo } from './linux/tun.ts';
 import { type Answer, Lines, type Message, type NumberedRequest, type Request } from './control.ts';
 import { Line } from './line.ts';
 import { Loss } from './loss.ts';

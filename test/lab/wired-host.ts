@@ -1,13 +1,7 @@
-import {
-  bringUp,
-  ipv6AddressesAreReady,
-  setIpv4Address,
-  setIpv6Address,
-  setQueueLength,
-} from '../../src/linux/lab/interface.ts';
-import { createNetworkNamespace } from '../../src/linux/lab/namespace.ts';
-import { Poll } from '../../src/linux/lab/poll.ts';
-import { openTun } from '../../src/linux/lab/tun.ts';
+import { bringUp, ipv6AddressesAreReady, setIpv4Address, setIpv6Address, setQueueLength } from './linux/interface.ts';
+import { createNetworkNamespace } from './linux/namespace.ts';
+import { Poll } from './linux/poll.ts';
+import { openTun } from './linux/tun.ts';
 import type { HostFacts } from './control.ts';
 
 /** A host as the wire process knows it: its namespace and the end of its wire, both descriptors of ours. */

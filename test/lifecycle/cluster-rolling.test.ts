@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { suite, test } from 'node:test';
-import { readTcpTable } from '../../src/linux/proc-net.ts';
-import { socketsOf } from '../../src/linux/processes.ts';
+import { readTcpTable } from '../../src/linux/tables/proc-net.ts';
+import { socketsOf } from '../../src/linux/process/processes.ts';
 import { runStorm, type Storm, type StormOptions } from '../../src/storm/storm.ts';
 import { count } from '../harness/counts.ts';
 import { askWhoServes } from '../harness/observed-program.ts';

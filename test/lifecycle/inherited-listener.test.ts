@@ -5,7 +5,7 @@ import { closeSync, openSync } from 'node:fs';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import { inheritedListener } from '../../src/index.ts';
-import { descriptorOf } from '../../src/node-fields.ts';
+import { descriptorOf } from '../../src/node/fields.ts';
 import { makeCopyWithoutKoffi } from '../harness/copy-without-koffi.ts';
 import { socketsInChild } from '../fixtures/lifecycle/sockets-in-child.ts';
 import { observeFixture, Program, type ProgramOptions, type Told } from '../harness/observed-program.ts';

@@ -1,4 +1,4 @@
-import { readTcpTable } from '../../src/linux/proc-net.ts';
+import { readTcpTable } from '../../src/linux/tables/proc-net.ts';
 import { until } from '../harness/wait.ts';
 
 // net/tcp_states.h

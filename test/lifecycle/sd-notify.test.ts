@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { type Notifier, openNotifier } from '../../src/lifecycle/sd-notify.ts';
+import { type Notifier, openNotifier } from '../../src/lifecycle/systemd/sd-notify.ts';
 import { openDatagramSender } from '../../src/linux/unix-datagram.ts';
 import { makeCopyWithoutKoffi } from '../harness/copy-without-koffi.ts';
 import { needsPrograms } from '../harness/needs.ts';

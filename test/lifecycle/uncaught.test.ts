@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
-import { describeUncaught } from '../../src/lifecycle/uncaught-message.ts';
+import { describeUncaught } from '../../src/lifecycle/signals/uncaught-message.ts';
 import { startFixture } from '../harness/processes.ts';
 
 import type { Ended } from '../harness/observed-program.ts';

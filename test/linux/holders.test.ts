@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inodeOf } from '../../src/linux/descriptors.ts';
-import { findHolders, type HolderSearch, Search } from '../../src/linux/holders.ts';
+import { findHolders, type HolderSearch, Search } from '../../src/linux/process/holders.ts';
 import { startCat } from './cat.ts';
 import { Loopback } from './loopback.ts';
 import { needsRoot } from '../harness/needs.ts';

@@ -4,9 +4,9 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from '../../src/linux/constants.ts';
-import { dumpHalfOpen, type HalfOpen } from '../../src/linux/sock-diag.ts';
+import { dumpHalfOpen, type HalfOpen } from '../../src/linux/tables/sock-diag.ts';
 import { setIntOption } from '../../src/linux/sockets.ts';
-import { descriptorOf } from '../../src/node-fields.ts';
+import { descriptorOf } from '../../src/node/fields.ts';
 import { makeFolder } from '../harness/folders.ts';
 import { Scope } from '../harness/scope.ts';
 

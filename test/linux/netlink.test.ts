@@ -10,7 +10,13 @@ import {
   NLMSG_OVERRUN,
   SOCK_DIAG_BY_FAMILY,
 } from '../../src/linux/constants.ts';
-import { askSockDiag, decodeDatagram, encodeMessage, findAttribute, NetlinkError } from '../../src/linux/netlink.ts';
+import {
+  askSockDiag,
+  decodeDatagram,
+  encodeMessage,
+  findAttribute,
+  NetlinkError,
+} from '../../src/linux/tables/netlink.ts';
 import { CAPTURED_SEQUENCE, DUMP_END, HALF_OPEN_IPV4, NO_SUCH_SOCKET } from './captured-dump.ts';
 
 const ROW = encodeMessage(SOCK_DIAG_BY_FAMILY, NLM_F_MULTI, 7, Buffer.from('row!'));

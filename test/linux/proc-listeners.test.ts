@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { inodeOf } from '../../src/linux/descriptors.ts';
-import { parseTcp, parseUnix, readNamespaceTables } from '../../src/linux/proc-listeners.ts';
+import { parseTcp, parseUnix, readNamespaceTables } from '../../src/linux/tables/proc-listeners.ts';
 import { Loopback } from './loopback.ts';
 
 test('a listener of this namespace is read from /proc, by its inode', async () => {

@@ -6,7 +6,7 @@ import {
   readCookieCounters,
   readSyncookiesSetting,
   readTcpTable,
-} from '../../src/linux/proc-net.ts';
+} from '../../src/linux/tables/proc-net.ts';
 import { inodeOf } from '../../src/linux/descriptors.ts';
 import { Loopback } from './loopback.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync, symlinkSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { test } from 'node:test';
-import { descendsFrom, hasChildren, readStat } from '../../src/linux/processes.ts';
+import { descendsFrom, hasChildren, readStat } from '../../src/linux/process/processes.ts';
 import { needsNamespaces } from '../harness/needs.ts';
 import { startCat } from './cat.ts';
 import { Loopback } from './loopback.ts';

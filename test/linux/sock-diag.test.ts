@@ -4,14 +4,14 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { SOCK_DIAG_BY_FAMILY } from '../../src/linux/constants.ts';
 import { inodeOf } from '../../src/linux/descriptors.ts';
-import { decodeDatagram, NetlinkError } from '../../src/linux/netlink.ts';
+import { decodeDatagram, NetlinkError } from '../../src/linux/tables/netlink.ts';
 import {
   decodeHalfOpen,
   decodeUnixQueue,
   encodeHalfOpenRequest,
   encodeUnixQueueRequest,
   readUnixQueue,
-} from '../../src/linux/sock-diag.ts';
+} from '../../src/linux/tables/sock-diag.ts';
 import { CAPTURED_SEQUENCE, HALF_OPEN_IPV4, HALF_OPEN_IPV6, UNIX_QUEUE, UNIX_QUEUE_INODE } from './captured-dump.ts';
 import { halfOpenTo, Loopback } from './loopback.ts';
 

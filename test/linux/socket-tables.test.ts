@@ -4,7 +4,7 @@ import net from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { inodeOf } from '../../src/linux/descriptors.ts';
-import { NetlinkError } from '../../src/linux/netlink.ts';
+import { NetlinkError } from '../../src/linux/tables/netlink.ts';
 import {
   type Connection,
   decodeConnection,
@@ -15,8 +15,8 @@ import {
   dumpUnixListeners,
   encodeTcpRequest,
   encodeUnixListenersRequest,
-} from '../../src/linux/socket-tables.ts';
-import { descriptorOf } from '../../src/node-fields.ts';
+} from '../../src/linux/tables/socket-tables.ts';
+import { descriptorOf } from '../../src/node/fields.ts';
 import { until } from '../harness/wait.ts';
 import { Loopback } from './loopback.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readCounter, readTcpCounters } from '../../src/linux/tcp-counters.ts';
+import { readCounter, readTcpCounters } from '../../src/linux/tables/tcp-counters.ts';
 import { Loopback } from './loopback.ts';
 
 const NETSTAT = `TcpExt: SyncookiesSent SyncookiesRecv ListenOverflows ListenDrops

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chooseGates, type GateFacts } from '../../src/listener/gate.ts';
+import { chooseGates, type GateFacts } from '../../src/listener/gate/gate.ts';
 
 const FACTS: GateFacts = {
   sharedBecause: undefined,

@@ -5,7 +5,7 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { Registry, register } from 'prom-client';
 import { WebSocket, WebSocketServer } from 'ws';
-import { channels, LAST_CALL_STATES, stateChannel } from '../../src/channels.ts';
+import { channels, LAST_CALL_STATES, stateChannel } from '../../src/close/diagnostics.ts';
 import { gracefulClose, type LastCallError } from '../../src/index.ts';
 import { collectMetrics } from '../../src/metrics.ts';
 import { ask, listenBusy, queueClients, SOON } from '../close/calls-servers.ts';

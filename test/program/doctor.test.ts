@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { SystemCallError } from '../../src/linux/libc.ts';
-import { parseStatus, type ProcessStatus } from '../../src/linux/process-status.ts';
+import { parseStatus, type ProcessStatus } from '../../src/linux/process/status.ts';
 import {
   judgeDeadline,
   judgeKillMode,
@@ -16,7 +16,7 @@ import { judgeAbort, judgeCookies, judgeQueue, judgeSomaxconn } from '../../src/
 import { judgeFailure, judgeYama } from '../../src/program/doctor/examine-reach.ts';
 import { judgeBetween, judgeFirst } from '../../src/program/doctor/examine-surroundings.ts';
 import type { Finding, Level } from '../../src/program/doctor/finding.ts';
-import type { ListenerSample } from '../../src/program/sample-listeners.ts';
+import type { ListenerSample } from '../../src/program/watch/sample-listeners.ts';
 
 /** Of each case: the finding, its level, and what is said or to be done. */
 const CASES: readonly (readonly [what: string, finding: Finding, level: Level, words?: RegExp])[] = [

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findHolders, findTarget, TargetError } from '../../src/program/find-target.ts';
-import { ancestorsOf, findTree, topmostOf } from '../../src/program/process-tree.ts';
+import { findHolders, findTarget, TargetError } from '../../src/program/find/find-target.ts';
+import { ancestorsOf, findTree, topmostOf } from '../../src/program/find/process-tree.ts';
 import { Loopback } from '../linux/loopback.ts';
 
 const stat = (parent: number) => ({ state: 'S', parent, isKernels: false, startTime: 0 });

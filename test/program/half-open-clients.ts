@@ -1,8 +1,8 @@
 import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from '../../src/linux/constants.ts';
 import { requireLibc, SystemCallError } from '../../src/linux/libc.ts';
-import { holdProcess } from '../../src/linux/pidfd.ts';
+import { holdProcess } from '../../src/linux/process/pidfd.ts';
 import { setIntOption } from '../../src/linux/sockets.ts';
-import { findListeners } from '../../src/program/find-listeners.ts';
+import { findListeners } from '../../src/program/find/find-listeners.ts';
 import { until } from '../harness/wait.ts';
 import { connectSilently, type QueuedClients } from './queued-clients.ts';
 

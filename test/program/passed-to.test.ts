@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parsePassed, passedToUs } from '../../src/program/passed-to.ts';
+import { parsePassed, passedToUs } from '../../src/program/find/passed-to.ts';
 
 const TREE = new Set([10, 11]);
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dumpHalfOpen } from '../../src/linux/sock-diag.ts';
-import { findTree } from '../../src/program/process-tree.ts';
+import { dumpHalfOpen } from '../../src/linux/tables/sock-diag.ts';
+import { findTree } from '../../src/program/find/process-tree.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
 import { makeFolder } from '../harness/folders.ts';

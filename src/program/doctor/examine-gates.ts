@@ -11,7 +11,7 @@ import { localAddress } from '../../linux/sockets.ts';
 import { holdNewConnections } from '../../listener/gate/hold.ts';
 import { refuseNewConnections } from '../../listener/gate/refuse.ts';
 import { shutUnixListener } from '../../listener/gate/unix.ts';
-import { mayReopen } from '../outside-gate.ts';
+import { mayReopen } from '../gate/outside-gate.ts';
 import { type Finding, good, note, type FindingId, problem, warning } from './finding.ts';
 
 const ANY_PORT: SocketAddress = { family: 'IPv4', address: '127.0.0.1', port: 0 };

@@ -1,14 +1,14 @@
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { SystemCallError } from '../../linux/libc.ts';
-import { readStatus, type ProcessStatus } from '../../linux/process-status.ts';
+import { readStatus, type ProcessStatus } from '../../linux/process/status.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
-import { commandOf } from '../command-of.ts';
-import { findListeners, type HeldListener, type ProgramListeners } from '../find-listeners.ts';
-import { namespaceOf } from '../namespace.ts';
-import { reachListener } from '../outside-gate.ts';
-import { sampleListeners } from '../sample-listeners.ts';
+import { commandOf } from '../find/command-of.ts';
+import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
+import { namespaceOf } from '../find/namespace.ts';
+import { reachListener } from '../gate/outside-gate.ts';
+import { sampleListeners } from '../watch/sample-listeners.ts';
 import { judgeQueue } from './examine-queues.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 

@@ -1,6 +1,6 @@
-import { readCookieCounters, readSyncookiesSetting, releaseCookieCounters } from '../../linux/proc-net.ts';
+import { readCookieCounters, readSyncookiesSetting, releaseCookieCounters } from '../../linux/tables/proc-net.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
-import type { ListenerSample } from '../sample-listeners.ts';
+import type { ListenerSample } from '../watch/sample-listeners.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 
 /** What the kernel does with queues that are full, in this network namespace. */

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { holdProcess } from '../../linux/pidfd.ts';
+import { holdProcess } from '../../linux/process/pidfd.ts';
 import { loadLibc, requireLibc, SystemCallError } from '../../linux/libc.ts';
-import { has, type ProcessStatus, readStatus } from '../../linux/process-status.ts';
+import { has, type ProcessStatus, readStatus } from '../../linux/process/status.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 

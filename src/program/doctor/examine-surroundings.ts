@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { readFileSync } from 'node:fs';
-import { readStatus } from '../../linux/process-status.ts';
-import { allProcesses } from '../../linux/processes.ts';
-import { ancestorsOf } from '../process-tree.ts';
+import { readStatus } from '../../linux/process/status.ts';
+import { allProcesses } from '../../linux/process/processes.ts';
+import { ancestorsOf } from '../find/process-tree.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 
 /** A process that stands above the program. */

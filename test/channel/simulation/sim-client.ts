@@ -1,6 +1,6 @@
-import { ChannelClient } from '../../../src/channel/client.ts';
-import { completeConnectOptions, completeRequest } from '../../../src/channel/connect-options.ts';
-import type { RequestOptions } from '../../../src/channel/client-request.ts';
+import { ChannelClient } from '../../../src/channel/client/client.ts';
+import { completeConnectOptions, completeRequest } from '../../../src/channel/client/options.ts';
+import type { RequestOptions } from '../../../src/channel/client/request.ts';
 import { LastCallError } from '../../../src/errors.ts';
 import type { SimClock } from './sim-clock.ts';
 import { makeConnection, type SimEnd } from './sim-connection.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../../src/channel/transport.ts';
+import type { Clock } from '../../../src/channel/wire/transport.ts';
 
 /** Time that passes only when it is told to. */
 export class SimClock implements Clock {

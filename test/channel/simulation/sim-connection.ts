@@ -1,4 +1,4 @@
-import type { Transport, TransportEvents } from '../../../src/channel/transport.ts';
+import type { Transport, TransportEvents } from '../../../src/channel/wire/transport.ts';
 
 /** One end of a simulated connection; its bytes go when the test says so, cut where it says so. */
 export class SimEnd implements Transport {

@@ -1,8 +1,8 @@
-import { memoryStore } from '../../../src/channel/memory-store.ts';
-import type { ChannelRequest, HandlerResult } from '../../../src/channel/request.ts';
-import { ServerConnection } from '../../../src/channel/server-connection.ts';
-import { completeServeOptions } from '../../../src/channel/serve-options.ts';
-import type { ServingSettings } from '../../../src/channel/serving-settings.ts';
+import { memoryStore } from '../../../src/channel/server/memory-store.ts';
+import type { ChannelRequest, HandlerResult } from '../../../src/channel/server/request.ts';
+import { ServerConnection } from '../../../src/channel/server/connection.ts';
+import { completeServeOptions } from '../../../src/channel/server/options.ts';
+import type { ServingSettings } from '../../../src/channel/server/settings.ts';
 import type { SimClock } from './sim-clock.ts';
 import { makeConnection, type SimEnd } from './sim-connection.ts';
 import type { SimDatabase, SimProcess } from './sim-store.ts';

@@ -1,4 +1,4 @@
-import type { Outcome, OutcomeStore } from '../../../src/channel/outcomes.ts';
+import type { Outcome, OutcomeStore } from '../../../src/channel/server/outcomes.ts';
 
 /**
  * A store that outlives its server, as a database does in whose transaction both the effect of a request and its outcome are

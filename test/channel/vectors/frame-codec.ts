@@ -1,7 +1,7 @@
 /** Frames and what they say, by this package's own encoders and decoders. */
 import assert from 'node:assert/strict';
-import { FrameReader, type OnFrame } from '../../../src/channel/frame-reader.ts';
-import { FrameWriter } from '../../../src/channel/frame-writer.ts';
+import { FrameReader, type OnFrame } from '../../../src/channel/wire/frame-reader.ts';
+import { FrameWriter } from '../../../src/channel/wire/frame-writer.ts';
 import {
   codeAndText,
   FRAME,
@@ -11,10 +11,10 @@ import {
   number32,
   read32,
   readCodeAndText,
-} from '../../../src/channel/frames.ts';
-import { decodeGoodbye, encodeGoodbye } from '../../../src/channel/goodbye.ts';
-import { decodeHello, encodeHello, type Hello } from '../../../src/channel/hello.ts';
-import { encodeKey, readKey } from '../../../src/channel/key.ts';
+} from '../../../src/channel/wire/frames.ts';
+import { decodeGoodbye, encodeGoodbye } from '../../../src/channel/wire/goodbye.ts';
+import { decodeHello, encodeHello, type Hello } from '../../../src/channel/wire/hello.ts';
+import { encodeKey, readKey } from '../../../src/channel/wire/key.ts';
 import type { Meaning } from './vector-files.ts';
 
 const KINDS: Readonly<Record<string, number>> = Object.fromEntries(

@@ -8,7 +8,7 @@ import {
   memoryStore,
   type OutcomeStore,
 } from '../../../src/channel.ts';
-import { decodeHello } from '../../../src/channel/hello.ts';
+import { decodeHello } from '../../../src/channel/wire/hello.ts';
 import { Scope } from '../../harness/scope.ts';
 import { deferred, serve } from '../open-channel.ts';
 import { until } from '../../harness/wait.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import net from 'node:net';
 import type { TestContext } from 'node:test';
 import { type Channel, LastCallError } from '../../../src/channel.ts';
-import { decodeHello } from '../../../src/channel/hello.ts';
+import { decodeHello } from '../../../src/channel/wire/hello.ts';
 import { Scope } from '../../harness/scope.ts';
 import { until } from '../../harness/wait.ts';
 import { connect } from '../open-channel.ts';

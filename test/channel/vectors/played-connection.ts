@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type net from 'node:net';
-import { FRAME } from '../../../src/channel/frames.ts';
+import { FRAME } from '../../../src/channel/wire/frames.ts';
 import { until } from '../../harness/wait.ts';
 import type { ErrorVector, Step } from './vector-files.ts';
 

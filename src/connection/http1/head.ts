@@ -1,0 +1,105 @@
+import http from 'node:http';
+import type net from 'node:net';
+import { acceptorOf, lastReadOn, serverOf } from '../../node/fields.ts';
+
+type WriteHead = typeof http.ServerResponse.prototype.writeHead;
+
+/** A close that is under way, as far as response heads are concerned. */
+export interface ClosingHeads {
+  /** One that listens anew may be in two closes. */
+  readonly servers: ReadonlySet<unknown>;
+  /** Told of each response that is the last one of its connection, before its head is written. */
+  readonly onLast: (response: http.ServerResponse) => void;
+}
+
+const underWay = new Set<ClosingHeads>();
+/** The wrapper of `writeHead`, while it is in place, and what it wraps. */
+let wrapping: { readonly original: WriteHead; readonly wrapper: WriteHead } | undefined;
+
+/**
+ * Lets every HTTP/1.1 response whose head is not yet sent carry `Connection: close`, whatever wrote it, on connections
+ * that these servers have accepted or serve, until `signal` aborts. Of pipelined requests only the response to the one
+ * read last carries it: whatever comes behind it is not processed (RFC 9112 9.6). `writeHead` is wrapped only while a
+ * close is under way.
+ */
+export function sayCloseInHeads(closing: ClosingHeads, signal: AbortSignal): void {
+  underWay.add(closing);
+  wrapWriteHead();
+  signal.addEventListener('abort', () => {
+    underWay.delete(closing);
+    if (underWay.size === 0) unwrapWriteHead();
+  });
+}
+
+/**
+ * Lets a response that is under way carry `Connection: close` though its `writeHead` was taken before the close began, as
+ * by those who want to see every head: ours is not called for it.
+ */
+export function sayCloseInTakenHead(response: http.ServerResponse, onLast: ClosingHeads['onLast']): void {
+  if (!Object.hasOwn(response, 'writeHead') || response.headersSent || !isLast(response, response.req.socket)) return;
+  onLast(response);
+  sayClose(response, []);
+}
+
+/** Wraps what is there when the first close begins: others may have wrapped Node's own since the import. */
+function wrapWriteHead(): void {
+  if (wrapping !== undefined) return;
+  const { prototype } = http.ServerResponse;
+  const original = prototype.writeHead;
+  const wrapper = function writeHeadAndClose(this: http.ServerResponse, ...args: unknown[]): http.ServerResponse {
+    return Reflect.apply(original, this, withClose(this, args));
+  };
+  prototype.writeHead = wrapper;
+  wrapping = { original, wrapper };
+}
+
+/** Where somebody else has wrapped ours meanwhile it stays, and passes everything through. */
+function unwrapWriteHead(): void {
+  const { prototype } = http.ServerResponse;
+  if (wrapping === undefined || prototype.writeHead !== wrapping.wrapper) return;
+  prototype.writeHead = wrapping.original;
+  wrapping = undefined;
+}
+
+/** The arguments of `writeHead` as a close wants them. */
+function withClose(response: http.ServerResponse, args: readonly unknown[]): readonly unknown[] {
+  const isInterim = typeof args[0] === 'number' && args[0] < 200;
+  if (isInterim || response.headersSent) return args;
+  // A pipelined response gets its socket when those before it are done.
+  const socket = response.req.socket;
+  const servers = [serverOf(socket), acceptorOf(socket)];
+  const closings = [...underWay].filter((closing) => servers.some((server) => closing.servers.has(server)));
+  if (closings.length === 0 || !isLast(response, socket)) return args;
+  for (const { onLast } of closings) onLast(response);
+  return sayClose(response, args);
+}
+
+/** Whether nothing has been read on the connection after the request that this answers. */
+function isLast(response: http.ServerResponse, socket: net.Socket): boolean {
+  const last = lastReadOn(socket);
+  return last === undefined || last === response.req;
+}
+
+/**
+ * Lets Node add `Connection: close`, which it does to a response that has no such header: what the program said of it
+ * goes. (A header that is set, instead, would change how Node treats the others that are given to writeHead.)
+ */
+function sayClose(response: http.ServerResponse, args: readonly unknown[]): readonly unknown[] {
+  response.shouldKeepAlive = false;
+  if (response.hasHeader('connection')) response.setHeader('Connection', 'close');
+  return args.map(withoutConnection);
+}
+
+/** Headers given to writeHead win over those set before: theirs about the connection must go. */
+function withoutConnection(argument: unknown): unknown {
+  if (typeof argument !== 'object' || argument === null) return argument;
+  if (!Array.isArray(argument)) {
+    return Object.fromEntries(Object.entries(argument).filter(([name]) => !isConnection(name)));
+  }
+  if (argument.every((entry) => Array.isArray(entry))) return argument.filter(([name]) => !isConnection(name));
+  return argument.filter((_, index) => !isConnection(argument[index - (index % 2)]));
+}
+
+function isConnection(name: unknown): boolean {
+  return typeof name === 'string' && /^connection$/i.test(name);
+}

@@ -1,0 +1,80 @@
+import type http from 'node:http';
+import net from 'node:net';
+import { serverOf } from '../../node/fields.ts';
+import { isHttp1Server } from './server.ts';
+
+/** What ends the HTTP/1.1 on a connection. */
+const CHANGES = ['upgrade', 'connect'] as const;
+
+/** Connections on which a client has asked for the WebSocket protocol, as the program has them. */
+const webSockets = new WeakSet<net.Socket>();
+/** Those of them whose client has offered extensions (RFC 6455 9.1), permessage-deflate for one. */
+const extended = new WeakSet<net.Socket>();
+/** How many bytes had been sent on a connection when its client asked for another protocol, or a tunnel. */
+const sentBefore = new WeakMap<net.Socket, number>();
+const watched = new WeakSet<net.Server>();
+
+/**
+ * Begins to remember which connections of an HTTP/1.1 server became WebSockets, or something else. An 'upgrade' listener of
+ * ours alone would change what the server does (Node treats a request to upgrade as any other where nobody listens), so there
+ * is one only as long as the program has one; so with 'connect'. It costs nothing but on an upgrade.
+ */
+export function watchUpgrades(server: net.Server): void {
+  if (watched.has(server)) return;
+  watched.add(server);
+  for (const event of CHANGES) if (server.listenerCount(event) > 0) addOurs(server, event);
+  server.on('newListener', (event) => {
+    if (isChange(event) && !server.listeners(event).includes(remember)) addOurs(server, event);
+  });
+  server.on('removeListener', (event) => {
+    if (isChange(event) && server.listenerCount(event) === 1) server.off(event, remember);
+  });
+}
+
+/** Whether a client has asked for the WebSocket protocol on this connection (the program's socket). */
+export function isWebSocket(program: net.Socket): boolean {
+  return webSockets.has(program);
+}
+
+/** Whether the client of a WebSocket has offered extensions, which the program may have accepted. */
+export function offersExtensions(program: net.Socket): boolean {
+  return extended.has(program);
+}
+
+/** Whether a client has asked for another protocol on this connection, or for a tunnel. */
+export function hasAskedForChange(program: net.Socket): boolean {
+  return sentBefore.has(program);
+}
+
+/** Whether a client's request for another protocol, or for a tunnel, is still to be answered. */
+export function awaitsChange(program: net.Socket): boolean {
+  const before = sentBefore.get(program);
+  if (before !== undefined) return program.bytesWritten === before;
+  // One from before lastcall was imported has been answered if anything was.
+  const server = serverOf(program);
+  const isHttp = server instanceof net.Server && isHttp1Server(server);
+  return isHttp && program.bytesRead > 0 && program.bytesWritten === 0;
+}
+
+function isChange(event: string | symbol): event is (typeof CHANGES)[number] {
+  return event === 'upgrade' || event === 'connect';
+}
+
+function addOurs(server: net.Server, event: (typeof CHANGES)[number]): void {
+  // The event of our own listener is the next one, and finds it not there yet.
+  if (adding.has(server)) return;
+  adding.add(server);
+  server.prependListener(event, remember);
+  adding.delete(server);
+}
+
+const adding = new WeakSet<net.Server>();
+
+function remember(request: http.IncomingMessage, socket: unknown): void {
+  if (!(socket instanceof net.Socket)) return;
+  sentBefore.set(socket, socket.bytesWritten);
+  const asked = request.headers.upgrade?.split(',').some((name) => name.trim().toLowerCase() === 'websocket');
+  if (asked !== true || request.method === 'CONNECT') return;
+  webSockets.add(socket);
+  if (request.headers['sec-websocket-extensions'] !== undefined) extended.add(socket);
+}

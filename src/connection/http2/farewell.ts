@@ -1,0 +1,184 @@
+import type net from 'node:net';
+import { Duplex } from 'node:stream';
+import type { ServerHttp2Session } from 'node:http2';
+import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../../linux/constants.ts';
+import { loadLibc } from '../../linux/libc.ts';
+import { descriptorOf, openStreams, pauseReads, writeQueueSize } from '../../node/fields.ts';
+
+// RFC 9113 7. (node:http2 has it too, and is not loaded for a program that does not speak HTTP/2.)
+const NO_ERROR = 0;
+
+/** GOAWAY with the highest stream there can be, and no error (RFC 9113 6.8): a server's notice that it will stop. */
+const NOTICE = Buffer.from([0, 0, 8, 0x7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+
+// What a TLS 1.2 record with AES-GCM adds, which is more than 1.3 does: 5 bytes of head, 8 of nonce, 16 of tag.
+const RECORD = 29;
+
+// In how many turns of the loop Node has surely sent what waits for nothing: it sends at the end of a turn, and when the write
+// before has ended, which it learns at the end of the next.
+const TURNS_TO_SEND = 3;
+
+// How soon to look again whether the kernel has taken what was written, in milliseconds.
+const LOOK_AGAIN_AFTER = 10;
+
+/** Whether the server speaks HTTP/2; node:http2 does not export its classes. */
+export function isHttp2Server(server: net.Server): boolean {
+  return 'updateSettings' in server;
+}
+
+/** The HTTP/2 session on a connection: node:http2 keeps it in a property of the socket that has no name to rely on. */
+export function sessionOn(program: net.Socket): ServerHttp2Session | undefined {
+  return Reflect.ownKeys(program)
+    .map((key): unknown => Object.getOwnPropertyDescriptor(program, key)?.value)
+    .find(isSession);
+}
+
+/**
+ * The farewell of an HTTP/2 session. In cleartext: GOAWAY with the highest stream, a PING, and when that is answered
+ * GOAWAY with the last stream: every stream that the client opened before it knew is served. Under TLS only the latter, for
+ * Node has no way to send the first: a stream that crosses it is refused as never processed (RFC 9113 6.8), and its client
+ * may send it again. Then the session closes when its streams have finished, and Node says the last stream once more.
+ */
+export class SessionFarewell {
+  readonly session: ServerHttp2Session;
+  /** The socket that the session reads and writes. */
+  readonly #program: net.Socket;
+  readonly #isSecure: boolean;
+  #step: 'nothing said' | 'noticed' | 'told' = 'nothing said';
+  /** When it says the last stream at the latest, on the clock of `performance.now()`: the client may not answer the PING. */
+  #tellAt = 0;
+  /** Where in what the server has sent the farewell begins; undefined while responses are among it. */
+  #begin: number | undefined;
+
+  constructor(session: ServerHttp2Session, program: net.Socket, isSecure: boolean) {
+    this.session = session;
+    this.#program = program;
+    this.#isSecure = isSecure;
+  }
+
+  /** Bytes that its streams have not sent: the client's window has no room for them (RFC 9113 5.2). */
+  get unsent(): number {
+    const streams = openStreams(this.session).filter((stream) => stream instanceof Duplex);
+    return streams.reduce((total, { writableLength }) => total + writableLength, 0);
+  }
+
+  get isOver(): boolean {
+    return this.session.destroyed;
+  }
+
+  /** Whether a stream is open. */
+  get isServing(): boolean {
+    return openStreams(this.session).length > 0;
+  }
+
+  /** Whether a stream was ever opened. */
+  get hasServed(): boolean {
+    return (this.session.state.lastProcStreamID ?? 0) > 0;
+  }
+
+  /** Says what can be said now; the client has `patience` milliseconds to answer the PING. True once anything is said. */
+  say(transport: net.Socket, patience: number): boolean {
+    if (this.#step === 'noticed' && performance.now() > this.#tellAt) this.#tell(transport);
+    if (this.#step !== 'nothing said') return true;
+    this.#noteBegin(transport);
+    const noticed = this.#isSecure ? 'impossible' : sendNotice(transport);
+    if (noticed === 'not now') return false;
+    if (noticed === 'impossible') return this.#tell(transport);
+    this.#step = 'noticed';
+    this.#tellAt = this.#askBack(transport) ? performance.now() + patience : 0;
+    return true;
+  }
+
+  /** How many of the last bytes sent are frames of the farewell and no part of a response. */
+  farewellBytes(transport: net.Socket): number {
+    if (this.#step === 'nothing said' || this.isServing) return 0;
+    // The last frames of a session are its GOAWAY, and Node's own; under TLS each may have a record to itself.
+    if (this.#begin === undefined) return 2 * (NOTICE.length + (this.#isSecure ? RECORD : 0));
+    // What went past Node is not among what it has written.
+    return transport.bytesWritten - this.#begin + NOTICE.length;
+  }
+
+  #noteBegin(transport: net.Socket): void {
+    if (this.#begin !== undefined || this.isServing) return;
+    this.#begin = transport.bytesWritten;
+    this.session.once('stream', () => {
+      this.#begin = undefined;
+    });
+  }
+
+  /** False where too many PINGs are on their way already. */
+  #askBack(transport: net.Socket): boolean {
+    try {
+      return this.session.ping(() => {
+        this.#tellAt = 0;
+        this.#tell(transport);
+      });
+    } catch {
+      return false;
+    }
+  }
+
+  /**
+   * Sends GOAWAY, and closes the session when it has gone out; false where it has to wait for what was written before. Nothing
+   * is read meanwhile, for two reasons. The frame names the last stream that was read before it was made: one that is read
+   * later would be processed, and then refused. And a stream that Node 20 reads on a closed session whose GOAWAY has not gone
+   * out is freed while nghttp2 still writes to it.
+   */
+  #tell(transport: net.Socket): boolean {
+    if (this.#step === 'told') return true;
+    if (writeQueueSize(transport) > 0) return false;
+    this.#step = 'told';
+    const resumeReads = pauseReads(this.#program);
+    // A write that Node still waits for ends before the callbacks of setImmediate; then it works off what it has read.
+    setImmediate(() => {
+      if (this.session.destroyed || this.session.closed) return resumeReads();
+      this.session.goaway(NO_ERROR);
+      pauseReads(this.#program);
+      setImmediate(() => this.#closeWhenSent(transport, resumeReads, TURNS_TO_SEND));
+    });
+    return true;
+  }
+
+  #closeWhenSent(transport: net.Socket, resumeReads: () => void, turns: number): void {
+    const { session } = this;
+    const waits = writeQueueSize(transport) > 0;
+    if (!session.destroyed && (waits || (turns > 1 && (session.state.outboundQueueSize ?? 0) > 0))) {
+      // Node reads again whenever a write of its own has ended.
+      pauseReads(this.#program);
+      if (waits) setTimeout(() => this.#closeWhenSent(transport, resumeReads, turns), LOOK_AGAIN_AFTER);
+      else setImmediate(() => this.#closeWhenSent(transport, resumeReads, turns - 1));
+      return;
+    }
+    // Some versions of Node say it when a session is closed, others do not: once is enough.
+    Object.defineProperty(session, 'goaway', { value: () => {}, configurable: true });
+    session.close();
+    Reflect.deleteProperty(session, 'goaway');
+    resumeReads();
+  }
+}
+
+/**
+ * Sends the notice past Node, which cannot. That is safe between two frames: when the server has sent its preface
+ * (RFC 9113 3.4) and nothing of what it wrote still waits in libuv. (Node's own socket.write would abort the process.)
+ */
+function sendNotice(transport: net.Socket): 'sent' | 'not now' | 'impossible' {
+  const fd = descriptorOf(transport);
+  const loaded = loadLibc();
+  if (fd === undefined || !loaded.available) return 'impossible';
+  if (transport.bytesWritten === 0 || writeQueueSize(transport) > 0) return 'not now';
+  let sent = 0;
+  // A part of it alone would end the session: at the edge of a full buffer the kernel may take less than all.
+  for (let attempt = 0; attempt < 100 && sent < NOTICE.length; attempt++) {
+    const rest = NOTICE.subarray(sent);
+    const taken = loaded.libc.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (taken > 0) sent += taken;
+    else if (sent === 0) return 'not now';
+  }
+  if (sent === NOTICE.length) return 'sent';
+  transport.destroy();
+  return 'not now';
+}
+
+function isSession(value: unknown): value is ServerHttp2Session {
+  return typeof value === 'object' && value !== null && 'goaway' in value && 'ping' in value && 'state' in value;
+}
