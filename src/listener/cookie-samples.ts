@@ -1,4 +1,4 @@
-import type { CookieCounters } from '../linux/tables/proc-net.ts';
+import type { CookieCounters } from '../linux/tables/tcp-counters.ts';
 
 /** What was counted at some time: the host's SYN cookies, and what this listener's full queue had turned away. */
 export interface CookieSample {

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CookieCounters, readCookieCounters, readSyncookiesSetting } from '../linux/tables/proc-net.ts';
+import { readSysctl } from '../linux/sysctl.ts';
+import { type CookieCounters, readCookieCounters } from '../linux/tables/tcp-counters.ts';
 import { endHold, holdNewConnections } from './gate/hold.ts';
 import { makeRoom } from './gate/gate.ts';
 import type { Listener } from './listener.ts';
@@ -95,7 +96,7 @@ function stopNewCookies(listener: Listener): boolean {
   const fd = listener.descriptor();
   if (fd === undefined) return false;
   makeRoom(fd);
-  return readSyncookiesSetting() === 2 && tryHold(fd);
+  return readSysctl('net.ipv4.tcp_syncookies') === 2 && tryHold(fd);
 }
 
 function tryHold(fd: number): boolean {

@@ -1,12 +1,10 @@
 import { inodeOf } from '../linux/descriptors.ts';
-import { readUnixQueue } from '../linux/tables/sock-diag.ts';
+import { TCP_LISTEN } from '../linux/constants.ts';
 import { readTcpTable } from '../linux/tables/proc-net.ts';
+import { readUnixQueue } from '../linux/tables/unix-diag.ts';
 import { readAcceptQueue } from '../linux/tcp-info.ts';
 import { descriptorOf } from '../node/fields.ts';
 import type { Listener } from './listener.ts';
-
-// net/tcp_states.h
-const LISTEN = 10;
 
 /** How many connections wait to be accepted; undefined where nobody can tell. */
 export function countQueued(listener: Listener): number | undefined {
@@ -26,5 +24,5 @@ function queuedByProc(listener: Listener): number | undefined {
   if (fd === undefined || address === undefined || address.family === 'Unix' || process.platform !== 'linux')
     return undefined;
   const inode = inodeOf(fd);
-  return readTcpTable(address.family).find((row) => row.state === LISTEN && row.inode === inode)?.receiveQueue;
+  return readTcpTable(address.family).find((row) => row.state === TCP_LISTEN && row.inode === inode)?.receiveQueue;
 }

@@ -1,17 +1,15 @@
-import { type HalfOpen, dumpHalfOpen } from '../linux/tables/sock-diag.ts';
+import { TCP_SYN_RECV } from '../linux/constants.ts';
+import { type ConnectionEnds, dumpHalfOpen } from '../linux/tables/inet-diag.ts';
 import { readTcpTable } from '../linux/tables/proc-net.ts';
 import { isIPv6Only } from '../linux/sockets.ts';
 import { type Listener, withoutZone } from './listener.ts';
-
-// net/tcp_states.h
-const SYN_RECV = 3;
 
 // A dump walks all sockets of the host, in one go: all together may take a tenth of the time, no more.
 const DUMP_SHARE = 10;
 
 type Family = 'IPv4' | 'IPv6';
 /** /proc has no address in a form that we read. */
-type Handshake = Pick<HalfOpen, 'localPort'> & Partial<Pick<HalfOpen, 'localAddress'>>;
+type Handshake = Pick<ConnectionEnds, 'localPort'> & Partial<Pick<ConnectionEnds, 'localAddress'>>;
 
 /** All half-open connections of a family, whoever listens: the listeners that are closed together share it. */
 interface Dump {
@@ -69,7 +67,7 @@ function askKernel(family: Family): readonly Handshake[] {
     return dumpHalfOpen(family);
   } catch {
     // No tcp_diag in this kernel, an answer that was cut short, or no FFI.
-    return readTcpTable(family).filter((row) => row.state === SYN_RECV);
+    return readTcpTable(family).filter((row) => row.state === TCP_SYN_RECV);
   }
 }
 

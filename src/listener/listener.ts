@@ -2,7 +2,7 @@ import net from 'node:net';
 import { resolve } from 'node:path';
 import { listeningDescriptors } from '../linux/descriptors.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { isListening, localAddress, type SocketAddress } from '../linux/sockets.ts';
+import { isListening, localAddress, nameOf, type SocketAddress } from '../linux/sockets.ts';
 import { descriptorOf, handleOf } from '../node/fields.ts';
 
 // sun_path of struct sockaddr_un, sys/un.h: 108 bytes, the last one for the end mark.
@@ -87,12 +87,6 @@ function addressOf(server: net.Server): SocketAddress | undefined {
 function passedAddressOf(server: net.Server): SocketAddress | undefined {
   const fd = descriptorOf(server);
   return fd !== undefined && loadLibc().available && isListening(fd) ? localAddress(fd) : undefined;
-}
-
-function nameOf(address: SocketAddress | undefined): string {
-  if (address === undefined) return 'unknown';
-  if (address.family === 'Unix') return `unix:${address.path.replaceAll('\0', '@')}`;
-  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }
 
 function findDescriptor(

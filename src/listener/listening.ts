@@ -2,7 +2,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { hasChildren } from '../linux/process/processes.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/tables/proc-net.ts';
+import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/tables/tcp-counters.ts';
 import { countListenDrops } from '../linux/sockets.ts';
 import { activeHandles, isPassingHandleUp, onHandlePassedUp } from '../node/fields.ts';
 import { CookieSamples } from './cookie-samples.ts';

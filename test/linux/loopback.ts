@@ -4,7 +4,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from '../../src/linux/constants.ts';
-import { dumpHalfOpen, type HalfOpen } from '../../src/linux/tables/sock-diag.ts';
+import { type ConnectionEnds, dumpHalfOpen } from '../../src/linux/tables/inet-diag.ts';
 import { setIntOption } from '../../src/linux/sockets.ts';
 import { descriptorOf } from '../../src/node/fields.ts';
 import { makeFolder } from '../harness/folders.ts';
@@ -91,6 +91,6 @@ export function fdOf(owner: net.Server | net.Socket): number {
 }
 
 /** The half-open connections to one port: others run tests on this host, too. */
-export function halfOpenTo(family: 'IPv4' | 'IPv6', port: number): readonly HalfOpen[] {
+export function halfOpenTo(family: 'IPv4' | 'IPv6', port: number): readonly ConnectionEnds[] {
   return dumpHalfOpen(family).filter(({ localPort }) => localPort === port);
 }

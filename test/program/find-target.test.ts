@@ -4,7 +4,7 @@ import { findHolders, findTarget, TargetError } from '../../src/program/find/fin
 import { ancestorsOf, findTree, topmostOf } from '../../src/program/find/process-tree.ts';
 import { Loopback } from '../linux/loopback.ts';
 
-const stat = (parent: number) => ({ state: 'S', parent, isKernels: false, startTime: 0 });
+const stat = (parent: number) => ({ state: 'S', parent, isKernelThread: false, startTime: 0 });
 /** 1 ─ 10 ─ 20 ─ 30, and 1 ─ 11. */
 const FAMILY = new Map([
   [1, stat(0)],

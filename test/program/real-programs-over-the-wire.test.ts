@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { readNamespaceTables } from '../../src/linux/tables/proc-listeners.ts';
+import { readNamespaceTables } from '../../src/linux/tables/proc-net.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
 import { count } from '../harness/counts.ts';

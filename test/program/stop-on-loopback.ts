@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dumpHalfOpen } from '../../src/linux/tables/sock-diag.ts';
+import { dumpHalfOpen } from '../../src/linux/tables/inet-diag.ts';
 import { findTree } from '../../src/program/find/process-tree.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';

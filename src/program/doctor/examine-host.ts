@@ -1,7 +1,7 @@
 import os from 'node:os';
 import { loadLibc } from '../../linux/libc.ts';
 import { CAPABILITIES, type Capability, has, readStatus } from '../../linux/process/status.ts';
-import { dumpTcpListeners } from '../../linux/tables/socket-tables.ts';
+import { dumpTcpListeners } from '../../linux/tables/inet-diag.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 
 /** What the machine and this process's rights allow. */

@@ -1,5 +1,5 @@
-import { readCookieCounters, readSyncookiesSetting, releaseCookieCounters } from '../../linux/tables/proc-net.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
+import { readCookieCounters, releaseCookieCounters } from '../../linux/tables/tcp-counters.ts';
 import type { ListenerSample } from '../watch/sample-listeners.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 
@@ -8,7 +8,7 @@ export function examineQueues(): readonly Finding[] {
   const sent = readCookieCounters()?.sent;
   releaseCookieCounters();
   return [
-    judgeCookies(readSyncookiesSetting(), sent),
+    judgeCookies(readSysctl('net.ipv4.tcp_syncookies'), sent),
     judgeAbort(readSysctl('net.ipv4.tcp_abort_on_overflow')),
     judgeSomaxconn(readSysctl('net.core.somaxconn')),
   ];

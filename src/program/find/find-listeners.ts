@@ -1,5 +1,5 @@
 import { allProcesses, socketsOf } from '../../linux/process/processes.ts';
-import type { ListeningSocket } from '../../linux/tables/socket-tables.ts';
+import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
 import type { SocketAddress } from '../../linux/sockets.ts';
 import { type Namespace, namespaceOf } from './namespace.ts';
 import { descriptorsPassedTo } from './passed-to.ts';
@@ -42,7 +42,7 @@ export function findListeners(root: number, own: OwnInodes = new Set()): Program
   const tree = findTree(root, processes);
   const { found, unreadable, passed } = lookIntoTree(tree, own);
   const others = [...processes]
-    .filter(([pid, { isKernels }]) => !isKernels && !tree.has(pid) && pid !== process.pid)
+    .filter(([pid, { isKernelThread }]) => !isKernelThread && !tree.has(pid) && pid !== process.pid)
     .map(([pid]) => pid);
   const strangers = findStrangers(new Set(found.keys()), others);
   const listeners = [...found.values()].map(({ socket, namespace, holders }) => ({

@@ -1,5 +1,5 @@
 import { allProcesses, type ProcessStat, socketsOf } from '../../linux/process/processes.ts';
-import type { ListeningSocket } from '../../linux/tables/socket-tables.ts';
+import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
 import { commandOf } from './command-of.ts';
 import { OWN } from './namespace.ts';
 import { ancestorsOf, topmostOf } from './process-tree.ts';

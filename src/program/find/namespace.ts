@@ -1,16 +1,16 @@
 import { readlinkSync } from 'node:fs';
-import { readNamespaceTables } from '../../linux/tables/proc-listeners.ts';
-import { dumpHalfOpen } from '../../linux/tables/sock-diag.ts';
 import { TCP_CLOSE, TCP_LISTEN } from '../../linux/constants.ts';
 import {
+  dumpHalfOpen,
   dumpTcpListeners,
-  dumpUnixListeners,
   type Family,
   type ListeningSocket,
   type VisitConnection,
   visitConnections,
-} from '../../linux/tables/socket-tables.ts';
+} from '../../linux/tables/inet-diag.ts';
+import { readNamespaceTables } from '../../linux/tables/proc-net.ts';
 import { readTcpCounters, type TcpCounters } from '../../linux/tables/tcp-counters.ts';
+import { dumpUnixListeners } from '../../linux/tables/unix-diag.ts';
 
 /** The network namespace that a process is in, as far as its sockets can be asked about. */
 export interface Namespace {

@@ -1,5 +1,5 @@
 import net from 'node:net';
-import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../../linux/tables/proc-net.ts';
+import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { awaitCookies } from '../../listener/cookies.ts';
 import type { Listener } from '../../listener/listener.ts';
 import type { ReachedListener } from './outside-gate.ts';

@@ -11,7 +11,7 @@ import { duplicate, inodeOf } from '../../linux/descriptors.ts';
 import { detachFilter } from '../../linux/filter.ts';
 import { check, requireLibc, SystemCallError } from '../../linux/libc.ts';
 import { holdProcess } from '../../linux/process/pidfd.ts';
-import { readUnixQueue } from '../../linux/tables/sock-diag.ts';
+import { readUnixQueue } from '../../linux/tables/unix-diag.ts';
 import { getIntOption, isListening, listen, setIntOption } from '../../linux/sockets.ts';
 import { readAcceptQueue } from '../../linux/tcp-info.ts';
 import { type Gate, makeRoom, shutGate } from '../../listener/gate/gate.ts';

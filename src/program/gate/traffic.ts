@@ -1,5 +1,5 @@
 import { TCP_CLOSE_WAIT, TCP_ESTABLISHED } from '../../linux/constants.ts';
-import { type Connection, dumpConnections } from '../../linux/tables/socket-tables.ts';
+import { type Connection, dumpConnections } from '../../linux/tables/inet-diag.ts';
 import type { SocketAddress } from '../../linux/sockets.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
 
@@ -35,7 +35,7 @@ export function countHalfOpenAt({ socket, namespace }: HeldListener): number {
 
 function dumpOpen(): readonly Connection[] {
   try {
-    return dumpConnections(OPEN_STATES, { withInfo: true });
+    return dumpConnections(OPEN_STATES);
   } catch {
     return [];
   }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inodeOf } from '../../linux/descriptors.ts';
 import { loadLibc } from '../../linux/libc.ts';
 import { type HeldProcess, holdProcess } from '../../linux/process/pidfd.ts';
-import type { CookieCounters } from '../../linux/tables/proc-net.ts';
+import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { becomeSubreaper, reapOrphans } from '../../linux/process/subreaper.ts';
 import { forManyListeners } from '../../node/abort.ts';
 import { type Keeper, startKeeper } from '../watchdog.ts';

@@ -1,5 +1,5 @@
 import { socketsOf } from '../../linux/process/processes.ts';
-import type { CookieCounters } from '../../linux/tables/proc-net.ts';
+import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
 import { awaitCookiesOutside } from '../gate/outside-cookies.ts';
 import { reachListener, type ReachedListener, type ShutFromOutside, shutFromOutside } from '../gate/outside-gate.ts';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HeldProcess } from '../../linux/process/pidfd.ts';
-import type { CookieCounters } from '../../linux/tables/proc-net.ts';
+import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { mayReopen } from '../gate/outside-gate.ts';
 import { ProgramGates } from './program-gates.ts';
 import type { StopReport } from '../report.ts';

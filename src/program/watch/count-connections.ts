@@ -8,7 +8,7 @@ import {
   TCP_SYN_RECV,
   TCP_TIME_WAIT,
 } from '../../linux/constants.ts';
-import type { VisitConnection } from '../../linux/tables/socket-tables.ts';
+import type { VisitConnection } from '../../linux/tables/inet-diag.ts';
 import type { SocketAddress } from '../../linux/sockets.ts';
 import type { LocalPort, Namespace } from '../find/namespace.ts';
 import { isAt } from '../gate/traffic.ts';

@@ -1,4 +1,4 @@
-import type { ListeningSocket } from '../../linux/tables/socket-tables.ts';
+import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
 import { type ConnectionStates, type CountedEnd, type EndCounts, NO_CONNECTIONS } from './count-connections.ts';
 import { nameOf } from '../find/find-listeners.ts';

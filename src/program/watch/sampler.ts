@@ -1,5 +1,5 @@
 import { socketsOf } from '../../linux/process/processes.ts';
-import type { ListeningSocket } from '../../linux/tables/socket-tables.ts';
+import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
 import type { TcpCounters } from '../../linux/tables/tcp-counters.ts';
 import { type CountedEnd, countConnections, type EndCounts } from './count-connections.ts';
 import { TargetError } from '../find/find-target.ts';

@@ -1,18 +1,23 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import net from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SOCK_DIAG_BY_FAMILY } from '../../src/linux/constants.ts';
+import { INET_DIAG_INFO, TCP_ESTABLISHED, TCP_SYN_RECV } from '../../src/linux/constants.ts';
 import { inodeOf } from '../../src/linux/descriptors.ts';
-import { decodeDatagram, NetlinkError } from '../../src/linux/tables/netlink.ts';
 import {
-  decodeHalfOpen,
-  decodeUnixQueue,
-  encodeHalfOpenRequest,
-  encodeUnixQueueRequest,
-  readUnixQueue,
-} from '../../src/linux/tables/sock-diag.ts';
-import { CAPTURED_SEQUENCE, HALF_OPEN_IPV4, HALF_OPEN_IPV6, UNIX_QUEUE, UNIX_QUEUE_INODE } from './captured-dump.ts';
+  type Connection,
+  decodeConnection,
+  decodeConnectionEnds,
+  decodeTcpListener,
+  dumpConnections,
+  dumpTcpListeners,
+  encodeTcpRequest,
+} from '../../src/linux/tables/inet-diag.ts';
+import { NetlinkError } from '../../src/linux/tables/netlink.ts';
+import { descriptorOf } from '../../src/node/fields.ts';
+import { until } from '../harness/wait.ts';
+import { HALF_OPEN_IPV4, HALF_OPEN_IPV6, payloadOf } from './captured-dump.ts';
 import { halfOpenTo, Loopback } from './loopback.ts';
 
 for (const [family, number] of [
@@ -20,7 +25,7 @@ for (const [family, number] of [
   ['IPv6', 10],
 ] as const) {
   test(`the request for half-open ${family} connections is an inet_diag_req_v2`, () => {
-    const request = encodeHalfOpenRequest(family, 0x01020304);
+    const request = encodeTcpRequest(family, { states: 1 << TCP_SYN_RECV }, 0x01020304);
     assert.equal(request.length, 72);
     assert.equal(request.readUInt32LE(0), 72);
     assert.equal(request.readUInt16LE(4), 20, 'SOCK_DIAG_BY_FAMILY');
@@ -37,28 +42,22 @@ for (const [family, number] of [
   });
 }
 
-test("the request for a Unix socket's queue is a unix_diag_req for any cookie", () => {
-  const request = encodeUnixQueueRequest(0x0badcafe, 0x01020304);
-  assert.equal(request.length, 40);
-  assert.equal(request.readUInt32LE(0), 40);
-  assert.equal(request.readUInt16LE(4), 20, 'SOCK_DIAG_BY_FAMILY');
-  assert.equal(request.readUInt16LE(6), 1, 'NLM_F_REQUEST');
-  assert.equal(request.readUInt32LE(8), 0x01020304);
-  assert.equal(request.readUInt32LE(16), 1, 'sdiag_family, no protocol, no padding');
-  assert.equal(request.readUInt32LE(20), 0xffffffff, 'udiag_states');
-  assert.equal(request.readUInt32LE(24), 0x0badcafe, 'udiag_ino');
-  assert.equal(request.readUInt32LE(28), 0x10, 'UDIAG_SHOW_RQLEN');
-  assert.equal(request.subarray(32).toString('hex'), 'ffffffffffffffff');
+test('a request may name a port and an attribute', () => {
+  const request = encodeTcpRequest('IPv4', { states: 0, port: 8080, extension: INET_DIAG_INFO }, 1);
+  assert.deepEqual(
+    { extensions: request.readUInt8(18), port: request.readUInt16BE(24) },
+    { extensions: 2, port: 8080 },
+  );
 });
 
 test('captured half-open connections read as they were', () => {
-  assert.deepEqual(decodeHalfOpen(payloadOf(HALF_OPEN_IPV4)), {
+  assert.deepEqual(decodeConnectionEnds(payloadOf(HALF_OPEN_IPV4)), {
     localAddress: '127.0.0.1',
     localPort: 47_001,
     remoteAddress: '127.0.0.1',
     remotePort: 47_101,
   });
-  assert.deepEqual(decodeHalfOpen(payloadOf(HALF_OPEN_IPV6)), {
+  assert.deepEqual(decodeConnectionEnds(payloadOf(HALF_OPEN_IPV6)), {
     localAddress: '::1',
     localPort: 47_002,
     remoteAddress: '::1',
@@ -68,40 +67,9 @@ test('captured half-open connections read as they were', () => {
 
 test('a half-open connection cut short, or of another family, is none', () => {
   const payload = payloadOf(HALF_OPEN_IPV4);
-  assert.throws(() => decodeHalfOpen(payload.subarray(0, 71)), { name: 'NetlinkError', fault: 'truncated' });
+  assert.throws(() => decodeConnectionEnds(payload.subarray(0, 71)), { name: 'NetlinkError', fault: 'truncated' });
   payload.writeUInt8(1, 0);
-  assert.throws(() => decodeHalfOpen(payload), { name: 'NetlinkError', fault: 'error' });
-});
-
-test("a captured Unix listener's queue reads as it was, and only under its own inode", () => {
-  const payload = payloadOf(UNIX_QUEUE);
-  assert.equal(decodeUnixQueue(payload, UNIX_QUEUE_INODE), 1);
-  assert.equal(decodeUnixQueue(payload, UNIX_QUEUE_INODE + 1), undefined);
-});
-
-test('a Unix answer without the lengths says nothing, and one cut short is a fault', () => {
-  const payload = payloadOf(UNIX_QUEUE);
-  assert.equal(decodeUnixQueue(payload.subarray(0, 16), UNIX_QUEUE_INODE), undefined);
-  assert.throws(() => decodeUnixQueue(payload.subarray(0, 15), UNIX_QUEUE_INODE), { fault: 'truncated' });
-  assert.throws(() => decodeUnixQueue(payload.subarray(0, 24), UNIX_QUEUE_INODE), { fault: 'truncated' });
-  // The attribute is there, but too short for the two lengths.
-  payload.writeUInt16LE(8, 16);
-  assert.equal(decodeUnixQueue(payload, UNIX_QUEUE_INODE), undefined);
-});
-
-test('arbitrary payloads give an answer or a NetlinkError', () => {
-  fc.assert(
-    fc.property(fc.constantFrom(0, 1, 2, 10), fc.uint8Array({ maxLength: 100 }), (family, rest) => {
-      const payload = Buffer.from([family, ...rest]);
-      for (const decode of [() => decodeHalfOpen(payload), () => decodeUnixQueue(payload, 1)]) {
-        try {
-          decode();
-        } catch (error) {
-          if (!(error instanceof NetlinkError)) throw error;
-        }
-      }
-    }),
-  );
+  assert.throws(() => decodeConnectionEnds(payload), { name: 'NetlinkError', fault: 'error' });
 });
 
 for (const [family, host] of [
@@ -157,29 +125,46 @@ test('a dump of several parts is read to its end', async () => {
   assert.equal(halfOpenTo('IPv4', port).length, 400);
 });
 
-test('the connections that a Unix listener has not accepted are counted', async () => {
-  await using loopback = new Loopback();
-  const path = loopback.socketPath();
-  const { server, fd } = await loopback.startListener({ path });
-  assert.equal(readUnixQueue(inodeOf(fd)), 0);
-  loopback.connectWhileBlocked({ path }, 6);
-  assert.equal(readUnixQueue(inodeOf(fd)), 6);
-  for (let accepted = 0; accepted < 6; accepted++) await once(server, 'connection');
-  assert.equal(readUnixQueue(inodeOf(fd)), 0);
-});
-
-test('an inode that is no Unix socket has no queue', async () => {
+test('a listener is in the table, by its inode, with its address and its limit', async () => {
   await using loopback = new Loopback();
   const { fd } = await loopback.startListener();
-  assert.throws(() => readUnixQueue(inodeOf(fd)), { name: 'NetlinkError', fault: 'error', errno: 2 });
+  const found = dumpTcpListeners().find(({ inode }) => inode === inodeOf(fd));
+  assert.equal(found?.address.family, 'IPv4');
+  assert.ok((found?.limit ?? 0) > 0);
+  assert.equal(found?.uid, process.getuid?.());
 });
 
-function payloadOf(hex: string): Buffer {
-  const payloads: Buffer[] = [];
-  decodeDatagram(Buffer.from(hex, 'hex'), SOCK_DIAG_BY_FAMILY, CAPTURED_SEQUENCE, (payload) => payloads.push(payload));
-  assert.equal(payloads.length, 1);
-  return Buffer.from(payloads[0]!);
-}
+test('a connection is in the table with what nobody has read', async () => {
+  await using loopback = new Loopback();
+  const { server, port } = await loopback.startListener({}, { pauseOnConnect: true });
+  const client = loopback.beginConnect({ host: '127.0.0.1', port });
+  const [accepted]: net.Socket[] = await once(server, 'connection');
+  client.write('seven..');
+  assert.ok(accepted !== undefined);
+  const inode = inodeOf(descriptorOf(accepted) ?? -1);
+  const find = (): Connection | undefined =>
+    dumpConnections(1 << TCP_ESTABLISHED).find((connection) => connection.inode === inode);
+  await until('the seven bytes have come', () => find()?.unread === 7);
+  const { localPort, state, lastReceived, lastSent } = find() ?? {};
+  assert.deepEqual({ localPort, state }, { localPort: port, state: 1 });
+  assert.ok(lastReceived !== undefined && lastSent !== undefined);
+});
+
+test('a payload that is too short, or of another family, is refused; no bytes make a decoder throw anything else', () => {
+  for (const decode of [decodeTcpListener, decodeConnection, decodeConnectionEnds]) {
+    assert.throws(() => decode(Buffer.alloc(10)), NetlinkError);
+    fc.assert(
+      fc.property(fc.constantFrom(0, 1, 2, 10), fc.uint8Array({ maxLength: 200 }), (family, rest) => {
+        try {
+          decode(Buffer.from([family, ...rest]));
+        } catch (error) {
+          assert.ok(error instanceof NetlinkError);
+        }
+      }),
+    );
+  }
+  assert.throws(() => decodeTcpListener(Buffer.alloc(72, 0x55)), /address family 85/);
+});
 
 function sorted<Row extends { readonly remotePort: number }>(rows: readonly Row[]): readonly Row[] {
   return rows.toSorted((one, other) => one.remotePort - other.remotePort);
