@@ -99,7 +99,7 @@ export const QUICK = [
       'program/node-and-python',
       'program/doctor',
       'program/find-target',
-      'program/keeper',
+      'program/watchdog',
       'program/passed-to',
     ],
   },

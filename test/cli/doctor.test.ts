@@ -92,7 +92,7 @@ suite('a program', () => {
     await untilAccepted({ host: HOST, port });
     const [finding] = (await examine([`:${port}`])).of('signal-handler');
     assert.equal(finding?.level, 'warning');
-    assert.match(finding.says, /PID 1 of its namespace, and without one the signal does nothing/);
+    assert.match(finding.says, /PID 1 of its namespace, and without a handler the signal does nothing/);
   });
 
   test('below a shell is told of it', async () => {

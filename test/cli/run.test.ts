@@ -210,7 +210,7 @@ test('a daemon that the program leaves behind is ended with it', async () => {
 test('run that is killed by SIGKILL takes the program and its process group along', async () => {
   await using running = await runForeign({ listen: [{ port: await freePort() }], children: 2 });
   const tree = [...findTree(running.pid)].filter((pid) => pid !== running.pid);
-  // The program, its two children, and the keeper.
+  // The program, its two children, and the watchdog.
   assert.equal(tree.length, 4);
   running.signal('SIGKILL');
   await running.ended;

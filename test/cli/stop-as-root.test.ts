@@ -34,7 +34,7 @@ suite('a program that lives on at the deadline', { skip: needsRoot }, () => {
       { code: 1, outcome: 'still running', gate: 'refuse' },
       ended.stderr,
     );
-    assert.deepEqual(notes, ['it lives on, and its gates are open again']);
+    assert.deepEqual(notes, ['it is still running, and its gates are open again']);
     using clients = await queueClients(1, target);
     assert.deepEqual(await clients.outcomes, ['served']);
   });
@@ -159,7 +159,7 @@ suite('what is not the program’s own is not gated', { skip: needsRoot }, () =>
     const { listeners } = reportOf(ended);
     assertEnded(ended, 0, 'complete');
     assert.equal(listeners[0]?.gate, 'shared');
-    assert.match(listeners[0]?.reason ?? '', /^user 0 made it, whose processes cannot be looked into$/);
+    assert.match(listeners[0]?.reason ?? '', /^user 0 made it, and that user's processes cannot be inspected$/);
     await assertOpen(outside.port);
   });
 
@@ -181,10 +181,10 @@ suite('without the right', { skip: needsRoot }, () => {
     await using running = await startForeign({ listen: [target] });
     const byNumber = await stopBelow(AS_NOBODY, String(running.pid), '--kill');
     assert.deepEqual({ code: byNumber.code, stdout: byNumber.stdout }, { code: 77, stdout: '' });
-    assert.match(byNumber.stderr, /may not be signalled by this user/);
+    assert.match(byNumber.stderr, /This user may not signal process \d+/);
     const byPort = await stopBelow(AS_NOBODY, `:${target.port}`);
     assert.equal(byPort.code, 77);
-    assert.match(byPort.stderr, /cannot be seen by this user/);
+    assert.match(byPort.stderr, /This user cannot see the processes that listen on/);
     assert.ok(isAlive(running.pid));
     assert.ok(await isAccepted(target));
   });
@@ -196,7 +196,7 @@ suite('without the right', { skip: needsRoot }, () => {
     const { notes, listeners } = reportOf(ended);
     assertEnded(ended, 0, 'complete');
     assert.deepEqual(listeners, []);
-    assert.match(notes.join(), /cannot be looked into: CAP_SYS_PTRACE would allow it/);
+    assert.match(notes.join(), /cannot be inspected: CAP_SYS_PTRACE allows it/);
     assert.equal((await running.ended).code, 0);
   });
 });

@@ -107,7 +107,7 @@ suite('somebody without rights', { skip: needsRoot }, () => {
     assert.match(seen.stdout, new RegExp(`127\\.0\\.0\\.1:${port} +open`));
     const hidden = await watchBelow(AS_NOBODY, String(running.pid));
     assert.equal(hidden.code, 77);
-    assert.match(hidden.stderr, /cannot be looked into by this user: name its port instead/);
+    assert.match(hidden.stderr, /This user cannot inspect process \d+: name its port instead/);
   });
 });
 

@@ -17,7 +17,7 @@ const HALF_OPEN_FOR = 120;
  * @param root The program, or the process that started it.
  */
 export async function connectHalfOpen(root: number, port: number, count: number): Promise<QueuedClients> {
-  // Lastcall copies the listener for a moment when it rehearses: a holder may be none any more.
+  // Lastcall copies the listener for a moment in its warm-up: a holder may have closed its copy again.
   await until(`somebody below process ${root} holds the listener at port ${port}`, () => deferAccept(root, port));
   return connectSilently(count, { host: '127.0.0.1', port });
 }

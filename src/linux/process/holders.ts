@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { descendsFrom, hasEnded, hidesProcesses, isGone, ownNumber, readStat } from './processes.ts';
+import { descendsFrom, hasEnded, hidesProcesses, isGone, ownPid, readStat } from './processes.ts';
 
 /** The result of a search through /proc for the holders of a socket. */
 export interface HolderSearch {
@@ -43,7 +43,7 @@ export class Search implements HolderSearch {
   readonly holders: number[] = [];
   readonly suspects: number[] = [];
   readonly hidden: boolean = hidesProcesses();
-  readonly #self = ownNumber();
+  readonly #self = ownPid();
   readonly #began = readStat(this.#self)?.startTime ?? 0;
   readonly #parents = new Map<number, number>();
   readonly #wanted: string;

@@ -26,7 +26,7 @@ const stat = Buffer.alloc(1_024);
 const PF_KTHREAD = 0x00200000;
 
 /** The PID of this process in the PID namespace of the mounted /proc, perhaps another than ours. Throws without /proc. */
-export function ownNumber(): number {
+export function ownPid(): number {
   return Number(readlinkSync('/proc/self'));
 }
 

@@ -30,7 +30,7 @@ export interface ShutGate {
 }
 
 /** More than net.core.somaxconn allows anywhere we have met; the kernel takes the lesser of the two. */
-const LARGE_BACKLOG = 4_096;
+export const LARGE_BACKLOG = 4_096;
 
 /** The methods worth trying, best first. What the process may do is found by trying: the kernel's EPERM is the one true answer. */
 export function chooseGates(facts: GateFacts): readonly Gate[] {

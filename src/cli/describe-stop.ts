@@ -1,13 +1,11 @@
 import type { StopReport } from '../program/report.ts';
-import { alignTable } from './terminal/align-table.ts';
-import { counted } from './terminal/counted.ts';
+import { alignTable, counted } from './terminal/text.ts';
 
-/** What a person wants to know of a program's stop: a line on the whole, one for each listener, and what could not be done. */
+/** Describes a program's stop for people: a headline, a line for each listener, and what could not be done. */
 export function describeStop(report: StopReport): string {
   return [headline(report), ...listenerLines(report), ...report.notes.map((note) => `note: ${note}`)].join('\n');
 }
 
-/** One line. */
 function headline({ outcome, duration, program, listeners, signalled }: StopReport): string {
   const waiting = listeners.reduce((sum, { queued, halfOpen }) => sum + queued + halfOpen, 0);
   const left = listeners.reduce((sum, listener) => sum + listener.left, 0);

@@ -2,12 +2,12 @@ import net from 'node:net';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { awaitCookies } from '../../listener/cookies.ts';
 import type { Listener } from '../../listener/listener.ts';
-import type { ReachedListener } from './outside-gate.ts';
+import type { CopiedListener } from './copied-listener.ts';
 
-/** How long SYN cookies are waited for at the most, in milliseconds. */
+/** The longest wait for SYN cookies, in ms. */
 const BOUNDS = { usual: 1_000, overflowed: 3_500 } as const;
 
-/** What was counted when the program began; a stop of one that runs already has nothing. */
+/** Reads the counters of SYN cookies once. */
 export function sampleCookies(): CookieCounters | undefined {
   const sample = readCookieCounters();
   releaseCookieCounters();
@@ -15,11 +15,11 @@ export function sampleCookies(): CookieCounters | undefined {
 }
 
 /**
- * Waits until the SYN cookies that are out have come back: a refused one would be reset. At once where the host has sent none since
- * `sample`, or none at all. `release` lets new connections in that were held back meanwhile, and is called once the gates are shut.
+ * Waits until the SYN cookies that are out have come back: a client that comes back to a shut gate would be reset. Returns at once
+ * if the host has sent none since `sample`. `release` ends the hold on new connections, and is called after the gates are shut.
  */
-export async function awaitCookiesOutside(
-  listeners: readonly ReachedListener[],
+export async function awaitProgramCookies(
+  listeners: readonly CopiedListener[],
   sample: CookieCounters | undefined,
   signal: AbortSignal,
 ): Promise<{ release(): void }> {
@@ -28,14 +28,14 @@ export async function awaitCookiesOutside(
   const waits = await Promise.all(
     listeners
       .filter(({ held }) => held.namespace.isOwn && held.socket.address.family !== 'Unix')
-      .map((reached) => awaitCookies(asListener(reached), BOUNDS, signal, () => {})),
+      .map((listener) => awaitCookies(asListener(listener), BOUNDS, signal, () => {})),
   );
   releaseCookieCounters();
   return { release: () => waits.forEach((wait) => wait.release()) };
 }
 
-/** As the library sees one of its own; `server` stands for none. */
-function asListener({ held, fd }: ReachedListener): Listener {
+/** The listener in the form of the library. Its `server` is an empty one. */
+function asListener({ held, fd }: CopiedListener): Listener {
   const { name, socket } = held;
   return { server: new net.Server(), address: socket.address, name, descriptor: () => fd, isOpen: () => true };
 }

@@ -1,16 +1,15 @@
 import { styleText } from 'node:util';
 import type { ListenerSample } from '../program/watch/sample-listeners.ts';
 import type { WatchSample } from '../program/watch/sampler.ts';
-import { alignTable } from './terminal/align-table.ts';
 import { sparkline, squeeze } from './terminal/sparkline.ts';
+import { alignTable } from './terminal/text.ts';
 
-/** How many were queued at each address in the last minute, the newest last. */
+/** The lengths of the accept queue at each address in the last minute, the newest last. */
 export type QueueHistory = ReadonlyMap<string, readonly number[]>;
 
-/** How it is written. */
 export interface WatchStyle {
   readonly colour: boolean;
-  /** Of the screen, in columns. */
+  /** The width of the screen, in columns. */
   readonly width: number;
 }
 
@@ -24,8 +23,8 @@ const NEVER = (): boolean => false;
 
 const COLUMNS: readonly Column[] = [
   ['LISTENER', ({ address, sockets }) => (sockets === 1 ? address : `${address} x${sockets}`), NEVER],
-  ['GATE', gateWords, ({ gate }) => gate === 'refuse' || gate === 'unix'],
-  ['QUEUED', queueWords, ({ queued, limit }) => limit !== undefined && queued > limit],
+  ['GATE', gateText, ({ gate }) => gate === 'refuse' || gate === 'unix'],
+  ['QUEUED', queueText, ({ queued, limit }) => limit !== undefined && queued > limit],
   ['HALF-OPEN', ({ halfOpen, family }) => ofTcp(family, halfOpen), NEVER],
   ['DROPS', ({ drops }) => (drops === undefined ? '-' : number(drops)), ({ drops = 0 }) => drops > 0],
   ['ESTAB', ({ connections, family }) => ofTcp(family, connections.established), NEVER],
@@ -34,7 +33,7 @@ const COLUMNS: readonly Column[] = [
   ['TIME-W', ({ connections, family }) => ofTcp(family, connections.timeWait), NEVER],
 ];
 
-/** A sample as a person reads it: the namespace's counters, and a line for each listener with its last minute under it. */
+/** Describes a sample for people: the counters of the namespace, and a line for each listener with its last minute below it. */
 export function describeSample(
   sample: WatchSample,
   history: QueueHistory,
@@ -52,10 +51,10 @@ export function describeSample(
     '  ',
   );
   return [
-    ratesLine(sample) + ageWords(sample),
+    ratesLine(sample) + ageText(sample),
     '',
     ...table.flatMap((line, row) => [line, ...minuteLine(listeners[row - 1], history, width)]),
-    ...(listeners.length === 0 ? ['nobody listens'] : []),
+    ...(listeners.length === 0 ? ['no listeners'] : []),
   ];
 }
 
@@ -63,15 +62,15 @@ function ratesLine({ rates, counters }: WatchSample): string {
   if (counters === undefined) return 'the counters of this network namespace cannot be read';
   if (rates === undefined) {
     const { newConnections, overflows, drops, resets, cookies } = counters;
-    return `since the network began: ${list(newConnections, overflows, drops, resets, cookies)}`;
+    return `since the network namespace was made: ${list(newConnections, overflows, drops, resets, cookies)}`;
   }
   const { newConnections, overflows, drops, resets, cookies } = rates;
   return `per second: ${list(newConnections, overflows, drops, resets, cookies)}`;
 }
 
-/** Where there are many, they are not counted at each look. */
-function ageWords({ connectionsAge }: WatchSample): string {
-  return connectionsAge < 500 ? '' : `; connections of ${(connectionsAge / 1_000).toFixed(1)} s ago`;
+/** Many connections are not counted at each look. */
+function ageText({ connectionsAge }: WatchSample): string {
+  return connectionsAge < 500 ? '' : `; connections counted ${(connectionsAge / 1_000).toFixed(1)} s ago`;
 }
 
 function list(newConnections: number, overflows: number, drops: number, resets: number, cookies: number): string {
@@ -95,11 +94,11 @@ function minuteLine(listener: ListenerSample | undefined, history: QueueHistory,
   return room < 5 ? [] : [`${label}|${sparkline(squeeze(values, room))}|${end}`];
 }
 
-function gateWords({ gate, gated, sockets }: ListenerSample): string {
+function gateText({ gate, gated, sockets }: ListenerSample): string {
   return gated === sockets ? gate : `${gate} ${gated}/${sockets}`;
 }
 
-function queueWords({ queued, limit }: ListenerSample): string {
+function queueText({ queued, limit }: ListenerSample): string {
   return limit === undefined ? number(queued) : `${number(queued)} of ${number(limit)}`;
 }
 
