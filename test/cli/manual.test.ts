@@ -105,7 +105,7 @@ function isSaidBy(line: string, quoted: string): boolean {
   });
 }
 
-test('an address that somebody listens on already ends run with 2, as docs/cli.md says', async () => {
+test('an address that is in use ends run with 2, as docs/cli.md says', async () => {
   await using loopback = new Loopback();
   const { port } = await loopback.startListener();
   const { code, stderr } = await lastcall('run', '--listen', `tcp:127.0.0.1:${port}`, '--', 'true');

@@ -25,7 +25,7 @@ const WITHOUT_HANDLER = fixture('program/node-without-handler');
 suite('Ctrl-C in a terminal', { skip: needsTerminal }, () => {
   const proof = prove('clients of a program that lastcall run stops at Ctrl-C');
 
-  test('comes to the program once, when nobody is left in its queue', async (t) => {
+  test('reaches the program once, when its queue is empty', async (t) => {
     using folder = makeFolder();
     const target = { host: HOST, port: await freePort() };
     const report = join(folder.path, 'report.json');
@@ -63,7 +63,7 @@ async function readPid(terminal: Terminal): Promise<number> {
   return Number(pid);
 }
 
-test('what an activator passed is passed on with the program’s own LISTEN_PID, and is not gated', {
+test('a listener from an activator is passed on with the program’s own LISTEN_PID, and is not gated', {
   skip: needsPrograms('systemd-socket-activate'),
 }, async () => {
   using folder = makeFolder();
@@ -90,7 +90,7 @@ test('what an activator passed is passed on with the program’s own LISTEN_PID,
   );
 });
 
-test('a signal that comes before the program listens ends it', async () => {
+test('a signal before the program listens ends it', async () => {
   using folder = makeFolder();
   const report = join(folder.path, 'report.json');
   await using running = startLastcall(['run', '--report', report, '--', 'sh', '-c', 'echo up; exec sleep 60']);
@@ -127,7 +127,7 @@ interface App extends Disposable {
   readonly line: readonly string[];
 }
 
-/** A package whose start script becomes a Node server that knows no signal. */
+/** A package whose start script becomes a Node server without a handler. */
 function makeApp(port: number): App {
   const folder = makeFolder();
   const app = join(folder.path, 'app');

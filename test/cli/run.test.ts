@@ -90,7 +90,7 @@ async function queueAtEach(scope: Scope, listen: Listeners['listen']): Promise<r
   return queues;
 }
 
-test('a listener that the program opens during the drain is gated, too', async () => {
+test('a listener that the program opens during the stop is gated, too', async () => {
   const [port, later] = [await freePort(), await freePort()];
   const target = { port, host: HOST };
   await using running = await runForeign({ listen: [target], later: [{ port: later, host: HOST }] });
@@ -115,7 +115,7 @@ test('a listener that the program opens during the drain is gated, too', async (
 
 const handshakes = prove('clients of lastcall run whose handshakes are under way, with nobody else in the queue');
 
-test('a client whose handshake is under way when the gate is shut is waited for, with nobody else in the queue', async (t) => {
+test('a stop waits for a client whose handshake is under way when the gate is shut, even if the queue is empty', async (t) => {
   const port = await freePort();
   await using running = await runForeign({ listen: [{ port, host: HOST }] });
   using clients = await connectHalfOpen(running.program, port, 3);
@@ -141,7 +141,7 @@ test('control: by the signal alone a client whose handshake is under way is rese
   handshakes.lost(t, countUnserved(await clients.outcomes));
 });
 
-test('a program without a listener is sent the signal, and its exit code passed on', async () => {
+test('a program without a listener gets the signal, and its exit code is passed on', async () => {
   await using running = await runForeign({});
   running.signal('SIGTERM');
   const { ended, report } = await running.finished;
@@ -150,7 +150,7 @@ test('a program without a listener is sent the signal, and its exit code passed 
   assert.match(ended.stdout, /^SIGTERM$/m);
 });
 
-test('a program that dies in the drain ends the run with 137, and the report says who was left', async () => {
+test('a program that is killed during the stop ends the run with 137, and the report counts the clients left', async () => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target] });
   await holdTree(running.program);
@@ -178,7 +178,7 @@ test('a program that ignores the signal is killed at the deadline, and its child
   assert.deepEqual(tree.filter(isAlive), []);
 });
 
-test('a second signal means now, and a third kills', async () => {
+test('a second signal ends the lame duck, and a third kills the program', async () => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target], atSignal: 'ignore' }, ['--lame-duck', '1m']);
   running.signal('SIGTERM');
@@ -207,7 +207,7 @@ test('a daemon that the program leaves behind is ended with it', async () => {
   assert.equal(isAlive(Number(daemon)), false);
 });
 
-test('run that is killed by SIGKILL takes the program and its process group along', async () => {
+test('if run is killed by SIGKILL, the program and its process group end, too', async () => {
   await using running = await runForeign({ listen: [{ port: await freePort() }], children: 2 });
   const tree = [...findTree(running.pid)].filter((pid) => pid !== running.pid);
   // The program, its two children, and the watchdog.
@@ -231,7 +231,7 @@ suite('as PID 1 of a namespace of processes', { skip: needsNamespaces(...OWN_PRO
     });
   }
 
-  test('orphans are waited for: no zombie is left', async () => {
+  test('it waits for orphans: no zombie is left', async () => {
     // Each subshell is gone before its child ends. A zombie keeps its name.
     const script = `(sleep 0.3 &); (sleep 0.3 &); (sleep 0.3 &)
       tries=0
@@ -243,7 +243,7 @@ suite('as PID 1 of a namespace of processes', { skip: needsNamespaces(...OWN_PRO
   });
 });
 
-test('signals that do not stop it are handed on', async () => {
+test('signals that do not ask for a stop are forwarded', async () => {
   await using running = await runForeign({});
   running.signal('SIGHUP');
   await running.prints(/^SIGHUP$/m);
@@ -255,7 +255,7 @@ test('signals that do not stop it are handed on', async () => {
 
 const passed = prove('clients of a listener that lastcall run has passed on (--listen)');
 
-test('--listen passes a listener that is gated without looking into the program', async (t) => {
+test('--listen passes a listener that can be gated without inspecting the program', async (t) => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ inherits: true }, ['--listen', `tcp:127.0.0.1:${target.port}`]);
   const [, fds, pid] = await running.prints(/ fds (\S+) for (\S+)/);
@@ -290,7 +290,7 @@ test('control: by the signal alone the clients of a listener that was passed on 
   passed.lost(t, countUnserved(await clients.outcomes));
 });
 
-test('--listen takes a Unix socket’s file away at the end, and replaces one that was left behind, not one that is in use', async () => {
+test('--listen deletes a Unix socket’s file at the end, and replaces one without a listener, but not one in use', async () => {
   using folder = makeFolder();
   const path = join(folder.path, 'app.sock');
   const run = async (...line: readonly string[]): Promise<Ended> => {
@@ -311,7 +311,7 @@ test('--listen takes a Unix socket’s file away at the end, and replaces one th
 
 const inside = prove('clients of a Node program that lastcall run stops from inside');
 
-test('a Node program is stopped from inside, where it is not asked otherwise', async (t) => {
+test('a Node program is stopped from inside by default', async (t) => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target], atSignal: 'default' }, [], { inside: true });
   const goOn = await holdTree(running.program);
@@ -330,7 +330,7 @@ test('a Node program is stopped from inside, where it is not asked otherwise', a
   inside.held(t, { queued: CLIENTS });
 });
 
-test('control: by the signal alone the clients of a Node program that knows no signal are lost', async (t) => {
+test('control: by the signal alone the clients of a Node program without a handler are lost', async (t) => {
   const target = { port: await freePort(), host: HOST };
   await using running = await startForeign({ listen: [target], atSignal: 'default' });
   const goOn = await holdTree(running.program);
@@ -340,7 +340,7 @@ test('control: by the signal alone the clients of a Node program that knows no s
   inside.lost(t, countUnserved(await clients.outcomes));
 });
 
-test('--lame-duck serves on before the gate is shut', async () => {
+test('with --lame-duck it keeps serving before the gate is shut', async () => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target] }, ['--lame-duck', '500ms']);
   running.signal('SIGTERM');

@@ -65,7 +65,7 @@ test('captured half-open connections read as they were', () => {
   });
 });
 
-test('a half-open connection cut short, or of another family, is none', () => {
+test('a half-open connection that is too short, or of another family, is refused', () => {
   const payload = payloadOf(HALF_OPEN_IPV4);
   assert.throws(() => decodeConnectionEnds(payload.subarray(0, 71)), { name: 'NetlinkError', fault: 'truncated' });
   payload.writeUInt8(1, 0);
@@ -96,7 +96,7 @@ for (const [family, host] of [
   });
 }
 
-test('a client of a deferred listener is half-open no more once it has spoken', async () => {
+test('a client of a deferred listener is not half-open any more once it has sent data', async () => {
   await using loopback = new Loopback();
   const { server, port } = await loopback.startDeferredListener();
   const client = await loopback.connect({ host: '127.0.0.1', port });
@@ -134,7 +134,7 @@ test('a listener is in the table, by its inode, with its address and its limit',
   assert.equal(found?.uid, process.getuid?.());
 });
 
-test('a connection is in the table with what nobody has read', async () => {
+test('a connection is in the table with its unread bytes', async () => {
   await using loopback = new Loopback();
   const { server, port } = await loopback.startListener({}, { pauseOnConnect: true });
   const client = loopback.beginConnect({ host: '127.0.0.1', port });

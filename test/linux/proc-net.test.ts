@@ -41,7 +41,7 @@ test('the rows of /proc/net/tcp and tcp6 are read', () => {
   ]);
 });
 
-test('rows that do not read as such are passed over', () => {
+test('rows that do not parse are skipped', () => {
   const [header, row] = TCP.split('\n');
   assert.deepEqual(parseTcpTable(''), []);
   assert.deepEqual(parseTcpTable(header!), []);
@@ -117,7 +117,7 @@ test('rows of IPv4 and of IPv6 are parsed', () => {
   assert.deepEqual({ address: addressText(v6?.local ?? ''), state: v6?.state }, { address: '::1', state: 3 });
 });
 
-test('of Unix sockets those that listen, and have a name, are found', () => {
+test('Unix sockets that listen and have a name are found', () => {
   assert.deepEqual(parseUnixRow('0000: 00000002 00000000 00010000 0001 01 21 /run/an app.sock')?.address, {
     family: 'Unix',
     path: '/run/an app.sock',

@@ -39,7 +39,7 @@ test("a captured Unix listener's queue reads as it was, and only under its own i
   assert.equal(decodeUnixQueue(payload, UNIX_QUEUE_INODE + 1), undefined);
 });
 
-test('a Unix answer without the lengths says nothing, and one cut short is a fault', () => {
+test('a Unix answer without the lengths has no queue, and one that is too short is a fault', () => {
   const payload = payloadOf(UNIX_QUEUE);
   assert.equal(decodeUnixQueue(payload.subarray(0, 16), UNIX_QUEUE_INODE), undefined);
   assert.throws(() => decodeUnixQueue(payload.subarray(0, 15), UNIX_QUEUE_INODE), { fault: 'truncated' });

@@ -98,7 +98,7 @@ suite('doctor judges', () => {
     assert.deepEqual(levels(1_024, 0, 1_024), ['backlog note']);
   });
 
-  test('shells and npm right above the program, and nothing above somebody else', () => {
+  test('shells and npm directly above the program, but nothing above another ancestor', () => {
     const above = [
       { pid: 30, line: ['sh', '-c', 'node server.js'] },
       { pid: 20, line: ['npm start'] },

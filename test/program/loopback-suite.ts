@@ -14,7 +14,7 @@ export function suiteOnLoopback(program: ForeignProgram): void {
     const proof = prove(`${CLIENTS} clients of ${program.title}, on loopback`);
 
     for (const way of ['run', 'stop'] as const) {
-      test(`${way}: nobody is lost in any stop, and its exit code is the program's`, async (t) => {
+      test(`${way}: no client is lost in any stop, and its exit code is the program's`, async (t) => {
         for (let stop = 1; stop <= count(10, 1); stop += 1) {
           const stopped = await stopOnLoopback(program, way);
           assertNobodyLost(stopped);
@@ -24,7 +24,7 @@ export function suiteOnLoopback(program: ForeignProgram): void {
       });
     }
 
-    test('control: stopped plainly, it loses clients', async (t) => {
+    test('control: by the signal alone it loses clients', async (t) => {
       const { result, wereHalfOpen, halfOpen } = await stopOnLoopback(program, 'plainly');
       assert.equal(wereHalfOpen, HALF_OPEN);
       assert.equal(countUnserved(halfOpen), HALF_OPEN, 'whoever was half-open is reset');

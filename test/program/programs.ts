@@ -103,7 +103,7 @@ frontend all
     },
   },
   {
-    title: 'a Node server that knows no signal',
+    title: 'a Node server without a handler',
     needs: process.execPath,
     signal: 'SIGTERM',
     exitCode: 143,
@@ -112,7 +112,7 @@ frontend all
 ];
 
 /** The titles of those that are there wherever their language is. */
-export const WITHOUT_PACKAGES: readonly string[] = ['a Node server that knows no signal', 'an asyncio server'];
+export const WITHOUT_PACKAGES: readonly string[] = ['a Node server without a handler', 'an asyncio server'];
 
 /** Why a test that needs the program is skipped. */
 export function whyMissing({ needs }: ForeignProgram): string | false {

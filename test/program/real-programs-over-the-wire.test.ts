@@ -28,7 +28,7 @@ for (const program of PROGRAMS) {
     const proof = prove(`${CLIENTS} clients of ${program.title}, ${DELAY} ms away`);
 
     for (const way of ['run', 'stop'] as const) {
-      test(`${way}: nobody is lost in any stop`, async (t) => {
+      test(`${way}: no client is lost in any stop`, async (t) => {
         for (let stop = 1; stop <= count(10, 1); stop += 1) {
           const { result, report } = await stopOverTheWire(program, way);
           assertNobodyLost(result, report);
@@ -38,7 +38,7 @@ for (const program of PROGRAMS) {
       });
     }
 
-    test('control: stopped plainly, it loses clients', async (t) => {
+    test('control: by the signal alone it loses clients', async (t) => {
       const { result } = await stopOverTheWire(program, 'plainly');
       assert.ok(result.lost >= HELD, JSON.stringify(result));
       proof.lost(t, result.lost);
