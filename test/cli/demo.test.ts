@@ -119,7 +119,7 @@ suite('lastcall demo', () => {
     test(`ends at ${signal} with ${expected}, without a result, and leaves no server behind`, async () => {
       await using running = startLastcall(['demo', ...QUICK]);
       let server: number | undefined;
-      await until('the server of the demonstration runs', () => {
+      await until('the server of the demo runs', () => {
         server = [...findTree(running.pid)].find(isServer);
         return server !== undefined;
       });
@@ -134,7 +134,7 @@ suite('lastcall demo', () => {
   }
 });
 
-/** One of the tree may have gone since it was read. */
+/** A process may be gone since the tree was read. */
 function isServer(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('demo-server');

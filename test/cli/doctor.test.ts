@@ -20,7 +20,7 @@ interface Examined {
   readonly level: (id: FindingId) => string | undefined;
 }
 
-/** What doctor finds, started by these words. */
+/** Runs doctor, perhaps below another command. */
 async function examine(args: readonly string[], before: readonly string[] = []): Promise<Examined> {
   await using running = startLastcallBelow(before, ['doctor', '--json', ...args]);
   const { code, stdout, stderr } = await running.ended;
@@ -68,7 +68,7 @@ suite('a program', () => {
       of('listener')[0]?.says ?? '',
       new RegExp(`127.0.0.1:${port}: held by process ${running.program}; its gate can be shut`),
     );
-    // It is as it was: its gate is open.
+    // Its gate is still open.
     await untilAccepted({ host: HOST, port });
   });
 

@@ -13,7 +13,7 @@ async function lastcall(...args: readonly string[]): Promise<Ended> {
   return await running.ended;
 }
 
-/** The rows of the tables under a heading, each a list of cells. */
+/** The rows of the tables below a heading. */
 function rowsUnder(heading: string): readonly (readonly string[])[] {
   const section = MANUAL.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
   return section
@@ -94,7 +94,7 @@ for (const { args, says, code } of ERRORS) {
   });
 }
 
-/** An ellipsis stands for whatever a message names. */
+/** An ellipsis stands for any text. */
 function isSaidBy(line: string, quoted: string): boolean {
   const parts = quoted.split('…').map((part) => part.trim());
   let at = 0;

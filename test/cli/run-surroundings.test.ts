@@ -1,4 +1,4 @@
-// What stands around `lastcall run`: a terminal, an activator, npm, and a signal that comes too early.
+// `lastcall run` in a terminal, below an activator, above npm, and with an early signal.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -38,7 +38,7 @@ suite('Ctrl-C in a terminal', { skip: needsTerminal }, () => {
     goOn();
     assert.deepEqual(tally(await clients.outcomes), { served: CLIENTS });
     const left = await terminal.shows(/ended with 0/);
-    // The line that is written over may stand before the program's own words.
+    // The progress line may be before the program's output.
     assert.equal(left.match(/SIGTERM$/gm)?.length, 1, left);
     assert.match(left, /lastcall: emptying the queues: 0 queued/);
     assert.match(left, /stopped in .*; \d+ clients waited, 0 left unserved/);
@@ -72,7 +72,7 @@ test('a listener from an activator is passed on with the program’s own LISTEN_
   const line = foreignLine({ inherits: true });
   const command = [process.execPath, MAIN, 'run', '--no-inside', '--report', report, '--', ...line];
   await using running = startCommand(['systemd-socket-activate', '-l', `${HOST}:${target.port}`, ...command]);
-  // It is started when a client comes.
+  // The activator starts it when a client comes.
   assert.equal(await askFirst(target), 'served');
   const [, pid, fds, meantFor] = await running.prints(/^ready (\d+) fds (\S+) for (\S+)/m);
   assert.deepEqual({ fds, meantFor }, { fds: '1', meantFor: pid });
@@ -137,7 +137,7 @@ function makeApp(port: number): App {
   return { port, line: ['npm', '--prefix', app, 'start'], [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 
-/** The server is held still with clients in its queue until the signal, which npm hands on to it, is pending. */
+/** Holds the server, with clients in its queue, until the signal that npm forwards is pending. */
 async function stopWithQueue(
   running: TestProcess,
   port: number,
@@ -149,12 +149,12 @@ async function stopWithQueue(
   const goOn = await holdTree(program);
   using clients = await queueClients(CLIENTS, target);
   running.signal('SIGTERM');
-  await until('npm has handed the signal on', () => hasPending(program, 'SIGTERM'));
+  await until('npm has forwarded the signal', () => hasPending(program, 'SIGTERM'));
   goOn();
   return { program, outcomes: await clients.outcomes };
 }
 
-/** One of the tree may have gone since it was read. */
+/** A process may be gone since the tree was read. */
 function isServer(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1] === WITHOUT_HANDLER;
@@ -167,10 +167,10 @@ function readReport(file: string): StopReport {
   return JSON.parse(readFileSync(file, 'utf8'));
 }
 
-/** What one client gets, from the moment on at which somebody listens. */
+/** The outcome of one client, once there is a listener. */
 async function askFirst(target: net.NetConnectOpts): Promise<string> {
   let outcome = 'ECONNREFUSED';
-  await until(`somebody listens at ${JSON.stringify(target)}`, async () => {
+  await until(`there is a listener at ${JSON.stringify(target)}`, async () => {
     outcome = await askOnce(target);
     return outcome !== 'ECONNREFUSED';
   });

@@ -49,7 +49,7 @@ suite('a program with listeners of every kind', () => {
         { address: `unix:${path}`, gate: 'unix', left: 0 },
       ]),
     );
-    // A probe that came before the gate was shut is counted, too.
+    // The count includes a probe that came before the gate was shut.
     const queued = report?.listeners.map((listener) => listener.queued) ?? [];
     assert.ok(
       queued.every((number) => number >= CLIENTS),
@@ -99,8 +99,8 @@ test('a listener that the program opens during the stop is gated, too', async ()
   running.signal('SIGTERM');
   await untilAccepted(target, false);
   running.signal('SIGUSR1');
-  // Handed on; it acts when it goes on, in front of 40 clients that take 5 ms each.
-  await until('the signal is handed on', () => hasPending(running.program, 'SIGUSR1'));
+  // The program acts on it when it continues, before 40 clients that take 5 ms each.
+  await until('the signal is forwarded', () => hasPending(running.program, 'SIGUSR1'));
   goOn();
   assert.deepEqual(tally(await clients.outcomes), { served: 40 });
   const { report } = await running.finished;
@@ -113,7 +113,7 @@ test('a listener that the program opens during the stop is gated, too', async ()
   );
 });
 
-const handshakes = prove('clients of lastcall run whose handshakes are under way, with nobody else in the queue');
+const handshakes = prove('clients of lastcall run whose handshakes are under way, with an empty queue');
 
 test('a stop waits for a client whose handshake is under way when the gate is shut, even if the queue is empty', async (t) => {
   const port = await freePort();
@@ -121,7 +121,7 @@ test('a stop waits for a client whose handshake is under way when the gate is sh
   using clients = await connectHalfOpen(running.program, port, 3);
   running.signal('SIGTERM');
   await untilAccepted({ port, host: HOST }, false);
-  // As long as a handshake may take: time is what is tested. A program that was signalled by then has reset them.
+  // Time is what is tested: a handshake may take this long. A program that had got the signal would have reset the clients.
   await sleep(600);
   clients.ask();
   assert.deepEqual(tally(await clients.outcomes), { served: 3 });
@@ -182,7 +182,7 @@ test('a second signal ends the lame duck, and a third kills the program', async 
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target], atSignal: 'ignore' }, ['--lame-duck', '1m']);
   running.signal('SIGTERM');
-  // One that comes within 500 ms counts as the first. Where the first was late, too, it is sent once more.
+  // A signal within 500 ms counts as the first. It is sent again in case the first was late.
   await sleep(600);
   running.signal('SIGINT');
   const again = setInterval(() => running.signal('SIGINT'), 5_000);
@@ -214,7 +214,7 @@ test('if run is killed by SIGKILL, the program and its process group end, too', 
   assert.equal(tree.length, 4);
   running.signal('SIGKILL');
   await running.ended;
-  await until('all of the program have gone', () => !tree.some(isAlive));
+  await until('all of the program are gone', () => !tree.some(isAlive));
 });
 
 suite('as PID 1 of a namespace of processes', { skip: needsNamespaces(...OWN_PROC) }, () => {
@@ -232,7 +232,7 @@ suite('as PID 1 of a namespace of processes', { skip: needsNamespaces(...OWN_PRO
   }
 
   test('it waits for orphans: no zombie is left', async () => {
-    // Each subshell is gone before its child ends. A zombie keeps its name.
+    // Each subshell ends before its child. A zombie keeps its name.
     const script = `(sleep 0.3 &); (sleep 0.3 &); (sleep 0.3 &)
       tries=0
       while [ $tries -lt 500 ] && grep -qs "^Name:.sleep" /proc/[0-9]*/status; do tries=$((tries + 1)); sleep 0.01; done
@@ -281,7 +281,7 @@ test('control: by the signal alone the clients of a listener that was passed on 
   const target = { port: portOf(server), host: HOST };
   const stdio = ['pipe', 'pipe', 'pipe', descriptorOf(server) ?? -1] as const;
   await using running = await startForeign({ inherits: true }, { stdio: [...stdio] });
-  // Nobody but the program holds it any more.
+  // From now on only the program holds it.
   await once(server.close(), 'close');
   const goOn = await holdTree(running.program);
   using clients = await queueClients(CLIENTS, target);
@@ -299,7 +299,7 @@ test('--listen deletes a Unix socket’s file at the end, and replaces one witho
   };
   assert.equal((await run('test', '-S', path)).code, 0);
   assert.equal(existsSync(path), false);
-  // Left behind by one that was killed.
+  // A run that is killed leaves the file behind.
   assert.equal((await run('/bin/sh', '-c', 'kill -KILL $PPID')).signal, 'SIGKILL');
   assert.equal(existsSync(path), true);
   assert.equal((await run('/bin/true')).code, 0);
@@ -317,8 +317,8 @@ test('a Node program is stopped from inside by default', async (t) => {
   const goOn = await holdTree(running.program);
   using clients = await queueClients(CLIENTS, target);
   running.signal('SIGTERM');
-  // Handed on at once: it waits in the kernel as long as the program is held still.
-  await until('the signal is handed on', () => hasPending(running.program, 'SIGTERM'));
+  // It is forwarded at once, and pending while the program is held.
+  await until('the signal is forwarded', () => hasPending(running.program, 'SIGTERM'));
   goOn();
   assert.deepEqual(tally(await clients.outcomes), { served: CLIENTS });
   const { ended, report } = await running.finished;

@@ -1,4 +1,4 @@
-// What needs root to be shown: gates that are opened again, other users, namespaces.
+// Tests that need root: gates that are opened again, other users, namespaces.
 import assert from 'node:assert/strict';
 import type { StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
@@ -61,7 +61,9 @@ suite('a program that is still running at the deadline', { skip: needsRoot }, ()
   });
 });
 
-suite('a program whose worker outlives it, and holds its listener', { skip: needsRoot || needsPrograms(PYTHON) }, () => {
+suite('a program whose worker outlives it, and holds its listener', {
+  skip: needsRoot || needsPrograms(PYTHON),
+}, () => {
   async function startOutlived(scope: Scope): Promise<{ pid: number; worker: number; port: number }> {
     const port = await freePort();
     const running = scope.use(startCommand([PYTHON, OUTLIVED, String(port)]));
@@ -111,7 +113,7 @@ test('Ctrl-C twice ends the stop of a program that keeps running, with its gates
   await untilAccepted(target, false);
   stopping.signal('SIGINT');
   await running.prints(/SIGTERM/);
-  // One that comes within 500 ms counts as the first. Where the first was late, too, it is sent once more.
+  // A signal within 500 ms counts as the first. It is sent again in case the first was late.
   await sleep(600);
   stopping.signal('SIGINT');
   await using scope = new Scope();
@@ -215,7 +217,7 @@ test('a program in another network namespace is gated, and counted there', {
   );
 });
 
-/** A listener of this process, which is not the program's. */
+/** A listener of this process, not of the program. */
 interface Outside extends AsyncDisposable {
   readonly port: number;
   readonly fd: number;
@@ -229,7 +231,7 @@ async function listen(): Promise<Outside> {
   return { port: portOf(server), fd, [Symbol.asyncDispose]: async () => void server.close() };
 }
 
-/** Whoever else holds it goes on as before. */
+/** The other holder of the listener still accepts. */
 async function assertOpen(port: number): Promise<void> {
   assert.equal(await isAccepted({ port, host: HOST }), true);
 }

@@ -28,7 +28,7 @@ suite('a running program', () => {
       const goOn = await holdTree(running.pid);
       using clients = await queueClients(CLIENTS, target);
       const name = { 'its port': `:${target.port}`, 'its number': String(running.pid), 'its Unix path': path }[by];
-      // A Unix listener has no way back.
+      // A Unix listener cannot be opened again.
       await using stopping = startLastcall([
         'stop',
         name,

@@ -32,7 +32,7 @@ suite('watch shows', () => {
   test('how many clients a full queue has turned away', async () => {
     await using loopback = new Loopback();
     const { port } = await loopback.startListener({ backlog: 1 });
-    // The queue holds two. All SYNs are sent in the next tick, and nothing is accepted before the next turn of the loop.
+    // The queue holds two. All SYNs go out in the next tick, and nothing is accepted before the next turn of the loop.
     for (let client = 0; client < 8; client += 1) loopback.beginConnect({ host: HOST, port });
     const { drops } = await lookAt(`:${port}`);
     assert.ok(Number(drops) > 0);

@@ -29,7 +29,7 @@ test('a search without time is not finished', async () => {
   assert.deepEqual({ holders, finished }, { holders: [], finished: false });
 });
 
-test('the processes of another user are unreadable to nobody', { skip: needsRoot }, async () => {
+test('the processes of another user are unreadable to user nobody', { skip: needsRoot }, async () => {
   const search = (await runChild('holders-as-nobody')) as HolderSearch;
   assert.equal(search.finished, true);
   assert(search.suspects.includes(process.pid));

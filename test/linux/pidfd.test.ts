@@ -70,7 +70,9 @@ test('a second close does not close another file’s descriptor', async () => {
   assert.ok(isListening(fd));
 });
 
-test('without rights another user’s process can neither be signalled nor copied from', { skip: needsRoot }, async () => {
+test('without rights another user’s process can neither be signalled nor copied from', {
+  skip: needsRoot,
+}, async () => {
   assert.deepEqual(await runChild('pidfd-as-nobody'), { signal: 'EPERM', copy: 'EPERM' });
 });
 

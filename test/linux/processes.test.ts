@@ -31,7 +31,7 @@ test('a process descends from itself, its parent and those before, and not from 
   assert.equal(descendsFrom(process.ppid, process.pid), false);
 });
 
-test('a process that has ended descends from nobody', async () => {
+test('a process that has ended is no descendant', async () => {
   await using child = await startCat();
   child.signal('SIGTERM');
   await child.ended;
