@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import type { TcpCounters } from '../linux/tables/tcp-counters.ts';
 import type { ListenerSample } from '../program/watch/sample-listeners.ts';
 import type { WatchSample } from '../program/watch/sampler.ts';
 import { sparkline, squeeze } from './terminal/sparkline.ts';
@@ -60,12 +61,9 @@ export function describeSample(
 
 function ratesLine({ rates, counters }: WatchSample): string {
   if (counters === undefined) return 'the counters of this network namespace cannot be read';
-  if (rates === undefined) {
-    const { newConnections, overflows, drops, resets, cookies } = counters;
-    return `since the network namespace was made: ${list(newConnections, overflows, drops, resets, cookies)}`;
-  }
-  const { newConnections, overflows, drops, resets, cookies } = rates;
-  return `per second: ${list(newConnections, overflows, drops, resets, cookies)}`;
+  return rates === undefined
+    ? `since the network namespace was made: ${listCounters(counters)}`
+    : `per second: ${listCounters(rates)}`;
 }
 
 /** Many connections are not counted at each look. */
@@ -73,7 +71,7 @@ function ageText({ connectionsAge }: WatchSample): string {
   return connectionsAge < 500 ? '' : `; connections counted ${(connectionsAge / 1_000).toFixed(1)} s ago`;
 }
 
-function list(newConnections: number, overflows: number, drops: number, resets: number, cookies: number): string {
+function listCounters({ newConnections, overflows, drops, resets, cookies }: TcpCounters): string {
   const words = [
     `${number(newConnections)} accepted`,
     `${number(overflows)} overflows`,
