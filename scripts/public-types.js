@@ -79,6 +79,7 @@ function withoutComments(text) {
   return text
     .replaceAll(/\/\*[\s\S]*?\*\//g, '')
     .replaceAll(/\r/g, '')
+    .replaceAll(/^import type /gm, 'import ')
     .replaceAll(/[ \t]+$/gm, '')
     .replaceAll(/\n{2,}/g, '\n')
     .trimStart();

@@ -1,5 +1,5 @@
 import { isBun, rememberSockets } from './node/bun.ts';
-import { rehearseClose } from './close/warm-up.ts';
+import { warmUpClose } from './servers/warm-up.ts';
 import { watchHandshakes } from './connection/tls/sockets.ts';
 import { watchUpgrades } from './connection/http1/upgrades.ts';
 import { watchCluster } from './lifecycle/cluster/listening.ts';
@@ -17,6 +17,6 @@ export function watchServers(): void {
     watchHandshakes(server);
     watchUpgrades(server);
     // Signals are listened for first, by whoever makes a service of it: until then one ends the process, and resets who has come.
-    process.nextTick(rehearseClose, server);
+    process.nextTick(warmUpClose, server);
   });
 }

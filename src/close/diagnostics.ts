@@ -1,6 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import type { CloseReport, ListenerReport } from './report.ts';
-import type { CutConnection, Protocol } from '../connection/connection.ts';
+import type { CutConnection, Protocol } from './report.ts';
 
 /** Who hears of a close, by what it hears of. */
 export type Channels = Readonly<Record<'gate' | 'listener' | 'connection' | 'closed', Channel>>;

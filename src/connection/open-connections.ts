@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { detachFilter } from '../linux/filter.ts';
-import type { Peer } from './connection.ts';
+import type { Peer } from './peer.ts';
 import { acceptorOf, activeHandles, descriptorOf, serverOf } from '../node/fields.ts';
 
 /**

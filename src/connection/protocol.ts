@@ -1,9 +1,9 @@
 import net from 'node:net';
 import { parserOn, serverOf } from '../node/fields.ts';
-import { channelOn } from './channel.ts';
-import type { Protocol } from './connection.ts';
+import type { Protocol } from '../close/report.ts';
+import { channelOn } from './channel/sockets.ts';
 import { isHttp1Server } from './http1/server.ts';
-import { isHttp2Server, sessionOn } from './http2/farewell.ts';
+import { isHttp2Server, sessionOn } from './http2/session.ts';
 import { isTlsServer, programSocket } from './tls/sockets.ts';
 import { hasAskedForChange, isWebSocket } from './http1/upgrades.ts';
 

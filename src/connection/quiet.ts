@@ -3,7 +3,7 @@ import { loadLibc } from '../linux/libc.ts';
 import { unacknowledgedBytes, unreadBytes } from '../linux/sockets.ts';
 import { type ConnectionInfo, readConnection } from '../linux/tcp-info.ts';
 import { descriptorOf, isTcp } from '../node/fields.ts';
-import { unsent } from './delivered.ts';
+import { unsent } from './acknowledged.ts';
 import { isHandshaking } from './tls/sockets.ts';
 
 // A client that got its SYN-ACK at the second try has measured a round trip of 1 s and a little. It sends its words

@@ -82,7 +82,8 @@ export async function awaitCookies(
 }
 
 function sampleBefore(listener: Listener): CookieSample | undefined {
-  return sightingOf(listener.server)?.cookies.before(performance.now());
+  const { server } = listener;
+  return server && sightingOf(server)?.cookies.before(performance.now());
 }
 
 async function lookTwice(signal: AbortSignal): Promise<CookieCounters | undefined> {

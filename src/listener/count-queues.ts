@@ -21,8 +21,8 @@ export function countQueued(listener: Listener): number | undefined {
 
 /** Without system calls: the LISTEN row of /proc/net/tcp, found by the socket's inode. */
 function queuedByProc(listener: Listener): number | undefined {
-  const { address } = listener;
-  const fd = descriptorOf(listener.server);
+  const { address, server } = listener;
+  const fd = server && descriptorOf(server);
   if (fd === undefined || address === undefined || address.family === 'Unix' || process.platform !== 'linux')
     return undefined;
   const inode = inodeOf(fd);

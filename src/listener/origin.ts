@@ -22,7 +22,7 @@ export function isClusterWorker(): boolean {
 
 /** Finds out where a listener came from; `exclusive`: it asked for a socket of its own, also in a cluster worker. */
 export function findOrigin(listener: Listener, exclusive: boolean): Origin {
-  const how = originOf(listener.server);
+  const how = listener.server === undefined ? 'unknown' : originOf(listener.server);
   const isBoundHere = how === 'port' || how === 'path';
   const heldByPrimary = isClusterWorker() && !exclusive;
   const sharedBecause = heldByPrimary ? "a cluster worker's listener" : whyNotOurs(listener, how, isBoundHere);

@@ -15,8 +15,6 @@ export interface QueueFacts {
   readonly queued: number;
   /** Whether nobody else can accept from it. */
   readonly isOurs: boolean;
-  /** Aborted when the close is over. */
-  readonly over: AbortSignal;
 }
 
 /** A queue that is looked at again and again, and what was lost of it. */
@@ -25,7 +23,12 @@ export interface WatchedQueue {
   readonly lost: (halfOpen: number) => LeftInQueues;
 }
 
-export function watchQueue(listener: Listener, { queued: queuedAtGate, isOurs, over }: QueueFacts): WatchedQueue {
+/** Watches a queue until `over` aborts. */
+export function watchQueue(
+  listener: Listener,
+  { queued: queuedAtGate, isOurs }: QueueFacts,
+  over: AbortSignal,
+): WatchedQueue {
   const { server } = listener;
   let arrived = 0;
   let remaining = queuedAtGate;
@@ -33,11 +36,11 @@ export function watchQueue(listener: Listener, { queued: queuedAtGate, isOurs, o
     arrived += 1;
     remaining -= 1;
   };
-  server.prependListener('connection', countArrival);
-  server.prependListener('drop', countArrival);
+  server?.prependListener('connection', countArrival);
+  server?.prependListener('drop', countArrival);
   over.addEventListener('abort', () => {
-    server.off('connection', countArrival);
-    server.off('drop', countArrival);
+    server?.off('connection', countArrival);
+    server?.off('drop', countArrival);
   });
   return {
     length: async () => {
@@ -62,9 +65,9 @@ async function countByTurns(listener: Listener): Promise<number> {
   const count = (): void => {
     arrivals += 1;
   };
-  listener.server.on('connection', count);
+  listener.server?.on('connection', count);
   await turn();
   await turn();
-  listener.server.off('connection', count);
+  listener.server?.off('connection', count);
   return arrivals;
 }

@@ -24,7 +24,7 @@ const PIECE = 10;
  */
 export function findSharing(listener: Listener): Sharing | undefined {
   const { server } = listener;
-  const sighting = sightingOf(server);
+  const sighting = server && sightingOf(server);
   const origin = sighting?.origin ?? findOrigin(listener, sighting?.exclusive === true);
   if (origin.sharedBecause !== undefined) {
     return { reason: origin.sharedBecause, holder: origin.heldByPrimary ? 'found' : 'not looked for' };
@@ -32,7 +32,7 @@ export function findSharing(listener: Listener): Sharing | undefined {
   const fd = listener.descriptor();
   if (fd === undefined) return undefined;
   // Bound here, it can have come to others by children of ours only, or by a message to our parent.
-  const mayBeAnywhere = !origin.isBoundHere || mayHavePassedUp(server);
+  const mayBeAnywhere = !origin.isBoundHere || (server !== undefined && mayHavePassedUp(server));
   return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, !mayBeAnywhere) : undefined;
 }
 

@@ -1,4 +1,5 @@
 import net from 'node:net';
+import { replaceMethod } from './replace.ts';
 
 /** Whether this is Bun: it has Node's modules, and of what a close must know about connections it tells nothing. */
 export const isBun: boolean = 'bun' in process.versions;
@@ -12,16 +13,15 @@ const remembered = new WeakSet<net.Server>();
  * no sockets that could be ended.)
  */
 export function rememberSockets(): void {
-  const listen: unknown = Reflect.get(net.Server.prototype, 'listen');
-  if (typeof listen !== 'function') return;
-  Reflect.set(
+  replaceMethod(
     net.Server.prototype,
     'listen',
-    function listenAndRemember(this: net.Server, ...args: readonly unknown[]) {
-      if (!remembered.has(this)) this.prependListener('connection', remember);
-      remembered.add(this);
-      return Reflect.apply(listen, this, args);
-    },
+    (original) =>
+      function listenAndRemember(this: net.Server, ...args: readonly unknown[]) {
+        if (!remembered.has(this)) this.prependListener('connection', remember);
+        remembered.add(this);
+        return original(this, args);
+      },
   );
 }
 

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type http from 'node:http';
 import type net from 'node:net';
 import { isBun, rememberedSockets } from './bun.ts';
+import { type Replacement, replaceMethod } from './replace.ts';
 
 /**
  * What Node keeps to itself and a close must know. No other file reads a field that Node does not document; each is
@@ -228,25 +229,25 @@ export function activeHandles(): readonly unknown[] {
   return Array.isArray(handles) ? handles : [];
 }
 
-/** How often a server's 'close' event is kept back; a server that listens anew may be in two closes. */
-const closeEventsHeld = new WeakMap<net.Server, number>();
+/** How many closes hold a server's 'close' event, and what lets it go; a server that listens anew may be in two. */
+const closeEventsHeld = new WeakMap<net.Server, { holds: number; readonly replaced: Replacement }>();
 
 /**
- * Keeps a server's 'close' event back until what is returned is called. Node emits it from `_emitCloseIfDrained`, called
- * when the listener or the last connection closes; where there is no such method nothing is kept back.
+ * Holds a server's 'close' event back; returns an undo function. Node emits it from `_emitCloseIfDrained`, called when the
+ * listener or the last connection closes; where there is no such method nothing is held back.
  */
 export function holdCloseEvent(server: net.Server): () => void {
-  if (typeof field(server, '_emitCloseIfDrained') !== 'function') return () => {};
-  const held = closeEventsHeld.get(server) ?? 0;
-  closeEventsHeld.set(server, held + 1);
-  if (held === 0) Object.defineProperty(server, '_emitCloseIfDrained', { value: () => {}, configurable: true });
+  const name = '_emitCloseIfDrained';
+  if (typeof field(server, name) !== 'function') return () => {};
+  const held = closeEventsHeld.get(server) ?? { holds: 0, replaced: replaceMethod(server, name, () => () => {}) };
+  closeEventsHeld.set(server, held);
+  held.holds += 1;
   return () => {
-    const left = (closeEventsHeld.get(server) ?? 1) - 1;
-    closeEventsHeld.set(server, left);
-    if (left > 0) return;
-    Reflect.deleteProperty(server, '_emitCloseIfDrained');
-    const emit = field(server, '_emitCloseIfDrained');
-    if (typeof emit === 'function') Reflect.apply(emit, server, []);
+    held.holds -= 1;
+    if (held.holds > 0) return;
+    closeEventsHeld.delete(server);
+    held.replaced.undo();
+    held.replaced.original(server, []);
   };
 }
 

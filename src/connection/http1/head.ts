@@ -1,20 +1,19 @@
 import http from 'node:http';
 import type net from 'node:net';
 import { acceptorOf, lastReadOn, serverOf } from '../../node/fields.ts';
-
-type WriteHead = typeof http.ServerResponse.prototype.writeHead;
+import { type Replacement, replaceMethod } from '../../node/replace.ts';
 
 /** A close that is under way, as far as response heads are concerned. */
 export interface ClosingHeads {
   /** One that listens anew may be in two closes. */
   readonly servers: ReadonlySet<unknown>;
-  /** Told of each response that is the last one of its connection, before its head is written. */
+  /** Called with each response that is the last one of its connection, before its head is written. */
   readonly onLast: (response: http.ServerResponse) => void;
 }
 
 const underWay = new Set<ClosingHeads>();
-/** The wrapper of `writeHead`, while it is in place, and what it wraps. */
-let wrapping: { readonly original: WriteHead; readonly wrapper: WriteHead } | undefined;
+/** The wrapper of `writeHead`, while it is in place. */
+let wrapping: Replacement | undefined;
 
 /**
  * Lets every HTTP/1.1 response whose head is not yet sent carry `Connection: close`, whatever wrote it, on connections
@@ -27,7 +26,7 @@ export function sayCloseInHeads(closing: ClosingHeads, signal: AbortSignal): voi
   wrapWriteHead();
   signal.addEventListener('abort', () => {
     underWay.delete(closing);
-    if (underWay.size === 0) unwrapWriteHead();
+    if (underWay.size === 0 && wrapping?.undo() === true) wrapping = undefined;
   });
 }
 
@@ -43,22 +42,14 @@ export function sayCloseInTakenHead(response: http.ServerResponse, onLast: Closi
 
 /** Wraps what is there when the first close begins: others may have wrapped Node's own since the import. */
 function wrapWriteHead(): void {
-  if (wrapping !== undefined) return;
-  const { prototype } = http.ServerResponse;
-  const original = prototype.writeHead;
-  const wrapper = function writeHeadAndClose(this: http.ServerResponse, ...args: unknown[]): http.ServerResponse {
-    return Reflect.apply(original, this, withClose(this, args));
-  };
-  prototype.writeHead = wrapper;
-  wrapping = { original, wrapper };
-}
-
-/** Where somebody else has wrapped ours meanwhile it stays, and passes everything through. */
-function unwrapWriteHead(): void {
-  const { prototype } = http.ServerResponse;
-  if (wrapping === undefined || prototype.writeHead !== wrapping.wrapper) return;
-  prototype.writeHead = wrapping.original;
-  wrapping = undefined;
+  wrapping ??= replaceMethod(
+    http.ServerResponse.prototype,
+    'writeHead',
+    (original) =>
+      function writeHeadAndClose(this: http.ServerResponse, ...args: unknown[]) {
+        return original(this, withClose(this, args));
+      },
+  );
 }
 
 /** The arguments of `writeHead` as a close wants them. */

@@ -2,7 +2,7 @@ import type http from 'node:http';
 import type https from 'node:https';
 import net from 'node:net';
 import { serverError } from '../../errors.ts';
-import { unacknowledged } from '../delivered.ts';
+import { unacknowledged } from '../acknowledged.ts';
 import { discardIncoming } from './server.ts';
 import { connectionsOf } from '../open-connections.ts';
 import { isTlsServer, programSocket, transportSocket, watchHandshakes } from '../tls/sockets.ts';

@@ -21,18 +21,6 @@ const TURNS_TO_SEND = 3;
 // How soon to look again whether the kernel has taken what was written, in milliseconds.
 const LOOK_AGAIN_AFTER = 10;
 
-/** Whether the server speaks HTTP/2; node:http2 does not export its classes. */
-export function isHttp2Server(server: net.Server): boolean {
-  return 'updateSettings' in server;
-}
-
-/** The HTTP/2 session on a connection: node:http2 keeps it in a property of the socket that has no name to rely on. */
-export function sessionOn(program: net.Socket): ServerHttp2Session | undefined {
-  return Reflect.ownKeys(program)
-    .map((key): unknown => Object.getOwnPropertyDescriptor(program, key)?.value)
-    .find(isSession);
-}
-
 /**
  * The farewell of an HTTP/2 session. In cleartext: GOAWAY with the highest stream, a PING, and when that is answered
  * GOAWAY with the last stream: every stream that the client opened before it knew is served. Under TLS only the latter, for
@@ -177,8 +165,4 @@ function sendNotice(transport: net.Socket): 'sent' | 'not now' | 'impossible' {
   if (sent === NOTICE.length) return 'sent';
   transport.destroy();
   return 'not now';
-}
-
-function isSession(value: unknown): value is ServerHttp2Session {
-  return typeof value === 'object' && value !== null && 'goaway' in value && 'ping' in value && 'state' in value;
 }

@@ -1,18 +1,5 @@
 import type net from 'node:net';
-
-/** The farewell of a raw protocol. */
-export interface Farewell {
-  /**
-   * The words to say to a client, said once nothing else waits to be written. `undefined`: nothing, or not now; it is asked
-   * again every 100 ms until the connection is quiet and ended.
-   */
-  say(socket: net.Socket): Uint8Array | undefined;
-  /**
-   * Whether the client has answered; `received` is what it has sent since the words were said, the last 64 KiB of it.
-   * Without it the client's own end is its answer.
-   */
-  answered?(received: Buffer, socket: net.Socket): boolean;
-}
+import type { Farewell } from '../../close/options.ts';
 
 // What `answered` may look at; more would be the client's to decide.
 const KEPT = 64 * 1024;
@@ -85,11 +72,4 @@ export class RawFarewell {
 /** By 'readable' and read(), or as an async iterator: 'data' is emitted then, too, for whatever is read. */
 function isReadByHand(program: net.Socket): boolean {
   return program.listenerCount('readable') > 0;
-}
-
-/** A program that answers after our FIN must not die of it: its answer is late, and that is all. */
-export function surviveLateWrites(program: net.Socket, onLate: () => void): void {
-  program.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ERR_STREAM_WRITE_AFTER_END') onLate();
-  });
 }

@@ -1,8 +1,10 @@
 import net from 'node:net';
+import type { Close } from '../../close/close.ts';
+import type { WebSocketLike } from '../../close/options.ts';
 import { serverOf } from '../../node/fields.ts';
 import { isHttp1Server } from '../http1/server.ts';
 import { awaitsChange, offersExtensions } from '../http1/upgrades.ts';
-import { closeFrame, type WebSocketClose, type WebSocketLike, type WebSocketServerLike } from './close-frame.ts';
+import { closeFrame } from './close-frame.ts';
 
 // What a library compresses has not got to the connection yet, and a Close must not overtake it. `ws` tells how much it has;
 // of others it is known only that they have sent nothing for so long. In milliseconds.
@@ -13,9 +15,7 @@ const BEHIND_AT_MOST = 2_000;
 
 /** The clients of the WebSocket servers that a close was given, by their connections. */
 export class WebSocketClients {
-  readonly #servers: readonly WebSocketServerLike[];
-  readonly #close: WebSocketClose;
-  readonly #onError: (cause: unknown) => void;
+  readonly #close: Close;
   readonly #clients = new WeakMap<net.Socket, WebSocketLike>();
   /** Clients that do not tell on which connection they are. */
   readonly #unplaced = new WeakSet<WebSocketLike>();
@@ -25,16 +25,13 @@ export class WebSocketClients {
   readonly #behind = new WeakMap<net.Socket, number>();
   #hasUnplaced = false;
 
-  /** What a client's `close` throws goes to `onError`. */
-  constructor(servers: readonly WebSocketServerLike[], close: WebSocketClose, onError: (cause: unknown) => void) {
-    this.#servers = servers;
+  constructor(close: Close) {
     this.#close = close;
-    this.#onError = onError;
   }
 
   /** Looks for clients that are new since the last time. Call it before asking for many connections. */
   refresh(): void {
-    for (const { clients } of this.#servers) for (const client of clients) this.#place(client);
+    for (const { clients } of this.#close.options.webSockets) for (const client of clients) this.#place(client);
   }
 
   /** Whether a client is on this connection, for those that tell. */
@@ -62,7 +59,7 @@ export class WebSocketClients {
     const isBehind = found === undefined ? offersExtensions(program) && !this.#isStill(program) : hasBuffered(found);
     if (isBehind && !this.#isLate(program)) return false;
     if (found !== undefined && isBehind) this.#tell(found);
-    else program.write(closeFrame(this.#close));
+    else program.write(closeFrame(this.#close.options.webSocketClose));
     return true;
   }
 
@@ -99,9 +96,10 @@ export class WebSocketClients {
   /** One that throws is ended all the same, as one that does not answer. */
   #tell(client: WebSocketLike): void {
     try {
-      client.close(this.#close.code, this.#close.reason);
+      const { code, reason } = this.#close.options.webSocketClose;
+      client.close(code, reason);
     } catch (cause) {
-      this.#onError(cause);
+      this.#close.noteThrown('webSockets', cause);
     }
   }
 }

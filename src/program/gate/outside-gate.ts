@@ -14,7 +14,8 @@ import { holdProcess } from '../../linux/process/pidfd.ts';
 import { readUnixQueue } from '../../linux/tables/sock-diag.ts';
 import { getIntOption, isListening, listen, setIntOption } from '../../linux/sockets.ts';
 import { readAcceptQueue } from '../../linux/tcp-info.ts';
-import { type Gate, makeRoom, shutGate } from '../../listener/gate/gate.ts';
+import type { Gate } from '../../close/report.ts';
+import { makeRoom, shutGate } from '../../listener/gate/gate.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
 

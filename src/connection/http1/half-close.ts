@@ -1,8 +1,8 @@
 import type net from 'node:net';
-import { SHUT_WR } from '../linux/constants.ts';
-import { loadLibc } from '../linux/libc.ts';
-import { shutdown } from '../linux/sockets.ts';
-import { descriptorOf, keepHttpFromWriting, onEndOfReads } from '../node/fields.ts';
+import { SHUT_WR } from '../../linux/constants.ts';
+import { loadLibc } from '../../linux/libc.ts';
+import { shutdown } from '../../linux/sockets.ts';
+import { descriptorOf, keepHttpFromWriting, onEndOfReads } from '../../node/fields.ts';
 
 /**
  * Half-closes a connection on which nobody but http waits for anything, and destroys it when the peer's end comes, or its
