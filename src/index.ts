@@ -1,4 +1,4 @@
-import { watchServers } from './prepare.ts';
+import { prepareServers } from './prepare.ts';
 
 // Closing
 export { gracefulClose } from './servers/graceful-close.ts';
@@ -29,4 +29,4 @@ export type {
   StateMessage,
 } from './close/diagnostics.ts';
 
-watchServers();
+prepareServers();

@@ -9,14 +9,14 @@ import { programSocket } from './tls/sockets.ts';
 /** In these states our FIN is not acknowledged; the kernel counts it as a byte (tcp_send_fin, net/ipv4/tcp_output.c). */
 const FIN_UNACKNOWLEDGED: ReadonlySet<number> = new Set([TCP_FIN_WAIT1, TCP_CLOSING, TCP_LAST_ACK]);
 
-/** Bytes sent that the peer has not acknowledged, those still in the program included; 0 where nobody can tell. */
+/** Bytes sent that the peer has not acknowledged, those still in the program included; 0 where that cannot be known. */
 export function unacknowledged(socket: net.Socket): number {
   const { bytes, state } = askKernel(socket);
   const isFinAmongThem = bytes > 0 && state !== undefined && FIN_UNACKNOWLEDGED.has(state);
   return unsent(socket) + bytes - (isFinAmongThem ? 1 : 0);
 }
 
-/** Bytes that have not got into the kernel. (`writableLength` counts a chunk that is being written as a whole.) */
+/** Bytes that have not reached the kernel. (`writableLength` counts a chunk that is being written as a whole.) */
 export function unsent(socket: net.Socket): number {
   return undispatchedBytes(programSocket(socket)) + writeQueueSize(socket);
 }
@@ -24,7 +24,7 @@ export function unsent(socket: net.Socket): number {
 /**
  * How much of a last response a peer may have read without acknowledging it: two segments (RFC 1122 4.2.3.2). Some clients,
  * HAProxy and undici among them, reset the connection as soon as they have read it, and the kernel takes no acknowledgement
- * from a reset. 0 where nobody can tell.
+ * from a reset. 0 where that cannot be known.
  */
 export function delayedAcknowledgement(socket: net.Socket): number {
   const fd = descriptorOf(socket);

@@ -90,7 +90,7 @@ export class ClosingConnection {
     return this.#step === 'lingering';
   }
 
-  /** Leaves it alone for so many milliseconds more. */
+  /** Leaves it alone for the first `milliseconds` of the close. */
   postpone(milliseconds: number): void {
     this.#notBefore = this.#since + milliseconds;
   }

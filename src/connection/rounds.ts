@@ -3,10 +3,10 @@ import type { Close } from '../close/close.ts';
 import type { ClosingConnection } from './closing-connection.ts';
 import { LONGEST_PAUSE, SHORTEST_PAUSE } from './protocol-end.ts';
 
-// How long to look at connections before the rest of the program gets a turn: with ten thousand there is a lot to do.
+// How long to look at connections before the rest of the program gets a turn, in ms: ten thousand take long.
 const LOOK_FOR = 10;
 
-/** The rounds in which a close looks at its connections: at each as often as it wants it. */
+/** The rounds in which a close looks at its connections: at each when it is due. */
 export class Rounds {
   readonly #connections: ReadonlyMap<net.Socket, ClosingConnection>;
   readonly #prepare: () => void;
@@ -25,7 +25,7 @@ export class Rounds {
     close.clock.over.addEventListener('abort', () => this.#stop());
   }
 
-  /** Looks at the connections that want it, and plans the next round. */
+  /** Looks at the connections that are due, and plans the next round. */
   begin(): void {
     this.#stop();
     this.#prepare();
@@ -39,7 +39,7 @@ export class Rounds {
     this.#timer = setTimeout(() => this.begin(), Math.min(LONGEST_PAUSE, Math.max(SHORTEST_PAUSE, milliseconds)));
   }
 
-  /** Looks at those that are left of a round; `soonest` is when the first of the others wants it again. */
+  /** Looks at the connections that are left of a round; `soonest` is when the first of the others is due. */
   #goOn(left: MapIterator<ClosingConnection>, soonest: number): void {
     const until = performance.now() + LOOK_FOR;
     let next = soonest;

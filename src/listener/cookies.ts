@@ -6,7 +6,7 @@ import type { Listener } from './listener.ts';
 import type { CookieSample } from './cookie-samples.ts';
 import { countDrops, sightingOf } from './listening.ts';
 
-/** Without a sample from when the server began to listen: how long to look whether cookies are being sent, in ms. */
+/** How long to look whether cookies are being sent, in ms, where the server listened before lastcall was imported. */
 const SECOND_LOOK = 100;
 
 /** How long no cookie must have come back, in ms: a little over one round trip of a distant client. */
@@ -28,8 +28,8 @@ export interface CookieBounds {
 }
 
 /**
- * Whether SYN cookies may be out: clients that have their SYN-ACK and of whom the kernel keeps no state. Refused, their
- * final ACK would find no listener and be reset. Cheap, and false on a host that has sent none since we listen, or for long.
+ * Whether SYN cookies may be out: clients that have their SYN-ACK while the kernel keeps no state of them. If the gate shut,
+ * their final ACK would find no listener and be reset. Cheap. False on a host that has sent none since we listen, or lately.
  */
 export function mayHaveCookiesOut(listener: Listener): boolean {
   if (listener.address === undefined || listener.address.family === 'Unix' || listener.descriptor() === undefined)
@@ -38,7 +38,7 @@ export function mayHaveCookiesOut(listener: Listener): boolean {
   return now !== undefined && now.sent > (sampleBefore(listener)?.cookies?.sent ?? 0);
 }
 
-/** What a wait for SYN cookies came to. */
+/** The result of a wait for SYN cookies. */
 export interface CookieWait {
   /** Cookies that were out when the wait began: the growth of those sent less that of those that came back. */
   readonly out: number;
@@ -48,9 +48,9 @@ export interface CookieWait {
 }
 
 /**
- * Waits until the cookies that are out have come back, as long as `bounds` allow. A larger backlog stops the
- * kernel from making new ones (tcp_conn_request, net/ipv4/tcp_input.c); where tcp_syncookies=2 makes them always, new
- * SYNs are held back meanwhile, if the process may. `onLook` is called again and again.
+ * Waits until the cookies that are out have come back, or `bounds` are over. A larger backlog keeps the kernel from making new
+ * ones (tcp_conn_request, net/ipv4/tcp_input.c). Where tcp_syncookies=2 makes them always, new SYNs are held back meanwhile, if
+ * the process may do so. `onLook` is called at each look.
  */
 export async function awaitCookies(
   listener: Listener,

@@ -8,7 +8,7 @@ import type { Listener } from './listener.ts';
 // net/tcp_states.h
 const LISTEN = 10;
 
-/** How many connections wait to be accepted; undefined where nobody can tell. */
+/** How many connections wait to be accepted; undefined where that cannot be known. */
 export function countQueued(listener: Listener): number | undefined {
   const fd = listener.descriptor();
   try {

@@ -20,7 +20,7 @@ export interface AtGate {
 /** Nothing polls faster, in milliseconds. */
 const LOOK_EVERY = 1;
 
-// For those queued when the time is up: so many milliseconds, and so many turns of the loop however slow the machine is.
+// For clients that are queued at the deadline: at most this many ms, but at least this many turns of the loop.
 const LAST_TURNS_FOR = 100;
 const LAST_TURNS_LEAST = 10;
 
@@ -28,8 +28,8 @@ const LAST_TURNS_LEAST = 10;
 const TURNS_TO_SERVE = 4;
 
 /**
- * Lets the program go on accepting until nothing waits in the kernel, or until `handshakeWait` is over and only
- * handshakes that did not complete are left.
+ * Lets the program go on accepting until nothing waits in the kernel, or until `handshakeWait` is over and only handshakes
+ * that do not complete are left.
  */
 export async function drainQueues(listener: Listener, atGate: AtGate, close: Close): Promise<LeftInQueues> {
   const { deadline, over } = close.clock;
@@ -48,7 +48,7 @@ export async function drainQueues(listener: Listener, atGate: AtGate, close: Clo
     else if (seenEmpty || mayCountHalfOpen(listener, lookedAt)) {
       halfOpen = countHalfOpen(listener, lookedAt);
       lookedAt = performance.now();
-      // Whoever left the half-open ones before the dump is in the queue by now.
+      // A client that was half-open before the dump, and not in it, is in the queue by now.
       const isEmpty = halfOpen === 0 && (await queue.length()) === 0;
       // A SYN or an ACK that another processor had in hand when we looked is seen at the second look.
       if (isEmpty && seenEmpty) return queue.lost(0);
@@ -62,8 +62,8 @@ export async function drainQueues(listener: Listener, atGate: AtGate, close: Clo
 }
 
 /**
- * Where no gate can be shut new clients keep coming: at the first moment at which the queue was seen empty the listener
- * is closed, before anybody else comes. Bounded, for under load that moment may never come.
+ * Where no gate can be shut new clients keep coming. The listener is closed as soon as the queue is seen empty, before the next
+ * client comes. Bounded, for under load that moment may never come.
  */
 async function drainOpenGate(listener: Listener, queue: WatchedQueue, close: Close): Promise<LeftInQueues> {
   const { deadline } = close.clock;
@@ -79,8 +79,8 @@ async function drainOpenGate(listener: Listener, queue: WatchedQueue, close: Clo
 }
 
 /**
- * A close whose time is up still serves who is queued: a turn of the loop for each, in which one is accepted, and some for
- * the last one to be read, answered and ended; at most `LAST_TURNS_FOR` milliseconds of them.
+ * At the deadline a close still serves the clients in the queue. Each gets a turn of the loop, in which one is accepted; a few
+ * more let the last one be read, answered and ended. All take `LAST_TURNS_FOR` ms at most.
  */
 async function leaveAtDeadline(listener: Listener, queue: WatchedQueue): Promise<LeftInQueues> {
   const began = performance.now();

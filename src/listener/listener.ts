@@ -32,7 +32,7 @@ export function findListener(server: net.Server): Listener {
   return { server, address, name: nameOf(address), descriptor: findDescriptor(server, address, isOpen), isOpen };
 }
 
-/** Where a cluster's workers listen, as far as the primary is told: no address means all of them. */
+/** Where a cluster's workers listen, as the primary knows it: no address means all of them. */
 export type ClusterAddress =
   | { readonly port: number; readonly address: string | undefined }
   | { readonly path: string };

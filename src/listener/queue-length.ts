@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { countQueued } from './count-queues.ts';
 import type { Listener } from './listener.ts';
 
-/** Who was still in the kernel when the listener was closed. */
+/** How many clients were still in the kernel when the listener was closed. */
 export interface LeftInQueues {
   /** Handshakes that did not complete in time. */
   readonly abandoned: number;
@@ -17,7 +17,7 @@ export interface QueueFacts {
   readonly isOurs: boolean;
 }
 
-/** A queue that is looked at again and again, and what was lost of it. */
+/** A queue that is looked at again and again, and how many of its clients were lost. */
 export interface WatchedQueue {
   readonly length: () => Promise<number>;
   readonly lost: (halfOpen: number) => LeftInQueues;
@@ -49,7 +49,7 @@ export function watchQueue(
       return queued ?? (await countByTurns(listener));
     },
     lost: (halfOpen) => {
-      // Those that have left the queue and did not arrive were thrown away: libuv does that for want of a descriptor.
+      // Clients that left the queue and did not arrive were thrown away: libuv does that when it has no descriptor.
       const thrownAway = isOurs ? queuedAtGate - arrived : 0;
       return { abandoned: halfOpen, unaccepted: Math.max(0, remaining, thrownAway) };
     },
@@ -57,8 +57,8 @@ export function watchQueue(
 }
 
 /**
- * Where the kernel does not tell a queue's length (a Unix listener without unix_diag): the loop accepts at every turn as
- * long as somebody waits, and nobody new comes. Two turns without an arrival mean that nobody waits.
+ * Where the kernel does not show a queue's length (a Unix listener without unix_diag): the loop accepts one at every turn
+ * while somebody waits, and nobody new comes. Two turns without an arrival mean that nobody waits.
  */
 async function countByTurns(listener: Listener): Promise<number> {
   let arrivals = 0;

@@ -5,9 +5,9 @@ import { shutdown } from '../../linux/sockets.ts';
 import { descriptorOf, keepHttpFromWriting, onEndOfReads } from '../../node/fields.ts';
 
 /**
- * Half-closes a connection on which nobody but http waits for anything, and destroys it when the peer's end comes, or its
- * reset. Node's streams would take as long for the two as the kernel does, several times over: with ten thousand idle
- * connections that is most of a close. What comes instead of an end is read as ever. False where that is not possible.
+ * Half-closes a connection on which only http waits, and destroys it when the peer's end or reset comes. Node's streams would
+ * take several times as long as the kernel for the two, which is most of a close with ten thousand idle connections. Bytes that
+ * come instead of an end are read as always. False where that is not possible.
  */
 export function halfCloseIdle(socket: net.Socket): boolean {
   const fd = descriptorOf(socket);

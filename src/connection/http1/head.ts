@@ -31,8 +31,8 @@ export function sayCloseInHeads(closing: ClosingHeads, signal: AbortSignal): voi
 }
 
 /**
- * Lets a response that is under way carry `Connection: close` though its `writeHead` was taken before the close began, as
- * by those who want to see every head: ours is not called for it.
+ * Lets a response that is under way carry `Connection: close` though its own `writeHead` was replaced before the close began:
+ * ours is not called for it.
  */
 export function sayCloseInTakenHead(response: http.ServerResponse, onLast: ClosingHeads['onLast']): void {
   if (!Object.hasOwn(response, 'writeHead') || response.headersSent || !isLast(response, response.req.socket)) return;
@@ -72,8 +72,8 @@ function isLast(response: http.ServerResponse, socket: net.Socket): boolean {
 }
 
 /**
- * Lets Node add `Connection: close`, which it does to a response that has no such header: what the program said of it
- * goes. (A header that is set, instead, would change how Node treats the others that are given to writeHead.)
+ * Lets Node add `Connection: close`, which it does for a response without such a header: the program's own is removed. (To set
+ * the header instead would change how Node treats the others that are given to writeHead.)
  */
 function sayClose(response: http.ServerResponse, args: readonly unknown[]): readonly unknown[] {
   response.shouldKeepAlive = false;
@@ -81,7 +81,7 @@ function sayClose(response: http.ServerResponse, args: readonly unknown[]): read
   return args.map(withoutConnection);
 }
 
-/** Headers given to writeHead win over those set before: theirs about the connection must go. */
+/** Headers given to writeHead win over those set before: a `Connection` among them must go. */
 function withoutConnection(argument: unknown): unknown {
   if (typeof argument !== 'object' || argument === null) return argument;
   if (!Array.isArray(argument)) {
