@@ -4,7 +4,7 @@ import type { Close } from '../close/close.ts';
 import type { CutConnection, CutReason } from '../close/report.ts';
 import { responseOn, serverOf } from '../node/fields.ts';
 import { ClosingConnection } from './closing-connection.ts';
-import { DeliveryWatch } from './delivered.ts';
+import { DeliveryWatch } from './resets.ts';
 import { Ends } from './ends.ts';
 import { type ClosingHeads, sayCloseInHeads, sayCloseInTakenHead } from './http1/head.ts';
 import { EarlyLastResponses } from './http1/last-responses.ts';

@@ -1,7 +1,7 @@
 import type { Close } from '../close/close.ts';
 import type { Gate, ListenerReport } from '../close/report.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { awaitCookies, mayHaveCookiesOut } from './cookies.ts';
+import { awaitCookies, mayHaveCookiesOut } from './syn-cookies.ts';
 import { closeListenerOf } from './close-listener.ts';
 import { countQueued } from './count-queues.ts';
 import { drainQueues } from './drain-queues.ts';

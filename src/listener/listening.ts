@@ -5,7 +5,7 @@ import { loadLibc } from '../linux/libc.ts';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/tables/proc-net.ts';
 import { countListenDrops } from '../linux/sockets.ts';
 import { activeHandles, isPassingHandleUp, onHandlePassedUp } from '../node/fields.ts';
-import { CookieSamples } from './cookie-samples.ts';
+import { CookieSamples } from './syn-cookie-samples.ts';
 import { findListener, type Listener } from './listener.ts';
 import { findOrigin, type Origin } from './origin.ts';
 

@@ -1,6 +1,6 @@
 import { originOf } from '../node/fields.ts';
 import type { Listener } from './listener.ts';
-import { isPassedBySupervisor } from './passed-sockets.ts';
+import { isPassedBySupervisor } from './listen-fds.ts';
 
 /** Where a listening socket came from, as far as that decides who may share it. It never changes. */
 export interface Origin {

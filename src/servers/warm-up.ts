@@ -6,7 +6,7 @@ import type { Channels } from '../close/diagnostics.ts';
 import { AF_INET, SOCK_CLOEXEC, SOCK_STREAM } from '../linux/constants.ts';
 import { check, type Libc, loadLibc } from '../linux/libc.ts';
 import { hasChildren } from '../linux/process/processes.ts';
-import { mayHaveCookiesOut } from '../listener/cookies.ts';
+import { mayHaveCookiesOut } from '../listener/syn-cookies.ts';
 import { countQueued } from '../listener/count-queues.ts';
 import { countHalfOpen } from '../listener/half-open.ts';
 import type { Listener } from '../listener/listener.ts';

@@ -1,6 +1,6 @@
 import net from 'node:net';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../../linux/tables/proc-net.ts';
-import { awaitCookies } from '../../listener/cookies.ts';
+import { awaitCookies } from '../../listener/syn-cookies.ts';
 import type { Listener } from '../../listener/listener.ts';
 import type { ReachedListener } from './outside-gate.ts';
 

@@ -3,7 +3,7 @@ import { type CookieCounters, readCookieCounters, readSyncookiesSetting } from '
 import { endHold, holdNewConnections } from './gate/hold.ts';
 import { makeRoom } from './gate/gate.ts';
 import type { Listener } from './listener.ts';
-import type { CookieSample } from './cookie-samples.ts';
+import type { CookieSample } from './syn-cookie-samples.ts';
 import { countDrops, sightingOf } from './listening.ts';
 
 /** How long to look whether cookies are being sent, in ms, where the server listened before lastcall was imported. */
