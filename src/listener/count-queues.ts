@@ -6,7 +6,7 @@ import { readAcceptQueue } from '../linux/tcp-info.ts';
 import { descriptorOf } from '../node/fields.ts';
 import type { Listener } from './listener.ts';
 
-/** How many connections wait to be accepted; undefined where nobody can tell. */
+/** How many connections wait to be accepted; undefined where that cannot be known. */
 export function countQueued(listener: Listener): number | undefined {
   const fd = listener.descriptor();
   try {
@@ -19,8 +19,8 @@ export function countQueued(listener: Listener): number | undefined {
 
 /** Without system calls: the LISTEN row of /proc/net/tcp, found by the socket's inode. */
 function queuedByProc(listener: Listener): number | undefined {
-  const { address } = listener;
-  const fd = descriptorOf(listener.server);
+  const { address, server } = listener;
+  const fd = server && descriptorOf(server);
   if (fd === undefined || address === undefined || address.family === 'Unix' || process.platform !== 'linux')
     return undefined;
   const inode = inodeOf(fd);

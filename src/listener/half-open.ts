@@ -11,7 +11,7 @@ type Family = 'IPv4' | 'IPv6';
 /** /proc has no address in a form that we read. */
 type Handshake = Pick<ConnectionEnds, 'localPort'> & Partial<Pick<ConnectionEnds, 'localAddress'>>;
 
-/** All half-open connections of a family, whoever listens: the listeners that are closed together share it. */
+/** All half-open connections of a family, of all listeners: those that are closed together share it. */
 interface Dump {
   /** When it began, on the clock of `performance.now()`. */
   readonly at: number;
@@ -24,7 +24,7 @@ let nextAt = 0;
 /**
  * How many handshakes to the listener's address and port were under way at a moment not before `since`, on the clock of
  * `performance.now()`. The kernel counts them per port, so those of a sibling that listens on the same one (SO_REUSEPORT)
- * are among them. 0 where nobody can tell.
+ * are among them. 0 where that cannot be known.
  */
 export function countHalfOpen(listener: Listener, since: number): number {
   if (!isCountable(listener)) return 0;
@@ -37,7 +37,7 @@ export function countHalfOpen(listener: Listener, since: number): number {
   }
 }
 
-/** Whether it is known already, or time to ask again. */
+/** Whether the count is known already, or may be asked for again. */
 export function mayCountHalfOpen(listener: Listener, since: number): boolean {
   const isKnown = (): boolean => familiesOf(listener).every((family) => isFresh(dumps.get(family), since));
   return !isCountable(listener) || performance.now() >= nextAt || isKnown();

@@ -1,4 +1,4 @@
-import type { Gate } from '../listener/gate/gate.ts';
+import type { Gate } from '../close/report.ts';
 
 /** The result of a program's stop. Times are in ms. */
 export interface StopReport {

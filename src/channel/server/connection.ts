@@ -1,5 +1,5 @@
 import { LastCallError } from '../../errors.ts';
-import type { ChannelEnding, FarewellState } from '../../connection/channel.ts';
+import type { ChannelEnding, FarewellState } from '../../connection/channel/sockets.ts';
 import { closeChunks, isChunks } from '../flow/close-chunks.ts';
 import { FAILURE_CODES, codeAndText, END, FRAME, KEYED, NOTHING } from '../wire/frames.ts';
 import type { Gathering } from '../flow/gathering.ts';

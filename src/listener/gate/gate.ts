@@ -1,16 +1,10 @@
+import type { Gate } from '../../close/report.ts';
 import { TCP_DEFER_ACCEPT, IPPROTO_TCP } from '../../linux/constants.ts';
 import { SystemCallError } from '../../linux/libc.ts';
 import { isListening, listen, setIntOption } from '../../linux/sockets.ts';
 import { holdNewConnections } from './hold.ts';
 import { isBoundToDevice, refuseNewConnections } from './refuse.ts';
 import { shutUnixListener } from './unix.ts';
-
-/**
- * How a listener's gate was shut, and what new clients meet: `refuse` ECONNREFUSED at once; `hold` silence, so that they
- * try again after 1 s; `unix` ECONNREFUSED, at a Unix socket; `shared` whoever else holds the socket, which was left as it
- * is; `none` they are let in until the listener closes, for nothing could be done.
- */
-export type Gate = 'refuse' | 'hold' | 'unix' | 'shared' | 'none';
 
 /** What decides on the gate of a listener. */
 export interface GateFacts {

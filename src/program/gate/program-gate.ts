@@ -1,3 +1,4 @@
+import type { Gate } from '../../close/report.ts';
 import {
   AF_INET,
   IPPROTO_TCP,
@@ -10,7 +11,7 @@ import {
 import { detachFilter } from '../../linux/filter.ts';
 import { check, requireLibc } from '../../linux/libc.ts';
 import { listen, setIntOption } from '../../linux/sockets.ts';
-import { type Gate, makeRoom, shutGate } from '../../listener/gate/gate.ts';
+import { makeRoom, shutGate } from '../../listener/gate/gate.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
 import type { CopiedListener } from './copied-listener.ts';
 

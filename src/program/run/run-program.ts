@@ -9,7 +9,7 @@ import { becomeSubreaper, reapOrphans } from '../../linux/process/subreaper.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { forManyListeners } from '../../node/abort.ts';
 import { findTree } from '../find/process-tree.ts';
-import { sampleCookies } from '../gate/cookies.ts';
+import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
 import type { Pending } from '../stop/await-empty-queues.ts';
 import { SECOND_AFTER, sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';

@@ -3,7 +3,7 @@ import { requireLibc } from '../../linux/libc.ts';
 import { openListener } from '../../linux/open-listener.ts';
 import { findListeners } from '../find/find-listeners.ts';
 import { OWN } from '../find/namespace.ts';
-import { sampleCookies } from '../gate/cookies.ts';
+import { sampleCookies } from '../gate/syn-cookies.ts';
 import { copyListener } from '../gate/copied-listener.ts';
 import { shutProgramGate } from '../gate/program-gate.ts';
 import { countHalfOpenAt, readTraffic } from '../gate/traffic.ts';

@@ -2,7 +2,7 @@ import { messageOf } from '../../linux/libc.ts';
 import { socketsOf } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
-import { awaitProgramCookies } from '../gate/cookies.ts';
+import { awaitProgramCookies } from '../gate/syn-cookies.ts';
 import { type CopiedListener, copyListener } from '../gate/copied-listener.ts';
 import { type ProgramGate, shutProgramGate } from '../gate/program-gate.ts';
 import { countHalfOpenAt } from '../gate/traffic.ts';

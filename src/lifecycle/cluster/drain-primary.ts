@@ -1,15 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { channels } from './diagnostics.ts';
-import { duplicate } from '../linux/descriptors.ts';
-import { loadLibc, requireLibc } from '../linux/libc.ts';
-import { isListening } from '../linux/sockets.ts';
-import { type ClusterAddress, findPrimaryListener, type Listener, nameOfClusterAddress } from '../listener/listener.ts';
-import { findSharingBeside, type Sharing } from '../listener/sharing.ts';
-import { connectionsInTransit } from '../node/fields.ts';
-import { CloseClock } from './clock.ts';
-import { closeListener } from './graceful-close.ts';
-import { type CloseOptions, completeOptions } from './options.ts';
-import { type CloseReport, type ListenerReport, mergeReports } from './report.ts';
+import { completeOptions } from '../../close/check-options.ts';
+import { Close } from '../../close/close.ts';
+import { channels } from '../../close/diagnostics.ts';
+import type { CloseOptions } from '../../close/options.ts';
+import { type CloseReport, type ListenerReport, mergeReports } from '../../close/report.ts';
+import { duplicate } from '../../linux/descriptors.ts';
+import { loadLibc, requireLibc } from '../../linux/libc.ts';
+import { isListening } from '../../linux/sockets.ts';
+import { endListener } from '../../listener/end-listener.ts';
+import {
+  type ClusterAddress,
+  findPrimaryListener,
+  type Listener,
+  nameOfClusterAddress,
+} from '../../listener/listener.ts';
+import { findSharingBeside, type Sharing } from '../../listener/sharing.ts';
+import { connectionsInTransit } from '../../node/fields.ts';
 
 /** Nothing polls faster, in milliseconds. */
 const LOOK_EVERY = 1;
@@ -30,8 +36,8 @@ export async function drainPrimary(
   workers: readonly number[],
   given: CloseOptions,
 ): Promise<DrainedPrimary> {
-  const options = completeOptions(given);
-  const clock = new CloseClock(options);
+  const close = new Close(completeOptions(given), channels);
+  const { clock, options } = close;
   const found = addresses.map(findPrimaryListener);
   const listeners = found.filter((listener) => listener !== undefined);
   const unfound = addresses.filter((_, index) => found[index] === undefined);
@@ -39,9 +45,7 @@ export async function drainPrimary(
   for (const listener of options.ownGate ? [] : listeners) {
     sharing.set(listener, await findSharingBeside(listener, workers));
   }
-  const ended = listeners.map((listener) =>
-    closeListener(listener, options, clock, channels, new Map(), () => sharing.get(listener)),
-  );
+  const ended = listeners.map((listener) => endListener(listener, close, () => sharing.get(listener)));
   const kept = listeners.flatMap(keepBound);
   const reports = (await Promise.all(ended)).map(({ report }) => report);
   // Accepted here, and not yet with a worker.

@@ -4,10 +4,10 @@ import { type CookieCounters, readCookieCounters } from '../linux/tables/tcp-cou
 import { endHold, holdNewConnections } from './gate/hold.ts';
 import { makeRoom } from './gate/gate.ts';
 import type { Listener } from './listener.ts';
-import type { CookieSample } from './cookie-samples.ts';
+import type { CookieSample } from './syn-cookie-samples.ts';
 import { countDrops, sightingOf } from './listening.ts';
 
-/** Without a sample from when the server began to listen: how long to look whether cookies are being sent, in ms. */
+/** How long to look whether cookies are being sent, in ms, where the server listened before lastcall was imported. */
 const SECOND_LOOK = 100;
 
 /** How long no cookie must have come back, in ms: a little over one round trip of a distant client. */
@@ -29,8 +29,8 @@ export interface CookieBounds {
 }
 
 /**
- * Whether SYN cookies may be out: clients that have their SYN-ACK and of whom the kernel keeps no state. Refused, their
- * final ACK would find no listener and be reset. Cheap, and false on a host that has sent none since we listen, or for long.
+ * Whether SYN cookies may be out: clients that have their SYN-ACK while the kernel keeps no state of them. If the gate shut,
+ * their final ACK would find no listener and be reset. Cheap. False on a host that has sent none since we listen, or lately.
  */
 export function mayHaveCookiesOut(listener: Listener): boolean {
   if (listener.address === undefined || listener.address.family === 'Unix' || listener.descriptor() === undefined)
@@ -39,7 +39,7 @@ export function mayHaveCookiesOut(listener: Listener): boolean {
   return now !== undefined && now.sent > (sampleBefore(listener)?.cookies?.sent ?? 0);
 }
 
-/** What a wait for SYN cookies came to. */
+/** The result of a wait for SYN cookies. */
 export interface CookieWait {
   /** Cookies that were out when the wait began: the growth of those sent less that of those that came back. */
   readonly out: number;
@@ -49,9 +49,9 @@ export interface CookieWait {
 }
 
 /**
- * Waits until the cookies that are out have come back, as long as `bounds` allow. A larger backlog stops the
- * kernel from making new ones (tcp_conn_request, net/ipv4/tcp_input.c); where tcp_syncookies=2 makes them always, new
- * SYNs are held back meanwhile, if the process may. `onLook` is called again and again.
+ * Waits until the cookies that are out have come back, or `bounds` are over. A larger backlog keeps the kernel from making new
+ * ones (tcp_conn_request, net/ipv4/tcp_input.c). Where tcp_syncookies=2 makes them always, new SYNs are held back meanwhile, if
+ * the process may do so. `onLook` is called at each look.
  */
 export async function awaitCookies(
   listener: Listener,
@@ -83,7 +83,8 @@ export async function awaitCookies(
 }
 
 function sampleBefore(listener: Listener): CookieSample | undefined {
-  return sightingOf(listener.server)?.cookies.before(performance.now());
+  const { server } = listener;
+  return server && sightingOf(server)?.cookies.before(performance.now());
 }
 
 async function lookTwice(signal: AbortSignal): Promise<CookieCounters | undefined> {

@@ -1,7 +1,6 @@
-import net from 'node:net';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../../linux/tables/tcp-counters.ts';
-import { awaitCookies } from '../../listener/cookies.ts';
 import type { Listener } from '../../listener/listener.ts';
+import { awaitCookies } from '../../listener/syn-cookies.ts';
 import type { CopiedListener } from './copied-listener.ts';
 
 /** The longest wait for SYN cookies, in ms. */
@@ -34,8 +33,8 @@ export async function awaitProgramCookies(
   return { release: () => waits.forEach((wait) => wait.release()) };
 }
 
-/** The listener in the form of the library. Its `server` is an empty one. */
+/** The listener in the form of the library. */
 function asListener({ held, fd }: CopiedListener): Listener {
   const { name, socket } = held;
-  return { server: new net.Server(), address: socket.address, name, descriptor: () => fd, isOpen: () => true };
+  return { server: undefined, address: socket.address, name, descriptor: () => fd, isOpen: () => true };
 }

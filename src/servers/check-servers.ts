@@ -3,12 +3,12 @@ import { isBun } from '../node/bun.ts';
 import { serverError } from '../errors.ts';
 
 /**
- * Checks what somebody calls servers, once, at the edge; each is in it once. Throws a `LastCallError` with code `ERR_SERVER`
- * for what is none.
+ * Checks the `servers` argument, once, at the edge; each server is in the result once. Throws a `LastCallError` with code `ERR_SERVER`
+ * for anything else.
  */
 export function checkServers(servers: unknown): readonly net.Server[] | 'all' {
   if (servers === 'all' && isBun) {
-    throw serverError(servers, 'servers by name, for Bun does not tell which of them listen');
+    throw serverError(servers, 'servers by name, for Bun does not show which of them listen');
   }
   if (servers === 'all') return 'all';
   const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
