@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { inodeOf } from '../linux/descriptors.ts';
+import { messageOf } from '../linux/libc.ts';
 import { findHolders, type HolderSearch, Search } from '../linux/process/holders.ts';
 import type { Listener } from './listener.ts';
 import { findOrigin } from './origin.ts';
@@ -95,7 +96,7 @@ function judge({ holders, suspects, finished, hidden }: HolderSearch, limit: num
 }
 
 function failure(error: unknown): Sharing {
-  return doubt(`the search for other holders failed (${error instanceof Error ? error.message : String(error)})`);
+  return doubt(`the search for other holders failed (${messageOf(error)})`);
 }
 
 function doubt(reason: string): Sharing {

@@ -1,6 +1,6 @@
 import type { Gate } from '../../close/report.ts';
 import { TCP_DEFER_ACCEPT, IPPROTO_TCP } from '../../linux/constants.ts';
-import { SystemCallError } from '../../linux/libc.ts';
+import { messageOf, SystemCallError } from '../../linux/libc.ts';
 import { isListening, listen, setIntOption } from '../../linux/sockets.ts';
 import { holdNewConnections } from './hold.ts';
 import { isBoundToDevice, refuseNewConnections } from './refuse.ts';
@@ -73,7 +73,7 @@ function tryGate(gate: 'refuse' | 'hold' | 'unix', fd: number): string | undefin
 const METHODS = { refuse: refuseNewConnections, hold: holdNewConnections, unix: shutUnixListener } as const;
 
 function explain(gate: Gate, fd: number, error: unknown): string {
-  const said = error instanceof Error ? error.message : String(error);
+  const said = messageOf(error);
   if (!(error instanceof SystemCallError)) return `${gate}: ${said}`;
   if (gate === 'hold' && error.code === 'EPERM') return `hold needs CAP_NET_ADMIN (${said})`;
   if (gate === 'refuse' && error.code === 'EPERM' && isBoundToDevice(fd)) {
