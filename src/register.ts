@@ -3,7 +3,7 @@
  * change to it. Options come from the environment (docs/register.md). A program without a server is left as it is, as is one
  * that calls `lastCall` itself, and every thread but the main one.
  */
-import { registerService } from './lifecycle/registered.ts';
+import { registerService } from './lifecycle/register.ts';
 import { watchServers } from './prepare.ts';
 
 watchServers();

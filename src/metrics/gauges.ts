@@ -1,5 +1,5 @@
 import { Gauge } from 'prom-client';
-import { currentState, LAST_CALL_STATES } from '../close/diagnostics.ts';
+import { currentState, LAST_CALL_STATES } from '../lifecycle/state.ts';
 import { PROTOCOLS } from '../connection/connection.ts';
 import { protocolOf } from '../connection/protocol.ts';
 import { acceptedConnections } from '../connection/open-connections.ts';

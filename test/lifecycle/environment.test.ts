@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { LastCallError } from '../../src/index.ts';
-import { ENVIRONMENT, optionsFromEnvironment } from '../../src/lifecycle/environment.ts';
-import { completeLastCallOptions } from '../../src/lifecycle/options.ts';
+import { ENVIRONMENT, optionsFromEnvironment } from '../../src/lifecycle/options/environment.ts';
+import { completeLastCallOptions } from '../../src/lifecycle/options/options.ts';
 
 interface Row {
   readonly variable: string;

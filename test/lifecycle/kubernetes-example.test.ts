@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { stopDefaults } from '../../src/lifecycle/surroundings.ts';
+import { stopDefaults } from '../../src/lifecycle/options/platform-defaults.ts';
 import { freePort } from '../harness/ports.ts';
 import { startCommand, type TestProcess } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { type LastCallErrorCode, lastCall, type LastCallOptions } from '../../src/index.ts';
-import { completeLastCallOptions } from '../../src/lifecycle/options.ts';
-import { stopDefaults } from '../../src/lifecycle/surroundings.ts';
+import { completeLastCallOptions } from '../../src/lifecycle/options/options.ts';
+import { stopDefaults } from '../../src/lifecycle/options/platform-defaults.ts';
 
 function rejects(options: unknown, message: RegExp, code: LastCallErrorCode = 'ERR_OPTION'): void {
   assert.throws(() => lastCall([], options as LastCallOptions), { name: 'LastCallError', code, message });
