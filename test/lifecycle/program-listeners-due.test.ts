@@ -40,7 +40,7 @@ suite("an error in the program's own listener of SIGTERM", () => {
 });
 
 suite("a program's own listener of SIGTERM closes its server", () => {
-  for (const [title, way, told] of [
+  for (const [title, way, events] of [
     ['by a `close` that it took before the stop', 'taken before', ['listener', 'closed']],
     ['by the `close` of the prototype', 'of the prototype', ['listener', 'closed']],
     ['by its own `close` in place of that', 'overridden', ['listener', 'pool closed', 'closed']],
@@ -50,7 +50,7 @@ suite("a program's own listener of SIGTERM closes its server", () => {
       test(`${title}, and it calls back, ${described(registration)}`, async () => {
         await using program = start(way, registration);
         assert.deepEqual(await stop(program), ENDED_WELL);
-        assert.deepEqual(eventsOf(program), registration === 'none' ? told : ['gate', ...told]);
+        assert.deepEqual(eventsOf(program), registration === 'none' ? events : ['gate', ...events]);
       });
     }
   }
@@ -62,7 +62,7 @@ suite('a SIGTERM that comes while the program starts, before its server listens'
       await using program = start('in the start-up', registration);
       assert.deepEqual(await endsSoon(program), ENDED_WELL);
       assert.deepEqual(
-        eventsOf(program).filter((told) => told !== 'gate'),
+        eventsOf(program).filter((event) => event !== 'gate'),
         ['listener', 'closed'],
       );
     });
