@@ -14,19 +14,14 @@ export { lingeringClose } from './connection/http1/lingering-close.ts';
 
 // The process around
 export { lastCall, type LastCall } from './lifecycle/last-call.ts';
-export type { LastCallOptions, ReadinessAddress } from './lifecycle/options.ts';
+export type { LastCallOptions, ReadinessAddress } from './lifecycle/options/options.ts';
 export { inheritedListener } from './lifecycle/systemd/inherited-listener.ts';
 
 // Errors
 export { LastCallError, type LastCallErrorCode } from './errors.ts';
 
 // Diagnostics channels
-export type {
-  ClosedMessage,
-  ConnectionMessage,
-  GateMessage,
-  LastCallState,
-  StateMessage,
-} from './close/diagnostics.ts';
+export type { ClosedMessage, ConnectionMessage, GateMessage } from './close/diagnostics.ts';
+export type { LastCallState, StateMessage } from './lifecycle/state.ts';
 
 prepareServers();

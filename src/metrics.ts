@@ -5,12 +5,12 @@ import { checkThatNew, completeMetricsOptions, type MetricsOptions, namesOf } fr
 export type { MetricsOptions, MetricsRegistry } from './metrics/options.ts';
 
 /**
- * Puts lastcall's metrics on a registry of prom-client's. `lastcall_state`, `lastcall_queued`, `lastcall_half_open` and
- * `lastcall_connections` are asked for at each scrape; the others count the closes of the process from now on, by
- * connections, requests, and seconds. docs/metrics.md lists them. Nothing is done between two scrapes, or per request.
+ * Puts the metrics of lastcall on a registry of prom-client. `lastcall_state`, `lastcall_queued`, `lastcall_half_open` and
+ * `lastcall_connections` are read at each scrape. The others count connections, requests and seconds of the closes of this
+ * process from now on. docs/metrics.md lists them. They do no work between two scrapes, or per request.
  *
- * @returns What takes them off the registry again, which may be called more than once.
- * @throws `LastCallError` with code `ERR_OPTION` for a wrong option, and where the registry has one of the metrics already.
+ * @returns An undo function, which takes them off the registry. It may be called more than once.
+ * @throws `LastCallError` with code `ERR_OPTION` for a wrong option, or if the registry has one of the metrics already.
  *
  * @example
  * ```ts
@@ -37,7 +37,7 @@ export function collectMetrics(options?: MetricsOptions): () => void {
     stop();
     const { registry } = complete;
     for (const name of namesOf(complete)) {
-      // The program may have put another in its place since.
+      // The program may have put another one in its place.
       if (ours.has(registry.getSingleMetric(name))) registry.removeSingleMetric(name);
     }
   };

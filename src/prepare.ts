@@ -2,7 +2,7 @@ import { isBun, rememberSockets } from './node/bun.ts';
 import { warmUpClose } from './servers/warm-up.ts';
 import { watchHandshakes } from './connection/tls/sockets.ts';
 import { watchUpgrades } from './connection/http1/upgrades.ts';
-import { watchCluster } from './lifecycle/cluster/listening.ts';
+import { watchCluster } from './lifecycle/cluster/watch-workers.ts';
 import { watchListeners } from './listener/listening.ts';
 
 let isWatching = false;

@@ -1,9 +1,9 @@
 /**
- * `node --import lastcall/register app.js`: every server that the program makes is stopped as by `lastCall('all')`, without a
- * change to it. Options come from the environment (docs/register.md). A program without a server is left as it is, as is one
- * that calls `lastCall` itself, and every thread but the main one.
+ * `node --import lastcall/register app.js` stops every server of a program as `lastCall('all')` does, without a change to the
+ * program. Options come from the environment (docs/register.md). Nothing changes for a program without a server, for a program
+ * that calls `lastCall` itself, and for worker threads.
  */
-import { registerService } from './lifecycle/registered.ts';
+import { registerService } from './lifecycle/register.ts';
 import { prepareServers } from './prepare.ts';
 
 prepareServers();

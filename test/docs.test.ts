@@ -8,8 +8,8 @@ import { completeLimits, LIMIT_NAMES } from '../src/channel/link/limits.ts';
 import { SERVE_OPTION_NAMES } from '../src/channel/server/options.ts';
 import { completeOptions } from '../src/close/check-options.ts';
 import { ERROR_CODES } from '../src/errors.ts';
-import { ENVIRONMENT } from '../src/lifecycle/environment.ts';
-import { LAST_CALL_OPTION_NAMES } from '../src/lifecycle/options.ts';
+import { ENVIRONMENT } from '../src/lifecycle/options/environment.ts';
+import { LAST_CALL_OPTION_NAMES } from '../src/lifecycle/options/options.ts';
 
 const ROOT = findRoot(path.dirname(fileURLToPath(import.meta.url)));
 const DOCS = readdirSync(path.join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) =>

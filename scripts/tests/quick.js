@@ -82,7 +82,7 @@ export const QUICK = [
     promise: "This does the same for every server that it makes, clusters and frameworks' own commands included",
     files: [
       'lifecycle/register',
-      'lifecycle/held-listeners',
+      'lifecycle/program-listeners',
       'lifecycle/supervisor',
       'lifecycle/cluster-storm',
       'lifecycle/environment',

@@ -5,14 +5,8 @@ import type { CutConnection, Protocol } from './report.ts';
 /** The diagnostics channels of a close. */
 export type Channels = Readonly<Record<'gate' | 'listener' | 'connection' | 'closed', Channel>>;
 
-/** Where a `lastCall` can be, in the order in which it goes through them. */
-export const LAST_CALL_STATES = ['serving', 'lame duck', 'closing', 'closed'] as const;
-
-/** Where a `lastCall` is. */
-export type LastCallState = (typeof LAST_CALL_STATES)[number];
-
 /**
- * All diagnostics channels of lastcall. The library never logs: a logger is a subscriber.
+ * The diagnostics channels of a close. The library never logs: a logger is a subscriber.
  *
  * @example
  * ```ts
@@ -30,26 +24,6 @@ export const channels: Channels = {
   /** A close is over: `CloseReport`. */
   closed: channel('lastcall:closed'),
 };
-
-/** A `lastCall` has come into another state: `StateMessage`. */
-export const stateChannel: Channel = channel('lastcall:state');
-
-/** What `lastcall:state` carries. */
-export interface StateMessage {
-  readonly state: LastCallState;
-  /** Why it stops: the signal's name, `uncaught error`, or what `close` was given. Absent while it serves. */
-  readonly reason?: string;
-}
-
-let lastState: LastCallState | undefined;
-stateChannel.subscribe((message) => {
-  lastState = (message as StateMessage).state;
-});
-
-/** Where the `lastCall` of this process is, by what the channel has told; undefined where there is none. */
-export function currentState(): LastCallState | undefined {
-  return lastState;
-}
 
 /** What `lastcall:gate` carries, right after the gate shut: half-open connections are counted afterwards. */
 export type GateMessage = Pick<ListenerReport, 'address' | 'gate' | 'reason' | 'queued' | 'cookies'>;

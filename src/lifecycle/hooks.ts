@@ -1,42 +1,69 @@
+import type { CloseReport } from '../close/report.ts';
 import { LastCallError } from '../errors.ts';
+import type { Budget } from './budget.ts';
+import type { CompleteLastCallOptions } from './options/options.ts';
+import { waitForAbort } from './wait.ts';
 
 /** How long a hook may take. */
-export interface HookLimits {
-  /** In milliseconds. */
+interface Limits {
+  /** In ms. */
   readonly most: number;
-  /** Aborted when its time is over, however much that was. */
-  readonly over?: AbortSignal;
-  /** Aborted when nobody waits for it any more, without a reproach. */
-  readonly abandoned?: AbortSignal;
+  /** Aborted when its time is up, also before `most`. */
+  readonly end: AbortSignal;
+  /** Whether it is an error that the hook has not finished when `end` aborts. */
+  readonly mustFinish: boolean;
+}
+
+/** The program's hooks in one stop, and their errors. */
+export class Hooks {
+  readonly errors: LastCallError[] = [];
+  readonly #options: CompleteLastCallOptions;
+
+  constructor(options: CompleteLastCallOptions) {
+    this.#options = options;
+  }
+
+  /** When the lame duck is skipped, the stop no longer waits for the hook. That is no error. */
+  async onLameDuck(reason: string, { forFirstHook: most, skipLameDuck: end }: Budget): Promise<void> {
+    const { onLameDuck } = this.#options;
+    if (onLameDuck === undefined) return;
+    await this.#run('onLameDuck', () => onLameDuck(reason), { most, end, mustFinish: false });
+  }
+
+  async onDrained(report: CloseReport, { left: most, timeUp: end }: Budget): Promise<void> {
+    const { onDrained } = this.#options;
+    if (onDrained === undefined) return;
+    await this.#run('onDrained', () => onDrained(report), { most, end, mustFinish: true });
+  }
+
+  async #run(name: string, hook: () => unknown, limits: Limits): Promise<void> {
+    const error = await runHook(name, hook, limits);
+    if (error !== undefined) this.errors.push(error);
+  }
 }
 
 /**
- * Runs one of the program's hooks. Resolves with what went wrong: `ERR_CALLBACK` where it threw or rejected, `ERR_OVERRUN`
- * where it was not done in time. What it does then is lost.
+ * Resolves with the error of a hook: `ERR_CALLBACK` if it threw or rejected, `ERR_OVERRUN` if it did not finish in time. What
+ * it does after that is ignored.
  */
-export async function runHook(
+async function runHook(
   name: string,
   hook: () => unknown,
-  { most, over, abandoned }: HookLimits,
+  { most, end, mustFinish }: Limits,
 ): Promise<LastCallError | undefined> {
   const settled = new AbortController();
-  const run = async (): Promise<LastCallError | undefined> => {
-    try {
-      await hook();
-      return undefined;
-    } catch (cause) {
-      return new LastCallError('ERR_CALLBACK', `\`${name}\` threw`, { cause });
-    }
+  // An end that has come before leaves a quick hook time to finish.
+  const signals = end.aborted ? [settled.signal] : [settled.signal, end];
+  const limit = waitForAbort(signals, most).then(() =>
+    mustFinish || !end.aborted ? new LastCallError('ERR_OVERRUN', `\`${name}\` did not finish in time`) : undefined,
+  );
+  const run = async (): Promise<undefined> => {
+    await hook();
   };
-  const overrun = new Promise<LastCallError | undefined>((resolve) => {
-    const tell = (): void => resolve(new LastCallError('ERR_OVERRUN', `\`${name}\` was not done in its time`));
-    const timer = setTimeout(tell, most);
-    over?.addEventListener('abort', tell, { once: true, signal: settled.signal });
-    abandoned?.addEventListener('abort', () => resolve(undefined), { once: true, signal: settled.signal });
-    settled.signal.addEventListener('abort', () => clearTimeout(timer));
-  });
   try {
-    return await Promise.race([run(), overrun]);
+    return await Promise.race([run(), limit]);
+  } catch (cause) {
+    return new LastCallError('ERR_CALLBACK', `\`${name}\` threw`, { cause });
   } finally {
     settled.abort();
   }

@@ -1,42 +1,42 @@
 import type http from 'node:http';
 import type net from 'node:net';
-import type { LastCallState } from '../close/diagnostics.ts';
-import type { CloseReport } from '../close/report.ts';
-import { completeLastCallOptions, type LastCallOptions } from './options.ts';
 import { checkServers } from '../servers/check-servers.ts';
-import { leaveToProgram } from './registered.ts';
+import type { CloseReport } from '../close/report.ts';
+import { completeLastCallOptions, type LastCallOptions } from './options/options.ts';
+import { leaveToProgram } from './register.ts';
 import { Service } from './service.ts';
+import type { LastCallState } from './state.ts';
 
-/** A service that stops well. */
+/** A service that stops gracefully. */
 export interface LastCall {
   readonly state: LastCallState;
-  /** Whether new clients should be sent here: a server listens, and no stop has begun. */
+  /** Whether new clients should come here: a server listens, and no stop has begun. */
   readonly ready: boolean;
-  /** Answers probes with 200 or 503; a path that ends in `/live` always with 200. May be mounted at any path. */
+  /** Answers probes with 200 or 503, and a path that ends in `/live` always with 200. May be mounted at any path. */
   readonly readiness: http.RequestListener;
   /**
-   * Stops the service as a signal does, but the process does not exit: that is the caller's to do. A second call returns the
-   * first one's promise. `reason` goes to `onLameDuck`. Default `close()`.
+   * Stops the service as a signal does, but the process does not exit: the caller decides that. A second call returns the
+   * promise of the first. `reason` goes to `onLameDuck`. Default `close()`.
    */
   close(reason?: string): Promise<CloseReport>;
-  /** Resolves when a stop is over, whoever asked for it. */
+  /** Resolves when the stop has ended, whatever caused it. */
   readonly closed: Promise<CloseReport>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Lets a service stop well when SIGTERM or SIGINT comes: not ready, serve on while clients still come (the lame duck), shut
- * the gate, drain, close what the program owns, exit. One budget, `deadline`, holds all of it; what could not be saved is in
- * the report, and in a line on stderr.
+ * Stops a service gracefully at SIGTERM or SIGINT. It is no longer ready, but serves while clients still come (the lame duck).
+ * Then it shuts the gate, drains, calls the hook that closes what the program owns, and exits. `deadline` is the time for all
+ * of it. What was lost is in the report, and in a line on stderr.
  *
- * The exit code is 0 after a stop that was asked for, 1 where a hook failed, or `strict` is set and something was cut. An
- * uncaught error stops the service, too: without the lame duck, in 5 s at most, with exit code 1. Signals are handled in the
- * main thread, as long as one of the servers listens or has connections: before and after that they do what they do in any
- * program. docs/lifecycle.md shows every order of events.
+ * The exit code is 0 after a stop, but 1 if a hook failed, or if `strict` is set and something was cut. An uncaught error stops
+ * the service too: without the lame duck, in 5 s at most, with exit code 1. Signals are handled in the main thread, as long as
+ * one of the servers listens or has connections. Before and after that they have their usual effect. docs/lifecycle.md shows
+ * every order of events.
  *
- * @param servers - net, tls, http, https or http2 servers, that listen already or will, or `'all'` for every server that
+ * @param servers - net, tls, http, https or http2 servers that listen already or will, or `'all'` for every server that
  *   this thread has or will have.
- * @throws `LastCallError` at once, `ERR_OPTION` for a wrong option and `ERR_SERVER` for what is no server.
+ * @throws `LastCallError` at once: `ERR_OPTION` for a wrong option, `ERR_SERVER` for something that is not a server.
  *
  * @example
  * ```ts

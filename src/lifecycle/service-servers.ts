@@ -2,22 +2,20 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { listeningServers } from '../listener/listening.ts';
 
-/** Servers that answer for the service itself, as the readiness server does: nobody drains them. */
-const auxiliary = new WeakSet<net.Server>();
+/** Servers such as the readiness server: no service drains them. */
+const excluded = new WeakSet<net.Server>();
 
-/** Keeps a server out of every service. */
-export function markAuxiliary(server: net.Server): void {
-  auxiliary.add(server);
+export function excludeFromServices(server: net.Server): void {
+  excluded.add(server);
 }
 
-/** `asyncEnd` comes when the socket listens, and before the event that tells the program so. */
+/** `asyncEnd` is published when the socket listens, before the 'listening' event. */
 const LISTENS = 'tracing:net.server.listen:asyncEnd';
 
-/** When a server that does not listen any more, and has not closed, is nobody's; in milliseconds. */
+/** A server that does not listen after this time, in ms, and has not emitted 'close', is forgotten. */
 const TAKEN_AFTER = 1_000;
 
-/** What a service is told of its servers. */
-export interface ServersObserver {
+interface Reactions {
   /** The first one listens. */
   onFirst(): void;
   /** None is left: the last one has closed, its connections included. */
@@ -25,16 +23,16 @@ export interface ServersObserver {
   onListening(server: net.Server): void;
 }
 
-/** The servers of a service: those that were named, or all of this thread, as they begin to listen and as they close. */
-export class WatchedServers {
+/** The servers of a service: the given ones, or all of this thread, from when they begin to listen until they have closed. */
+export class ServiceServers {
   readonly #given: readonly net.Server[] | 'all';
-  readonly #observer: ServersObserver;
+  readonly #reactions: Reactions;
   readonly #open = new Set<net.Server>();
   #hasEnded = false;
 
-  constructor(servers: readonly net.Server[] | 'all', observer: ServersObserver) {
+  constructor(servers: readonly net.Server[] | 'all', reactions: Reactions) {
     this.#given = servers;
-    this.#observer = observer;
+    this.#reactions = reactions;
   }
 
   begin(): void {
@@ -49,12 +47,12 @@ export class WatchedServers {
     }
   }
 
-  /** Those that listen, or have connections left. */
+  /** Those that listen or have connections left. */
   get open(): readonly net.Server[] {
     return [...this.#open];
   }
 
-  /** What a close is to be given: named servers that have closed already have their last word in the report, too. */
+  /** The servers to close. A given one that has closed already is in the report too. */
   get toClose(): readonly net.Server[] {
     return this.#given === 'all' ? this.open : [...new Set([...this.#given, ...this.#open])];
   }
@@ -64,12 +62,12 @@ export class WatchedServers {
     return this.open.some((server) => server.listening);
   }
 
-  /** Whether all that were named listen; of all servers one is enough. */
+  /** Whether all given servers listen. Of `'all'` one is enough. */
   get areListening(): boolean {
     return this.#given === 'all' ? this.isListening : this.#given.every((server) => server.listening);
   }
 
-  /** Nothing is left on a server, and of a server. */
+  /** Removes all listeners. */
   end(): void {
     this.#hasEnded = true;
     unsubscribe(LISTENS, this.#onListens);
@@ -83,32 +81,32 @@ export class WatchedServers {
   };
 
   #add(server: net.Server): void {
-    if (auxiliary.has(server) || this.#hasEnded) return;
+    if (excluded.has(server) || this.#hasEnded) return;
     const isFirst = this.#open.size === 0;
     if (!this.#open.has(server)) {
       this.#open.add(server);
       server.on('close', this.#onClose);
-      // A cluster's primary takes the handle of its server away, and never lets it say that it has closed.
+      // A cluster's primary takes the handle of its server away, and the server never emits 'close'.
       setTimeout(() => this.#remove(server), TAKEN_AFTER).unref();
     }
-    if (isFirst) this.#observer.onFirst();
-    this.#observer.onListening(server);
+    if (isFirst) this.#reactions.onFirst();
+    this.#reactions.onListening(server);
   }
 
   #remove(server: net.Server): void {
-    // It may listen anew when the end of its last time is told.
+    // It may listen again when the 'close' of its last time is emitted.
     if (server.listening || !this.#open.delete(server)) return;
     server.off('close', this.#onClose);
-    if (this.#open.size === 0) this.#observer.onNone();
+    if (this.#open.size === 0) this.#reactions.onNone();
   }
 
-  // Called by servers, as their listeners: `this` is the server there.
-  readonly #onListening: (this: net.Server) => void = tellServer((server) => this.#add(server));
-  readonly #onClose: (this: net.Server) => void = tellServer((server) => this.#remove(server));
+  // Servers call these as their listeners, with themselves as `this`.
+  readonly #onListening: (this: net.Server) => void = withServer((server) => this.#add(server));
+  readonly #onClose: (this: net.Server) => void = withServer((server) => this.#remove(server));
 }
 
-function tellServer(tell: (server: net.Server) => void): (this: net.Server) => void {
+function withServer(callback: (server: net.Server) => void): (this: net.Server) => void {
   return function onServerEvent() {
-    tell(this);
+    callback(this);
   };
 }

@@ -1,296 +1,279 @@
 import type http from 'node:http';
 import type net from 'node:net';
-import { isMainThread } from 'node:worker_threads';
-import { type LastCallState, stateChannel, type StateMessage } from '../close/diagnostics.ts';
+import { gracefulClose } from '../servers/graceful-close.ts';
 import type { CloseReport } from '../close/report.ts';
-import type { LastCallError } from '../errors.ts';
-import { forManyListeners } from '../node/abort.ts';
 import { Budget } from './budget.ts';
-import { CloseCalls } from './close-calls.ts';
-import { Closes } from './closes.ts';
-import { type ClusterPart, findClusterPart } from './cluster/part.ts';
-import { noteStop, noteStopOver } from './exit/exit.ts';
-import type { HeldListeners } from './signals/held-listeners.ts';
-import { type HookLimits, runHook } from './hooks.ts';
+import { type ClusterPrimary, findClusterPrimary } from './cluster/primary.ts';
+import { type ClusterWorker, findClusterWorker } from './cluster/worker.ts';
+import { DeferredClose } from './deferred-close.ts';
+import { Drain } from './drain.ts';
+import { exitAtLast, leave, reportEarlyExit } from './exit/leaving.ts';
+import { allowExit, delayExit } from './exit/process-exit.ts';
+import { Hooks } from './hooks.ts';
 import { LameDuck } from './lame-duck/lame-duck.ts';
-import type { LastCall } from './last-call.ts';
-import { leave, leaveAtLast, tellEarlyExit } from './exit/leaving.ts';
-import type { CompleteLastCallOptions } from './options.ts';
 import { answerProbes, ReadinessServer } from './lame-duck/readiness.ts';
-import { StopSignals } from './signals/signals.ts';
+import type { CompleteLastCallOptions } from './options/options.ts';
+import { ServiceServers } from './service-servers.ts';
+import type { ProgramListeners } from './signals/program-listeners.ts';
+import { StopSignals } from './signals/stop-signals.ts';
+import { type LastCallState, stateChannel, type StateMessage } from './state.ts';
 import { Supervisor } from './systemd/supervisor.ts';
-import { watchUncaught } from './signals/uncaught.ts';
-import { WatchedServers } from './service-servers.ts';
 
-/** What an uncaught error leaves, in milliseconds. */
+/** What an uncaught error leaves of the time, in ms. */
 const AFTER_AN_ERROR = 5_000;
 
+/** What happens to the process after the stop. With `may end` it ends when nothing keeps it alive (`exit: false`). */
+type ProcessEnd = 'goes on' | 'may end' | 'exits' | 'crashed';
+
+/** What a stop has set up. */
+interface Stop {
+  readonly reason: string;
+  readonly budget: Budget;
+  readonly deferredClose: DeferredClose;
+  readonly drain: Drain;
+  lameDuck?: LameDuck;
+}
+
 /** One service: its servers, and its stop. The only owner of its state. */
-export class Service implements LastCall {
+export class Service {
   readonly closed: Promise<CloseReport>;
   readonly readiness: http.RequestListener;
   readonly #options: CompleteLastCallOptions;
-  readonly #held: HeldListeners | undefined;
-  readonly #servers: WatchedServers;
+  readonly #programListeners: ProgramListeners | undefined;
+  readonly #servers: ServiceServers;
   readonly #signals: StopSignals;
   readonly #readinessServer: ReadinessServer;
-  readonly #cluster: ClusterPart;
-  readonly #supervisor: Supervisor;
-  readonly #closes: Closes;
-  readonly #hookErrors: LastCallError[] = [];
-  /** Aborted when the stop is over, so that everything it has set up goes. */
-  readonly #over = forManyListeners();
-  readonly #closeCalls = new CloseCalls(this.#over.signal);
+  readonly #supervisor = new Supervisor();
+  /** This process in its cluster, if it has one. */
+  readonly #primary: ClusterPrimary | undefined;
+  readonly #worker: ClusterWorker | undefined;
+  readonly #hooks: Hooks;
   #resolveClosed: (report: CloseReport) => void = () => {};
-  #state: LastCallState = 'serving';
-  #reason: string | undefined;
-  #budget: Budget | undefined;
-  /** Milliseconds that the primary gives to this worker. */
-  #granted = Infinity;
-  #lameDuck: LameDuck | undefined;
-  #unwatchUncaught: (() => void) | undefined;
-  /** Known before it runs: whoever hears of it while it begins may ask for it again. */
-  #isStopping = false;
-  #hasServed = false;
-  #isExiting = false;
-  #hasLeft = false;
-  #hasCrashed = false;
+  /** `starting`: no server has listened yet. */
+  #state: 'starting' | LastCallState = 'starting';
+  #processEnd: ProcessEnd = 'goes on';
+  #stop: Stop | undefined;
 
-  /** `held`: the program's own listeners of the signals, where they are to run after the drain. */
-  constructor(servers: readonly net.Server[] | 'all', options: CompleteLastCallOptions, held?: HeldListeners) {
+  /** `programListeners`: the program's own listeners of the signals, if they are to run after the drain. */
+  constructor(
+    servers: readonly net.Server[] | 'all',
+    options: CompleteLastCallOptions,
+    programListeners?: ProgramListeners,
+  ) {
     this.#options = options;
-    this.#held = held;
-    this.#closes = new Closes(options, (progress) => this.#supervisor.noteProgress(progress));
+    this.#programListeners = programListeners;
+    this.#hooks = new Hooks(options);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     this.readiness = answerProbes(() => ({ ready: this.ready, words: this.#words }));
-    const { signals } = options;
-    const observer = {
+    const onSignal = {
       onFirst: (signal: string) => this.#stopAndExit(signal),
-      onSecond: () => this.#budget?.endNow(),
+      onSecond: () => this.#stop?.budget.endNow(),
+      onUncaught: () => this.#onUncaught(),
     };
-    this.#signals = new StopSignals(signals, observer, held);
-    this.#servers = new WatchedServers(servers, {
+    this.#signals = new StopSignals(options.signals, onSignal, programListeners);
+    this.#servers = new ServiceServers(servers, {
       onFirst: () => this.#arm(),
       onNone: () => this.#disarmIfUnused(),
-      onListening: (server) => this.#takeIn(server),
+      onListening: (server) => this.#addServer(server),
     });
-    this.#supervisor = new Supervisor();
-    this.#cluster = findClusterPart(servers === 'all', {
-      onFirst: () => this.#armForOthers(),
-      onNone: () => this.#disarmIfUnused(),
-      onStop: (reason, deadline) => this.#stopWithPrimary(reason, deadline),
-    });
+    this.#worker = findClusterWorker((reason, deadline) => this.#stopAndExit(reason, deadline));
+    const onWorkers = { onFirst: () => this.#armForWorkers(), onNone: () => this.#disarmIfUnused() };
+    // Workers are part of the service only if it is all that this process has.
+    this.#primary = servers === 'all' ? findClusterPrimary(onWorkers) : undefined;
     this.#servers.begin();
-    this.#readinessServer = new ReadinessServer(options.readinessServer, this.readiness, held !== undefined);
+    const isOptional = programListeners !== undefined;
+    this.#readinessServer = new ReadinessServer(options.readinessServer, this.readiness, isOptional);
   }
 
   get state(): LastCallState {
-    return this.#state;
+    return this.#state === 'starting' ? 'serving' : this.#state;
   }
 
   get ready(): boolean {
-    return this.#state === 'serving' && (this.#servers.isListening || this.#cluster.isListening);
+    return this.state === 'serving' && (this.#servers.isListening || this.#primary?.isListening === true);
   }
 
   close(reason = 'close()'): Promise<CloseReport> {
-    if (!this.#isStopping) {
-      this.#isStopping = true;
-      void this.#runStop(reason);
-    }
-    return this.closed;
+    return this.#stopOnce(reason);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close('disposed');
   }
 
-  /** Somebody else takes over; nothing is closed. */
+  /** Another service takes over. Nothing is closed. */
   retire(): void {
-    if (this.#isStopping) return;
+    if (this.#stop !== undefined) return;
     this.#servers.end();
     this.#letGo();
     void this.#readinessServer.close(0);
   }
 
-  /** The story of a stop, in the order of docs/lifecycle.md. */
-  async #runStop(reason: string): Promise<void> {
-    this.#reason = reason;
-    this.#held?.noteReason(reason);
-    const budget = this.#makeBudget();
-    for (const server of this.#servers.open) this.#closeCalls.takeOver(server, this.#hasHeldListeners);
-
-    tellEarlyExit(() => this.#state, this.#over.signal);
+  /** The story of a stop, in the order of docs/lifecycle.md. `most`: ms that it may take. */
+  async #runStop(reason: string, most: number): Promise<void> {
+    const stop = this.#beginStop(reason, most);
+    const { budget, deferredClose, drain } = stop;
 
     this.#enter('lame duck');
-    this.#supervisor.noteStop(reason, budget);
-    this.#cluster.tellStop(reason, budget);
-    if (this.#hasLameDuck(budget)) await this.#serveOn(budget, reason);
+    this.#supervisor.stopping(reason, budget);
+    this.#primary?.stopWorkers(reason, budget);
+    if (this.#hasLameDuck(budget)) await this.#serveOn(stop);
 
     this.#enter('closing');
-    this.#closes.begin(this.#servers.toClose, budget);
-    this.#closes.beginForOthers(this.#cluster, budget);
-    const drained = await this.#allClosed();
-    this.#closeCalls.noteDrained();
-    await this.#runDrained(drained, budget);
+    const primary = this.#primary;
+    drain.begin((options) => gracefulClose(this.#servers.toClose, options));
+    if (primary !== undefined) drain.begin((options) => primary.close(options, budget));
+    const drained = await this.#drained(drain);
+    deferredClose.release();
+    await this.#hooks.onDrained(drained, budget);
 
-    // One that has begun to listen since is not left behind.
-    const report = await this.#allClosed();
-    // It has told probes to the end that the service is not ready.
+    // Servers that have begun to listen since are drained too.
+    const report = await this.#drained(drain);
+    // Until here it has answered probes: not ready.
     await this.#readinessServer.close(budget.left);
-    await this.#cluster.report(report, this.#isExiting, budget);
+    await this.#worker?.sendReport(report, this.#isExiting, budget);
     this.#enter('closed');
     this.#servers.end();
     this.#resolveClosed(report);
     if (!this.#isExiting) this.#letGo();
   }
 
-  #makeBudget(): Budget {
-    const { deadline, onDrained } = this.#options;
-    const { signal } = this.#options.close;
-    const budget = new Budget(Math.min(deadline, this.#granted), onDrained !== undefined || this.#hasHeldListeners);
-    this.#budget = budget;
-    if (this.#hasCrashed) budget.shorten(AFTER_AN_ERROR);
-    if (signal?.aborted === true) budget.endNow();
-    signal?.addEventListener('abort', () => budget.endNow(), { signal: this.#over.signal });
-    return budget;
+  #stopOnce(reason: string, most = Infinity): Promise<CloseReport> {
+    if (this.#stop === undefined) void this.#runStop(reason, most);
+    return this.closed;
   }
 
-  /** Whether there is anything to wait for before the gate shuts: without, it shuts in this turn of the loop. */
+  #beginStop(reason: string, most: number): Stop {
+    this.#programListeners?.noteReason(reason);
+    const { close, deadline, onDrained } = this.#options;
+    const budget = new Budget(Math.min(deadline, most), onDrained !== undefined || this.#areProgramListenersDue);
+    if (this.#processEnd === 'crashed') budget.shorten(AFTER_AN_ERROR);
+    if (close.signal?.aborted === true) budget.endNow();
+    close.signal?.addEventListener('abort', () => budget.endNow(), { signal: budget.ended });
+    const deferredClose = new DeferredClose(budget.ended);
+    const drain = new Drain(this.#options, budget, (progress) => this.#supervisor.noteProgress(progress));
+    this.#stop = { reason, budget, deferredClose, drain };
+    for (const server of this.#servers.open) deferredClose.add(server, this.#areProgramListenersDue);
+    reportEarlyExit(() => this.state, budget.ended);
+    return this.#stop;
+  }
+
+  /** Whether there is anything to wait for before the gate shuts. Otherwise it shuts in this turn of the loop. */
   #hasLameDuck(budget: Budget): boolean {
     const { lameDuck, onLameDuck } = this.#options;
-    return !budget.soon.aborted && (lameDuck > 0 || onLameDuck !== undefined || this.#cluster.hasColleagues);
+    const hasCluster = this.#primary?.isListening === true || this.#worker?.mustAsk === true;
+    return !budget.skipLameDuck.aborted && (lameDuck > 0 || onLameDuck !== undefined || hasCluster);
   }
 
-  /** Not ready any more, but still serving everyone. */
-  async #serveOn(budget: Budget, reason: string): Promise<void> {
-    const { lameDuckMin: least, quietFor, onLameDuck } = this.#options;
-    const lameDuck = new LameDuck(this.#servers.open, this.#over.signal);
-    this.#lameDuck = lameDuck;
-    const most = budget.lameDuck(this.#options);
-    const walk = lameDuck.walk({ most, least: Math.min(least, most), quietFor }, budget.soon);
-    if (onLameDuck !== undefined) {
-      const limits = { most: budget.beforeDrain, abandoned: budget.soon };
-      await this.#runHook('onLameDuck', () => onLameDuck(reason), limits);
-    }
-    await walk;
-    await this.#cluster.mayClose(budget);
+  /** No longer ready, but still serving every client. */
+  async #serveOn(stop: Stop): Promise<void> {
+    const { reason, budget } = stop;
+    stop.lameDuck = new LameDuck(this.#servers.open, budget.ended);
+    const lameDuck = stop.lameDuck.serveOn(this.#options, budget);
+    await this.#hooks.onLameDuck(reason, budget);
+    await lameDuck;
+    await this.#primary?.allAsk(budget);
+    await this.#worker?.mayClose(budget);
   }
 
-  async #allClosed(): Promise<CloseReport> {
-    const report = await this.#closes.allOver();
-    return { ...report, errors: [...report.errors, ...this.#hookErrors] };
+  async #drained(drain: Drain): Promise<CloseReport> {
+    const report = await drain.ended();
+    return { ...report, errors: [...report.errors, ...this.#hooks.errors] };
   }
 
-  async #runDrained(drained: CloseReport, budget: Budget): Promise<void> {
-    const { onDrained } = this.#options;
-    if (onDrained === undefined) return;
-    await this.#runHook('onDrained', () => onDrained(drained), { most: budget.left, over: budget.over });
-  }
-
-  async #runHook(name: string, hook: () => unknown, limits: HookLimits): Promise<void> {
-    const error = await runHook(name, hook, limits);
-    if (error !== undefined) this.#hookErrors.push(error);
-  }
-
-  #takeIn(server: net.Server): void {
-    if (!this.#isStopping) {
-      if (this.#servers.areListening) this.#supervisor.noteReady();
+  /** A server has begun to listen. During a stop it takes part in the step that is under way. */
+  #addServer(server: net.Server): void {
+    const stop = this.#stop;
+    if (stop === undefined) {
+      if (this.#servers.areListening) this.#supervisor.ready();
       return;
     }
-    this.#closeCalls.takeOver(server, this.#hasHeldListeners);
-    if (this.#state === 'lame duck') this.#lameDuck?.add(server);
-    if (this.#state === 'closing' && this.#budget !== undefined) this.#closes.begin([server], this.#budget);
+    stop.deferredClose.add(server, this.#areProgramListenersDue);
+    if (this.#state === 'lame duck') stop.lameDuck?.add(server);
+    if (this.#state === 'closing') stop.drain.begin((options) => gracefulClose([server], options));
   }
 
-  #stopWithPrimary(reason: string, deadline: number): void {
-    this.#granted = deadline;
-    this.#stopAndExit(reason);
-  }
-
-  #stopAndExit(reason: string): void {
+  /** By a signal, by the primary, which gives `most` ms, or by an uncaught error. */
+  #stopAndExit(reason: string, most?: number, end: ProcessEnd = this.#options.exit ? 'exits' : 'may end'): void {
     if (this.#isExiting) return;
-    this.#isExiting = this.#options.exit || this.#hasCrashed;
-    noteStop(this);
-    void this.close(reason).then((report) => this.#leave(report));
-    if (this.#isExiting && this.#budget !== undefined) leaveAtLast(this.#budget, () => this.#exit(1));
+    const isFirst = this.#processEnd === 'goes on';
+    this.#processEnd = end;
+    delayExit(this);
+    const closed = this.#stopOnce(reason, most);
+    if (isFirst) void closed.then((report) => this.#leave(report));
+    if (this.#isExiting && this.#stop !== undefined) exitAtLast(this.#stop.budget, () => this.#exit(1));
+  }
+
+  #onUncaught(): void {
+    this.#stop?.budget.shorten(AFTER_AN_ERROR);
+    if (!this.#isExiting) return this.#stopAndExit('uncaught error', undefined, 'crashed');
+    this.#processEnd = 'crashed';
+    // Nothing is left to do.
+    if (this.#state === 'closed') this.#exit(1);
   }
 
   #leave(report: CloseReport): void {
-    const { strict } = this.#options;
-    if (this.#hasLeft || this.#budget === undefined) return;
-    this.#hasLeft = true;
+    if (this.#stop === undefined) return;
+    const hasCrashed = this.#processEnd === 'crashed';
     leave({
       report,
-      hasFailed: this.#hasCrashed || this.#hookErrors.length > 0,
-      strict,
-      held: this.#hasHeldListeners && !this.#hasCrashed ? this.#held : undefined,
-      budget: this.#budget,
+      hasFailed: hasCrashed || this.#hooks.errors.length > 0,
+      strict: this.#options.strict,
+      programListeners: this.#areProgramListenersDue && !hasCrashed ? this.#programListeners : undefined,
+      budget: this.#stop.budget,
       exit: (code) => this.#exit(code),
     });
   }
 
   #exit(code: number): void {
     this.#letGo();
-    noteStopOver(this, this.#isExiting ? code : undefined);
-  }
-
-  #onUncaught(): void {
-    this.#hasCrashed = true;
-    // Nothing is left to be done for anybody.
-    if (this.#state === 'closed') return this.#exit(1);
-    this.#budget?.shorten(AFTER_AN_ERROR);
-    this.#stopAndExit('uncaught error');
+    allowExit(this, this.#isExiting ? code : undefined);
   }
 
   #arm(): void {
     if (this.#state === 'closed') return;
-    if (!this.#hasServed && !this.#isStopping) this.#enter('serving');
-    this.#hasServed = true;
+    if (this.#state === 'starting') this.#enter('serving');
     this.#signals.arm();
-    // Of a thread's error its parent has to hear.
-    if (isMainThread) this.#unwatchUncaught ??= watchUncaught(() => this.#onUncaught());
   }
 
-  #armForOthers(): void {
+  #armForWorkers(): void {
     this.#arm();
-    this.#supervisor.noteReady();
+    this.#supervisor.ready();
   }
 
   #disarmIfUnused(): void {
-    const isUsed = this.#servers.open.length > 0 || this.#cluster.isListening;
-    if (!this.#isStopping && !isUsed) this.#disarm();
+    const isUsed = this.#servers.open.length > 0 || this.#primary?.isListening === true;
+    if (this.#stop === undefined && !isUsed) this.#signals.disarm();
   }
 
-  #disarm(): void {
-    this.#signals.disarm();
-    this.#unwatchUncaught?.();
-    this.#unwatchUncaught = undefined;
-  }
-
-  /** Nothing of the stop is left behind. */
+  /** Undoes all that the service and its stop have set up. */
   #letGo(): void {
-    this.#over.abort();
-    this.#cluster.end();
+    this.#stop?.budget.end();
+    this.#primary?.end();
+    this.#worker?.end();
     this.#supervisor.end();
-    this.#budget?.end();
-    // A signal that comes now is the second one of a process that exits: it must not end it in its last words.
-    if (!this.#isExiting) this.#disarm();
+    // A signal must not end a process that is about to exit, in the middle of its last lines.
+    if (!this.#isExiting) this.#signals.disarm();
   }
 
-  get #hasHeldListeners(): boolean {
-    return this.#held?.areDue === true;
+  get #isExiting(): boolean {
+    return this.#processEnd === 'exits' || this.#processEnd === 'crashed';
+  }
+
+  get #areProgramListenersDue(): boolean {
+    return this.#programListeners?.areDue === true;
   }
 
   get #words(): string {
-    if (this.#state !== 'serving') return this.#state;
+    if (this.state !== 'serving') return this.state;
     return this.ready ? 'ready' : 'starting';
   }
 
   #enter(state: LastCallState): void {
     this.#state = state;
-    const reason = this.#reason;
+    const reason = this.#stop?.reason;
     const message: StateMessage = { state, ...(reason === undefined ? {} : { reason }) };
     stateChannel.publish(message);
   }

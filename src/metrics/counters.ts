@@ -4,10 +4,10 @@ import { CUT_REASONS, PROTOCOLS } from '../close/report.ts';
 import { METRIC_NAMES } from './names.ts';
 import type { CompleteMetricsOptions } from './options.ts';
 
-/** Up to the longest deadlines that supervisors leave time for, in seconds. */
+/** In seconds, up to the longest deadlines for which supervisors leave time. */
 const BUCKETS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30, 60, 120];
 
-/** What is counted from now on, by what the diagnostics channels tell of closes. `stop` ends that. */
+/** Counts the messages of the diagnostics channels about closes, from now on until `stop`. */
 export function makeCounters({ registry, prefix }: CompleteMetricsOptions): {
   readonly metrics: readonly (Counter | Histogram)[];
   readonly stop: () => void;
@@ -15,28 +15,28 @@ export function makeCounters({ registry, prefix }: CompleteMetricsOptions): {
   const registers = [registry];
   const ended = new Counter({
     name: prefix + METRIC_NAMES.ended,
-    help: 'Connections that closes have brought to their end, by what they spoke.',
+    help: 'Connections that closes have ended, by protocol.',
     labelNames: ['protocol'],
     registers,
   });
   const cut = new Counter({
     name: prefix + METRIC_NAMES.cut,
-    help: 'Connections that closes have not brought to their end, by what they spoke and why.',
+    help: 'Connections that closes have cut, by protocol and reason.',
     labelNames: ['protocol', 'reason'],
     registers,
   });
   const late = new Counter({
     name: prefix + METRIC_NAMES.late,
-    help: 'Requests that came after the last word on their connection.',
+    help: 'Requests that came after the end of their connection was announced.',
     registers,
   });
   const duration = new Histogram({
     name: prefix + METRIC_NAMES.duration,
-    help: 'How long closes took, in seconds.',
+    help: 'Duration of closes, in seconds.',
     buckets: BUCKETS,
     registers,
   });
-  // A series that begins with its first event has no increase to show for it.
+  // A series that begins with its first event does not show that event as an increase.
   for (const protocol of PROTOCOLS) {
     ended.inc({ protocol }, 0);
     for (const reason of CUT_REASONS) cut.inc({ protocol, reason }, 0);

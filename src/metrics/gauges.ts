@@ -1,5 +1,5 @@
 import { Gauge } from 'prom-client';
-import { currentState, LAST_CALL_STATES } from '../close/diagnostics.ts';
+import { currentState, LAST_CALL_STATES } from '../lifecycle/state.ts';
 import { PROTOCOLS } from '../close/report.ts';
 import { protocolOf } from '../connection/protocol.ts';
 import { acceptedConnections } from '../connection/open-connections.ts';
@@ -9,13 +9,13 @@ import { listeningServers, listenersOf } from '../listener/listening.ts';
 import { METRIC_NAMES } from './names.ts';
 import type { CompleteMetricsOptions } from './options.ts';
 
-/** What is asked for at each scrape. */
+/** The metrics that are read at each scrape. */
 export function makeGauges({ registry, prefix }: CompleteMetricsOptions): readonly Gauge[] {
   const registers = [registry];
   return [
     new Gauge({
       name: prefix + METRIC_NAMES.state,
-      help: 'Where the lastCall of the process is: 1 for its state, 0 for the others.',
+      help: 'State of the lastCall of this process: 1 for its state, 0 for the others.',
       labelNames: ['state'],
       registers,
       collect() {
@@ -51,7 +51,7 @@ export function makeGauges({ registry, prefix }: CompleteMetricsOptions): readon
     }),
     new Gauge({
       name: prefix + METRIC_NAMES.open,
-      help: 'Open connections by what they speak.',
+      help: 'Open connections, by protocol.',
       labelNames: ['protocol'],
       registers,
       collect() {

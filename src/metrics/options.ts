@@ -3,15 +3,15 @@ import { LastCallError, optionError } from '../errors.ts';
 import { checkNames, isObject } from '../option-checks.ts';
 import { METRIC_NAMES } from './names.ts';
 
-/** Where the metrics go, and what they are called. */
+/** The registry and the names of the metrics. */
 export interface MetricsOptions {
-  /** The registry that they are put on. Default: the global one of prom-client, `register`. */
+  /** The registry for the metrics. Default: the global one of prom-client, `register`. */
   readonly registry?: MetricsRegistry;
-  /** What their names begin with, before `lastcall_`. Default: nothing. */
+  /** The beginning of their names, before `lastcall_`. Default: empty. */
   readonly prefix?: string;
 }
 
-/** A registry of prom-client's, whatever format it is read in. */
+/** A registry of prom-client, in any of its formats. */
 export type MetricsRegistry = Registry<RegistryContentType>;
 
 export interface CompleteMetricsOptions {
@@ -21,10 +21,10 @@ export interface CompleteMetricsOptions {
 
 const NAMES: readonly (keyof MetricsOptions)[] = ['registry', 'prefix'];
 
-// How a metric's name may begin (Prometheus, "Metric names and labels"); what follows begins with a letter.
+// The beginning of a metric's name (Prometheus, "Metric names and labels"). A letter follows.
 const PREFIX = /^([a-zA-Z_:][a-zA-Z0-9_:]*)?$/;
 
-/** Checks the options. Throws a `LastCallError` with code `ERR_OPTION` that says what was expected and what came. */
+/** Checks the options. Throws a `LastCallError` with code `ERR_OPTION` with what was expected and what came. */
 export function completeMetricsOptions(given: MetricsOptions = {}): CompleteMetricsOptions {
   if (!isObject(given)) throw optionError('options', 'an object', given);
   checkNames('options', given, NAMES);
@@ -45,7 +45,7 @@ export function checkThatNew(options: CompleteMetricsOptions): void {
   throw new LastCallError('ERR_OPTION', `Expected \`registry\` to be one without ${taken}: ${remedy}`);
 }
 
-/** What the metrics are called on the registry. */
+/** The names of the metrics on the registry. */
 export function namesOf({ prefix }: CompleteMetricsOptions): readonly string[] {
   return Object.values(METRIC_NAMES).map((name) => prefix + name);
 }

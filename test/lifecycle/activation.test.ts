@@ -12,12 +12,12 @@ import { type ConnectedClients, connectClients } from './one-request.ts';
 
 const CLIENTS = 40;
 const RESTARTS: number = count(4, 2);
-/** So many more come while a service that is to stop is held up, so that they wait in the kernel. */
+/** How many more clients come while the stopping service is held still, and so wait in the kernel. */
 const WAITING = 20;
 const proof = prove('clients of a service whose socket outlives its restart');
 
-/** So many new clients, once they are connected. */
-function come(port: number): Promise<ConnectedClients> {
+/** Connects new clients. */
+function connectMore(port: number): Promise<ConnectedClients> {
   return connectClients(WAITING, { port, host: '127.0.0.1' });
 }
 
@@ -27,7 +27,7 @@ function add(counts: Map<string, number>, what: string): void {
 
 /** For `using`. */
 function startStorm(port: number): Storm & Disposable {
-  // The limits are the test's own: no client may run into one.
+  // Limits of the test: no client may reach one.
   const limits = { timeout: 60_000, duration: 60_000 };
   const storm = runStorm({ target: { host: '127.0.0.1', port }, clients: CLIENTS, afterRefusal: 10, ...limits });
   return Object.assign(storm, { [Symbol.dispose]: () => storm.stop() });
@@ -38,7 +38,7 @@ async function servesMore(storm: Storm): Promise<void> {
 }
 
 describe('under an activator that keeps the socket', () => {
-  it('a restart loses nobody: who comes while no process runs is served by the next, and the gate is never shut', async (t) => {
+  it('a restart loses no client: the next process serves those that come in between, and the gate is never shut', async (t) => {
     await using activator = new Activator();
     using storm = startStorm(activator.port);
     for (let restart = 1; restart <= RESTARTS; restart += 1) {
@@ -46,7 +46,7 @@ describe('under an activator that keeps the socket', () => {
       await servesMore(storm);
       activator.startAt(Infinity);
       await holdProcess(pid);
-      using waiting = await come(activator.port);
+      using waiting = await connectMore(activator.port);
       const { queued } = activator;
       assert(queued >= WAITING);
       process.kill(pid, 'SIGTERM');
@@ -58,7 +58,7 @@ describe('under an activator that keeps the socket', () => {
         { outcome: 'complete', gate: 'shared', reason: 'it came to listen as a descriptor or handle' },
       );
       assert.equal((await program.ended).code, 0);
-      using inBetween = await come(activator.port);
+      using inBetween = await connectMore(activator.port);
       assert.equal(activator.running, undefined);
       assert(activator.queued >= WAITING);
       activator.startAt(1);
@@ -77,21 +77,21 @@ describe('under an activator that keeps the socket', () => {
 });
 
 describe('a service that owns its port (control)', () => {
-  it('loses clients at the same restarts when it closes plainly, and refuses others', async (t) => {
+  it('with a plain close loses clients at the same restarts, and refuses others', async (t) => {
     const { counts, lost, waited } = await restartOwner('plain');
     assert((waited.get('ECONNRESET') ?? 0) > (RESTARTS * WAITING) / 2, JSON.stringify([...waited]));
     assert(lost > 0 && counts.refused > 0, JSON.stringify(counts));
     proof.lost(t, lost);
   });
 
-  it('loses none when it closes gracefully, and refuses who comes while no process runs', async () => {
+  it('with a graceful close loses none, and refuses those that come while no process runs', async () => {
     const { counts, lost, waited } = await restartOwner('graceful');
     assert.deepEqual({ lost, served: waited.get('served') }, { lost: 0, served: RESTARTS * WAITING });
     assert(counts.refused > 0, JSON.stringify(counts));
   });
 });
 
-/** What the storm saw, and what became of those who waited in the kernel at a restart: `served`, or the error's code. */
+/** The result of the storm, and of the clients that waited in the kernel at a restart: `served`, or the error's code. */
 async function restartOwner(
   how: 'plain' | 'graceful',
 ): Promise<StormResult & { readonly waited: ReadonlyMap<string, number> }> {
@@ -110,7 +110,7 @@ async function restartOwner(
       return { ...(await storm.finished), waited };
     }
     await holdProcess(pid);
-    using waiting = await come(port);
+    using waiting = await connectMore(port);
     process.kill(pid, 'SIGTERM');
     process.kill(pid, 'SIGCONT');
     await program.ended;

@@ -1,5 +1,5 @@
 // What systemd does for a service with a .socket unit: it holds the listening socket, and starts the service when a client
-// comes and none runs.
+// comes while none runs.
 import { AF_INET, SOCK_CLOEXEC, SOCK_STREAM } from '../../src/linux/constants.ts';
 import { bindFunction, check, requireLibc } from '../../src/linux/libc.ts';
 import { listen, localAddress } from '../../src/linux/sockets.ts';
@@ -15,10 +15,10 @@ export interface Activated {
   readonly pid: number;
 }
 
-/** Passes the socket as `web` to the fixture service, again and again. For `await using`. */
+/** Passes the socket as `web` to one fixture service after the other. For `await using`. */
 export class Activator implements AsyncDisposable {
   readonly port: number;
-  /** The service that runs, once it listens; undefined between two. */
+  /** The service that listens; undefined between two. */
   running: Activated | undefined;
   /** How many have been started. */
   started = 0;
@@ -37,12 +37,12 @@ export class Activator implements AsyncDisposable {
     });
   }
 
-  /** Clients that are connected, and that nobody has accepted. */
+  /** Connected clients that no process has accepted. */
   get queued(): number {
     return readAcceptQueue(this.#fd).queued;
   }
 
-  /** From now on starts a service once so many clients wait; systemd does at the first. */
+  /** From now on starts a service when this many clients wait. systemd does so at the first. */
   startAt(clients: number): void {
     this.#startAt = clients;
   }
@@ -82,7 +82,7 @@ export class Activator implements AsyncDisposable {
   }
 }
 
-/** A socket of a free port that takes clients in, made by system calls: nobody here accepts them. */
+/** A listening socket of a free port, made by system calls, so that this process accepts no clients. */
 function listenOnLoopback(): number {
   const fd = check('socket', requireLibc().socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const bind = bindFunction('int bind(int fd, void *address, uint32_t length)');

@@ -16,22 +16,22 @@ import { connectClients, tally } from './one-request.ts';
 
 const WAYS = [
   { title: 'whose processes call lastCall', program: 'lastCall' },
-  { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
+  { title: 'that does not call lastCall, under register', program: 'nothing', registration: '--import' },
 ] as const;
 const CLIENTS = 300;
-/** The first one is sent to the worker whose turn it is. */
+/** The first one goes to the worker whose turn it is. */
 const CLIENTS_OF_A_HELD_PRIMARY = 9;
-/** In milliseconds: much less than a client waits. */
+/** In ms. Much less than a client waits. */
 const ANSWERED_IN = 20_000;
-/** Each worker tells of the connections that the primary sends it. */
+/** Each worker reports the connections that the primary sends it. */
 const WATCHED = 'lifecycle/waits-at-closing';
 const WAITING = { WAITS_AT_CLOSING: 'yes' };
 // net/tcp_states.h
 const ESTABLISHED = 1;
-/** While two workers are held still each of them is sent one client at most: the third one serves all others. */
+/** While two workers are held still, each gets at most one client. The third one serves all others. */
 const LEAST_KEPT = CLIENTS / 2 - 2;
 const KEPT = { keepAlive: true, thinkTime: [100, 300] } as const;
-/** Those whom the primary sends to a worker that is gone wait for ever. In milliseconds. */
+/** In ms. Clients that the primary sends to a worker that has gone wait for ever. */
 const CONTROL = { timeout: 5_000 } as const;
 
 const keptProof = prove('kept connections of a cluster whose one worker is stopped');
@@ -44,10 +44,10 @@ for (const { title, program, ...registration } of WAYS) {
       test(`loses none of ${CLIENTS} kept connections, and the others serve on (SCHED_${policy.toUpperCase()})`, async (t) => {
         for (let seed = 1; seed <= count(10, 1); seed += 1) {
           await using service = await startCluster([policy, program, '0'], registration);
-          const { lost, told, kept } = await stopWithKeptConnections(service, { seed });
-          assert.equal(lost, 0, told);
+          const { lost, counts, kept } = await stopWithKeptConnections(service, { seed });
+          assert.equal(lost, 0, counts);
           assert.ok(kept >= LEAST_KEPT, `${kept} kept connections`);
-          // Who has asked in its lame duck has left by then; it ended the connection of each other.
+          // Clients that asked during its lame duck had left. It ended all other connections.
           const [report] = toldBy('workers', service, 'report').map((message) => message.report);
           const { atStart = 0, ended = 0 } = report?.connections ?? {};
           assert.ok(ended >= atStart, `${ended} of ${atStart} ended`);
@@ -57,12 +57,12 @@ for (const { title, program, ...registration } of WAYS) {
       });
     }
 
-    // It learns late that the worker has closed, and sends it connections until then.
+    // The primary learns late that the worker has closed, and sends it connections until then.
     test('loses no new connection that a busy primary sends it', async (t) => {
       for (let seed = 1; seed <= count(10, 1); seed += 1) {
         await using service = await startCluster(['rr', program, '1', '30'], { ...registration, imports: [WATCHED] });
-        const { lost, told, sent } = await stopWithNewConnections(service, { seed });
-        assert.equal(lost, 0, told);
+        const { lost, counts, sent } = await stopWithNewConnections(service, { seed });
+        assert.equal(lost, 0, counts);
         assert.deepEqual(await stop(service), ENDED_WELL);
         assert.ok(sent > 0);
         newProof.held(t, { 'sent to the worker': sent });
@@ -80,9 +80,9 @@ for (const { title, program, ...registration } of WAYS) {
       process.kill(worker, 'SIGTERM');
       await primary.next('may close');
       const before = countSent(worker, service);
-      // Asleep it has done with what the worker has said so far: what is new reaches it in the order in which it comes. So it has
-      // taken these clients in before it hears that the worker has closed.
-      await until('the primary waits for what comes', () => isAsleep(primary.pid));
+      // When it sleeps, it has read all messages of the worker. New events reach it in their order: it accepts these clients before
+      // it reads that the worker has closed.
+      await until('the primary waits for events', () => isAsleep(primary.pid));
       using held = await holdWorkers([primary.pid]);
       using clients = await connectClients(CLIENTS_OF_A_HELD_PRIMARY, { host: '127.0.0.1', port });
       primary.order('go on');
@@ -104,9 +104,9 @@ for (const { title, program, ...registration } of WAYS) {
 suite('control: one worker of a cluster without lastcall, stopped by SIGTERM,', () => {
   test('loses kept connections', async (t) => {
     await using service = await startCluster(['rr', 'nothing', '0']);
-    const { lost, unanswered, told, kept } = await stopWithKeptConnections(service, CONTROL);
+    const { lost, unanswered, counts, kept } = await stopWithKeptConnections(service, CONTROL);
     assert.ok(kept >= LEAST_KEPT, `${kept} kept connections`);
-    assert.ok(lost - unanswered > 0, told);
+    assert.ok(lost - unanswered > 0, counts);
     keptProof.lost(t, lost);
   });
 
@@ -126,7 +126,7 @@ suite('control: one worker of a cluster without lastcall, stopped by SIGTERM,', 
     await until('the worker has ended', () => !isAlive(worker));
     held.goOn();
     await until('all others are served', () => clients.answered === CLIENTS_OF_A_HELD_PRIMARY - 1);
-    // It waits for ever: with the last process its connection ends.
+    // It waits for ever. Its connection ends with the last process.
     process.kill(primary.pid, 'SIGTERM');
     const { 'HTTP/1.1 200 OK': served, ...lost } = tally(await clients.answers);
     assert.deepEqual({ served, lost }, { served: CLIENTS_OF_A_HELD_PRIMARY - 1, lost: { ECONNRESET: 1 } });
@@ -137,13 +137,13 @@ suite('control: one worker of a cluster without lastcall, stopped by SIGTERM,', 
 interface StoppedOne {
   readonly lost: number;
   readonly unanswered: number;
-  /** All that was counted, for an assertion's message. */
-  readonly told: string;
+  /** All counts, for the message of an assertion. */
+  readonly counts: string;
 }
 
 /**
- * Stops a worker that has clients for sure: while the others are held still, half of the clients come to it. (Each of the others
- * has at most the one whom a primary had sent it already.) When the signal comes, requests are unread, and it has so many `kept`
+ * Stops a worker that certainly has clients: while the others are held still, half of the clients come to it. (Each of the others
+ * has at most one client, which the primary had sent it before.) When the signal comes, it has unread requests, and `kept`
  * connections.
  */
 async function stopWithKeptConnections(
@@ -166,8 +166,8 @@ async function stopWithKeptConnections(
 }
 
 /**
- * Stops a worker to which the primary has sent a connection that it has not accepted: it is held still until more clients were
- * served than the primary can serve without coming to its turn. `sent`: so many has it heard of since, if it tells.
+ * Stops a worker to which the primary has sent a connection that it has not accepted. It is held still until so many clients were
+ * served that its turn has come. `sent`: how many connections it has reported since, if it reports them.
  */
 async function stopWithNewConnections(
   service: ClusterService,
@@ -186,17 +186,17 @@ async function stopWithNewConnections(
   return { ...stopped, sent: countSent(worker, service) - before };
 }
 
-/** How many connections a worker has told that the primary sent it. */
+/** How many connections from the primary a worker has reported. */
 function countSent(worker: number, service: ClusterService): number {
   return toldBy('workers', service, 'sent').filter(({ pid }) => pid === worker).length;
 }
 
-/** Lets each worker serve one client: the primary then begins with the first one again. Resolves when it waits for clients. */
+/** Lets each worker serve one client. The primary then begins with the first one again. Returns that one. */
 async function nextWorker({ program, port, workers }: ClusterService): Promise<number> {
   const served: string[] = [];
   for (const _ of workers) {
     served.push(await askWhoServes(port));
-    await until('the primary waits for what comes', () => isAsleep(program.pid));
+    await until('the primary waits for events', () => isAsleep(program.pid));
   }
   assert.deepEqual(new Set(served), new Set(workers.map(String)));
   return Number(served[0]);
@@ -215,7 +215,7 @@ function countKept(pid: number, port: number): number {
   }).length;
 }
 
-/** How many connections to this port have sent what the program has not read. */
+/** How many connections to this port have data that the program has not read. */
 function countUnread(port: number): number {
   return readTcpTable('IPv4').filter((row) => {
     return row.localPort === port && row.state === ESTABLISHED && row.receiveQueue > 0;
@@ -226,9 +226,9 @@ function startStorm({ port }: ClusterService, options: Partial<StormOptions> & {
   return runStorm({ target: { host: '127.0.0.1', port }, timeout: 30_000, duration: 60_000, ...options });
 }
 
-/** Each storm goes on for a while when the worker has ended. */
+/** Each storm goes on for a while after the worker has ended. */
 async function goOnWithout(worker: number, service: ClusterService, storms: readonly Storm[]): Promise<StoppedOne> {
-  // Its parent, which is no test, waits for it.
+  // Its parent, not the test, waits for it.
   await until('the worker has ended', () => !isAlive(worker));
   await Promise.all(storms.map((storm) => storm.served(storm.counts.served + CLIENTS / 2)));
   for (const storm of storms) storm.stop();
@@ -241,7 +241,7 @@ async function goOnWithout(worker: number, service: ClusterService, storms: read
   return {
     lost: results.reduce((sum, { lost }) => sum + lost, 0),
     unanswered: results.reduce((sum, { counts }) => sum + counts.unanswered, 0),
-    told: JSON.stringify(results.map(({ counts, errors }) => ({ counts, errors }))),
+    counts: JSON.stringify(results.map(({ counts, errors }) => ({ counts, errors }))),
   };
 }
 

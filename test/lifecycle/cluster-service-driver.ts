@@ -11,13 +11,13 @@ export interface ClusterService extends AsyncDisposable {
 
 const WORKERS = 3;
 
-/** Starts a cluster in a process group of its own, and waits until all its workers listen. */
+/** Starts a cluster in a new process group, and waits until all its workers listen. */
 export async function startCluster(args: readonly string[], options: ServiceOptions = {}): Promise<ClusterService> {
   const program = startService('lifecycle/cluster-service', { ...options, args, ownGroup: true });
   const ports = new Map<number, number>();
   while (ports.size < WORKERS) {
     const { pid, port = 0 } = await program.next('listening');
-    // The primary's own server is one that it listens with for them.
+    // The primary's own server is that with which it listens for them.
     if (pid !== program.pid) ports.set(pid, port);
   }
   return {
@@ -28,12 +28,12 @@ export async function startCluster(args: readonly string[], options: ServiceOpti
   };
 }
 
-/** What the primary has told of this kind so far, or the workers. */
+/** The messages of this kind so far, from the primary or from the workers. */
 export function toldBy(who: 'primary' | 'workers', { program }: ClusterService, tell: string): readonly Told[] {
   return program.history.filter((told) => told.tell === tell && (told.pid === program.pid) === (who === 'primary'));
 }
 
-/** Processes that are held still, until they are let go on. For `using`. */
+/** Processes that are held still until `goOn`. For `using`. */
 export interface HeldProcesses extends Disposable {
   goOn(): void;
 }

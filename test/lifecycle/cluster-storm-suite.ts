@@ -17,10 +17,10 @@ export interface ClusterWay {
   readonly registration?: Registration;
 }
 
-/** What the README says of clusters. */
+/** The ways that the README names. */
 export const PLAIN_WAYS: readonly ClusterWay[] = [
   { title: 'whose processes call lastCall', program: 'lastCall' },
-  { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
+  { title: 'that does not call lastCall, under register', program: 'nothing', registration: '--import' },
 ];
 export const FORKS_ANEW: ClusterWay = {
   title: 'that forks a worker for each that exits, under register',
@@ -29,7 +29,7 @@ export const FORKS_ANEW: ClusterWay = {
 };
 const ALL_WAYS: readonly ClusterWay[] = [...PLAIN_WAYS, FORKS_ANEW];
 
-/** Who of a service gets SIGTERM. */
+/** The processes of a service that get SIGTERM. */
 export interface Receiver {
   readonly title: string;
   readonly kill: (pid: number) => void;
@@ -39,7 +39,7 @@ export const PRIMARY: Receiver = { title: 'its primary', kill: (pid) => process.
 /** A terminal and a service manager send it to all processes of a service. */
 export const GROUP: Receiver = { title: 'its process group', kill: (pid) => process.kill(-pid, 'SIGTERM') };
 
-/** Defines the tests of a cluster that is scheduled so, with their control. */
+/** Defines the tests of a cluster with this scheduling, with their control. */
 export function testClusterStops(
   policy: 'rr' | 'none',
   { title: receiver, kill }: Receiver,
@@ -51,17 +51,17 @@ export function testClusterStops(
     const proof = prove(`${scheduled} under a storm, SIGTERM to ${receiver}`);
 
     for (const { title, program, ...registration } of ways) {
-      test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
+      test(`${title}: no client is lost in any stop, and the exit code is 0`, async (t) => {
         // Twelve ways: each once is more than three stops of each kind of program.
         for (let time = 1; time <= count(10, 1); time += 1) {
           await using service = await startCluster([policy, program], registration);
           const stop = (): Promise<unknown> => {
             kill(service.program.pid);
-            // They would empty the queue before.
+            // Before that the workers would empty the queue.
             return service.program.next('gate');
           };
           const result = await stopInStorm(service.port, stop, { held: workersOf(service) });
-          assertNobodyLost(result, await service.program.ended, service);
+          assertNoneLost(result, await service.program.ended, service);
           proof.held(t, { queued: queuedInFront(service) });
         }
       });
@@ -77,7 +77,7 @@ export function testClusterStops(
   });
 }
 
-/** While they are held still clients wait in the accept queue, or their connections in the primary that accepted them. */
+/** While the workers are held still, clients wait in the accept queue, or their connections wait in the primary. */
 function workersOf({ program, port, workers }: ClusterService): Held {
   return { pids: workers, waiting: () => queuedAt(port) + readdirSync(`/proc/${program.pid}/fd`).length };
 }
@@ -88,7 +88,7 @@ function queuedInFront(service: ClusterService): number {
   return Number(gate?.inTransit) + Number(gate?.queued);
 }
 
-function assertNobodyLost({ counts, lost, errors }: StormResult, ended: Ended, service: ClusterService): void {
+function assertNoneLost({ counts, lost, errors }: StormResult, ended: Ended, service: ClusterService): void {
   const told = JSON.stringify({ counts, errors, ended, history: service.program.history });
   const { failed, aborted, serverErrors, refused } = counts;
   assert.deepEqual(
@@ -98,7 +98,7 @@ function assertNobodyLost({ counts, lost, errors }: StormResult, ended: Ended, s
   );
   const { code, signal } = ended;
   assert.deepEqual({ code, signal }, { code: 0, signal: null }, told);
-  // Of a worker that was forked too late and finds its primary gone, Node says so.
+  // Node prints an error for a worker that was forked too late and finds its primary gone.
   const isForkedAnew = toldBy('primary', service, 'forks anew').length > 0;
   assert.ok(isForkedAnew ? !ended.stderr.includes('lastcall') : ended.stderr === '', told);
 
@@ -108,7 +108,7 @@ function assertNobodyLost({ counts, lost, errors }: StormResult, ended: Ended, s
   assert.ok(queuedInFront(service) >= 10, told);
   const gates = toldBy('workers', service, 'gate').map(({ facts }) => facts?.gate);
   assert.deepEqual([...new Set(gates)], ['shared'], told);
-  // One that was forked anew in time serves until the others leave, too.
+  // A worker that was forked in time serves until the others leave too.
   assert.ok(isForkedAnew ? gates.length >= 3 : gates.length === 3, told);
   assert.equal(toldBy('primary', service, 'state').at(-1)?.facts?.state, 'closed', told);
 }

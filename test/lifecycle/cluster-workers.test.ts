@@ -12,15 +12,15 @@ import type { Ended } from '../harness/observed-program.ts';
 import { holdWorkers } from './cluster-service-driver.ts';
 import { connectClients, tally } from './one-request.ts';
 
-/** In milliseconds: below the deadline, which is 9 s by default. */
+/** In ms. Less than the deadline, which is 9 s by default. */
 const SOON = 8_000;
 const CLIENTS = 40;
 const REGISTERED = { registration: '--import' } as const;
-/** By an absolute address, which holds in any working directory. */
+/** By an absolute address, which is valid in any working directory. */
 const BY_ENVIRONMENT = { registration: 'NODE_OPTIONS' } as const;
 
-suite('workers with their own listeners of SIGTERM, when the primary alone gets it,', () => {
-  test('have them run after the drain', async () => {
+suite('workers with their own listeners of SIGTERM, when only the primary gets it,', () => {
+  test('run them after the drain', async () => {
     await using cluster = await start(['own listeners'], 2, REGISTERED);
     assert.deepEqual(await stop(cluster), ENDED_WELL);
     assert.equal(toldOf(cluster, 'listener').length, 2);
@@ -33,7 +33,7 @@ suite('workers with their own listeners of SIGTERM, when the primary alone gets 
   });
 });
 
-suite('a stop of a cluster waits for no worker that serves nobody, and leaves none behind:', () => {
+suite('a stop of a cluster does not wait for workers that do not serve, and leaves none behind:', () => {
   for (const [title, way] of [
     ['one without a server', 'idle'],
     ['one that is in the middle of its start', 'starting'],
@@ -49,13 +49,13 @@ suite('a stop of a cluster waits for no worker that serves nobody, and leaves no
   test('control: without lastcall one without a server ends with its primary', async () => {
     await using cluster = await start(['idle'], 1);
     await cluster.program.next('idle');
-    // Whoever has the program's output open has ended by then.
+    // By then all processes that have the program's output open have ended.
     assert.deepEqual(await stop(cluster), { code: null, signal: 'SIGTERM', stderr: '' });
   });
 });
 
-test('a worker that is killed in the lame duck and forked anew serves until the others leave, and does not keep the stop', async () => {
-  // Long enough for it to start, and the deadline far behind: the stop does not end by it.
+test('a worker that is killed in the lame duck and forked again serves until the others leave, and does not delay the stop', async () => {
+  // Long enough for it to start, with a deadline so late that the stop does not end by it.
   const env = { LASTCALL_LAME_DUCK: '4s', LASTCALL_LAME_DUCK_MIN: '4s', LASTCALL_DEADLINE: '40s' };
   await using cluster = await start(['forks anew'], 2, { ...REGISTERED, env });
   const { program, workers } = cluster;
@@ -66,11 +66,11 @@ test('a worker that is killed in the lame duck and forked anew serves until the 
   }
   process.kill(workers[0] ?? 0, 'SIGKILL');
   await program.next('forks anew');
-  // The others have told it before.
+  // The others have reported it before.
   for (let pid = workers[0]; workers.includes(pid ?? 0); ) pid = (await program.next('listening')).pid;
   const { code, signal, stderr } = await ended;
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
-  // One that is forked at the very end may tell that its primary has gone.
+  // A worker that is forked at the very end may print that its primary has gone.
   const line = /^lastcall: Worker \d+ \(process (\d+)\) ended with SIGKILL before it had closed\n/;
   assert.equal(line.exec(stderr)?.[1], String(workers[0]), stderr);
   assert.equal(stderr.match(/^lastcall: /gm)?.length, 1, stderr);
@@ -83,7 +83,7 @@ test('workers whose lastCall has `exit: false` end when they have closed, and th
 
 const hasIPv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
 
-suite("a cluster's listeners are found in its primary, and nobody who waits for a busy worker is lost:", () => {
+suite("a cluster's listeners are found in its primary, and no client that waits for a busy worker is lost:", () => {
   for (const { title, way, gates, needs = true } of [
     { title: 'two of one port, of IPv4 and IPv6', way: 'both families', gates: ['refuse', 'refuse'], needs: hasIPv6 },
     { title: 'a Unix socket below the working directory', way: 'unix', gates: ['unix'] },
@@ -101,7 +101,7 @@ suite("a cluster's listeners are found in its primary, and nobody who waits for 
         shut.map(({ facts }) => facts?.gate),
         gates,
       );
-      // All gates shut in one turn of the loop: who is in no queue then has been accepted by the primary.
+      // All gates shut in one turn of the loop. The primary has accepted all clients that are in no queue then.
       const queued = shut.reduce((sum, { facts }) => sum + Number(facts?.queued), 0);
       const inTransit = Number(shut[0]?.facts?.inTransit);
       assert.equal(queued + inTransit, CLIENTS);
@@ -117,8 +117,8 @@ suite("a cluster's listeners are found in its primary, and nobody who waits for 
   }
 });
 
-suite('a request under way in a worker with a listener of its own, when the whole group gets SIGTERM,', () => {
-  const proof = prove('requests under way in workers with listeners of their own');
+suite('a request under way in a worker with its own listener, when the whole group gets SIGTERM,', () => {
+  const proof = prove('requests under way in workers with their own listeners');
 
   test('is answered', async (t) => {
     await using cluster = await start(['exclusive'], 2, REGISTERED);
@@ -147,7 +147,7 @@ interface Cluster extends AsyncDisposable {
   readonly ports: readonly number[];
 }
 
-/** Resolves when the primary knows that so many workers serve. */
+/** Resolves when the primary knows that `serving` workers serve. */
 async function start(args: readonly string[], serving: number, options: ServiceOptions = {}): Promise<Cluster> {
   const program = startService('lifecycle/cluster-workers', { ...options, args, ownGroup: true });
   const workers: number[] = [];
@@ -180,7 +180,7 @@ async function startWay(way: string, options: ServiceOptions): Promise<Cluster &
   };
 }
 
-/** SIGTERM to the primary alone. How all of it has ended, which has to be soon. */
+/** Sends SIGTERM to the primary alone. Asserts that the cluster ends soon, and returns how. */
 async function stop({ program }: Cluster, soon = SOON): Promise<Ended> {
   const began = performance.now();
   process.kill(program.pid, 'SIGTERM');
@@ -190,8 +190,8 @@ async function stop({ program }: Cluster, soon = SOON): Promise<Ended> {
 }
 
 /**
- * SIGTERM when all clients are connected, while both workers are held still: each has at most one client, whom the primary has sent
- * it. They go on when the primary has told that the stop is `underWay`, or at once.
+ * Sends SIGTERM when all clients are connected, while both workers are held still: each has at most one client, which the primary
+ * has sent it. They go on when the primary has reported that the stop is `underWay`, or at once.
  */
 async function stopWhileBusy(
   { program, workers, targets }: Awaited<ReturnType<typeof startWay>>,
@@ -205,7 +205,7 @@ async function stopWhileBusy(
   return await clients.answers;
 }
 
-/** Each worker has a request that it has not answered. */
+/** Sends each worker a request that it does not answer yet. */
 async function askEach({ program, ports }: Cluster): Promise<readonly Promise<string>[]> {
   assert.equal(new Set(ports).size, 2);
   const answers = ports.map((port) => askWhoServes(port, '/held'));

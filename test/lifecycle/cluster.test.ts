@@ -8,22 +8,22 @@ import { connectClients, tally } from './one-request.ts';
 
 const WAYS = [
   { title: 'whose processes call lastCall', program: 'lastCall' },
-  { title: 'that knows nothing, under register', program: 'nothing', registration: '--import' },
+  { title: 'that does not call lastCall, under register', program: 'nothing', registration: '--import' },
 ] as const;
 const POLICIES = ['rr', 'none'] as const;
 const CLIENTS = 40;
 const ALL_SERVED = { 'HTTP/1.1 200 OK': CLIENTS };
-const proof = prove('clients who wait in the primary of a cluster');
+const proof = prove('clients that wait in the primary of a cluster');
 
 for (const { title, program, ...registration } of WAYS) {
   for (const policy of POLICIES) {
     suite(`a cluster ${title}, with SCHED_${policy.toUpperCase()}`, () => {
-      test('a worker that is killed in the stop loses its clients, the others do not, and the exit code is 0', async () => {
+      test('a worker that is killed during the stop loses its clients, the others lose none, and the exit code is 0', async () => {
         await using service = await startCluster([policy, program], registration);
         const { port, workers } = service;
         const answers = await askUntilAllHold(service);
         process.kill(service.program.pid, 'SIGTERM');
-        // All are in their stop, the gate is shut, and nobody is left but those who wait for their answers.
+        // All processes are in their stop, the gate is shut, and only clients that wait for their answers are left.
         for (let gates = 0; gates < 1 + workers.length; gates += 1) await service.program.next('gate');
         assert.equal(await askWhoServes(port), 'ECONNREFUSED');
 
@@ -41,7 +41,7 @@ for (const { title, program, ...registration } of WAYS) {
   }
 
   suite(`a cluster ${title}, whose workers are busy`, () => {
-    test('loses nobody of those who are with the primary still', async (t) => {
+    test('loses no client that is still with the primary', async (t) => {
       await using service = await startCluster(['rr', program, '50'], registration);
       assert.deepEqual(tally(await stopWhileBusy(service)), ALL_SERVED);
       assert.deepEqual(await service.program.ended, ENDED_WELL);
@@ -53,7 +53,7 @@ for (const { title, program, ...registration } of WAYS) {
   });
 }
 
-test('a cluster whose queue takes more than half of the deadline loses nobody', async () => {
+test('a cluster whose queue takes more than half of the deadline loses no client', async () => {
   const env = { LASTCALL_DEADLINE: '8s' };
   await using service = await startCluster(['rr', 'nothing', '340'], { registration: '--import', env });
   const began = performance.now();
@@ -62,14 +62,14 @@ test('a cluster whose queue takes more than half of the deadline loses nobody', 
   assert.deepEqual(await service.program.ended, ENDED_WELL);
 });
 
-test('control: a cluster without lastcall, whose workers are busy, resets those who are with the primary still', async (t) => {
+test('control: a cluster without lastcall, whose workers are busy, resets the clients that are still with the primary', async (t) => {
   await using service = await startCluster(['rr', 'nothing', '50']);
   const { ECONNRESET = 0, ...others } = tally(await stopWhileBusy(service, () => {}));
   assert.ok(ECONNRESET >= 5, JSON.stringify({ ECONNRESET, ...others }));
   proof.lost(t, ECONNRESET);
 });
 
-/** Clients of whom each worker has at least one that waits for its answer. */
+/** Connects clients until each worker has at least one that waits for its answer. */
 async function askUntilAllHold({ program, port, workers }: ClusterService): Promise<readonly Promise<string>[]> {
   const answers: Promise<string>[] = [];
   const holding = new Set<number>();
@@ -80,7 +80,7 @@ async function askUntilAllHold({ program, port, workers }: ClusterService): Prom
   return answers;
 }
 
-/** SIGTERM when all clients are connected, and most of them have not reached a worker: these are held still until `isUnderWay`. */
+/** Sends SIGTERM when all clients are connected. The workers, which most clients have not reached, are held still until `isUnderWay`. */
 async function stopWhileBusy(
   service: ClusterService,
   isUnderWay: () => unknown = () => service.program.next('gate'),

@@ -10,7 +10,7 @@ const HOST = '127.0.0.1';
 const CLIENTS = 10;
 const proof = prove('a signal that comes as soon as the first client gets in');
 
-/** The first client that gets in is the moment: then it is held still, clients queue up, and the signal is there when it goes on. */
+/** When the first client gets in, the process is held still. Clients queue up, and the signal is pending when it goes on. */
 async function stopAtOnce(execArgv: readonly string[]): Promise<Readonly<Record<string, number>>> {
   const target = { host: HOST, port: await freePort() };
   await using program = startFixture('program/node-without-handler', { args: [String(target.port), HOST], execArgv });
@@ -24,14 +24,14 @@ async function stopAtOnce(execArgv: readonly string[]): Promise<Readonly<Record<
   return outcomes;
 }
 
-test('a signal that comes as soon as the first client gets in loses nobody', async (t) => {
+test('a signal that comes as soon as the first client gets in loses no client', async (t) => {
   for (let stop = 1; stop <= 3; stop += 1) {
     assert.deepEqual(await stopAtOnce(['--import', REGISTER]), { 'HTTP/1.1 200 OK': CLIENTS });
     proof.held(t, { queued: CLIENTS });
   }
 });
 
-test('control: without lastcall it resets all', async (t) => {
+test('control: without lastcall it resets all clients', async (t) => {
   const { ECONNRESET = 0, ...others } = await stopAtOnce([]);
   assert.deepEqual({ ECONNRESET, ...others }, { ECONNRESET: CLIENTS });
   proof.lost(t, ECONNRESET);

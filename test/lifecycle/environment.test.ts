@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { LastCallError } from '../../src/index.ts';
-import { ENVIRONMENT, optionsFromEnvironment } from '../../src/lifecycle/environment.ts';
-import { completeLastCallOptions } from '../../src/lifecycle/options.ts';
+import { ENVIRONMENT, optionsFromEnvironment } from '../../src/lifecycle/options/environment.ts';
+import { completeLastCallOptions } from '../../src/lifecycle/options/options.ts';
 
 interface Row {
   readonly variable: string;
@@ -32,7 +32,7 @@ const ROWS: readonly Row[] = [
     'LASTCALL_LAME_DUCK_MIN',
     'LASTCALL_QUIET_FOR',
   ].map((variable) => ({ variable, ...DURATIONS })),
-  // Any word is read; whoever checks the options knows which there are.
+  // Any word is read. The check of the options decides.
   { variable: 'LASTCALL_NEW_CONNECTIONS', right: [['hold', 'hold']], wrong: [] },
   { variable: 'LASTCALL_GATE', right: [['own', 'own']], wrong: [] },
   {
@@ -82,7 +82,7 @@ suite('the environment', () => {
     }
 
     for (const text of wrong) {
-      test(`${variable}=${text} throws ERR_ENVIRONMENT, and says what was expected and what came`, () => {
+      test(`${variable}=${text} throws ERR_ENVIRONMENT, with what was expected and what came`, () => {
         assert.throws(
           () => optionsFromEnvironment({ [variable]: text }),
           (error) =>
@@ -113,12 +113,12 @@ suite('the environment', () => {
   });
 
   for (const name of ['LASTCALL_DEDLINE', 'LASTCALL_', 'LASTCALL_toString']) {
-    test(`is warned of ${name}, which is no variable`, async () => {
+    test(`causes a warning for ${name}, which is not a variable`, async () => {
       const warned = new Promise<Error>((resolve) => process.once('warning', resolve));
       assert.deepEqual(optionsFromEnvironment({ [name]: '20s' }), {});
       const { name: kind, message } = await warned;
       assert.equal(kind, 'LastCallWarning');
-      assert.ok(message.startsWith(`${name} is none of LASTCALL_DEADLINE, `), message);
+      assert.ok(message.startsWith(`${name} is unknown, expected one of LASTCALL_DEADLINE, `), message);
     });
   }
 });

@@ -12,7 +12,7 @@ import { observeFixture, Program, type ProgramOptions, type Told } from '../harn
 import { portOf } from '../harness/ports.ts';
 import { Scope } from '../harness/scope.ts';
 
-/** What the fixture tells. */
+/** What the fixture sends. */
 interface Asked {
   /** A descriptor for each name that it asked for. */
   readonly given: readonly (number | null)[];
@@ -23,7 +23,7 @@ interface Asked {
   readonly childHas: readonly number[];
 }
 
-/** Sockets that listen, by their descriptors, until the scope ends. */
+/** The descriptor of a socket that listens until the scope ends. */
 async function listen(
   scope: Scope,
   where: { port: 0; host: string } | { path: string } = { port: 0, host: '127.0.0.1' },
@@ -45,28 +45,28 @@ function asAsked({ facts }: Told): Asked {
 }
 
 describe('sockets that were passed by LISTEN_FDS', () => {
-  it('are given once each, in their order, without a name', async () => {
+  it('are returned once each, in their order, without a name', async () => {
     await using scope = new Scope();
     const descriptors = [await listen(scope), await listen(scope)];
     const { given, warnings } = await ask(['-', '-', '-'], { descriptors, env: { LISTEN_FDS: '2' } });
     assert.deepEqual({ given, warnings }, { given: [3, 4, null], warnings: [] });
   });
 
-  it('are given by their names, those of one name in their order', async () => {
+  it('are returned by their names, and in their order if they share one', async () => {
     await using scope = new Scope();
     const descriptors = [await listen(scope), await listen(scope), await listen(scope), await listen(scope)];
     const env = { LISTEN_FDS: '4', LISTEN_FDNAMES: 'web:admin:web:my socket' };
     const names = ['my socket', 'web', 'nobody', 'web', 'web', '-', '-'];
     const { given, warnings } = await ask(names, { descriptors, env });
     assert.deepEqual(given, [6, 3, null, 5, null, 4, null]);
-    // It may be that the unit has forgotten FileDescriptorName=.
+    // The unit may lack FileDescriptorName=.
     const passed = '`web`, `admin`, `web`, `my socket`';
     assert.deepEqual(warnings, [
-      `LastCallWarning: The supervisor has passed ${passed}, and no socket named \`nobody\``,
+      `LastCallWarning: The supervisor has passed ${passed}, but no socket named \`nobody\``,
     ]);
   });
 
-  it('are called unknown where they have no name, or a name is missing', async () => {
+  it('are called unknown if they have no name, or a name is missing', async () => {
     await using scope = new Scope();
     const descriptors = [await listen(scope), await listen(scope), await listen(scope)];
     const unnamed = await ask(['unknown', 'unknown'], { descriptors, env: { LISTEN_FDS: '2' } });
@@ -83,7 +83,7 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     assert.deepEqual({ given, warnings }, { given: [3], warnings: [] });
   });
 
-  it('and their variables are not inherited by children, once one was asked for', async () => {
+  it('and their variables are not inherited by children after the first call', async () => {
     await using scope = new Scope();
     const descriptors = [await listen(scope), await listen(scope)];
     const env = { LISTEN_FDS: '2', LISTEN_FDNAMES: 'web:admin', LISTEN_PIDFDID: '123' };
@@ -95,7 +95,7 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     assert.deepEqual(socketsInChild({ stdio }), [3, 4]);
   });
 
-  it('are left alone with a warning where they are meant for another process, which says what to do', async () => {
+  it('are not used if they are for another process, with a warning that names the remedy', async () => {
     await using scope = new Scope();
     const descriptors = [await listen(scope)];
     for (const env of [{ LISTEN_FDS: '1', LISTEN_PID: '1' }, { LISTEN_FDS: '1' }]) {
@@ -109,7 +109,7 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     }
   });
 
-  it('are not given where they are no listening stream sockets, which is told of each', async () => {
+  it('are not returned if they are not listening stream sockets, with a warning for each', async () => {
     await using scope = new Scope();
     const listening = await listen(scope);
     const file = openSync('/dev/null', 'r');
@@ -124,14 +124,14 @@ describe('sockets that were passed by LISTEN_FDS', () => {
     const { given, warnings } = await ask(['-', '-'], { descriptors, env: { LISTEN_FDS: '4' } });
     assert.deepEqual(given, [5, null]);
     assert.deepEqual(warnings.slice(0, 2), [
-      'LastCallWarning: Descriptor 3 in LISTEN_FDS, `unknown`, is not used: it is no socket',
-      'LastCallWarning: Descriptor 4 in LISTEN_FDS, `unknown`, is not used: it is no listening stream socket',
+      'LastCallWarning: Descriptor 3 in LISTEN_FDS, `unknown`, is not used: it is not a socket',
+      'LastCallWarning: Descriptor 4 in LISTEN_FDS, `unknown`, is not used: it is not a listening stream socket',
     ]);
     assert.equal(warnings.length, 3);
     assert.match(warnings[2]!, /^LastCallWarning: Descriptor 6 in LISTEN_FDS, `unknown`, is not used: /);
   });
 
-  it('are given also without system calls, where no more is known than that they are sockets', async () => {
+  it('are returned without system calls too, as any sockets', async () => {
     await using scope = new Scope();
     const descriptors = [await listen(scope)];
     using copy = makeCopyWithoutKoffi('lifecycle/inherited-listeners');
@@ -146,7 +146,7 @@ describe('sockets that were passed by LISTEN_FDS', () => {
   });
 
   for (const LISTEN_FDS of ['', '0', '-1', '1.0', ' 1', '1025', '99999', '100000', '0x1', '18446744073709551616']) {
-    it(`are none by a LISTEN_FDS of ${JSON.stringify(LISTEN_FDS)}`, async () => {
+    it(`do not exist with a LISTEN_FDS of ${JSON.stringify(LISTEN_FDS)}`, async () => {
       await using scope = new Scope();
       const { given, left, warnings } = await ask(['-'], {
         descriptors: [await listen(scope)],
@@ -157,14 +157,14 @@ describe('sockets that were passed by LISTEN_FDS', () => {
   }
 });
 
-describe('a process that nothing was passed to', () => {
-  it('gets nothing, whatever it asks for', () => {
+describe('a process without passed sockets', () => {
+  it('gets none, whatever name it gives', () => {
     assert.equal(inheritedListener(), undefined);
     assert.equal(inheritedListener('web'), undefined);
   });
 
   for (const name of ['', 'a:b', 'é', 'a\nb', 'n'.repeat(256), 3, null, {}]) {
-    it(`is told that this is no name: ${JSON.stringify(name).slice(0, 12)}`, () => {
+    it(`gets an error for a name that is not possible: ${JSON.stringify(name).slice(0, 12)}`, () => {
       assert.throws(() => Reflect.apply(inheritedListener, undefined, [name]), {
         name: 'LastCallError',
         code: 'ERR_OPTION',

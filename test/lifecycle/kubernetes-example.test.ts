@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { stopDefaults } from '../../src/lifecycle/surroundings.ts';
+import { stopDefaults } from '../../src/lifecycle/options/platform-defaults.ts';
 import { freePort } from '../harness/ports.ts';
 import { startCommand, type TestProcess } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
@@ -15,12 +15,12 @@ import { askOnce } from './one-request.ts';
 const EXAMPLE = fileURLToPath(new URL('../../../examples/kubernetes/', import.meta.url));
 /** What the kubelet sets in every container. */
 const IN_KUBERNETES = { KUBERNETES_SERVICE_HOST: '10.96.0.1' };
-/** So long clients still come after SIGTERM, since proxies have not heard that the pod goes; in milliseconds. */
+/** How long clients still come after SIGTERM, in ms: proxies do not know yet that the pod stops. */
 const RACE = 4_000;
-const proof = prove('clients who still come to a pod that is told to stop');
+const proof = prove('clients that still come to a pod that stops');
 
-describe('examples/kubernetes, told to stop', () => {
-  it('serves the clients that still come, says that it is not ready, and exits before the kubelet kills', async (t) => {
+describe('examples/kubernetes at SIGTERM', () => {
+  it('serves the clients that still come, answers probes with 503, and exits before the kubelet kills', async (t) => {
     await using pod = await Pod.start(IN_KUBERNETES);
     assert.deepEqual(await pod.probe(), { ready: 200, live: 200 });
     await pod.stop();
@@ -56,7 +56,7 @@ interface Race {
   readonly probes: readonly string[];
 }
 
-/** The example in a process of its own, seen by clients and by the kubelet. For `await using`. */
+/** The example in a separate process, as clients and the kubelet see it. For `await using`. */
 class Pod implements AsyncDisposable {
   stoppedAt = 0;
   readonly #program: TestProcess;
@@ -84,7 +84,7 @@ class Pod implements AsyncDisposable {
     return { ready: await this.#statusOf('/ready'), live: await this.#statusOf('/live') };
   }
 
-  /** Resolves when the signal has been heard. */
+  /** Resolves when the program has the signal. */
   async stop(): Promise<void> {
     this.stoppedAt = performance.now();
     this.#program.signal('SIGTERM');
@@ -92,7 +92,7 @@ class Pod implements AsyncDisposable {
     await until('the pod is not ready', async () => !(await isReady()));
   }
 
-  /** Clients, each with a connection of its own, and probes, until so many milliseconds after the signal. */
+  /** Sends clients with a connection each, and probes, until `milliseconds` after the signal. */
   async race(milliseconds: number): Promise<Race> {
     const answers: string[] = [];
     const probes: string[] = [];
@@ -100,7 +100,7 @@ class Pod implements AsyncDisposable {
       answers.push(await askOnce({ port: this.#port, host: '127.0.0.1' }).answer);
       const health = await this.probe().catch(() => undefined);
       if (health !== undefined) probes.push(`${health.ready} ${health.live}`);
-      // So that they come over all of that time, and not as many as there can be.
+      // They are to come over all of that time, not as many as possible.
       await sleep(50);
     }
     return { answers, probes };

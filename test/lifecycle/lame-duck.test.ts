@@ -12,9 +12,9 @@ import { until } from '../harness/wait.ts';
 import { ask } from './life-service-driver.ts';
 
 const SOON = { idleWait: 50, lingerWait: 50 } as const;
-// The control must not be quiet for so long even where a busy machine holds it up.
+// On a busy machine, too, the control must not be quiet for this long.
 const LONG = { lameDuck: 7_000, quietFor: 1_500, deadline: 40_000, exit: false, ...SOON } as const;
-/** Far enough from both: the lame duck has ended for quiet, or because its time was up. */
+/** In ms. Far from both ends of the lame duck: that by quiet, and that by time. */
 const MIDDLE = 6_000;
 
 interface Service extends AsyncDisposable {
@@ -34,7 +34,7 @@ async function start(options: LastCallOptions): Promise<Service> {
   return { service, server, port: portOf(server), [Symbol.asyncDispose]: end };
 }
 
-/** How long the lame duck of a stop lasts, in milliseconds, while `visit` is called again and again. */
+/** How long the lame duck of a stop lasts, in ms, while `visit` is called every `every` ms. */
 async function lasts({ service }: Service, every: number, visit: () => unknown): Promise<number> {
   const began = performance.now();
   const over = new AbortController();
@@ -58,7 +58,7 @@ suite('a lame duck', { concurrency: true }, () => {
     assert.ok(took >= LONG.quietFor && took < MIDDLE, `${took} ms`);
   });
 
-  test('lasts no longer for a health check that comes again and again', async () => {
+  test('lasts no longer for repeated health checks', async () => {
     await using service = await start(LONG);
     const answers: Promise<{ status: number | string }>[] = [];
     const took = await lasts(service, 100, () => answers.push(ask('/ready', service.port)));
@@ -68,14 +68,14 @@ suite('a lame duck', { concurrency: true }, () => {
   });
 
   test('control: lasts until its time is up while clients come as often', async () => {
-    // Longer than it would last if they were taken for health checks.
+    // Longer than it would last if they counted as health checks.
     const lameDuck = 2 * LONG.quietFor;
     await using service = await start({ ...LONG, lameDuck });
     const took = await lasts(service, 100, () => ask('/', service.port));
     assert.ok(took >= lameDuck, `${took} ms`);
   });
 
-  test('takes the kubelet for a health check, whatever it asks for', async () => {
+  test('counts a request of the kubelet as a health check, at any path', async () => {
     await using service = await start(LONG);
     const headers = { 'User-Agent': 'kube-probe/1.33', Connection: 'close' };
     const took = await lasts(service, 100, () => {
@@ -86,7 +86,7 @@ suite('a lame duck', { concurrency: true }, () => {
     assert.ok(took < MIDDLE, `${took} ms`);
   });
 
-  test('takes a connection without a word for a health check', async () => {
+  test('counts a connection without a byte as a health check', async () => {
     await using service = await start(LONG);
     const took = await lasts(service, 100, () => {
       const socket = net.connect(service.port, '127.0.0.1', () => socket.end());
@@ -96,7 +96,7 @@ suite('a lame duck', { concurrency: true }, () => {
     assert.ok(took < MIDDLE, `${took} ms`);
   });
 
-  test('ends between two clients that come a quietFor apart, and the second one is refused', async () => {
+  test('ends between two clients that come quietFor apart, and the second one is refused', async () => {
     await using service = await start({ ...LONG, quietFor: 1_000, lameDuck: 25_000, deadline: 60_000 });
     const closing = service.service.close();
     assert.equal((await ask('/', service.port)).status, 200);
@@ -115,16 +115,16 @@ suite('a lame duck', { concurrency: true }, () => {
     assert.ok(took >= 700 && took < MIDDLE, `${took} ms`);
   });
 
-  test('leaves half of the deadline to those who are connected', async () => {
+  test('leaves half of the deadline to connected clients', async () => {
     await using service = await start({ ...LONG, deadline: 6_000 });
     const took = await lasts(service, 50, () => ask('/', service.port).catch(() => {}));
     assert.ok(took >= 3_000 && took < MIDDLE, `${took} ms`);
   });
 });
 
-// By itself: its storm would keep the loop of the others busy.
+// Not beside the others: its storm would keep their loop busy.
 suite('a lame duck under a storm', () => {
-  test('tells every client to leave, new ones and kept ones, and resets none', async () => {
+  test('sends `Connection: close` to new and kept clients, and resets none', async () => {
     await using service = await start({ ...LONG, lameDuck: 2_000, lameDuckMin: 2_000 });
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
     using _ = { [Symbol.dispose]: () => agent.destroy() };

@@ -4,11 +4,11 @@ import type { Program, Told } from '../harness/observed-program.ts';
 import { startFixture } from '../harness/processes.ts';
 import { ENDED_WELL, type ServiceOptions, startService } from '../harness/start-service.ts';
 
-/** In milliseconds: less than an uncaught error has for its drain. */
+/** In ms. Less than the drain has after an uncaught error. */
 const SOON = 4_800;
 
-suite('when a service is over', () => {
-  test("`close` is Node's own again, of a server that two services had, too", async () => {
+suite('when a service has stopped', () => {
+  test("`close` is Node's own again, also of a server that two services shared", async () => {
     await using program = start(['one server twice']);
     const { facts } = await program.next('closed');
     assert.deepEqual(facts, { isOwn: false, isNodes: true, signals: 0 });
@@ -20,20 +20,20 @@ suite('when a service is over', () => {
     assert.deepEqual(await program.ended, { ...ENDED_WELL, code: 5 });
   });
 
-  test('the process does not exit before another one is, that leaves the exit to others', async () => {
+  test('the process does not exit before another service has stopped, which leaves the exit to others', async () => {
     await using program = start(['one without exit']);
     assert.deepEqual(await program.ended, ENDED_WELL);
     assert.ok(program.history.some(({ tell }) => tell === 'drained'));
   });
 });
 
-test('twenty servers are stopped without a warning', async () => {
+test('twenty servers stop without a warning', async () => {
   await using program = start(['twenty servers']);
   assert.deepEqual(await program.ended, ENDED_WELL);
   assert.equal(program.history.filter(({ tell }) => tell === 'gate').length, 20);
 });
 
-suite('of 300 servers that were closed', () => {
+suite('of 300 closed servers', () => {
   for (const [title, args, options] of [
     ["`lastCall('all')` keeps none", ['lets servers go', 'all'], {}],
     ['register keeps none', ['lets servers go', 'none'], { registration: '--import' }],
@@ -44,7 +44,7 @@ suite('of 300 servers that were closed', () => {
       const { facts } = await program.next('collected');
       const kept = args[0] === 'keeps servers' ? 100 : 0;
       assert.deepEqual(facts, { left: kept, kept });
-      // Nor is there a warning.
+      // There is no warning either.
       assert.deepEqual(await program.ended, ENDED_WELL);
     });
   }
@@ -69,8 +69,8 @@ suite('an uncaught error', () => {
   }
 });
 
-suite('where nobody reads stderr any more', () => {
-  test('an uncaught error is one, and the process exits after the drain', async () => {
+suite('when stderr has no reader', () => {
+  test('an uncaught error stays the only one, and the process exits after the drain', async () => {
     const { code, told, after } = await runUnread(['throws']);
     assert.equal(code, 1);
     assert.deepEqual(
@@ -83,7 +83,7 @@ suite('where nobody reads stderr any more', () => {
     assert.ok(after < SOON, `${after} ms`);
   });
 
-  test('control: without lastcall it is one, and nobody is answered', async () => {
+  test('control: without lastcall it is the only one, and no client gets an answer', async () => {
     const { code, told } = await runUnread(['throws', 'none']);
     assert.equal(code, 1);
     assert.deepEqual(
@@ -92,7 +92,7 @@ suite('where nobody reads stderr any more', () => {
     );
   });
 
-  test('what is said of those who were cut is lost, and the exit code is 0', async () => {
+  test('the line about cut connections is lost, and the exit code is 0', async () => {
     const { code, told } = await runUnread(['cuts']);
     assert.equal(code, 0);
     assert.deepEqual(told.at(-1)?.facts, { uncaught: 0 });
@@ -103,7 +103,7 @@ function start(args: readonly string[], options: ServiceOptions = {}): Program {
   return startService('lifecycle/left-behind', { args, ...options });
 }
 
-/** In a process whose stderr is a pipe that has no reader from the start. */
+/** In a process whose stderr is a pipe without a reader, from the start. */
 async function runUnread(
   args: readonly string[],
 ): Promise<{ readonly code: number | null; readonly told: readonly Told[]; readonly after: number }> {

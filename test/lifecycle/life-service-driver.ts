@@ -10,13 +10,13 @@ import { within } from '../harness/wait.ts';
 
 const HOST = '127.0.0.1';
 
-/** What came of a service. */
+/** How a service ended. */
 export interface LifeEnd extends Ended {
-  /** Milliseconds since the first signal, or since the first order. */
+  /** Since the first signal or order, in ms. */
   readonly after: number;
 }
 
-/** What a client got: the status, or the error's code. */
+/** The status that a client got, or the error's code. */
 export interface Answered {
   readonly status: number | string;
   readonly connection: string | undefined;
@@ -26,17 +26,17 @@ export interface Answered {
 export class LifeService implements AsyncDisposable {
   readonly ended: Promise<LifeEnd>;
   readonly #process: TestProcess<LifeTells>;
-  #toldAt = 0;
+  #beganAt = 0;
 
   constructor(config: LifeConfig = {}, env: NodeJS.ProcessEnv = {}) {
-    // Whatever runs the tests, the program is to find the surroundings of a terminal.
-    const surroundings = { KUBERNETES_SERVICE_HOST: undefined, NOTIFY_SOCKET: undefined };
+    // The program finds the environment of a terminal, whatever runs the tests.
+    const terminal = { KUBERNETES_SERVICE_HOST: undefined, NOTIFY_SOCKET: undefined };
     this.#process = startFixture('lifecycle/life-service', {
       args: [JSON.stringify(config)],
-      env: { ...surroundings, ...env },
+      env: { ...terminal, ...env },
     });
     this.ended = this.#process.ended.then(({ code, signal, stderr }) => {
-      return { code, signal, stderr, after: performance.now() - this.#toldAt };
+      return { code, signal, stderr, after: performance.now() - this.#beganAt };
     });
   }
 
@@ -46,11 +46,11 @@ export class LifeService implements AsyncDisposable {
   }
 
   signal(name: NodeJS.Signals = 'SIGTERM'): void {
-    this.#toldAt ||= performance.now();
+    this.#beganAt ||= performance.now();
     this.#process.signal(name);
   }
 
-  /** Sends signals of which each finds the others pending: the process is held still meanwhile. */
+  /** Sends several signals while the process is held still, so that all are pending at once. */
   async signalTogether(...names: readonly NodeJS.Signals[]): Promise<void> {
     await this.#process.hold();
     for (const name of names) this.signal(name);
@@ -58,11 +58,11 @@ export class LifeService implements AsyncDisposable {
   }
 
   order(order: LifeOrder): void {
-    this.#toldAt ||= performance.now();
+    this.#beganAt ||= performance.now();
     this.#process.send(order);
   }
 
-  /** Resolves when the service has come to this state, with the reason. */
+  /** Resolves with the reason when the service has reached this state. */
   async reaches(state: LastCallState): Promise<string | undefined> {
     const { reason } = await this.next('state', {
       where: (message) => 'state' in message && message.state.state === state,
@@ -70,7 +70,7 @@ export class LifeService implements AsyncDisposable {
     return reason;
   }
 
-  /** Asks, and resolves once the program has the request. */
+  /** Sends a request. Resolves when the program has it. */
   async begin(path: string, port: number): Promise<{ readonly answer: Promise<Answered> }> {
     const answer = ask(path, port);
     await this.next('asked');
@@ -82,7 +82,7 @@ export class LifeService implements AsyncDisposable {
   }
 }
 
-/** One request on a connection of its own, that the client would keep. */
+/** One request on a new connection, which the client would keep. */
 export async function ask(path: string, port: number): Promise<Answered> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   try {

@@ -1,4 +1,4 @@
-// What a service manager has: a Unix datagram socket, made by system calls, for Node has none.
+// The socket of a service manager: a Unix datagram socket, made by system calls, since Node has none.
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { AF_UNIX, EAGAIN, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_DGRAM } from '../../src/linux/constants.ts';
@@ -10,7 +10,7 @@ import { until } from '../harness/wait.ts';
 /** NOTIFY_BUFFER_MAX of systemd. */
 const LONGEST_MESSAGE = 4_096;
 
-/** Where services say how they are. For `using`. */
+/** Receives the messages of services. For `using`. */
 export class NotifySocket implements Disposable {
   readonly address: string;
   readonly #folder = makeFolder();
@@ -25,33 +25,33 @@ export class NotifySocket implements Disposable {
     check('bind', bind(this.#fd, encoded, encoded.length));
   }
 
-  /** The oldest datagram that was not taken yet; waits for it. */
+  /** Waits for the oldest datagram that was not taken yet. */
   async next(what = 'a message'): Promise<string> {
     let message: string | undefined;
-    await until(`the manager hears ${what}`, () => (message = this.#receive()) !== undefined);
+    await until(`the manager gets ${what}`, () => (message = this.#receive()) !== undefined);
     return message ?? '';
   }
 
-  /** Waits until this has come, and passes over all that came before. */
-  async hears(wanted: string): Promise<void> {
-    await this.passesTo(JSON.stringify(wanted), (message) => message === wanted);
+  /** Waits for this message, and skips all that came before. */
+  async gets(wanted: string): Promise<void> {
+    await this.skipTo(JSON.stringify(wanted), (message) => message === wanted);
   }
 
-  /** The next message that fits; passes over all that came before. */
-  async passesTo(what: string, fits: (message: string) => boolean): Promise<string> {
+  /** The next message that fits. Skips all that came before. */
+  async skipTo(what: string, fits: (message: string) => boolean): Promise<string> {
     let found: string | undefined;
-    await until(`the manager hears ${what}`, () => (found = this.#receiveFitting(fits)) !== undefined);
+    await until(`the manager gets ${what}`, () => (found = this.#receiveFitting(fits)) !== undefined);
     return found ?? '';
   }
 
-  /** All that has come and was not taken. */
+  /** All datagrams that were not taken yet. */
   takeAll(): readonly string[] {
     const messages: string[] = [];
     for (let message = this.#receive(); message !== undefined; message = this.#receive()) messages.push(message);
     return messages;
   }
 
-  /** A service manager that has gone. */
+  /** From now on the manager has gone. */
   close(): void {
     if (!this.#isClosed) requireLibc().close(this.#fd);
     this.#isClosed = true;
@@ -71,7 +71,7 @@ export class NotifySocket implements Disposable {
 
   #receive(): string | undefined {
     const bytes = Buffer.alloc(LONGEST_MESSAGE);
-    // A descriptor that comes along is closed by the kernel: recv(2) leaves no room for it.
+    // The kernel closes a descriptor that comes along: recv(2) has no room for it.
     const length = requireLibc().recv(this.#fd, bytes, bytes.length, MSG_DONTWAIT);
     if (length === -1 && requireLibc().errno() === EAGAIN) return undefined;
     return bytes.toString('utf8', 0, check('recv', length));

@@ -1,13 +1,13 @@
 import net from 'node:net';
 
-/** So long a client waits for the next byte, in milliseconds. */
+/** How long a client waits for the next byte, in ms. */
 const PATIENCE = 60_000;
 
 /** A client with a connection of its own, that sends one request. For `using`. */
 export interface OneRequest extends Disposable {
-  /** Resolves when the kernel has answered it, whoever may serve it. */
+  /** Resolves when the kernel has answered. */
   readonly connected: Promise<void>;
-  /** The first line of the response, or the error's code; empty where the connection ends without a word. */
+  /** The first line of the response, or the error's code; empty if the connection ends without a byte. */
   readonly answer: Promise<string>;
   /** The response's body, or the error's code. */
   readonly body: Promise<string>;
@@ -25,7 +25,7 @@ export function askOnce(
     socket.once('connect', resolve);
     socket.once('error', reject);
   });
-  // Whoever does not wait for it learns of the error by the answer.
+  // The answer has the error too.
   connected.catch(() => {});
   const came = new Promise<string | { readonly error: string }>((resolve) => {
     let text = '';
@@ -50,7 +50,7 @@ export interface ConnectedClients extends Disposable {
   readonly answered: number;
 }
 
-/** So many clients, of these targets in turn; resolves when all of them are connected. */
+/** Connects `count` clients to these targets in turn. Resolves when all of them are connected. */
 export async function connectClients(
   count: number,
   ...targets: readonly net.NetConnectOpts[]

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
 import { type LastCallErrorCode, lastCall, type LastCallOptions } from '../../src/index.ts';
-import { completeLastCallOptions } from '../../src/lifecycle/options.ts';
-import { stopDefaults } from '../../src/lifecycle/surroundings.ts';
+import { completeLastCallOptions } from '../../src/lifecycle/options/options.ts';
+import { stopDefaults } from '../../src/lifecycle/options/platform-defaults.ts';
 
 function rejects(options: unknown, message: RegExp, code: LastCallErrorCode = 'ERR_OPTION'): void {
   assert.throws(() => lastCall([], options as LastCallOptions), { name: 'LastCallError', code, message });
@@ -32,12 +32,12 @@ suite('the options of lastCall', () => {
       /^Expected `readinessServer` to be made of port, host, got `path`$/,
     );
     rejects({ readinessServer: { port: 1, host: '' } }, /^Expected `readinessServer.host` to be a name or address/);
-    // Those of a close are checked now, and not at the signal.
+    // The options of a close are checked now, not at the signal.
     rejects({ idleWait: 'long' }, /^Expected `idleWait`/);
     rejects({ webSocketClose: { code: 1006 } }, /^Expected `webSocketClose.code`/);
   });
 
-  test('are refused for what is no server', () => {
+  test('are refused for a value that is not a server', () => {
     assert.throws(() => Reflect.apply(lastCall, undefined, [() => {}]), {
       code: 'ERR_SERVER',
       message: /app\.listen\(\)/,
@@ -45,16 +45,16 @@ suite('the options of lastCall', () => {
     assert.throws(() => Reflect.apply(lastCall, undefined, [[{ server: 1 }]]), { code: 'ERR_SERVER' });
   });
 
-  test('have defaults that fit whoever stops the service', () => {
+  test('have defaults for the platform that stops the service', () => {
     assert.deepEqual(stopDefaults({}), { deadline: 9_000, lameDuck: 0, lameDuckMin: 0 });
     const kubernetes = { deadline: 25_000, lameDuck: 10_000, lameDuckMin: 5_000 };
     assert.deepEqual(stopDefaults({ KUBERNETES_SERVICE_HOST: '10.0.0.1', NOTIFY_SOCKET: '/run/x' }), kubernetes);
     const systemd = { deadline: 60_000, lameDuck: 0, lameDuckMin: 0 };
     assert.deepEqual(stopDefaults({ NOTIFY_SOCKET: '@x' }), systemd);
     assert.deepEqual(stopDefaults({ SYSTEMD_EXEC_PID: `${process.pid}` }), systemd);
-    // Inherited by all that run below a terminal that systemd has started.
+    // All processes below a terminal that systemd has started inherit it.
     assert.equal(stopDefaults({ SYSTEMD_EXEC_PID: '1' }).deadline, 9_000);
     const { lameDuckMin } = completeLastCallOptions({ lameDuck: 2_000 }, kubernetes);
-    assert.equal(lameDuckMin, 2_000, 'a shorter lame duck shortens its least time, too');
+    assert.equal(lameDuckMin, 2_000, 'a shorter lame duck shortens its least time too');
   });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { ask } from './life-service-driver.ts';
 import { type Order, QUICK, SLACK } from './order.ts';
 
-/** What the program does itself meanwhile: its hooks, its servers, its errors, its calls of `close()`. */
+/** What the program does during the stop: its hooks, its servers, its errors, its calls of `close()`. */
 export const PROGRAM_ORDERS: readonly Order[] = [
   {
     event: 'an error thrown in `onLameDuck`',
@@ -38,13 +38,13 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     walk: async (service, port) => {
       service.signal();
       assert.equal(await service.next('hook'), 'onLameDuck SIGTERM');
-      // Half of the deadline is for it, and everybody is still served.
+      // It may use half of the deadline. Clients are still served.
       assert.deepEqual(await ask('/', port), { status: 200, connection: 'close' });
       assert.equal(await service.next('hook'), 'onDrained complete');
     },
     ends: 1,
     outcome: 'complete',
-    stderr: /^lastcall: `onLameDuck` was not done in its time\n$/,
+    stderr: /^lastcall: `onLameDuck` did not finish in time\n$/,
     notBefore: 3_000,
     within: 6_000 + SLACK,
   },
@@ -58,7 +58,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     },
     ends: 1,
     outcome: 'complete',
-    stderr: /^lastcall: `onDrained` was not done in its time\n$/,
+    stderr: /^lastcall: `onDrained` did not finish in time\n$/,
     notBefore: 1_000,
     within: 1_000 + SLACK,
   },

@@ -88,7 +88,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
     },
     ends: 1,
     outcome: 'complete',
-    stderr: /^lastcall: `onDrained` was not done in its time\n$/,
+    stderr: /^lastcall: `onDrained` did not finish in time\n$/,
     notBefore: SECOND_AFTER + 900,
     within: SECOND_AFTER + 1_000 + SLACK,
   },

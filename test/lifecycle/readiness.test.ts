@@ -25,7 +25,7 @@ interface Probed extends AsyncDisposable {
   readonly server: http.Server;
 }
 
-/** A service that does not listen yet, and has a server for probes; its lame duck lasts until the test is over. */
+/** A service that does not listen yet, with a server for probes. Its lame duck lasts until the test ends. */
 async function startProbed(): Promise<Probed> {
   const port = await freePort();
   const server = http.createServer((_, response) => response.end('served'));
@@ -40,7 +40,7 @@ async function startProbed(): Promise<Probed> {
 }
 
 suite('readiness', () => {
-  test('is told by a server of its own, before the service listens, while it serves, and while it stops', async () => {
+  test('comes from a separate server, before the service listens, while it serves, and while it stops', async () => {
     await using probed = await startProbed();
     const { port, service, server } = probed;
     const { ready, state } = service;
@@ -59,7 +59,7 @@ suite('readiness', () => {
     assert.equal(await answerOf(port, '/live'), '200 lame duck');
   });
 
-  test('goes with the service', async () => {
+  test('ends with the service', async () => {
     const port = await freePort();
     const server = http.createServer();
     await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -70,7 +70,7 @@ suite('readiness', () => {
     assert.equal(service.state, 'closed');
   });
 
-  test('is asked of the service itself, at any path', async () => {
+  test('may come from the service itself, at any path', async () => {
     const server: http.Server = http.createServer((request, response) => service.readiness(request, response));
     await once(server.listen(0, '127.0.0.1'), 'listening');
     await using service = lastCall(server, { exit: false, ...SOON });

@@ -7,7 +7,7 @@ import { startCommand } from '../harness/processes.ts';
 import { REGISTER } from '../harness/start-service.ts';
 import type { Ended } from '../harness/observed-program.ts';
 
-suite('npm with register in NODE_OPTIONS does as without', { concurrency: 2 }, () => {
+suite('npm does the same with register in NODE_OPTIONS as without', { concurrency: 2 }, () => {
   const calls = [['--version'], ['run', 'says'], ['run', 'fails'], ['run', 'is-missing']];
   for (const args of calls) {
     test(`npm ${args.join(' ')}`, async () => {
@@ -33,6 +33,6 @@ async function runNpm(
   const env = { NODE_OPTIONS: options, npm_config_update_notifier: 'false', npm_config_loglevel: 'error' };
   await using npm = startCommand(['npm', ...args], { cwd, env });
   const { code, stdout, stderr } = await npm.ended;
-  // Where it names its log file, the name has the time in it.
+  // The name of its log file has the time in it.
   return { code, stdout, stderr: stderr.replaceAll(/^.*A complete log of this run.*$/gm, '') };
 }

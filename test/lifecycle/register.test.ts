@@ -35,9 +35,9 @@ suite('under register, a program without a server', { concurrency: 2 }, () => {
     assert.deepEqual(await program.ended, DIED);
   });
 
-  test('and with one in a worker thread dies of the signal, and no stop begins', async () => {
+  test('in the main thread, with one in a worker thread, dies of the signal, and no stop begins', async () => {
     await using program = startService('lifecycle/no-server', { registration: '--import', args: ['a thread'] });
-    // The thread has what was imported, too: it tells.
+    // The thread loads the imported modules too.
     await program.next('listening');
     process.kill(program.pid, 'SIGTERM');
     assert.deepEqual(await program.ended, DIED);
@@ -59,30 +59,30 @@ suite('under register, a program without a server', { concurrency: 2 }, () => {
 });
 
 suite('under register, a variable', { concurrency: 2 }, () => {
-  test('with a wrong value ends the program when its server listens, and says what was expected', async () => {
+  test('with a wrong value ends the program when its server listens, and stderr names what was expected', async () => {
     await using program = startStoppable({ LASTCALL_DEADLINE: 'soon' });
     const { code, stderr } = await program.ended;
     assert.equal(code, 1, stderr);
-    const said = 'Expected `LASTCALL_DEADLINE` to be a duration such as `20s`, `500ms` or `1m`, got `soon`';
-    assert.ok(stderr.includes(said), stderr);
+    const message = 'Expected `LASTCALL_DEADLINE` to be a duration such as `20s`, `500ms` or `1m`, got `soon`';
+    assert.ok(stderr.includes(message), stderr);
     assert.ok(stderr.includes('ERR_ENVIRONMENT'), stderr);
   });
 
-  test('with a value that its option does not take ends the program, too', async () => {
+  test('with a value that its option does not accept ends the program too', async () => {
     await using program = startStoppable({ LASTCALL_NEW_CONNECTIONS: 'maybe' });
     const { code, stderr } = await program.ended;
     assert.equal(code, 1, stderr);
     assert.match(stderr, /Expected `newConnections` to be .*, got `maybe`/);
   });
 
-  test('with an unknown name is warned of, and the stop is as without it', async () => {
+  test('with an unknown name causes a warning, and the stop is as without it', async () => {
     await using program = startStoppable({ LASTCALL_DEDLINE: '20s' });
     const { code, stderr } = await stop(program);
     assert.equal(code, 0);
-    assert.match(stderr, /LastCallWarning: LASTCALL_DEDLINE is none of LASTCALL_DEADLINE, /);
+    assert.match(stderr, /LastCallWarning: LASTCALL_DEDLINE is unknown, expected one of LASTCALL_DEADLINE, /);
   });
 
-  test('with an address for probes that is taken is warned of, and the program serves', async () => {
+  test('with an address for probes that is in use causes a warning, and the program serves', async () => {
     await using taken = net.createServer().listen(0, '127.0.0.1');
     await once(taken, 'listening');
     await using program = startStoppable({ LASTCALL_READINESS_SERVER: `127.0.0.1:${portOf(taken)}` });
@@ -91,10 +91,10 @@ suite('under register, a variable', { concurrency: 2 }, () => {
     process.kill(program.pid, 'SIGTERM');
     const { code, stderr } = await program.ended;
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /LastCallWarning: nobody answers probes of this process: listen EADDRINUSE/);
+    assert.match(stderr, /LastCallWarning: the readiness server cannot listen: listen EADDRINUSE/);
   });
 
-  test('with a right value is obeyed: another signal stops the service', async () => {
+  test('with a right value is used: another signal stops the service', async () => {
     await using program = startStoppable({ LASTCALL_SIGNALS: 'SIGHUP' });
     assert.deepEqual(await stop(program, 'SIGHUP'), ENDED_WELL);
     assert.ok(tellsOf(program).includes('gate'));
@@ -109,12 +109,12 @@ suite('under register, a variable', { concurrency: 2 }, () => {
 suite('under register, a program that calls lastCall itself', { concurrency: 2 }, () => {
   for (const way of ['lastCall first', 'lastCall late']) {
     const when = `${way === 'lastCall first' ? 'before' : 'after'} it listens`;
-    test(`has its own stop alone: ${when}`, async () => {
+    test(`has only its own stop: ${when}`, async () => {
       await using program = startService('lifecycle/signal-order', { registration: '--import', args: [way] });
       await hasOneStop(program);
     });
 
-    test(`has its own stop alone, where another copy of the package is registered: ${when}`, async () => {
+    test(`has only its own stop, if another copy of the package is registered: ${when}`, async () => {
       using folder = makeFolder();
       await using program = startService('lifecycle/signal-order', {
         imports: [copyRegister(folder.path)],
@@ -148,7 +148,7 @@ function tellsOf({ history }: Program): readonly string[] {
   return history.map(({ tell }) => tell);
 }
 
-/** The package once more, as an application has it that brings its own; where to register it from. */
+/** Makes another copy of the package, as an application may bring. Returns where to register it from. */
 function copyRegister(folder: string): string {
   const root = new URL('../../../', import.meta.url);
   cpSync(new URL('dist/lib', root), join(folder, 'dist', 'lib'), { recursive: true });

@@ -27,7 +27,7 @@ function fill(socket: NotifySocket): number {
   return sent;
 }
 
-/** Our warnings of what is done, which come a moment later. */
+/** The warnings of lastcall that an action causes. They come a moment later. */
 async function warningsOf(action: () => unknown): Promise<readonly string[]> {
   const warnings: string[] = [];
   const listen = ({ name, message }: Error): void => {
@@ -42,7 +42,7 @@ async function warningsOf(action: () => unknown): Promise<readonly string[]> {
 
 for (const kind of KINDS) {
   describe(`a service whose manager listens at ${kind === 'path' ? 'a path' : 'an abstract address'}`, () => {
-    it('says that it is ready as systemd-notify does', { skip: needsPrograms('systemd-notify') }, async () => {
+    it('sends the same as systemd-notify when it is ready', { skip: needsPrograms('systemd-notify') }, async () => {
       using socket = new NotifySocket(kind);
       await using program = startCommand(['systemd-notify', '--ready', '--status=serving :8080'], {
         env: { NOTIFY_SOCKET: socket.address },
@@ -58,7 +58,7 @@ for (const kind of KINDS) {
       assert.equal(await socket.next(), theirs);
     });
 
-    it('says once that it is ready, that it stops, and how far it is, with the time that it needs and 5 s', () => {
+    it('sends once that it is ready, then that it stops and how far it is, with the time that it needs plus 5 s', () => {
       using socket = new NotifySocket(kind);
       using notifier = openTo(socket);
       notifier.ready('one');
@@ -96,7 +96,7 @@ describe('a status', () => {
 });
 
 describe('a manager that does not read', () => {
-  it('holds nobody up, and hears that the service is ready once it does', async () => {
+  it('delays nothing, and gets READY when it reads again', async () => {
     using socket = new NotifySocket('path');
     const sent = fill(socket);
     using notifier = openTo(socket);
@@ -110,7 +110,7 @@ describe('a manager that does not read', () => {
     assert.equal(await socket.next(), 'READY=1\nSTATUS=three\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=5000000');
   });
 
-  it('hears with the next message what it had no room for, and then no second time', (t) => {
+  it('gets with the next message what it had no room for, and only once', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     using socket = new NotifySocket('path');
     using notifier = openTo(socket);
@@ -123,7 +123,7 @@ describe('a manager that does not read', () => {
     assert.deepEqual(socket.takeAll(), []);
   });
 
-  it('is not told anything once the notifier is closed', (t) => {
+  it('gets nothing after the notifier is closed', (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     using socket = new NotifySocket('path');
     using closed = openTo(socket);
@@ -139,7 +139,7 @@ describe('a manager that does not read', () => {
 });
 
 describe('a manager that has gone', () => {
-  it('is told of in one warning, and ends nothing', async () => {
+  it('causes one warning, and ends nothing', async () => {
     using socket = new NotifySocket('path');
     using notifier = openTo(socket);
     notifier.ready('one');
@@ -148,12 +148,12 @@ describe('a manager that has gone', () => {
       notifier.progress('two', 0);
       notifier.progress('three', 0);
     });
-    assert.deepEqual(warnings, ['The service manager cannot be told anything: sendto: ECONNREFUSED']);
+    assert.deepEqual(warnings, ['Nothing can be sent to the service manager: sendto: ECONNREFUSED']);
   });
 });
 
 describe('the environment', () => {
-  it('has nothing for the children once it was read, usable or not', async () => {
+  it('leaves no variables to child processes, usable or not', async () => {
     using socket = new NotifySocket('path');
     for (const address of [socket.address, 'nowhere']) {
       const env: NodeJS.ProcessEnv = {
@@ -168,7 +168,7 @@ describe('the environment', () => {
   });
 
   for (const env of [{}, { NOTIFY_SOCKET: '' }, { WATCHDOG_USEC: '2000000' }]) {
-    it(`without a manager has nobody to tell: ${JSON.stringify(env)}`, async () => {
+    it(`without a manager causes no warning: ${JSON.stringify(env)}`, async () => {
       assert.deepEqual(await warningsOf(() => assert.equal(openNotifier(env), undefined)), []);
     });
   }
@@ -184,14 +184,14 @@ describe('the environment', () => {
     ['/run/\0', /a NUL/],
   ];
   for (const [address, reason] of UNUSABLE) {
-    it(`with an address that cannot be one is warned of once: ${JSON.stringify(address).slice(0, 20)}`, async () => {
+    it(`with an address that is not possible causes one warning: ${JSON.stringify(address).slice(0, 20)}`, async () => {
       const warnings = await warningsOf(() => assert.equal(openNotifier({ NOTIFY_SOCKET: address }), undefined));
       assert.equal(warnings.length, 1);
       assert.match(warnings[0]!, reason);
     });
   }
 
-  it('may have an address of all the bytes that there are', async () => {
+  it('may have an address of the greatest length', async () => {
     for (const address of [`/${'n'.repeat(106)}`, `@${'n'.repeat(107)}`]) {
       assert.deepEqual(
         await warningsOf(() => {
@@ -204,7 +204,7 @@ describe('the environment', () => {
     }
   });
 
-  it('names a manager that cannot be told anything without system calls, which is warned of', async () => {
+  it('without system calls causes a warning, since nothing can be sent', async () => {
     using socket = new NotifySocket('path');
     using copy = makeCopyWithoutKoffi('lifecycle/notify-service');
     await using service = new Program(copy.program, {
@@ -214,12 +214,12 @@ describe('the environment', () => {
     assert.deepEqual((await service.next('opened')).facts, { left: [] });
     const { code, stderr } = await service.ended;
     assert.equal(code, 0);
-    assert.match(stderr, /LastCallWarning: NOTIFY_SOCKET is ".*", which cannot be told anything: koffi did not load/);
+    assert.match(stderr, /LastCallWarning: NOTIFY_SOCKET is ".*", which cannot be used: koffi did not load/);
     assert.deepEqual(socket.takeAll(), []);
   });
 
   for (const value of ['', '0', '1999', '-1', '1e6', '0x10000', ' 2000000', '2000000s', '18446744073709551615']) {
-    it(`with a WATCHDOG_USEC of ${JSON.stringify(value)} is warned of once, and the service is told of all the same`, async () => {
+    it(`with a WATCHDOG_USEC of ${JSON.stringify(value)} causes one warning, and the state is sent all the same`, async () => {
       using socket = new NotifySocket('abstract');
       await using scope = new Scope();
       const warnings = await warningsOf(() => scope.use(openTo(socket, { WATCHDOG_USEC: value })).ready('serving'));
@@ -253,12 +253,12 @@ describe('the watchdog', () => {
     };
   }
 
-  /** Waits until it has been told so often that a loop turns. */
+  /** Waits for so many messages to the watchdog. */
   async function beats(socket: NotifySocket, times: number): Promise<void> {
     for (let beat = 0; beat < times; beat += 1) assert.equal(await socket.next(), 'WATCHDOG=1');
   }
 
-  it('hears of a service whose event loop turns, not of one whose loop is held up, and again when it goes on', async () => {
+  it('gets messages while the event loop turns, none while the loop is blocked, and again after that', async () => {
     await using held = await startService();
     await using other = await startService();
     await beats(held.socket, 5);
@@ -273,7 +273,7 @@ describe('the watchdog', () => {
     await beats(held.socket, 5);
   });
 
-  it('hears nothing more once the notifier is closed', async () => {
+  it('gets nothing after the notifier is closed', async () => {
     await using closed = await startService();
     await using other = await startService();
     await beats(closed.socket, 5);
@@ -285,14 +285,14 @@ describe('the watchdog', () => {
     assert.deepEqual(closed.socket.takeAll(), []);
   });
 
-  it('hears nothing of a process that is not the one that is watched', async () => {
+  it('gets nothing from a process that is not the watched one', async () => {
     await using unwatched = await startService({ WATCHDOG_PID: '1' });
     await using other = await startService();
     await beats(other.socket, 10);
     assert.deepEqual(unwatched.socket.takeAll(), []);
   });
 
-  it('hears of the process that WATCHDOG_PID names', async () => {
+  it('gets messages from the process that WATCHDOG_PID names', async () => {
     using socket = new NotifySocket('path');
     using notifier = openTo(socket, { WATCHDOG_USEC: '40000', WATCHDOG_PID: String(process.pid) });
     notifier.ready('serving');
@@ -300,7 +300,7 @@ describe('the watchdog', () => {
     await beats(socket, 2);
   });
 
-  it('hears every half of the time that it waits for', async () => {
+  it('gets a message in each half of its time', async () => {
     using socket = new NotifySocket('path');
     const began = performance.now();
     using notifier = openTo(socket, { WATCHDOG_USEC: '200000' });
@@ -308,10 +308,10 @@ describe('the watchdog', () => {
     assert.equal(await socket.next(), 'READY=1\nSTATUS=serving');
     await beats(socket, 3);
     // A timer is never early by more than the millisecond to which Node rounds.
-    assert(performance.now() - began >= 3 * 100 - 3, 'told too often');
+    assert(performance.now() - began >= 3 * 100 - 3, 'sent too often');
   });
 
-  it('keeps no process that has nothing else to do', async () => {
+  it('keeps no process alive that has nothing else to do', async () => {
     using socket = new NotifySocket('path');
     await using program = observeFixture('lifecycle/notify-service', {
       env: { NOTIFY_SOCKET: socket.address, WATCHDOG_USEC: '40000' },

@@ -11,7 +11,7 @@ import { freePort } from '../harness/ports.ts';
 import { listensAt } from './listens-at.ts';
 import { askOnce } from './one-request.ts';
 
-/** What one new client is answered. */
+/** The answer to one new client. */
 async function ask(where: { port: number } | { socketPath: string }, path = '/'): Promise<string> {
   const request = http.get({ ...where, host: '127.0.0.1', path, agent: false });
   const [response] = await once(request, 'response');
@@ -44,7 +44,7 @@ describe('systemd-socket-activate', { skip: needsPrograms('systemd-socket-activa
     assert.equal((await program.ended).code, 0);
   });
 
-  it('is not understood through a shell that stays in between, which is told', async () => {
+  it('passes no sockets through a shell that stays in between, which causes a warning', async () => {
     const port = await freePort();
     const shell = ['sh', '-c', 'setpriv --pdeathsig KILL "$@"; true', 'sh'];
     await using program = observeFixture('lifecycle/activated-service', {
@@ -61,7 +61,7 @@ describe('systemd-socket-activate', { skip: needsPrograms('systemd-socket-activa
     assert.match((await program.ended).stderr, /The sockets in LISTEN_FDS are not used: LISTEN_PID is \d+, and this/);
   });
 
-  it('is understood through a shell that becomes the service', async () => {
+  it('passes its sockets through a shell that becomes the service', async () => {
     const port = await freePort();
     const shell = ['sh', '-c', 'exec "$@"', 'sh'];
     await using program = observeFixture('lifecycle/activated-service', {

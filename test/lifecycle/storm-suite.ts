@@ -9,7 +9,7 @@ import { ENDED_WELL, type Registration, startService } from '../harness/start-se
 import type { Ended } from '../harness/observed-program.ts';
 import { CLIENTS, stopInStorm } from '../harness/storms.ts';
 
-/** How the clients of a storm come. */
+/** How the clients of a storm connect. */
 export interface Load extends Pick<StormOptions, 'keepAlive' | 'thinkTime'> {
   readonly title: string;
 }
@@ -17,10 +17,10 @@ export interface Load extends Pick<StormOptions, 'keepAlive' | 'thinkTime'> {
 export const NEW_CONNECTIONS: Load = { title: 'with a new connection for each request' };
 export const KEPT_CONNECTIONS: Load = { title: 'on kept connections', keepAlive: true, thinkTime: [50, 150] };
 
-/** A way in which a program comes to its stop. */
+/** A way in which a program stops. */
 export interface Way {
   readonly title: string;
-  /** What the program does of its own about SIGTERM. */
+  /** What the program itself does at SIGTERM. */
   readonly program: string;
   readonly registration?: Registration;
   /** The same program without lastcall. */
@@ -29,9 +29,14 @@ export interface Way {
 
 export const WITHOUT_LISTENER: readonly Way[] = [
   { title: 'that calls lastCall(server)', program: 'lastCall', control: 'nothing' },
-  { title: 'that knows nothing, under register', program: 'nothing', registration: '--import', control: 'nothing' },
   {
-    title: 'that knows nothing, by NODE_OPTIONS',
+    title: 'that does not call lastCall, under register',
+    program: 'nothing',
+    registration: '--import',
+    control: 'nothing',
+  },
+  {
+    title: 'that does not call lastCall, by NODE_OPTIONS',
     program: 'nothing',
     registration: 'NODE_OPTIONS',
     control: 'nothing',
@@ -55,18 +60,18 @@ export function testStops({ title: load, ...storm }: Load, ways: readonly Way[])
     );
 
     for (const { title, program, registration = 'none', control } of ways) {
-      test(`${title}: nobody is lost in any stop, and the exit code is 0`, async (t) => {
+      test(`${title}: no client is lost in any stop, and the exit code is 0`, async (t) => {
         for (let seed = 1; seed <= count(10, 1); seed += 1) {
           await using service = startService('lifecycle/stopped-service', { args: [program], registration });
           const stopped = await stop(service, { ...storm, seed });
-          const walked = assertNobodyLost(stopped, service, storm.keepAlive === true);
+          const walked = assertNoneLost(stopped, service, storm.keepAlive === true);
           proofs.get(control)?.held(t, walked);
         }
       });
     }
 
     for (const [program, proof] of proofs) {
-      test(`control: that does \`${program}\` without lastcall: clients are lost`, async (t) => {
+      test(`control: with \`${program}\` and without lastcall clients are lost`, async (t) => {
         await using service = startService('lifecycle/stopped-service', { args: [program] });
         const { result } = await stop(service, storm);
         proof.lost(t, result.lost);
@@ -90,8 +95,8 @@ async function stop(service: Program, storm: Partial<StormOptions>): Promise<Sto
   return { result, ended: await service.ended };
 }
 
-/** Returns what state the gate was shut in. */
-function assertNobodyLost(
+/** Returns the state in which the gate was shut. */
+function assertNoneLost(
   { result, ended }: Stopped,
   service: Program,
   isKept: boolean,

@@ -12,7 +12,7 @@ function extension(message: string): number {
 }
 
 suite('a service under systemd', () => {
-  test('tells when it is ready, that it stops, and how that goes on, with the time that is left', async () => {
+  test('sends when it is ready, that it stops, and its progress, with the time that is left', async () => {
     using manager = new NotifySocket('abstract');
     const options = { ...QUICK, deadline: 20_000 };
     await using service = new LifeService({ options, servers: 'two' }, { NOTIFY_SOCKET: manager.address });
@@ -48,16 +48,16 @@ suite('a service under systemd', () => {
     assert.equal((await service.ended).code, 0);
   });
 
-  test('has the watchdog told while it stops, too', async () => {
+  test('sends to the watchdog during its stop too', async () => {
     using manager = new NotifySocket('abstract');
     const env = { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '100000' };
     await using service = new LifeService({ options: { ...QUICK, deadline: 20_000 } }, env);
     const port = await service.next('port');
     const { answer } = await service.begin('/slow', port);
-    await manager.hears('WATCHDOG=1');
+    await manager.gets('WATCHDOG=1');
     service.signal();
     await stoppingOf(manager);
-    await manager.hears('WATCHDOG=1');
+    await manager.gets('WATCHDOG=1');
     service.order({ do: 'answer' });
     await answer;
     assert.equal((await service.ended).code, 0);
@@ -69,8 +69,8 @@ suite('a service under systemd', () => {
     const port = await service.next('port');
     await service.begin('/slow', port);
     service.signal();
-    const told = extension(await stoppingOf(manager));
-    assert.ok(told > 60_000 && told <= 65_000, `${told} ms`);
+    const time = extension(await stoppingOf(manager));
+    assert.ok(time > 60_000 && time <= 65_000, `${time} ms`);
   });
 });
 
@@ -79,31 +79,31 @@ suite('several services of one process under systemd', () => {
     using manager = new NotifySocket('abstract');
     const env = { NOTIFY_SOCKET: manager.address };
     await using program = startService('lifecycle/several-services', { args: ['at once'], env });
-    await manager.hears('READY=1\nSTATUS=ready');
-    await manager.hears('STATUS=ready');
+    await manager.gets('READY=1\nSTATUS=ready');
+    await manager.gets('STATUS=ready');
     process.kill(program.pid, 'SIGTERM');
     for (const service of ['one', 'the other']) {
-      const told = extension(await stoppingOf(manager));
-      assert.ok(told > 60_000 && told <= 65_000, `${told} ms: ${service}`);
+      const time = extension(await stoppingOf(manager));
+      assert.ok(time > 60_000 && time <= 65_000, `${time} ms: ${service}`);
     }
     assert.deepEqual(await program.ended, ENDED_WELL);
   });
 
-  test('are told of, and the watchdog with them, where one comes when another has been closed', async () => {
+  test('and the watchdog are reported too if one begins when another has closed', async () => {
     using manager = new NotifySocket('abstract');
     const env = { NOTIFY_SOCKET: manager.address, WATCHDOG_USEC: '100000' };
     await using program = startService('lifecycle/several-services', { args: ['later'], env });
-    await manager.hears('READY=1\nSTATUS=ready');
+    await manager.gets('READY=1\nSTATUS=ready');
     await stoppingOf(manager);
-    await manager.hears('READY=1\nSTATUS=ready');
-    await manager.hears('WATCHDOG=1');
+    await manager.gets('READY=1\nSTATUS=ready');
+    await manager.gets('WATCHDOG=1');
     process.kill(program.pid, 'SIGTERM');
     assert.ok(extension(await stoppingOf(manager)) > 60_000);
     assert.deepEqual(await program.ended, ENDED_WELL);
   });
 });
 
-/** The next message that says that a service stops. */
+/** The next message about a service that stops. */
 async function stoppingOf(manager: NotifySocket): Promise<string> {
-  return manager.passesTo('that a service stops', (message) => message.startsWith('STOPPING=1'));
+  return manager.skipTo('STOPPING', (message) => message.startsWith('STOPPING=1'));
 }

@@ -37,16 +37,16 @@ describe('examples/systemd/server.js', () => {
 });
 
 describe('the units of examples/systemd', { skip: needsPrograms('systemd-analyze') }, () => {
-  it('have nothing that systemd would find fault with', async () => {
+  it('have no faults that systemd finds', async () => {
     assert.equal(await faults((unit) => unit), '');
   });
 
-  it('would be found fault with for a misspelt setting (control)', async () => {
+  it('have one with a misspelt setting (control)', async () => {
     const found = await faults((unit) => unit.replace('KillMode', 'KilMode'));
     assert.match(found, /Unknown key name 'KilMode'|Unknown key 'KilMode'/);
   });
 
-  /** What systemd-analyze says of the units, with a Node that is there. */
+  /** What systemd-analyze prints about the units, with the path of an existing Node. */
   async function faults(change: (unit: string) => string): Promise<string> {
     using folder = makeFolder();
     for (const name of UNITS) {

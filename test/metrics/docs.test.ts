@@ -20,12 +20,12 @@ suite('docs/metrics.md', { timeout: 180_000 }, () => {
     ['the program', HTTP],
     ['the program with Express', EXPRESS],
   ] as const) {
-    test(`${title} serves every metric, and the log tells how it closed`, async () => {
+    test(`${title} serves every metric, and the log shows its close`, async () => {
       await using running = start(program!);
       const response = await get(await portOf(running), '/metrics');
       assert.match(response.headers['content-type'] ?? '', /^text\/plain; version=0.0.4/);
       const series = parseScrape(await text(response));
-      // The scrape's own.
+      // The connection of the scrape itself.
       assert.equal(series.get('lastcall_connections{protocol="http/1.1"}'), 1);
       assert.equal(series.get('lastcall_connections_cut_total{protocol="http/1.1",reason="deadline"}'), 0);
       running.signal('SIGTERM');
@@ -60,12 +60,12 @@ function start(program: string): TestProcess {
   });
 }
 
-/** Where it serves, when it can be told to stop, too. */
+/** The port where it serves, when it can be stopped too. */
 async function portOf(running: TestProcess): Promise<number> {
   return Number(Reflect.get(await running.messages.take('its port', (message) => 'port' in message), 'port'));
 }
 
-/** On a connection that is ended with it. */
+/** On a connection that ends with the response. */
 async function get(port: number, path: string): Promise<http.IncomingMessage> {
   const request = http.get({ host: '127.0.0.1', port, path, agent: false });
   const [response] = await within('a response', once(request, 'response'));

@@ -5,8 +5,9 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { Registry, register } from 'prom-client';
 import { WebSocket, WebSocketServer } from 'ws';
-import { channels, LAST_CALL_STATES, stateChannel } from '../../src/close/diagnostics.ts';
+import { channels } from '../../src/close/diagnostics.ts';
 import { gracefulClose, type LastCallError } from '../../src/index.ts';
+import { LAST_CALL_STATES, stateChannel } from '../../src/lifecycle/state.ts';
 import { collectMetrics } from '../../src/metrics.ts';
 import { ask, listenBusy, queueClients, SOON } from '../close/calls-servers.ts';
 import { RawHttpClient, get } from '../connection/raw-http-client.ts';
@@ -19,7 +20,7 @@ import { countsOf, scrape } from './scrape.ts';
 const HOST = '127.0.0.1';
 
 describe('a scrape', { timeout: 180_000 }, () => {
-  it('before, during and after a close of all protocols tells what each connection spoke', async () => {
+  it('before, during and after a close counts the connections of each protocol', async () => {
     using registry = collect();
     await using all = await startAllProtocols();
     const { servers, leave, answer } = all;
@@ -32,7 +33,7 @@ describe('a scrape', { timeout: 180_000 }, () => {
 
     const closing = gracefulClose(servers, { idleWait: 50, lingerWait: 2_000 });
     leave();
-    // One response is held, so that the close is not over.
+    // One response is held, so that the close goes on.
     await until('four connections have ended', async () => (await endedOn(registry)) >= 4);
     const during = await scrape(registry);
     assert.deepEqual(countsOf(during, 'lastcall_connections'), { 'http/1.1': 1 });
@@ -54,11 +55,11 @@ describe('a scrape', { timeout: 180_000 }, () => {
     );
   });
 
-  it('counts who waits in an accept queue, and nobody when they were served', async () => {
+  it('counts clients that wait in an accept queue, and none when they were served', async () => {
     using registry = collect();
     await using server = await listenHttp();
     await using queue = queueClients(portOf(server), 30);
-    // In this turn of the loop nobody is accepted.
+    // In this turn of the loop no client is accepted.
     const series = await scrape(registry);
     const address = `${HOST}:${portOf(server)}`;
     assert.deepEqual(countsOf(series, 'lastcall_queued'), { [address]: 30 });
@@ -75,7 +76,7 @@ describe('a scrape', { timeout: 180_000 }, () => {
     assert.deepEqual(countsOf(await scrape(registry), 'lastcall_half_open'), { [`${HOST}:${port}`]: 3 });
   });
 
-  it('counts what was cut by its reason', async () => {
+  it('counts cut connections by their reason', async () => {
     using registry = collect();
     await using late = await listenBusy();
     await using given = await listenBusy();
@@ -103,7 +104,7 @@ describe('a scrape', { timeout: 180_000 }, () => {
     assert.equal((await scrape(registry)).get('lastcall_late_requests_total'), 1);
   });
 
-  it('tells no state without a lastCall, and then the last one, also where the metrics came after it', async () => {
+  it('has no state without a lastCall, and then its last one, also with metrics that came later', async () => {
     using registry = collect();
     const states = async (): Promise<object> => countsOf(await scrape(registry), 'lastcall_state');
     assert.deepEqual(await states(), {});
@@ -118,7 +119,7 @@ describe('a scrape', { timeout: 180_000 }, () => {
 });
 
 describe('the metrics', { timeout: 180_000 }, () => {
-  it('go on the global registry unless told otherwise, and off it again', async () => {
+  it('go on the global registry by default, and off it again', async () => {
     const takeOff = collectMetrics();
     assert.ok(register.getSingleMetric('lastcall_state'));
     takeOff();
@@ -131,7 +132,7 @@ describe('the metrics', { timeout: 180_000 }, () => {
     );
   });
 
-  it('leave alone what the program has put in their place', () => {
+  it('do not remove those that the program has put in their place', () => {
     const registry = new Registry();
     const takeOff = collectMetrics({ registry });
     registry.clear();
@@ -156,16 +157,16 @@ describe('the metrics', { timeout: 180_000 }, () => {
   });
 
   for (const [what, options, message] of [
-    ['no registry', { registry: {} }, 'Expected `registry` to be a registry of prom-client, got an object'],
+    ['a wrong registry', { registry: {} }, 'Expected `registry` to be a registry of prom-client, got an object'],
     [
-      'no prefix',
+      'a wrong prefix',
       { prefix: 'my shop' },
       'Expected `prefix` to be a string that a metric may begin with, got `my shop`',
     ],
-    ['no option', { prefixes: '' }, 'Expected `options` to be made of registry, prefix, got `prefixes`'],
-    ['no options', 'shop_', 'Expected `options` to be an object, got `shop_`'],
+    ['an unknown option', { prefixes: '' }, 'Expected `options` to be made of registry, prefix, got `prefixes`'],
+    ['wrong options', 'shop_', 'Expected `options` to be an object, got `shop_`'],
   ] as const) {
-    it(`are refused to what is ${what}`, () => {
+    it(`are refused with ${what}`, () => {
       const isExpected = (error: LastCallError): boolean => error.code === 'ERR_OPTION' && error.message === message;
       assert.throws(() => Reflect.apply(collectMetrics, undefined, [options]), isExpected);
     });
@@ -183,7 +184,7 @@ async function endedOn(registry: Registry): Promise<number> {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-/** A connection of each protocol, and one of HTTP/1.1 that waits for its response until `answer` is called. For `await using`. */
+/** A connection of each protocol, and one of HTTP/1.1 that waits for its response until `answer`. For `await using`. */
 interface AllProtocols extends AsyncDisposable {
   readonly servers: readonly net.Server[];
   /** Ends the raw connection. */

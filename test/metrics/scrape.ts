@@ -15,7 +15,7 @@ export function parseScrape(text: string): ReadonlyMap<string, number> {
   );
 }
 
-/** Of one metric the series that are not 0, by the values of their labels. */
+/** The series of one metric that are not 0, by the values of their labels. */
 export function countsOf(series: ReadonlyMap<string, number>, metric: string): Readonly<Record<string, number>> {
   const own = [...series].filter(([name, value]) => name.startsWith(`${metric}{`) && value !== 0);
   return Object.fromEntries(

@@ -5,7 +5,7 @@ const command: FrameworkCommand = {
   framework: 'fastify',
   args: (port) => ['start', '--port', `${port}`, '--address', '127.0.0.1', '--log-level', 'info', 'app.js'],
   listens: /Server listening/,
-  told: 'command',
+  receiver: 'command',
 };
 
 stopsWell('`fastify start`', command, 0);

@@ -17,13 +17,13 @@ export interface FrameworkCommand {
   readonly args: (port: number) => readonly string[];
   /** What it prints when it listens. */
   readonly listens: RegExp;
-  /** Whom a supervisor tells to stop: the command alone, or everybody in its process group. */
-  readonly told: 'command' | 'group';
+  /** What a supervisor sends the signal to: the command alone, or its process group. */
+  readonly receiver: 'command' | 'group';
 }
 
 /** For `await using`. */
 export interface RunningCommand extends Stoppable, AsyncDisposable {
-  /** Resolves when every process that it started has ended, too, with what the command itself has ended with. */
+  /** Resolves with the end of the command when every process that it started has ended too. */
   readonly allEnded: Promise<number | NodeJS.Signals | null>;
 }
 
@@ -32,9 +32,9 @@ export const commandsMissing: string | false = existsSync(`${FOLDER}next/.next/B
   ? false
   : 'needs npm run framework-commands';
 
-/** Starts the command, as it is or with `lastcall/register` in NODE_OPTIONS; resolves when the application has served. */
+/** Starts the command, as it is or with `lastcall/register` in NODE_OPTIONS. Resolves when the application has served. */
 export async function startFrameworkCommand(
-  { framework, args, listens, told }: FrameworkCommand,
+  { framework, args, listens, receiver }: FrameworkCommand,
   how: 'registered' | 'plain',
 ): Promise<RunningCommand> {
   const port = await freePort();
@@ -50,7 +50,7 @@ export async function startFrameworkCommand(
     const first = await within('the first answer', ask(port).answer);
     if (first !== 'HTTP/1.1 200 OK') throw new Error(`the application of ${framework} has answered ${first}`);
     const server = servingProcess(command.pid);
-    const stop = (): void => void process.kill(told === 'group' ? -command.pid : command.pid, 'SIGTERM');
+    const stop = (): void => void process.kill(receiver === 'group' ? -command.pid : command.pid, 'SIGTERM');
     const goOn = (): void => void process.kill(server, 'SIGCONT');
     return {
       port,
@@ -71,7 +71,7 @@ export async function startFrameworkCommand(
   }
 }
 
-/** What the test runner, a supervisor or a cluster has put there is not theirs. */
+/** Without the variables of a test runner, a supervisor or a cluster. */
 function environment(port: number, how: 'registered' | 'plain'): Readonly<Record<string, string | undefined>> {
   return {
     NODE_TEST_CONTEXT: undefined,
@@ -83,7 +83,7 @@ function environment(port: number, how: 'registered' | 'plain'): Readonly<Record
   };
 }
 
-/** The last one of those that the command has started, each by the one before; the command itself where there is none. */
+/** The last process in the chain that the command has started; the command itself if it has started none. */
 function servingProcess(pid: number): number {
   const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
   return child === undefined || child === '' ? pid : servingProcess(Number(child));

@@ -8,12 +8,12 @@ import { within } from '../harness/wait.ts';
 import { commandsMissing, type FrameworkCommand, startFrameworkCommand } from './framework-command-driver.ts';
 
 const QUEUED = 100;
-// Node accepts one a turn of its loop: where a hundred ask without end, `next start` leaves the last ones for ten seconds.
+// Node accepts one client per turn of its loop. With a hundred that keep asking, `next start` lets the last ones wait ten seconds.
 const STORMING = 30;
 
-/** What each framework's own command must stand with lastcall/register in NODE_OPTIONS. `code` is its exit code after SIGTERM. */
+/** The tests of a framework's own command with lastcall/register in NODE_OPTIONS. `code` is its exit code after SIGTERM. */
 export function stopsWell(title: string, command: FrameworkCommand, code: number): void {
-  suite(`${title}, told to stop`, { skip: commandsMissing }, () => {
+  suite(`${title} at SIGTERM`, { skip: commandsMissing }, () => {
     const proof = prove(`keep-alive clients of ${title} with lastcall/register`);
 
     test('loses none of its keep-alive clients with lastcall/register', async (t) => {
@@ -25,11 +25,11 @@ export function stopsWell(title: string, command: FrameworkCommand, code: number
       proof.held(t, { 'keep-alive clients': STORMING, unread: result.unread });
     });
 
-    test('finishes a response under way with lastcall/register, and says that it is the last', async () => {
+    test('finishes a response under way with lastcall/register, with `Connection: close`', async () => {
       await using running = await startFrameworkCommand(command, 'registered');
       using slow = new UnfinishedRequest(running.port, { path: '/slow' });
       slow.request.end();
-      // They are accepted in the order in which they come.
+      // Clients are accepted in their order.
       await within('an answer to another client', ask(running.port).answer);
       running.stop();
       assert.deepEqual(await slow.answer(), { status: 200, connection: 'close', body: 'done\n' });
@@ -48,9 +48,9 @@ export function stopsWell(title: string, command: FrameworkCommand, code: number
   servesItsQueue(title, command, code);
 }
 
-/** The same of its accept queue alone. */
+/** The tests of its accept queue alone. */
 export function servesItsQueue(title: string, command: FrameworkCommand, code: number): void {
-  suite(`${title}, told to stop with clients in its accept queue`, { skip: commandsMissing }, () => {
+  suite(`${title} at SIGTERM with clients in its accept queue`, { skip: commandsMissing }, () => {
     const proof = prove(`the accept queue of ${title} with lastcall/register`);
 
     test('serves them with lastcall/register', async (t) => {

@@ -5,11 +5,11 @@ const command: FrameworkCommand = {
   framework: 'nest',
   args: () => ['start', '--no-shell'],
   listens: /listening/,
-  told: 'command',
+  receiver: 'command',
 };
 
 stopsWell('`nest start --no-shell`', command, 0);
 
-// Of the command alone the signal ends its shell, and goes no further.
-const withShell: FrameworkCommand = { ...command, args: () => ['start'], told: 'group' };
+// A signal to the command alone ends its shell, and goes no further.
+const withShell: FrameworkCommand = { ...command, args: () => ['start'], receiver: 'group' };
 servesItsQueue('`nest start`, with its process group', withShell, 0);

@@ -5,8 +5,8 @@ const command: FrameworkCommand = {
   framework: 'next',
   args: (port) => ['start', '--port', `${port}`, '--hostname', '127.0.0.1'],
   listens: /Ready in/,
-  told: 'command',
+  receiver: 'command',
 };
 
-// Next's own listener of SIGTERM exits so, in the end.
+// The exit code of Next's own listener of SIGTERM.
 stopsWell('`next start`', command, 143);

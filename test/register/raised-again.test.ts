@@ -6,11 +6,11 @@ import { REGISTER } from '../harness/start-service.ts';
 import { within } from '../harness/wait.ts';
 import type { RaisingSends } from '../fixtures/register/register-raising.ts';
 
-// Of the deadline nothing is needed: it is 9 s.
+// In ms. The deadline of 9 s is not needed.
 const SOON = 3_000;
 
 suite('a program whose own listener cleans up and raises the signal again', { timeout: 180_000 }, () => {
-  // The signal is raised before or after what comes for a second one, 500 ms after the first.
+  // The signal is raised before or after 500 ms, from when on it counts as a second one.
   for (const takes of [50, 1_000]) {
     test(`dies of it with lastcall/register, after a drain of ${takes} ms`, async () => {
       const { answer, end, took } = await stopWhileAnswering(['--import', REGISTER], takes);

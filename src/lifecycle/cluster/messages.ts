@@ -1,52 +1,52 @@
 import type { CloseReport } from '../../close/report.ts';
 
-/** What a cluster's primary says to a worker. */
-export type PrimaryTells =
-  /** This primary stops its service well. */
+/** From a cluster's primary to a worker. */
+export type PrimaryMessage =
+  /** This primary has lastcall. */
   | { readonly kind: 'hello' }
-  /** Stop: serve on, and ask for leave when it is time to close. `deadline`: milliseconds for all of it. */
+  /** Stop: go on serving, and ask before you close. `deadline`: ms for all of it. */
   | { readonly kind: 'stop'; readonly reason: string; readonly deadline: number }
-  /** Nobody is left in the queues, or others go on accepting: close. */
+  /** Close: the queues are empty, or other workers go on accepting. */
   | { readonly kind: 'leave' }
-  /** It is known that you have closed: no connection is sent to you any more. */
+  /** Your report has arrived: no connection is sent to you any more. */
   | { readonly kind: 'noted' };
 
-/** What a worker says to its primary. */
-export type WorkerTells =
-  /** This worker stops well. */
+/** From a worker to its primary. */
+export type WorkerMessage =
+  /** This worker has lastcall. */
   | { readonly kind: 'here' }
-  /** It would close now. */
+  /** May I close? */
   | { readonly kind: 'asks' }
-  /** It has closed; `exits`: it ends by itself. */
-  | { readonly kind: 'closed'; readonly report: ReportOverChannel; readonly exits: boolean };
+  /** I have closed. `exits`: I exit by myself. */
+  | { readonly kind: 'closed'; readonly report: ReportMessage; readonly exits: boolean };
 
-/** A report as JSON has it: of errors the messages. */
-export interface ReportOverChannel extends Omit<CloseReport, 'errors'> {
+/** A report in JSON: errors are reduced to their messages. */
+export interface ReportMessage extends Omit<CloseReport, 'errors'> {
   readonly errors: readonly string[];
 }
 
-export function isPrimaryTells(body: unknown): body is PrimaryTells {
+export function isPrimaryMessage(body: unknown): body is PrimaryMessage {
   const { kind, reason, deadline }: Readonly<Record<string, unknown>> = Object(body);
-  if (kind === 'stop') return typeof reason === 'string' && isTime(deadline);
+  if (kind === 'stop') return typeof reason === 'string' && isAmount(deadline);
   return kind === 'hello' || kind === 'leave' || kind === 'noted';
 }
 
-export function isWorkerTells(body: unknown): body is WorkerTells {
+export function isWorkerMessage(body: unknown): body is WorkerMessage {
   const { kind, report, exits }: Readonly<Record<string, unknown>> = Object(body);
   if (kind === 'closed') return isReport(report) && typeof exits === 'boolean';
   return kind === 'here' || kind === 'asks';
 }
 
-function isTime(value: unknown): boolean {
+function isAmount(value: unknown): boolean {
   return typeof value === 'number' && value >= 0 && Number.isFinite(value);
 }
 
-/** Only what is added up and shown: it comes from a process of the same program, perhaps of another version of lastcall. */
-function isReport(value: unknown): value is ReportOverChannel {
+/** Checks what is added up and shown. The sender is a process of the same program, perhaps with another version of lastcall. */
+function isReport(value: unknown): value is ReportMessage {
   const { connections, listeners, errors, duration }: Readonly<Record<string, unknown>> = Object(value);
   const { atStart, fromQueues, ended, lateRequests, farewells, cut }: Readonly<Record<string, unknown>> =
     Object(connections);
   const { said, answered, unanswered }: Readonly<Record<string, unknown>> = Object(farewells);
   const counts = [atStart, fromQueues, ended, lateRequests, said, answered, unanswered, duration];
-  return counts.every(isTime) && [listeners, errors, cut].every(Array.isArray);
+  return counts.every(isAmount) && [listeners, errors, cut].every(Array.isArray);
 }

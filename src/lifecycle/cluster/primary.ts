@@ -1,81 +1,88 @@
 import type { Worker } from 'node:cluster';
+import { isMainThread } from 'node:worker_threads';
 import { drainPrimary } from './drain-primary.ts';
 import type { CloseOptions } from '../../close/options.ts';
 import { type CloseReport, mergeReports } from '../../close/report.ts';
+import { isClusterWorker } from '../../listener/origin.ts';
 import { forManyListeners } from '../../node/abort.ts';
-import { AttendingWorker } from './attending-worker.ts';
-import { clusterAddresses, onWorkers } from './listening.ts';
 import type { Budget } from '../budget.ts';
-import type { ClusterObserver, ClusterPart } from './part.ts';
+import { clusterAddresses, onWorkers } from './watch-workers.ts';
+import { WorkerProcess } from './worker-process.ts';
 
-/** A worker that is told to stop may be the first of all of them, when a signal goes to a whole group: so long its primary waits for its own. In milliseconds. */
+/** A signal to a whole group may reach one worker first. The primary waits this long for its own, in ms. */
 const SIGNAL_MAY_COME = 100;
 
-/** Why this process stops, and how long that may take. */
+/** Called when the first worker listens, and when no listening worker is left. */
+interface Reactions {
+  onFirst(): void;
+  onNone(): void;
+}
+
+/** Why this process stops, and its time for that. */
 interface Stop {
   readonly reason: string;
   readonly budget: Budget;
 }
 
+/** This process as the primary of a cluster, which it is once it has workers; undefined if it cannot be one. */
+export function findClusterPrimary(reactions: Reactions): ClusterPrimary | undefined {
+  return isMainThread && !isClusterWorker() ? new ClusterPrimary(reactions) : undefined;
+}
+
 /** The workers of this process, if it is a cluster's primary, and the sockets that it listens on for them. */
-export class ClusterPrimary implements ClusterPart {
-  readonly #observer: Pick<ClusterObserver, 'onFirst' | 'onNone'>;
-  readonly #workers = new Map<number, AttendingWorker>();
+export class ClusterPrimary {
+  readonly #reactions: Reactions;
+  readonly #workers = new Map<number, WorkerProcess>();
   /** Those that were there when the stop began, or have come since. */
-  readonly #stopping: AttendingWorker[] = [];
-  readonly #over = forManyListeners();
-  /** Once this process stops. */
+  readonly #stopping: WorkerProcess[] = [];
+  readonly #ended = forManyListeners();
   #stop: Stop | undefined;
   #isDrained = false;
 
-  constructor(observer: Pick<ClusterObserver, 'onFirst' | 'onNone'>) {
-    this.#observer = observer;
+  constructor(reactions: Reactions) {
+    this.#reactions = reactions;
     onWorkers(
-      { onFork: (worker) => this.#attend(worker), onListening: (worker) => this.#noteListening(worker) },
-      this.#over.signal,
+      (worker) => this.#add(worker),
+      (worker) => this.#noteListening(worker),
+      this.#ended.signal,
     );
   }
 
+  /** Whether a worker listens. */
   get isListening(): boolean {
     return this.#listening.length > 0;
   }
 
-  get hasColleagues(): boolean {
-    return this.isListening;
-  }
-
-  /** Tells every worker to stop, those that come later, too. */
-  tellStop(reason: string, budget: Budget): void {
+  /** Stops every worker, later ones too. */
+  stopWorkers(reason: string, budget: Budget): void {
     this.#stop = { reason, budget };
-    for (const worker of this.#workers.values()) this.#tellWorker(worker, this.#stop, false);
+    for (const worker of this.#workers.values()) this.#stopWorker(worker, this.#stop, false);
   }
 
-  /** Resolves when every worker would close now. */
-  async mayClose({ beforeDrain, soon }: Budget): Promise<void> {
-    await Promise.all([...this.#workers.values()].map((worker) => worker.hasAsked(beforeDrain, soon)));
+  /** Resolves when every worker asks to close, or when the time for that is up. */
+  async allAsk({ forFirstHook, skipLameDuck }: Budget): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => worker.asks(forFirstHook, skipLameDuck)));
   }
 
-  /** Shuts the gates, waits until nobody is left in the queues, lets the workers close, and waits until they are gone. */
+  /** Shuts the gates, waits until the queues are empty, lets the workers close, and waits until they have gone. */
   async close(options: CloseOptions, budget: Budget): Promise<CloseReport> {
     const { report, release } = await drainPrimary(clusterAddresses(), this.#pids, options);
-    // The sockets stay bound until this process ends: a program that forks a worker for each that goes makes no new ones.
-    this.#over.signal.addEventListener('abort', release);
+    // The sockets stay bound until this process ends: a worker that the program forks anew cannot make others.
+    this.#ended.signal.addEventListener('abort', release);
     this.#isDrained = true;
     for (const worker of this.#workers.values()) worker.letLeave();
     const reports = [report];
-    // Nobody waits for those that a program makes anew for each that has gone; they have been told.
+    // Workers that the program forks anew from now on are stopped too, but not waited for.
     const leaving = [...this.#stopping];
-    for (const worker of leaving) reports.push(await worker.gone(budget.drain, budget.now));
+    for (const worker of leaving) reports.push(await worker.gone(budget.forDrain, budget.cutDrain));
     return mergeReports(reports);
   }
 
-  async report(): Promise<void> {}
-
   end(): void {
-    this.#over.abort();
+    this.#ended.abort();
   }
 
-  get #listening(): readonly AttendingWorker[] {
+  get #listening(): readonly WorkerProcess[] {
     return [...this.#workers.values()].filter((worker) => worker.isListening);
   }
 
@@ -83,32 +90,32 @@ export class ClusterPrimary implements ClusterPart {
     return [...this.#workers.values()].map(({ pid }) => pid);
   }
 
-  #attend(worker: Worker): void {
+  #add(worker: Worker): void {
     if (this.#workers.has(worker.id)) return;
-    const attending = new AttendingWorker(worker, () => void this.#answer(attending));
-    this.#workers.set(worker.id, attending);
-    if (this.#stop !== undefined) this.#tellWorker(attending, this.#stop, true);
-    if (this.#isDrained) attending.letLeave();
+    const added = new WorkerProcess(worker, () => void this.#answer(added));
+    this.#workers.set(worker.id, added);
+    if (this.#stop !== undefined) this.#stopWorker(added, this.#stop, true);
+    if (this.#isDrained) added.letLeave();
     worker.once('exit', () => {
       this.#workers.delete(worker.id);
-      if (this.#listening.length === 0) this.#observer.onNone();
+      if (this.#listening.length === 0) this.#reactions.onNone();
     });
   }
 
-  #tellWorker(worker: AttendingWorker, { reason, budget }: Stop, isStarting: boolean): void {
+  #stopWorker(worker: WorkerProcess, { reason, budget }: Stop, isStarting: boolean): void {
     this.#stopping.push(worker);
-    // It has to be gone before this process's own time is over.
-    worker.tellStop(reason, (budget.drain * 9) / 10, isStarting);
+    // It has to be gone before the time of this process is up.
+    worker.stop(reason, (budget.forDrain * 9) / 10, isStarting);
   }
 
   #noteListening(worker: Worker): void {
     const isFirst = this.#listening.length === 0;
     this.#workers.get(worker.id)?.noteListening();
-    if (isFirst) this.#observer.onFirst();
+    if (isFirst) this.#reactions.onFirst();
   }
 
   /** A worker that stops alone may close at once: the others take over, or Node closes the socket with the last one. */
-  async #answer(worker: AttendingWorker): Promise<void> {
+  async #answer(worker: WorkerProcess): Promise<void> {
     if (this.#stop !== undefined) return;
     const staying = this.#listening.filter((other) => !other.isAsking);
     if (staying.length === 0) await new Promise((resolve) => setTimeout(resolve, SIGNAL_MAY_COME).unref());

@@ -1,81 +1,85 @@
+import { isMainThread } from 'node:worker_threads';
 import type { CloseReport } from '../../close/report.ts';
-import type { Budget } from '../budget.ts';
-import type { ClusterObserver, ClusterPart } from './part.ts';
+import { isClusterWorker } from '../../listener/origin.ts';
 import { onUnseen, sendUnseen } from '../../node/fields.ts';
-import { isPrimaryTells, type WorkerTells } from './messages.ts';
-import { untilAborted } from '../until.ts';
+import type { Budget } from '../budget.ts';
+import { waitForAbort } from '../wait.ts';
+import { isPrimaryMessage, type WorkerMessage } from './messages.ts';
 
-/** Of the time that a worker has: as long as it serves whom the primary has still, the rest is for its own connections. */
+/** The share of a worker's time for clients that are still with the primary. The rest is for its own connections. */
 const SHARE_OF_QUEUES = 3 / 4;
 
+/** `onStop`: the primary stops, and this worker with it, within `deadline` ms. */
+type OnStop = (reason: string, deadline: number) => void;
+
+/** This process as a worker of a cluster; undefined if it is none. */
+export function findClusterWorker(onStop: OnStop): ClusterWorker | undefined {
+  return isMainThread && isClusterWorker() ? new ClusterWorker(onStop) : undefined;
+}
+
 /**
- * A cluster worker's line to its primary, which holds the listening sockets: as long as one worker accepts, those in the
- * queues are served; when the last one has left, Node closes the sockets, and they are reset.
+ * This process as a worker of a cluster. The primary holds the listening sockets. Clients in the queues are served as long as
+ * one worker accepts. When the last worker leaves, Node closes the sockets, and resets the clients in the queues.
  */
-export class PrimaryLink implements ClusterPart {
-  /** Whoever else listens is not this worker's. */
-  readonly isListening = false;
-  readonly #leave = new AbortController();
-  readonly #noted = new AbortController();
-  #isAnswering = false;
-  readonly #unhear: () => void;
+export class ClusterWorker {
+  readonly #mayLeave = new AbortController();
+  readonly #isNoted = new AbortController();
+  /** Whether the primary has lastcall and is there. */
+  #hasPrimary = false;
+  readonly #stopListening: () => void;
 
-  constructor({ onStop }: Pick<ClusterObserver, 'onStop'>) {
-    this.#unhear = onUnseen(process, (body) => {
-      if (!isPrimaryTells(body)) return;
-      if (body.kind === 'hello' && !this.#isAnswering) this.#greet();
+  constructor(onStop: OnStop) {
+    this.#stopListening = onUnseen(process, (body) => {
+      if (!isPrimaryMessage(body)) return;
+      if (body.kind === 'hello' && !this.#hasPrimary) this.#greet();
       if (body.kind === 'stop') onStop(body.reason, body.deadline);
-      if (body.kind === 'leave') this.#leave.abort();
-      if (body.kind === 'noted') this.#noted.abort();
+      if (body.kind === 'leave') this.#mayLeave.abort();
+      if (body.kind === 'noted') this.#isNoted.abort();
     });
-    this.#tell({ kind: 'here' });
-    process.once('disconnect', this.#noteGone);
+    this.#send({ kind: 'here' });
+    process.once('disconnect', this.#onDisconnect);
   }
 
-  /** Whether the primary has lastcall, too. */
-  get hasColleagues(): boolean {
-    return this.#isAnswering;
+  /** Whether it has to ask before it closes. */
+  get mustAsk(): boolean {
+    return this.#hasPrimary;
   }
 
-  tellStop(): void {}
-
-  /** Resolves when the primary says that this worker may close, or has gone. */
-  async mayClose({ drain, soon }: Budget): Promise<void> {
-    if (!this.#isAnswering) return;
-    this.#tell({ kind: 'asks' });
-    await untilAborted([soon, this.#leave.signal], drain * SHARE_OF_QUEUES);
+  /** Resolves when the primary lets this worker close, when the primary has gone, or when the time for that is up. */
+  async mayClose({ forDrain, skipLameDuck }: Budget): Promise<void> {
+    if (!this.#hasPrimary) return;
+    this.#send({ kind: 'asks' });
+    await waitForAbort([skipLameDuck, this.#mayLeave.signal], forDrain * SHARE_OF_QUEUES);
   }
-
-  close(): undefined {}
 
   /**
-   * Resolves when the primary has noted that this worker has closed. A busy one goes on sending it connections until then; it
-   * sends them to another worker if this one, which must be alive for that, says that it does not listen.
+   * Resolves when the primary has the report. A busy primary sends this worker connections until then. It gives them to another
+   * worker if this one answers that it does not listen, and so has to be alive.
    */
-  async report(report: CloseReport, exits: boolean, { left }: Budget): Promise<void> {
-    if (!this.#isAnswering) return;
+  async sendReport(report: CloseReport, exits: boolean, { left }: Budget): Promise<void> {
+    if (!this.#hasPrimary) return;
     const errors = report.errors.map(({ message }) => message);
-    this.#tell({ kind: 'closed', report: { ...report, errors }, exits });
-    await untilAborted([this.#noted.signal], left);
+    this.#send({ kind: 'closed', report: { ...report, errors }, exits });
+    await waitForAbort([this.#isNoted.signal], left);
   }
 
   end(): void {
-    this.#unhear();
-    process.off('disconnect', this.#noteGone);
+    this.#stopListening();
+    process.off('disconnect', this.#onDisconnect);
   }
 
-  readonly #noteGone = (): void => {
-    this.#isAnswering = false;
-    this.#leave.abort();
-    this.#noted.abort();
+  readonly #onDisconnect = (): void => {
+    this.#hasPrimary = false;
+    this.#mayLeave.abort();
+    this.#isNoted.abort();
   };
 
   #greet(): void {
-    this.#isAnswering = true;
-    this.#tell({ kind: 'here' });
+    this.#hasPrimary = true;
+    this.#send({ kind: 'here' });
   }
 
-  #tell(what: WorkerTells): void {
-    sendUnseen(process, what);
+  #send(message: WorkerMessage): void {
+    sendUnseen(process, message);
   }
 }

@@ -1,60 +1,58 @@
-import type { LastCallState } from '../../close/diagnostics.ts';
 import type { CloseReport } from '../../close/report.ts';
 import type { Budget } from '../budget.ts';
-import type { HeldListeners } from '../signals/held-listeners.ts';
-import { lastWords, writeLastWords } from './last-report.ts';
+import type { ProgramListeners } from '../signals/program-listeners.ts';
+import type { LastCallState } from '../state.ts';
+import { describeStop, printLines } from './stderr.ts';
 
-/** What is left when nothing is left, in milliseconds: for a stop that is just done. */
-const AT_LAST = 500;
+/** Grace after the deadline, in ms: a stop may just be ending. */
+const GRACE = 500;
 
 /** How a process is left after its stop. */
 export interface Leaving {
   readonly report: CloseReport;
   /** A hook failed, or an uncaught error was the reason. */
   readonly hasFailed: boolean;
-  /** Exit code 1 also where something was cut. */
+  /** Exit code 1 also if something was cut. */
   readonly strict: boolean;
-  /** The program's own listeners of the signal, where their turn is now. */
-  readonly held: HeldListeners | undefined;
+  /** The program's own listeners of the signal, if they run now. */
+  readonly programListeners: ProgramListeners | undefined;
   readonly budget: Budget;
-  /** Leaves nothing of the stop behind, and ends the process if that is ours to do. */
+  /** Undoes what the stop has set up, and ends the process if that is its end. */
   readonly exit: (code: number) => void;
 }
 
-/** The last step of a stop that a signal or an error asked for: last words, the program's own listeners, the exit. */
-export function leave({ report, hasFailed, strict, held, budget, exit }: Leaving): void {
-  writeLastWords(lastWords(report));
+/** The last step of a stop that a signal or an error caused: lines on stderr, the program's own listeners, the exit. */
+export function leave({ report, hasFailed, strict, programListeners, budget, exit }: Leaving): void {
+  printLines(...describeStop(report));
   const code = hasFailed || (strict && report.outcome === 'forced') ? 1 : 0;
   if (code !== 0) process.exitCode = code;
-  if (held === undefined) return exit(code);
-  // They end the process themselves, or let it end; what is left of the budget is theirs.
-  budget.letGo();
-  budget.over.addEventListener('abort', () => {
-    writeLastWords(["the program's own listeners of the signal have not ended the process in time"]);
+  if (programListeners === undefined) return exit(code);
+  // They end the process, or let it end. They may use what is left of the budget.
+  budget.unref();
+  budget.timeUp.addEventListener('abort', () => {
+    printLines("the program's own listeners of the signal did not end the process in time");
     exit(1);
   });
-  held.run();
+  programListeners.run();
 }
 
-/** Somebody else may end the process in the middle of its stop: whoever is served then is cut, and nobody else would say so. */
-export function tellEarlyExit(state: () => LastCallState, over: AbortSignal): void {
-  const tell = (): void => {
+/** Reports a process that exits during its stop, and so cuts its clients. Nothing else would show the cause. */
+export function reportEarlyExit(state: () => LastCallState, ended: AbortSignal): void {
+  const onExit = (): void => {
     if (state() === 'closed') return;
-    writeLastWords([
-      `the process has exited in the middle of its stop (${state()}): something has called process.exit()`,
-    ]);
+    printLines(`the process exited during its stop (${state()}): something called process.exit()`);
   };
-  process.once('exit', tell);
-  over.addEventListener('abort', () => process.off('exit', tell));
+  process.once('exit', onExit);
+  ended.addEventListener('abort', () => process.off('exit', onExit));
 }
 
-/** However a stop has gone wrong, the process does not outlive its time: it exits a little after that. */
-export function leaveAtLast(budget: Budget, exit: () => void): void {
-  budget.over.addEventListener('abort', () => {
+/** However a stop goes wrong, the process exits a little after its deadline. */
+export function exitAtLast(budget: Budget, exit: () => void): void {
+  budget.timeUp.addEventListener('abort', () => {
     const timer = setTimeout(() => {
-      writeLastWords(['the stop was not done in its time']);
+      printLines('the stop did not finish in time');
       exit();
-    }, AT_LAST);
+    }, GRACE);
     budget.ended.addEventListener('abort', () => clearTimeout(timer));
   });
 }

@@ -1,74 +1,69 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import http from 'node:http';
 import type net from 'node:net';
-import { setTimeout } from 'node:timers/promises';
 import { sayCloseInHeads } from '../../connection/http1/head.ts';
 import { isHttp1Server } from '../../connection/http1/server.ts';
 import { lingerOn } from '../../connection/http1/lingering-close.ts';
 import { watchConnections } from '../../connection/open-connections.ts';
+import type { Budget } from '../budget.ts';
+import type { CompleteLastCallOptions } from '../options/options.ts';
+import { waitForAbort } from '../wait.ts';
 import { isHealthCheck, isProber, noteHealthCheck } from './health-checks.ts';
 
-/** How long a service goes on though it is not ready any more. Times are in milliseconds. */
-export interface LameDuckTimes {
-  readonly most: number;
-  readonly least: number;
-  /** So long without a new client ends it. */
-  readonly quietFor: number;
-}
-
 /**
- * Serves everybody, until whoever sends clients has heard that the service is not ready: no new connection has come for
- * `quietFor`, or the time is up. HTTP/1.1 responses say `Connection: close` meanwhile, so that kept connections leave, too;
- * that goes on until `over` aborts. Ends early when `soon` aborts.
+ * Serves every client until the load balancers know that the service is not ready: when no new connection has come for
+ * `quietFor` ms, or the time is up. Meanwhile HTTP/1.1 responses have `Connection: close`, so that kept connections leave too. They
+ * have it until `ended` aborts.
  */
 export class LameDuck {
   readonly #servers: Set<net.Server>;
-  readonly #over: AbortSignal;
+  readonly #ended: AbortSignal;
   readonly #arrivals: Arrivals;
 
-  constructor(servers: readonly net.Server[], over: AbortSignal) {
+  constructor(servers: readonly net.Server[], ended: AbortSignal) {
     this.#servers = new Set(servers);
-    this.#over = over;
-    this.#arrivals = new Arrivals(over);
-    sayCloseInHeads({ servers: this.#servers, onLast: () => {} }, over);
+    this.#ended = ended;
+    this.#arrivals = new Arrivals(ended);
+    sayCloseInHeads({ servers: this.#servers, onLast: () => {} }, ended);
     for (const server of servers) this.#watch(server);
   }
 
-  /** One more has begun to listen. */
+  /** Another server has begun to listen. */
   add(server: net.Server): void {
     if (this.#servers.has(server)) return;
     this.#servers.add(server);
     this.#watch(server);
   }
 
-  async walk({ most, least, quietFor }: LameDuckTimes, soon: AbortSignal): Promise<void> {
+  /** Resolves at the end of the lame duck. */
+  async serveOn({ lameDuck, lameDuckMin, quietFor }: CompleteLastCallOptions, budget: Budget): Promise<void> {
     const began = performance.now();
-    const endsAt = began + most;
+    const most = budget.forLameDuck(lameDuck);
+    const least = Math.min(lameDuckMin, most);
     for (;;) {
       const quietAt = Math.max(began + least, Math.max(began, this.#arrivals.last) + quietFor);
-      const left = Math.min(endsAt, quietAt) - performance.now();
-      if (left <= 0 || soon.aborted) return;
-      // An abort is an end like any other.
-      await setTimeout(left, undefined, { signal: soon }).catch(() => {});
+      const left = Math.min(began + most, quietAt) - performance.now();
+      if (left <= 0 || budget.skipLameDuck.aborted) return;
+      await waitForAbort([budget.skipLameDuck], left);
     }
   }
 
   #watch(server: net.Server): void {
-    watchConnections(server, (socket) => this.#arrivals.add(socket), this.#over);
-    // After its last response a connection must not be reset, here as little as in the close.
+    watchConnections(server, (socket) => this.#arrivals.add(socket), this.#ended);
+    // As in the close, a connection must not be reset after its last response.
     if (isHttp1Server(server)) lingerOn(server);
   }
 }
 
-/** When clients have come. One that asks for the service's health, or goes without a word, is none. */
+/** When clients have come. Health checks, and connections that close without a byte, do not count. */
 class Arrivals {
-  /** Of connections that are closed. */
+  /** Of connections that have closed. */
   #last = -Infinity;
   readonly #open = new Map<net.Socket, number>();
 
-  constructor(over: AbortSignal) {
+  constructor(ended: AbortSignal) {
     subscribe('http.server.request.start', noteProbers);
-    over.addEventListener('abort', () => unsubscribe('http.server.request.start', noteProbers));
+    ended.addEventListener('abort', () => unsubscribe('http.server.request.start', noteProbers));
   }
 
   /** On the clock of `performance.now()`. */

@@ -1,20 +1,21 @@
 import http from 'node:http';
 import { gracefulClose } from '../../servers/graceful-close.ts';
 import { isClusterWorker } from '../../listener/origin.ts';
+import type { ReadinessAddress } from '../options/options.ts';
+import { excludeFromServices } from '../service-servers.ts';
+import { warn } from '../warn.ts';
 import { noteHealthCheck } from './health-checks.ts';
-import type { ReadinessAddress } from '../options.ts';
-import { markAuxiliary } from '../service-servers.ts';
 
-/** What a probe may ask about a service. */
+/** The answer to a probe. */
 export interface ServiceHealth {
   readonly ready: boolean;
-  /** For people: why, or why not. */
+  /** The body, for people. */
   readonly words: string;
 }
 
 /**
- * Answers probes: 200 while the service is ready, 503 while it is not; 200 in any case to whoever asks for a path that ends
- * in `/live`, since a service that stops is alive. May be mounted at any path.
+ * Answers probes: 200 while the service is ready, else 503. A path that ends in `/live` always gets 200, since a service that
+ * stops is alive. May be mounted at any path.
  */
 export function answerProbes(health: () => ServiceHealth): http.RequestListener {
   return (request, response) => {
@@ -29,17 +30,17 @@ export function answerProbes(health: () => ServiceHealth): http.RequestListener 
   };
 }
 
-/** What the server for probes gets for its end, in milliseconds. */
-const CLOSE_IN = 200;
+/** How long the close of the readiness server may take, in ms. */
+const CLOSE_WITHIN = 200;
 
 /**
- * A server of its own for probes, at `/ready` and `/live`, from the start of the program to the end of its stop. It does not
- * keep the process alive. Where it cannot listen it emits 'error', as any server does. Of a cluster the primary has it.
+ * A separate server for probes, at `/ready` and `/live`, from the start of the program to the end of its stop. It does not keep
+ * the process alive. If it cannot listen it emits 'error', as any server does. In a cluster only the primary starts it.
  */
 export class ReadinessServer {
   readonly #server: http.Server | undefined;
 
-  /** `isOptional`: nobody here has asked for it by name, so that it cannot listen is no error of the program's. */
+  /** `isOptional`: the code of the program did not ask for it, so a failure to listen is only a warning. */
   constructor(address: ReadinessAddress | undefined, answer: http.RequestListener, isOptional: boolean) {
     if (address === undefined || isClusterWorker()) return;
     this.#server = http.createServer((request, response) => {
@@ -47,22 +48,18 @@ export class ReadinessServer {
       if (path === '/ready' || path === '/live') answer(request, response);
       else response.writeHead(404, { 'Content-Type': 'text/plain' }).end('/ready or /live\n');
     });
-    markAuxiliary(this.#server);
+    excludeFromServices(this.#server);
     this.#server.on('connection', (socket) => socket.unref());
-    if (isOptional) this.#server.on('error', warnOf);
+    if (isOptional) this.#server.on('error', ({ message }) => warn(`the readiness server cannot listen: ${message}`));
     this.#server.listen({ ...address }).unref();
   }
 
-  /** In so many milliseconds at most. */
+  /** Takes at most `most` ms. */
   async close(most: number): Promise<void> {
     if (this.#server === undefined) return;
-    const deadline = Math.min(CLOSE_IN, most);
+    const deadline = Math.min(CLOSE_WITHIN, most);
     await gracefulClose(this.#server, { gate: 'own', deadline, idleWait: 0, lingerWait: 0 });
   }
-}
-
-function warnOf({ message }: Error): void {
-  process.emitWarning(`nobody answers probes of this process: ${message}`, 'LastCallWarning');
 }
 
 function pathOf(request: http.IncomingMessage): string {

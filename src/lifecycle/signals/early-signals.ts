@@ -1,7 +1,7 @@
 /**
- * Holds signals back from the call of `listen` on until the service is there: the kernel lets clients in some milliseconds before
- * that, and a signal without a listener would end the process, and reset them. Node hands a signal over at the next turn of its
- * loop, to whoever listens by then.
+ * Holds signals back from the call of `listen` until the service exists. The kernel lets clients in some ms before that, and a
+ * signal without a listener would end the process and reset them. Node delivers a signal at the next turn of its loop, to the
+ * listeners of that moment.
  */
 export class EarlySignals {
   #names: readonly NodeJS.Signals[] = [];
@@ -12,13 +12,14 @@ export class EarlySignals {
     for (const name of names) process.prependListener(name, this.#onSignal);
   }
 
-  /** The service listens by now, or nobody listens after all. */
+  /** The service has its own listeners now, or nothing listens after all. */
   release(): void {
     for (const name of this.#names) process.off(name, this.#onSignal);
     this.#names = [];
   }
 
-  // It came before anything listens (a host's name takes a while to look up): what would have happened without us happens.
+  // The signal came before anything listens (the lookup of a host's name takes a while). It has the effect it would have
+  // without lastcall.
   readonly #onSignal = (name: NodeJS.Signals): void => {
     this.release();
     if (process.listenerCount(name) === 0) process.kill(process.pid, name);

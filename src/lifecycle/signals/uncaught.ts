@@ -1,17 +1,18 @@
-import { describeUncaught } from './uncaught-message.ts';
+import { inspect } from 'node:util';
+import { tellEmitter } from '../../node/fields.ts';
+import { writeStderr } from '../exit/stderr.ts';
 import { interceptProcessEvent } from './process-events.ts';
-import { writeStderr } from '../exit/write-stderr.ts';
 
 const observers = new Set<() => void>();
 let stopIntercepting: (() => void) | undefined;
 
 /**
- * Tells of an error that nobody has caught, and that would end the process; Node's message is written at once. A program
- * that listens for 'uncaughtException' itself decides itself, and nothing is told. Returns what undoes it.
+ * Calls back at an uncaught error that would end the process. Its message is written at once. If the program has a listener of
+ * 'uncaughtException' that listener decides, and nothing is called. Returns an undo function.
  */
 export function watchUncaught(observer: () => void): () => void {
   observers.add(observer);
-  // Node asks whether 'uncaughtException' was heard (lib/internal/process/execution.js); rejections come so, too.
+  // Node looks whether 'uncaughtException' had a listener (lib/internal/process/execution.js). Rejections come here too.
   stopIntercepting ??= interceptProcessEvent('uncaughtException', (args, pass) => pass() || takeOver(args));
   return () => {
     observers.delete(observer);
@@ -21,9 +22,28 @@ export function watchUncaught(observer: () => void): () => void {
   };
 }
 
-function takeOver([error, origin]: readonly unknown[]): boolean {
+function takeOver([error]: readonly unknown[]): boolean {
   if (observers.size === 0) return false;
-  writeStderr(describeUncaught(error, origin === 'unhandledRejection'));
+  writeStderr(describeUncaught(error));
   for (const observer of observers) observer();
   return true;
+}
+
+/**
+ * Node's message for an error that ends the process (src/node_errors.cc), without the excerpt of the source: the stack has the
+ * place. Node itself writes it only when it exits, which may be seconds later.
+ */
+export function describeUncaught(error: unknown): string {
+  const version = `\nNode.js ${process.version}\n`;
+  try {
+    if (error instanceof Error) {
+      tellEmitter(error);
+      return `${inspect(error)}\n${version}`;
+    }
+    const hint = '(Use `node --trace-uncaught ...` to show where the exception was thrown)';
+    return `Uncaught:\n${inspect(error)}\n${hint}\n${version}`;
+  } catch {
+    // A thrown value may have getters that throw.
+    return `Uncaught:\nan error that cannot be shown\n${version}`;
+  }
 }

@@ -4,27 +4,28 @@ import { SO_TYPE, SOCK_STREAM, SOL_SOCKET } from '../../linux/constants.ts';
 import { loadLibc } from '../../linux/libc.ts';
 import { getIntOption, isListening } from '../../linux/sockets.ts';
 import { takePassed } from '../../listener/listen-fds.ts';
+import { messageOf, warn } from '../warn.ts';
 
 type PassedListener = { readonly fd: number; readonly name: string };
 
-/** Those that were passed and not given yet; undefined before the first call. */
+/** Passed and not yet returned; undefined before the first call. */
 let left: PassedListener[] | undefined;
 /** The names of all that were passed. */
 let names: readonly string[] = [];
 
 /**
- * A listening socket that systemd, or who else speaks its protocol, has opened for this process (socket activation,
- * sd_listen_fds(3)): clients can connect before the program runs, and while it is restarted. Undefined where there is none:
- * then the program listens for itself.
+ * A listening socket that systemd, or another program with its protocol, has opened for this process (socket activation,
+ * sd_listen_fds(3)). Clients can connect before the program runs, and during its restart. Undefined if there is none: the
+ * program then listens itself.
  *
- * Each socket is given once, in the order in which they were passed: with a name the first of that name (`FileDescriptorName=`
- * of the `.socket` unit; `unknown` where none was passed along), without one the first of all. The first call takes
- * LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID and LISTEN_PIDFDID out of the environment, so that no child of this process takes
- * them for its own. (The sockets themselves are not inherited: Node sees to that when it starts.)
+ * Each socket is returned once, in the order in which they were passed: with a name the first of that name
+ * (`FileDescriptorName=` of the `.socket` unit, or `unknown` if it was passed without a name), without a name the first of all.
+ * The first call removes LISTEN_FDS, LISTEN_FDNAMES, LISTEN_PID and LISTEN_PIDFDID from the environment, so that no child
+ * process uses them. (The sockets themselves are not inherited: Node prevents that when it starts.)
  *
- * LISTEN_PID must be this process. A shell or npm between systemd and Node makes it another's; that is told by a warning.
+ * LISTEN_PID must be this process. With a shell or npm between systemd and Node it is another one, which causes a warning.
  *
- * @throws `LastCallError` with code `ERR_OPTION` for what cannot be a name.
+ * @throws `LastCallError` with code `ERR_OPTION` for a name that is not possible.
  *
  * @example
  * ```ts
@@ -45,7 +46,7 @@ export function inheritedListener(name?: string): { fd: number } | undefined {
   const [found] = at === -1 ? [] : left.splice(at, 1);
   if (name !== undefined && names.length > 0 && !names.includes(name)) {
     warn(
-      `The supervisor has passed ${names.map((passed) => `\`${passed}\``).join(', ')}, and no socket named \`${name}\``,
+      `The supervisor has passed ${names.map((passed) => `\`${passed}\``).join(', ')}, but no socket named \`${name}\``,
     );
   }
   return found === undefined ? undefined : { fd: found.fd };
@@ -78,16 +79,12 @@ function isUsable({ fd, name }: PassedListener): boolean {
 
 function whyNotUsable(fd: number): string | undefined {
   try {
-    if (!fstatSync(fd).isSocket()) return 'it is no socket';
+    if (!fstatSync(fd).isSocket()) return 'it is not a socket';
     if (!loadLibc().available) return undefined;
     // A socket of systemd's Accept=yes is one client's connection.
     const isStream = getIntOption(fd, SOL_SOCKET, SO_TYPE) === SOCK_STREAM;
-    return isStream && isListening(fd) ? undefined : 'it is no listening stream socket';
+    return isStream && isListening(fd) ? undefined : 'it is not a listening stream socket';
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
-}
-
-function warn(message: string): void {
-  process.emitWarning(message, 'LastCallWarning');
 }

@@ -4,13 +4,13 @@ import { isClusterWorker } from '../../listener/origin.ts';
 import type { Budget } from '../budget.ts';
 import { type Notifier, openNotifier } from './sd-notify.ts';
 
-/** How often systemd is told how a stop goes on, and how much time it needs; in milliseconds. */
-const TELL_EVERY = 1_000;
+/** How often systemd gets the progress of a stop, and the time that it needs; in ms. */
+const NOTIFY_EVERY = 1_000;
 
 /** One for all services of this process: opening it takes the variables away. */
 let shared: { readonly notifier: Notifier | undefined; users: number } | undefined;
 
-/** Tells systemd where the service is, if that is who runs it. */
+/** Reports the state of a service to systemd, if systemd runs it. */
 export class Supervisor {
   readonly #notifier: Notifier | undefined;
   #hasEnded = false;
@@ -25,18 +25,18 @@ export class Supervisor {
     this.#notifier = shared.notifier;
   }
 
-  noteReady(): void {
+  ready(): void {
     if (!this.#isReady) this.#notifier?.ready('ready');
     this.#isReady = true;
   }
 
-  /** From now on the progress is told, until the end. */
-  noteStop(reason: string, budget: Budget): void {
+  /** From now on the progress is sent, until the end. */
+  stopping(reason: string, budget: Budget): void {
     const notifier = this.#notifier;
     if (notifier === undefined) return;
     notifier.stopping(`stopping: ${reason}`, budget.left);
-    const words = (): string => (this.#progress === undefined ? 'not ready, still serving' : wordsOf(this.#progress));
-    this.#timer = setInterval(() => notifier.progress(words(), budget.left), TELL_EVERY).unref();
+    const status = (): string => (this.#progress === undefined ? 'not ready, still serving' : describe(this.#progress));
+    this.#timer = setInterval(() => notifier.progress(status(), budget.left), NOTIFY_EVERY).unref();
   }
 
   noteProgress(progress: CloseProgress): void {
@@ -48,13 +48,13 @@ export class Supervisor {
     if (this.#hasEnded || shared === undefined) return;
     this.#hasEnded = true;
     shared.users -= 1;
-    // The watchdog is told as long as one of them is left.
+    // The watchdog gets its messages as long as one service is left.
     if (shared.users > 0) return;
     this.#notifier?.close();
     shared = undefined;
   }
 }
 
-function wordsOf({ phase, queued, halfOpen, open, ended }: CloseProgress): string {
+function describe({ phase, queued, halfOpen, open, ended }: CloseProgress): string {
   return `${phase}: ${queued} queued, ${halfOpen} half-open, ${open} connections open, ${ended} ended`;
 }

@@ -1,14 +1,14 @@
 import type { Worker } from 'node:cluster';
-import { constants } from 'node:os';
 import { type CloseReport, mergeReports } from '../../close/report.ts';
 import { LastCallError } from '../../errors.ts';
 import { forManyListeners } from '../../node/abort.ts';
-import { untilAborted } from '../until.ts';
 import { onUnseen, sendUnseen } from '../../node/fields.ts';
-import { isWorkerTells, type PrimaryTells, type ReportOverChannel } from './messages.ts';
+import { isSignal } from '../signals/process-events.ts';
+import { waitForAbort } from '../wait.ts';
+import { isWorkerMessage, type PrimaryMessage, type ReportMessage } from './messages.ts';
 
-/** A worker of a cluster, seen from its primary. */
-export class AttendingWorker {
+/** One worker of a cluster, as its primary sees it. */
+export class WorkerProcess {
   readonly #worker: Worker;
   readonly #asked = forManyListeners();
   readonly #gone = forManyListeners();
@@ -16,17 +16,17 @@ export class AttendingWorker {
   #isListening = false;
   #hasListened = false;
   #wasLeaving = false;
-  #report: ReportOverChannel | undefined;
-  /** What it has been told, for one that is not there yet. */
-  readonly #told: PrimaryTells[] = [];
-  /** What it is to get, unless it serves. */
+  #report: ReportMessage | undefined;
+  /** Messages that wait until the worker shows that it has lastcall. */
+  readonly #unsent: PrimaryMessage[] = [];
+  /** The signal that it gets unless it serves. */
   #signal: NodeJS.Signals | undefined;
   #end = '';
 
   constructor(worker: Worker, onAsk: () => void) {
     this.#worker = worker;
-    const unhear = onUnseen(worker.process, (body) => {
-      if (!isWorkerTells(body)) return;
+    const stopListening = onUnseen(worker.process, (body) => {
+      if (!isWorkerMessage(body)) return;
       if (body.kind === 'here' && !this.#hasLastCall) this.#greet();
       if (body.kind === 'asks') {
         this.#asked.abort();
@@ -35,13 +35,13 @@ export class AttendingWorker {
       if (body.kind === 'closed') this.#noteClosed(body.report, body.exits);
     });
     worker.once('exit', (code, signal) => {
-      unhear();
+      stopListening();
       this.#isListening = false;
       this.#end = signal ?? `exit code ${code}`;
       this.#asked.abort();
       this.#gone.abort();
     });
-    this.#tell({ kind: 'hello' });
+    this.#send({ kind: 'hello' });
   }
 
   get pid(): number {
@@ -52,7 +52,7 @@ export class AttendingWorker {
     return this.#isListening;
   }
 
-  /** Whether it would close now. */
+  /** Whether it has asked to close. */
   get isAsking(): boolean {
     return this.#asked.signal.aborted;
   }
@@ -63,35 +63,35 @@ export class AttendingWorker {
   }
 
   /**
-   * One without lastcall goes on until it may leave; one that serves nobody gets the signal, as if it were alone. One that
-   * starts just now may be about to serve: it has time until the others leave.
+   * A worker without lastcall goes on until it may leave. One that does not serve gets the signal, as if it were alone. One that
+   * is starting may be about to serve: it has time until the others leave.
    */
-  tellStop(reason: string, deadline: number, isStarting: boolean): void {
-    // The program itself may have told it to go.
+  stop(reason: string, deadline: number, isStarting: boolean): void {
+    // The program itself may have disconnected it.
     this.#wasLeaving = this.#worker.exitedAfterDisconnect;
-    // Node does not let a worker listen that is marked so.
+    // Node does not let a marked worker listen.
     if (!isStarting) this.#markAsLeaving();
-    this.#tellOrKeep({ kind: 'stop', reason, deadline });
+    this.#sendOrKeep({ kind: 'stop', reason, deadline });
     if (this.#hasLastCall) return;
     this.#asked.abort();
     this.#signal = isSignal(reason) ? reason : 'SIGTERM';
     if (!isStarting) this.#signalIfIdle();
   }
 
-  /** Resolves when it would close now; after `most` milliseconds, or when `soon` aborts, in any case. */
-  async hasAsked(most: number, soon: AbortSignal): Promise<void> {
-    await untilAborted([this.#asked.signal, soon], most);
+  /** Resolves when it asks to close, after `most` ms, or when `skip` aborts. */
+  async asks(most: number, skip: AbortSignal): Promise<void> {
+    await waitForAbort([this.#asked.signal, skip], most);
   }
 
   letLeave(): void {
     this.#markAsLeaving();
-    this.#tellOrKeep({ kind: 'leave' });
+    this.#sendOrKeep({ kind: 'leave' });
     // Node's own way: its servers close, and it ends when its connections have.
     if (!this.#hasLastCall && this.#isListening && this.#worker.isConnected()) this.#worker.disconnect();
     this.#signalIfIdle();
   }
 
-  /** A program that forks a worker for each that goes looks at this. */
+  /** For programs that fork a new worker for each one that exits: they look at this. */
   #markAsLeaving(): void {
     this.#worker.exitedAfterDisconnect = true;
   }
@@ -103,11 +103,11 @@ export class AttendingWorker {
   }
 
   /**
-   * Resolves when it has ended, with its report. After `most` milliseconds, or when `now` aborts, it is killed: it would outlive
-   * this process.
+   * Resolves with its report when it has ended. It is killed after `most` ms, or when `cut` aborts: it would outlive this
+   * process.
    */
-  async gone(most: number, now: AbortSignal): Promise<CloseReport> {
-    await untilAborted([this.#gone.signal, now], most);
+  async gone(most: number, cut: AbortSignal): Promise<CloseReport> {
+    await waitForAbort([this.#gone.signal, cut], most);
     if (!this.#gone.signal.aborted) this.#worker.process.kill('SIGKILL');
     const name = `Worker ${this.#worker.id} (process ${this.pid})`;
     const nothing = mergeReports([]);
@@ -115,36 +115,32 @@ export class AttendingWorker {
       const errors = this.#report.errors.map((message) => new LastCallError('ERR_WORKER', `${name}: ${message}`));
       return { ...this.#report, errors };
     }
-    const how = this.#end === '' ? 'had not ended in time' : `ended with ${this.#end} before it had closed`;
-    // Of one that serves nobody nothing is lost, however it ends.
+    const how = this.#end === '' ? 'did not end in time' : `ended with ${this.#end} before it had closed`;
+    // A worker that never listened has no clients to lose, however it ends.
     const isLost = this.#hasLastCall && !this.#wasLeaving;
     const isWell = this.#end !== '' && ((this.#end === 'exit code 0' && !isLost) || !this.#hasListened);
     return isWell ? nothing : { ...nothing, errors: [new LastCallError('ERR_WORKER', `${name} ${how}`)] };
   }
 
-  #noteClosed(report: ReportOverChannel, exits: boolean): void {
+  #noteClosed(report: ReportMessage, exits: boolean): void {
     this.#report = report;
-    this.#tell({ kind: 'noted' });
-    // Its channel is all that keeps it.
+    this.#send({ kind: 'noted' });
+    // Only its channel keeps it alive.
     if (!exits && this.#worker.isConnected()) this.#worker.disconnect();
   }
 
   #greet(): void {
     this.#hasLastCall = true;
-    this.#tell({ kind: 'hello' });
-    for (const what of this.#told.splice(0)) this.#tell(what);
+    this.#send({ kind: 'hello' });
+    for (const message of this.#unsent.splice(0)) this.#send(message);
   }
 
-  #tellOrKeep(what: PrimaryTells): void {
-    if (this.#hasLastCall) this.#tell(what);
-    else this.#told.push(what);
+  #sendOrKeep(message: PrimaryMessage): void {
+    if (this.#hasLastCall) this.#send(message);
+    else this.#unsent.push(message);
   }
 
-  #tell(what: PrimaryTells): void {
-    sendUnseen(this.#worker.process, what);
+  #send(message: PrimaryMessage): void {
+    sendUnseen(this.#worker.process, message);
   }
-}
-
-function isSignal(name: string): name is NodeJS.Signals {
-  return Object.hasOwn(constants.signals, name);
 }

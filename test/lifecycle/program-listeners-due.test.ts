@@ -4,15 +4,15 @@ import type { Program } from '../harness/observed-program.ts';
 import { ENDED_WELL, type Registration, startService } from '../harness/start-service.ts';
 import type { Ended } from '../harness/observed-program.ts';
 
-/** In milliseconds: less than an uncaught error has for its drain (5 s), and than the deadline. */
+/** In ms. Less than the drain has after an uncaught error (5 s), and than the deadline. */
 const SOON = 4_800;
 const REGISTRATIONS = ['--import', 'none'] as const;
 
-suite('a program with a listener of SIGTERM alone that gets SIGINT', () => {
+suite('a program that listens for SIGTERM only, and gets SIGINT', () => {
   test('under register exits after the drain, and waits for no listener', async () => {
     await using program = start('closes', '--import');
     assert.deepEqual(await stop(program, 'SIGINT'), ENDED_WELL);
-    assert.deepEqual(toldOf(program), ['gate']);
+    assert.deepEqual(eventsOf(program), ['gate']);
   });
 
   test('control: without lastcall dies of the signal', async () => {
@@ -21,7 +21,7 @@ suite('a program with a listener of SIGTERM alone that gets SIGINT', () => {
   });
 });
 
-suite("an error of the program's own listener of SIGTERM", () => {
+suite("an error in the program's own listener of SIGTERM", () => {
   for (const [title, way, execArgs] of [
     ['thrown', 'throws', ''],
     ['thrown, with unhandled rejections as warnings', 'throws', '--unhandled-rejections=warn'],
@@ -33,24 +33,24 @@ suite("an error of the program's own listener of SIGTERM", () => {
         const { code, signal, stderr } = await stop(program);
         assert.deepEqual({ code, signal }, { code: 1, signal: null });
         assert.match(stderr, /Error: out of order\n {4}at [^]*\n\nNode\.js v\d[^\n]*\n$/);
-        assert.deepEqual(toldOf(program), registration === 'none' ? ['listener'] : ['gate', 'listener']);
+        assert.deepEqual(eventsOf(program), registration === 'none' ? ['listener'] : ['gate', 'listener']);
       });
     }
   }
 });
 
 suite("a program's own listener of SIGTERM closes its server", () => {
-  for (const [title, way, told] of [
+  for (const [title, way, events] of [
     ['by a `close` that it took before the stop', 'taken before', ['listener', 'closed']],
     ['by the `close` of the prototype', 'of the prototype', ['listener', 'closed']],
-    ['by a `close` that it has put in its place', 'overridden', ['listener', 'pool closed', 'closed']],
-    ['by the `close` of a class of its own', 'subclass', ['listener', 'pool closed', 'closed']],
+    ['by its own `close` in place of that', 'overridden', ['listener', 'pool closed', 'closed']],
+    ['by the `close` of its own class', 'subclass', ['listener', 'pool closed', 'closed']],
   ] as const) {
     for (const registration of REGISTRATIONS) {
       test(`${title}, and it calls back, ${described(registration)}`, async () => {
         await using program = start(way, registration);
         assert.deepEqual(await stop(program), ENDED_WELL);
-        assert.deepEqual(toldOf(program), registration === 'none' ? told : ['gate', ...told]);
+        assert.deepEqual(eventsOf(program), registration === 'none' ? events : ['gate', ...events]);
       });
     }
   }
@@ -62,7 +62,7 @@ suite('a SIGTERM that comes while the program starts, before its server listens'
       await using program = start('in the start-up', registration);
       assert.deepEqual(await endsSoon(program), ENDED_WELL);
       assert.deepEqual(
-        toldOf(program).filter((told) => told !== 'gate'),
+        eventsOf(program).filter((event) => event !== 'gate'),
         ['listener', 'closed'],
       );
     });
@@ -83,7 +83,7 @@ async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promi
   return endsSoon(program);
 }
 
-/** How it ended, which has to be soon. */
+/** Asserts that it ends soon. Returns how it ended. */
 async function endsSoon(program: Program): Promise<Ended> {
   const began = performance.now();
   const ended = await program.ended;
@@ -91,6 +91,6 @@ async function endsSoon(program: Program): Promise<Ended> {
   return ended;
 }
 
-function toldOf({ history }: Program): readonly string[] {
+function eventsOf({ history }: Program): readonly string[] {
   return history.map(({ tell }) => tell).filter((tell) => ['gate', 'listener', 'pool closed', 'closed'].includes(tell));
 }

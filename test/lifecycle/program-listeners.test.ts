@@ -52,7 +52,7 @@ suite('under register, server.close()', () => {
       await program.next('calls close');
     });
     assert.deepEqual(
-      order.filter((told) => told !== 'report' && told !== 'closed by lastcall'),
+      order.filter((event) => event !== 'report' && event !== 'closed by lastcall'),
       ['asked', 'lame duck', 'closing', 'gate', 'calls close', 'answers', 'close event', 'closed'],
     );
   });
@@ -81,12 +81,12 @@ suite('under register, listeners of signal-exit', {
   const preload = `import { onExit } from '${signalExit.href}'; onExit(() => {});
     if (process.listenerCount('SIGTERM') !== 1) throw new Error('it does not listen');`;
 
-  test("are nobody's own: the process exits after the drain by itself", async () => {
+  test('do not count: the process exits after the drain by itself', async () => {
     await using program = startProgram('nothing', { imports: [`data:text/javascript,${encodeURIComponent(preload)}`] });
     const order = await stopWhileAsked(program);
-    // 'close' is not held back for anybody.
+    // 'close' is not held back.
     assert.deepEqual(
-      order.filter((told) => told !== 'close event'),
+      order.filter((event) => event !== 'close event'),
       STOP,
     );
     assert.ok(order.includes('close event'));
@@ -97,7 +97,7 @@ function startProgram(way: string, options: ServiceOptions = {}): Program {
   return startService('lifecycle/signal-order', { registration: '--import', args: [way], ...options });
 }
 
-/** SIGTERM while a request is unanswered, which is answered once the gate is shut and `meanwhile` is over. */
+/** Sends SIGTERM during a request. The program answers when the gate is shut and `meanwhile` has ended. */
 async function stopWhileAsked(
   program: Program,
   meanwhile: () => Promise<void> = async () => {},
@@ -119,7 +119,7 @@ async function askOne(program: Program): Promise<{ answer: Promise<string> }> {
   return { answer };
 }
 
-/** What has happened, one after the other; of states their names. */
+/** The events in their order. States have their names. */
 function orderOf({ history }: Program): readonly string[] {
   const words = history.map(({ tell, facts }) => (tell === 'state' ? String(facts?.state) : tell));
   const isOfLastCall = (index: number): boolean => history[index]?.tell === 'state' && words[index] === 'closed';

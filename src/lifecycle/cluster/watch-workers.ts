@@ -2,41 +2,42 @@ import type { Address, Cluster, Worker } from 'node:cluster';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import type { ClusterAddress } from '../../listener/listener.ts';
 import { onUnseen } from '../../node/fields.ts';
-import { isWorkerTells } from './messages.ts';
+import { isWorkerMessage } from './messages.ts';
 
-/** Whoever wants to hear of the workers of this process, which is a cluster's primary then. */
-export interface WorkersListener {
-  onFork(worker: Worker): void;
-  onListening(worker: Worker): void;
-}
+type OnWorker = (worker: Worker) => void;
 
 const listening = new Set<Worker>();
 const addresses = new Map<string, { readonly address: ClusterAddress; readonly workers: Set<Worker> }>();
-const listeners = new Set<WorkersListener>();
+const onForks = new Set<OnWorker>();
+const onListens = new Set<OnWorker>();
 let cluster: Cluster | undefined;
 
 /**
- * Watches workers begin to listen, from now on: nobody can ask a primary later where they do. node:cluster brings much along,
- * and is not loaded before this process has a worker.
+ * Watches workers begin to listen, from now on: a primary cannot be asked later where they listen. node:cluster is large, and
+ * is loaded only when this process has a worker.
  */
 export function watchCluster(): void {
   subscribe('child_process', lookForWorker);
 }
 
-/** Where workers that are alive listen, or have listened: the primary's sockets stay open as long as one of them does. */
+/** Where living workers listen, or have listened. The primary's sockets stay open as long as one of them lives. */
 export function clusterAddresses(): readonly ClusterAddress[] {
   return [...addresses.values()].filter(({ workers }) => workers.size > 0).map(({ address }) => address);
 }
 
-/** Calls back for the workers that there are, and for those that come, until `signal` aborts. */
-export function onWorkers(listener: WorkersListener, signal: AbortSignal): void {
-  listeners.add(listener);
-  signal.addEventListener('abort', () => listeners.delete(listener));
-  for (const worker of Object.values(cluster?.workers ?? {})) if (worker !== undefined) listener.onFork(worker);
-  for (const worker of listening) listener.onListening(worker);
+/** Calls back for each worker, now and later, and for each one that listens, until `signal` aborts. */
+export function onWorkers(onFork: OnWorker, onListen: OnWorker, signal: AbortSignal): void {
+  onForks.add(onFork);
+  onListens.add(onListen);
+  signal.addEventListener('abort', () => {
+    onForks.delete(onFork);
+    onListens.delete(onListen);
+  });
+  for (const worker of Object.values(cluster?.workers ?? {})) if (worker !== undefined) onFork(worker);
+  for (const worker of listening) onListen(worker);
 }
 
-/** The channel tells of a child before it is started: of a cluster's worker in the same turn. */
+/** The channel publishes a child before it is started, a worker in the same turn of the loop. */
 function lookForWorker(message: unknown): void {
   process.nextTick(() => {
     const { process: child }: { readonly process?: unknown } = Object(message);
@@ -50,21 +51,22 @@ function begin(found: Cluster): void {
   if (workers.length === 0) return;
   cluster = found;
   unsubscribe('child_process', lookForWorker);
-  const tellFork = (worker: Worker): void => {
-    // One with lastcall says that it serves: of a socket of its own (`exclusive`) Node tells nobody.
-    onUnseen(worker.process, (body) => {
-      if (isWorkerTells(body) && body.kind === 'here') noteServing(worker);
-    });
-    for (const listener of listeners) listener.onFork(worker);
-  };
-  found.on('fork', tellFork);
+  found.on('fork', noteFork);
   found.on('listening', noteListening);
   found.on('exit', forget);
-  for (const worker of workers) tellFork(worker);
+  for (const worker of workers) noteFork(worker);
+}
+
+function noteFork(worker: Worker): void {
+  // A worker with lastcall sends that it serves: Node does not report a socket of its own (`exclusive`).
+  onUnseen(worker.process, (body) => {
+    if (isWorkerMessage(body) && body.kind === 'here') noteServing(worker);
+  });
+  for (const onFork of onForks) onFork(worker);
 }
 
 function noteListening(worker: Worker, { addressType, address, port }: Address): void {
-  // Of a path the type is -1; of a descriptor that a worker brought there is no port, and it is nobody's here.
+  // The type of a path is -1. A descriptor that a worker brought has no port, and is not the primary's.
   const wanted = addressType === -1 ? { path: address } : { port, address: address ?? undefined };
   if ('path' in wanted || port > 0) {
     const key = `${address}:${port}`;
@@ -82,10 +84,10 @@ function forget(worker: Worker): void {
 
 function noteServing(worker: Worker): void {
   listening.add(worker);
-  for (const listener of listeners) listener.onListening(worker);
+  for (const onListen of onListens) onListen(worker);
 }
 
-/** What `import` has as its default, a built-in module is as a whole. */
+/** A built-in module is as a whole what `import` has as its default. */
 function loadCluster(): Cluster {
   const loaded: unknown = process.getBuiltinModule('node:cluster');
   if (!isCluster(loaded)) throw new TypeError('node:cluster is not what it was');

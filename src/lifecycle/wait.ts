@@ -1,8 +1,8 @@
 /**
- * Resolves when one of the signals aborts, or after so many milliseconds. With listeners and a timer of its own: on Node 20 a
- * composite of AbortSignal.timeout can be collected before its time.
+ * Resolves when one of the signals aborts, or after `most` ms. It has listeners and a timer of its own: Node 20 may collect a
+ * composite of AbortSignal.timeout too early.
  */
-export async function untilAborted(signals: readonly AbortSignal[], most: number): Promise<void> {
+export async function waitForAbort(signals: readonly AbortSignal[], most: number): Promise<void> {
   if (signals.some((signal) => signal.aborted)) return;
   const settled = new AbortController();
   await new Promise<void>((resolve) => {

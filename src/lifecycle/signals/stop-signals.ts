@@ -1,0 +1,62 @@
+import { isMainThread } from 'node:worker_threads';
+import type { ProgramListeners } from './program-listeners.ts';
+import { watchUncaught } from './uncaught.ts';
+
+/** A terminal and a process group may each pass on the same signal. One that comes sooner than this, in ms, is no second one. */
+const SECOND_AFTER = 500;
+
+/** What a service does at a signal or an uncaught error. */
+interface Reactions {
+  onFirst(signal: NodeJS.Signals): void;
+  onSecond(): void;
+  onUncaught(): void;
+}
+
+/**
+ * While armed, listens for the signals that stop a service, and for uncaught errors. Worker threads get no signals (Node's
+ * worker_threads), and their errors go to the parent.
+ */
+export class StopSignals {
+  readonly #names: readonly NodeJS.Signals[];
+  readonly #reactions: Reactions;
+  readonly #programListeners: ProgramListeners | undefined;
+  #firstAt: number | undefined;
+  #stopWatching: (() => void) | undefined;
+
+  /** `programListeners`: the program's own listeners, if they are to wait. */
+  constructor(names: readonly NodeJS.Signals[], reactions: Reactions, programListeners: ProgramListeners | undefined) {
+    this.#names = names;
+    this.#reactions = reactions;
+    this.#programListeners = programListeners;
+  }
+
+  /** From now on the signals do not end the process. Goes before listeners of the program, one of which may exit. */
+  arm(): void {
+    if (this.#stopWatching !== undefined || !isMainThread) return;
+    if (this.#programListeners === undefined) {
+      for (const name of this.#names) process.prependListener(name, this.#onSignal);
+    } else {
+      this.#programListeners.hold(this.#onSignal);
+    }
+    this.#stopWatching = watchUncaught(() => this.#reactions.onUncaught());
+  }
+
+  /** Signals and errors do again what they did before. */
+  disarm(): void {
+    if (this.#stopWatching === undefined) return;
+    for (const name of this.#names) process.off(name, this.#onSignal);
+    this.#programListeners?.letGo();
+    this.#stopWatching();
+    this.#stopWatching = undefined;
+  }
+
+  readonly #onSignal = (name: NodeJS.Signals): void => {
+    const now = performance.now();
+    if (this.#firstAt === undefined) {
+      this.#firstAt = now;
+      this.#reactions.onFirst(name);
+    } else if (now - this.#firstAt >= SECOND_AFTER) {
+      this.#reactions.onSecond();
+    }
+  };
+}
