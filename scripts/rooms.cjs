@@ -14,14 +14,14 @@ const ROOMS = {
   close: ['node', 'basics'],
   storm: ['basics'],
   node: [],
-  linux: [],
+  linux: ['basics'],
   basics: ['node'],
 };
 
 /** The files beside the folders. */
 const FILES = {
   entries: 'index|register|channel|metrics|prepare',
-  basics: 'errors|option-checks|durations',
+  basics: 'errors|option-checks|durations|signals',
 };
 
 /** @param {string} room */

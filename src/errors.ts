@@ -34,6 +34,11 @@ export class LastCallError extends Error {
   }
 }
 
+/** The message of an error, or what was thrown in place of one. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** An `ERR_OPTION` in the one form that all of them have: what was expected, and what came. */
 export function optionError(name: string, expected: string, got: unknown): LastCallError {
   return new LastCallError('ERR_OPTION', `Expected \`${name}\` to be ${expected}, got ${show(got)}`);

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
+import { messageOf } from '../errors.ts';
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { messageOf } from '../linux/libc.ts';
 import { TargetError } from '../program/find/target.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { addDemoCommand } from './demo/demo.ts';

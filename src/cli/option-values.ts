@@ -1,8 +1,8 @@
+import { isSignal } from '../signals.ts';
 import net from 'node:net';
 import { constants } from 'node:os';
 import { InvalidArgumentError, Option } from 'commander';
 import { DURATION_FORM, readDuration } from '../durations.ts';
-import { isSignal } from '../linux/signals.ts';
 import type { SocketAddress } from '../linux/sockets.ts';
 
 // The longest time of a timer, in ms.

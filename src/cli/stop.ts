@@ -1,10 +1,11 @@
+import { SECOND_AFTER } from '../signals.ts';
 import type { Command } from 'commander';
 import { loadLibc, SystemCallError } from '../linux/libc.ts';
 import { holdProcess } from '../linux/process/pidfd.ts';
 import { commandOf } from '../program/find/command-line.ts';
 import { findTarget } from '../program/find/find-target.ts';
 import type { StopReport } from '../program/report.ts';
-import { SECOND_AFTER, type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
+import { type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
 import { startWatchdog } from '../program/watchdog.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { describeStop } from './describe-stop.ts';

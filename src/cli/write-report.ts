@@ -1,6 +1,6 @@
+import { messageOf } from '../errors.ts';
 import { accessSync, constants, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { messageOf } from '../linux/libc.ts';
 import { CommandError } from './command-error.ts';
 
 /** Checks before the work begins that the report can be written. Throws a `CommandError`. */

@@ -1,3 +1,4 @@
+import { messageOf } from '../errors.ts';
 import { createRequire } from 'node:module';
 import { endianness } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
@@ -112,11 +113,6 @@ function bindLibc(): LoadedLibc {
 function loadKoffi(): typeof import('koffi') {
   // Synchronous: a close that finds its first server at SIGTERM still shuts the gate in the same turn.
   return createRequire(import.meta.url)('koffi');
-}
-
-/** The message of anything that was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function errorName(errno: number): string {

@@ -1,6 +1,6 @@
+import { messageOf } from '../errors.ts';
 import { setImmediate as turn } from 'node:timers/promises';
 import { inodeOf } from '../linux/descriptors.ts';
-import { messageOf } from '../linux/libc.ts';
 import { findHolders, type HolderSearch, Search } from '../linux/process/holders.ts';
 import type { Listener } from './listener.ts';
 import { findOrigin } from './origin.ts';

@@ -1,9 +1,9 @@
+import { isSignal } from '../../signals.ts';
 import type { Worker } from 'node:cluster';
 import { type CloseReport, mergeReports } from '../../close/report.ts';
 import { LastCallError } from '../../errors.ts';
 import { forManyListeners } from '../../node/abort.ts';
 import { onUnseen, sendUnseen } from '../../node/fields.ts';
-import { isSignal } from '../signals/process-events.ts';
 import { waitForAbort } from '../wait.ts';
 import { isWorkerMessage, type PrimaryMessage, type ReportMessage } from './messages.ts';
 

@@ -1,5 +1,5 @@
-import { LastCallError } from '../../errors.ts';
-import { messageOf, warn } from '../warn.ts';
+import { LastCallError, messageOf } from '../../errors.ts';
+import { warn } from '../warn.ts';
 import {
   type CompleteLastCallOptions,
   completeLastCallOptions,

@@ -1,9 +1,9 @@
+import { isSignal } from '../../signals.ts';
 import { CLOSE_OPTION_NAMES, completeOptions } from '../../close/check-options.ts';
 import type { CloseOptions } from '../../close/options.ts';
 import type { CloseReport } from '../../close/report.ts';
 import { optionError } from '../../errors.ts';
 import { checkBoolean, checkFunction, checkNames, isObject, milliseconds } from '../../option-checks.ts';
-import { isSignal } from '../signals/process-events.ts';
 import { type StopDefaults, stopDefaults } from './platform-defaults.ts';
 import { ADDRESS, DURATION, SIGNALS, SWITCH, type TextForm, WORD } from './text-forms.ts';
 

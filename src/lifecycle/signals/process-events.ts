@@ -1,3 +1,4 @@
+import { isSignal } from '../../signals.ts';
 import type { EventEmitter } from 'node:events';
 import { constants } from 'node:os';
 
@@ -26,10 +27,6 @@ export function interceptProcessEvent(name: string, interceptor: Interceptor): (
 export function prepareSignals(): void {
   wrapEmit();
   for (const name of process.eventNames()) if (isSignal(name)) readdListeners(name);
-}
-
-export function isSignal(name: unknown): name is NodeJS.Signals {
-  return typeof name === 'string' && Object.hasOwn(constants.signals, name);
 }
 
 /** Keeps the raw listeners: those of `once` still remove themselves. */

@@ -1,9 +1,7 @@
+import { SECOND_AFTER } from '../../signals.ts';
 import { isMainThread } from 'node:worker_threads';
 import type { ProgramListeners } from './program-listeners.ts';
 import { watchUncaught } from './uncaught.ts';
-
-/** A terminal and a process group may each pass on the same signal. One that comes sooner than this, in ms, is no second one. */
-const SECOND_AFTER = 500;
 
 /** What a service does at a signal or an uncaught error. */
 interface Reactions {

@@ -1,10 +1,10 @@
 import { fstatSync } from 'node:fs';
-import { optionError } from '../../errors.ts';
+import { messageOf, optionError } from '../../errors.ts';
 import { SO_TYPE, SOCK_STREAM, SOL_SOCKET } from '../../linux/constants.ts';
 import { loadLibc } from '../../linux/libc.ts';
 import { getIntOption, isListening } from '../../linux/sockets.ts';
 import { takePassed } from '../../listener/listen-fds.ts';
-import { messageOf, warn } from '../warn.ts';
+import { warn } from '../warn.ts';
 
 type PassedListener = { readonly fd: number; readonly name: string };
 

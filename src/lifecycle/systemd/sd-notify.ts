@@ -1,5 +1,6 @@
+import { messageOf } from '../../errors.ts';
 import { type DatagramSender, openDatagramSender } from '../../linux/unix-datagram.ts';
-import { messageOf, warn } from '../warn.ts';
+import { warn } from '../warn.ts';
 
 /** Assignments by their variable. */
 type Assignments = Readonly<Record<string, string | number>>;

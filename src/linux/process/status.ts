@@ -1,6 +1,6 @@
+import { isSignal } from '../../signals.ts';
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { isSignal } from '../signals.ts';
 
 /** What every user can read about a process in /proc/PID/status (proc_pid_status(5)). */
 export interface ProcessStatus {

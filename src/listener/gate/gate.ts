@@ -1,6 +1,7 @@
+import { messageOf } from '../../errors.ts';
 import type { Gate } from '../../close/report.ts';
 import { TCP_DEFER_ACCEPT, IPPROTO_TCP } from '../../linux/constants.ts';
-import { messageOf, SystemCallError } from '../../linux/libc.ts';
+import { SystemCallError } from '../../linux/libc.ts';
 import { isListening, listen, setIntOption } from '../../linux/sockets.ts';
 import { holdNewConnections } from './hold.ts';
 import { isBoundToDevice, refuseNewConnections } from './refuse.ts';

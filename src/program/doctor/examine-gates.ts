@@ -1,10 +1,11 @@
+import { messageOf } from '../../errors.ts';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inodeOf } from '../../linux/descriptors.ts';
-import { loadLibc, messageOf, requireLibc } from '../../linux/libc.ts';
+import { loadLibc, requireLibc } from '../../linux/libc.ts';
 import { openListener } from '../../linux/open-listener.ts';
 import { localAddress, type SocketAddress } from '../../linux/sockets.ts';
 import { holdNewConnections } from '../../listener/gate/hold.ts';

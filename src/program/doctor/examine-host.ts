@@ -1,5 +1,6 @@
+import { messageOf } from '../../errors.ts';
 import os from 'node:os';
-import { loadLibc, messageOf } from '../../linux/libc.ts';
+import { loadLibc } from '../../linux/libc.ts';
 import { CAPABILITIES, type Capability, has, readStatus } from '../../linux/process/status.ts';
 import { dumpTcpListeners } from '../../linux/tables/inet-diag.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';

@@ -1,6 +1,6 @@
+import { messageOf } from '../../errors.ts';
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
-import { messageOf } from '../../linux/libc.ts';
 import { type ProcessStatus, readStatus } from '../../linux/process/status.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';

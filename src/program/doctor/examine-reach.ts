@@ -1,6 +1,7 @@
+import { messageOf } from '../../errors.ts';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { loadLibc, messageOf, requireLibc, SystemCallError } from '../../linux/libc.ts';
+import { loadLibc, requireLibc, SystemCallError } from '../../linux/libc.ts';
 import { holdProcess } from '../../linux/process/pidfd.ts';
 import { has, type ProcessStatus, readStatus } from '../../linux/process/status.ts';
 import { readSysctl } from '../../linux/sysctl.ts';

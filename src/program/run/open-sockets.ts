@@ -1,6 +1,7 @@
+import { messageOf } from '../../errors.ts';
 import { lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
-import { messageOf, requireLibc, SystemCallError } from '../../linux/libc.ts';
+import { requireLibc, SystemCallError } from '../../linux/libc.ts';
 import { openListener } from '../../linux/open-listener.ts';
 import type { SocketAddress } from '../../linux/sockets.ts';
 import { LARGE_BACKLOG } from '../../listener/gate/gate.ts';

@@ -1,3 +1,4 @@
+import { SECOND_AFTER } from '../../signals.ts';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:os';
@@ -12,7 +13,7 @@ import { findTree } from '../find/process-tree.ts';
 import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
 import type { Pending } from '../stop/await-empty-queues.ts';
-import { SECOND_AFTER, sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';
+import { sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { type ProgramStart, startProgram } from './start-program.ts';
 import { warmUp } from './warm-up.ts';

@@ -1,4 +1,4 @@
-import { messageOf } from '../../linux/libc.ts';
+import { messageOf } from '../../errors.ts';
 import { socketsOf } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';

@@ -44,9 +44,6 @@ export interface StopOptions {
 
 export type StopPhase = 'emptying the queues' | 'ending';
 
-/** Signals within this time after the first one count as the same request, in ms: supervisors often send two in a row. */
-export const SECOND_AFTER = 500;
-
 // In ms.
 const LOOK_EVERY = 20;
 const PROGRESS_EVERY = 100;
