@@ -1,6 +1,5 @@
 import { isSignal } from '../../signals.ts';
 import type { EventEmitter } from 'node:events';
-import { constants } from 'node:os';
 
 /** Called in place of the listeners of a `process` event. `pass` calls them, and returns whether there are any. */
 type Interceptor = (args: readonly unknown[], pass: () => boolean) => boolean;
