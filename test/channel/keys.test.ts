@@ -120,7 +120,7 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     await until(() => resolved.mock.callCount() === 2);
     for (const controller of asked) controller.abort();
     await Promise.all(replies);
-    assert.match(String(await aborted.promise), /taken the request back/);
+    assert.match(String(await aborted.promise), /cancelled the request/);
   });
 
   for (const [isOwn, exactlyOnce, code] of [

@@ -67,7 +67,7 @@ describe('A client of a channel dials', { timeout: 300_000 }, () => {
           throw new TypeError('An option is wrong');
         },
       });
-      const asked = rejectsWith(client.ask(completeRequest(Buffer.from('x')), false), 'ERR_NOT_PROCESSED');
+      const asked = rejectsWith(client.request(completeRequest(Buffer.from('x')), false), 'ERR_NOT_PROCESSED');
       await clock.pass(20_000, () => setImmediate());
       const { cause } = await asked;
       assert.ok(cause instanceof LastCallError && cause.cause instanceof TypeError, String(cause));

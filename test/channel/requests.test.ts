@@ -228,7 +228,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     await chunks.next();
     const next = rejectsWith(chunks.next(), 'ERR_OUTCOME_UNKNOWN');
     controller.abort(new Error('enough'));
-    assert.match((await next).message, /it was taken back/);
+    assert.match((await next).message, /it was cancelled/);
   });
 
   for (const [title, payload] of [
@@ -286,7 +286,7 @@ describe('A channel', { timeout: 300_000 }, () => {
       const channel = connect(scope, served);
       const { message } = await rejectsWith(channel.request(makePayload as never), 'ERR_OUTCOME_UNKNOWN');
       assert.match(message, /its payload threw/);
-      assert.match(String(await heard.promise), /taken the request back/);
+      assert.match(String(await heard.promise), /cancelled the request/);
       assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
     });
   }

@@ -1,47 +1,79 @@
 import { LastCallError } from '../../errors.ts';
-import type { ClientConnectionOwner, ClientSettings } from './connection-owner.ts';
-import type { ClientRequest } from './request.ts';
-import { decodeGoodbye, encodeGoodbye } from '../wire/goodbye.ts';
-import { failRequest, failureWord, outcomeUnknown } from './fail-request.ts';
-import { END, FRAME, type GoodbyeReason, KEYED, NOTHING, readCodeAndText } from '../wire/frames.ts';
-import type { Hello } from '../wire/hello.ts';
 import { IncomingPayload } from '../flow/incoming-payload.ts';
-import { encodeKey, LONGEST_KEY } from '../wire/key.ts';
 import { Link, type LinkEnd, type LinkOwner } from '../link/link.ts';
 import { RequestTable } from '../link/request-table.ts';
+import { END, FAILURE_CODES, FRAME, type GoodbyeReason, KEYED, NOTHING, wordFor } from '../wire/frames.ts';
+import type { Hello } from '../wire/hello.ts';
+import {
+  decodeGoodbye,
+  encodeGoodbye,
+  encodeKey,
+  LONGEST_KEY,
+  readCodeAndText,
+  type ReceivedGoodbye,
+} from '../wire/payloads.ts';
 import type { Transport } from '../wire/transport.ts';
+import type { ClientSettings } from './options.ts';
+import type { ClientRequest } from './request.ts';
+import type { ServerMemory } from './send-again.ts';
+
+/** What the connections of a client call. */
+export interface ConnectionCalls {
+  /** Whether requests wait for this connection. */
+  readonly hasWaiting: (connection: ClientConnection) => boolean;
+  /** Requests can be sent on it. */
+  readonly onOpen: (connection: ClientConnection) => void;
+  /** More can be sent on it than before. */
+  readonly onRoom: (connection: ClientConnection) => void;
+  readonly onMessage: (message: Uint8Array) => void;
+  /** The server takes no more requests on it, and did not process these. */
+  readonly onLeave: (
+    connection: ClientConnection,
+    goodbye: ReceivedGoodbye,
+    notProcessed: readonly ClientRequest[],
+  ) => void;
+  /** It has ended. The requests `inDoubt` may have been processed. */
+  readonly onEnd: (
+    connection: ClientConnection,
+    error: LastCallError,
+    notProcessed: readonly ClientRequest[],
+    inDoubt: readonly ClientRequest[],
+  ) => void;
+  /** Both sides have ended. The last call. */
+  readonly onClosed: (connection: ClientConnection) => void;
+}
 
 /** A request that is under way on this connection. */
 interface Sent {
   readonly request: ClientRequest;
-  /** Its reply, where it does not come in one frame. */
+  /** Its reply, where that does not come in one frame. */
   incoming: IncomingPayload | undefined;
 }
 
-// A server that was answered its farewell ends the connection when it owes nothing; else we do, after so many milliseconds.
-const LEFT_BEHIND = 10_000;
+// After a farewell the server ends the connection when it has sent all replies. If it does not, we end it after this, in ms.
+const LONGEST_LEAVE = 10_000;
 
 /** The client's side of one connection. */
 export class ClientConnection implements LinkOwner {
-  readonly link: Link;
+  readonly #link: Link;
   readonly #settings: ClientSettings;
-  readonly #owner: ClientConnectionOwner;
+  readonly #calls: ConnectionCalls;
   readonly #sent = new RequestTable<Sent>();
   #lastId = 0;
-  #step: 'greeting' | 'open' | 'leaving' | 'over' = 'greeting';
-  #goodbye: 'not said' | 'said' | 'answered' = 'not said';
-  #hasHeardGoodbye = false;
+  #step: 'greeting' | 'open' | 'leaving' | 'ended' = 'greeting';
+  #goodbye: 'not sent' | 'sent' | 'answered' = 'not sent';
+  #hasReceivedGoodbye = false;
   #hasServed = false;
   #peer: Hello | undefined;
-  #forget: (() => void) | undefined;
+  #stopTimer: (() => void) | undefined;
 
-  constructor(transport: Transport, settings: ClientSettings, owner: ClientConnectionOwner) {
+  constructor(transport: Transport, settings: ClientSettings, calls: ConnectionCalls) {
     this.#settings = settings;
-    this.#owner = owner;
-    this.link = new Link(transport, settings.clock, settings.link, this);
+    this.#calls = calls;
+    this.#link = new Link(transport, settings.clock, settings.link, this);
   }
 
-  /** What an ERROR of ours says: a server has no requests that we would accept. */
+  /** A server sends no requests that an ERROR of ours could name. */
   readonly lastAccepted = 0;
 
   get isOpen(): boolean {
@@ -52,12 +84,11 @@ export class ClientConnection implements LinkOwner {
     return this.#peer !== undefined;
   }
 
-  /** Where the server remembers outcomes, and for how many milliseconds. */
-  get memory(): { readonly store: string; readonly remembers: number } {
+  get memory(): ServerMemory {
     return { store: this.#peer?.store ?? '', remembers: this.#peer?.remembers ?? 0 };
   }
 
-  /** Whether the server has answered anything on it. */
+  /** Whether the server has answered a request on it. */
   get hasServed(): boolean {
     return this.#hasServed;
   }
@@ -67,58 +98,62 @@ export class ClientConnection implements LinkOwner {
   }
 
   get canSend(): boolean {
-    return this.#hasPlace && this.#hasRoom;
-  }
-
-  /** Whether the server serves one more at once. */
-  get #hasPlace(): boolean {
-    return this.#step === 'open' && this.#sent.size < (this.#peer?.maxRequests ?? 0) && !this.idsUsedUp;
-  }
-
-  get #hasRoom(): boolean {
-    return this.link.sending.room > LONGEST_KEY;
+    return this.#isAccepting && this.#hasRoom;
   }
 
   get idsUsedUp(): boolean {
     return this.#lastId >= this.#settings.lastId;
   }
 
-  /** Sends a request that is prepared; only where `canSend`. */
+  /** Whether the server serves one more request at once. */
+  get #isAccepting(): boolean {
+    return this.#step === 'open' && this.#sent.size < (this.#peer?.maxRequests ?? 0) && !this.idsUsedUp;
+  }
+
+  get #hasRoom(): boolean {
+    return this.#link.sending.room > LONGEST_KEY;
+  }
+
+  /** Sends a request that is prepared. Call it only where `canSend`. */
   send(request: ClientRequest): void {
-    const { key } = request.asking;
+    const { key } = request.details;
     const prefix = key === undefined ? NOTHING : encodeKey(key);
     const payload = request.takePayload();
     this.#lastId += 1;
     const id = this.#lastId;
-    request.sendings += 1;
+    request.timesSent += 1;
     if (key !== undefined) request.sentAt ??= this.#settings.clock.now();
     this.#sent.add(id, { request, incoming: undefined });
-    this.link.sending.send(FRAME.request, key === undefined ? 0 : KEYED, id, payload, prefix, (error) => {
-      if (error !== undefined) this.#takeBack(id, 'its payload threw', error);
+    this.#link.sending.send(FRAME.request, key === undefined ? 0 : KEYED, id, payload, prefix, (error) => {
+      if (error !== undefined) this.#cancel(id, 'its payload threw', error);
     });
   }
 
-  /** The program has taken a request back: its outcome is nobody's any more, but the server may stop. */
+  /** The program has cancelled a request. */
   cancel(request: ClientRequest): void {
     const id = this.#sent.entries().find(([, sent]) => sent.request === request)?.[0];
-    if (id !== undefined) this.#takeBack(id, 'it was taken back', request.asking.signal?.reason);
+    if (id !== undefined) this.#cancel(id, 'it was cancelled', request.details.signal?.reason);
   }
 
-  /** Says our own farewell: what is under way goes on, and the server ends the connection after it. */
+  /** Sends our GOODBYE. The requests under way go on, and the server ends the connection after them. */
   leave(reason: GoodbyeReason): void {
-    if (this.#step === 'greeting') return this.link.destroy();
+    if (this.#step === 'greeting') return this.destroy();
     if (this.#step !== 'open') return;
     this.#step = 'leaving';
-    this.#goodbye = 'said';
-    this.link.writer.add(FRAME.goodbye, 0, this.#lastId, encodeGoodbye({ reason }));
+    this.#goodbye = 'sent';
+    this.#link.writer.add(FRAME.goodbye, 0, this.#lastId, encodeGoodbye({ reason }));
     this.#endWhenLeft();
   }
 
+  destroy(): void {
+    this.#link.destroy();
+  }
+
   opened(peer: Hello): void {
-    if (peer.maxRequests === 0) return this.link.fail('protocol', 'The server serves no requests');
+    if (peer.maxRequests === 0) return this.#link.fail('protocol', 'The server serves no requests');
     this.#peer = peer;
     this.#step = 'open';
-    this.#owner.opened(this);
+    this.#calls.onOpen(this);
   }
 
   frame(kind: number, flags: number, id: number, payload: Uint8Array): void {
@@ -130,80 +165,79 @@ export class ClientConnection implements LinkOwner {
       case FRAME.failure:
         return this.#takeFailure(id, payload);
       case FRAME.message:
-        this.link.consumed(payload.length);
-        return this.#owner.message(payload);
+        this.#link.receiving.consumed(payload.length);
+        return this.#calls.onMessage(payload);
       case FRAME.goodbye:
         return this.#takeGoodbye(id, payload);
       case FRAME.goodbyeAck:
-        if (this.#goodbye !== 'said' || id !== this.#lastId) {
-          this.link.fail('protocol', 'An answer to a farewell came that was not said, or names another last request');
+        if (this.#goodbye !== 'sent' || id !== this.#lastId) {
+          this.#link.fail('protocol', 'A GOODBYE-ACK came without a GOODBYE, or names another last request');
         } else this.#goodbye = 'answered';
         return;
       default:
-        this.link.fail('protocol', `A frame of kind ${kind} came, which no server sends`);
+        this.#link.fail('protocol', `A frame of kind ${kind} came, which no server sends`);
     }
   }
 
   get awaitsRoom(): boolean {
-    return this.#owner.hasWaiting(this) && this.#hasPlace && !this.#hasRoom;
+    return this.#calls.hasWaiting(this) && this.#isAccepting && !this.#hasRoom;
   }
 
   maySend(): void {
-    this.#owner.maySend(this);
+    this.#calls.onRoom(this);
   }
 
-  ended(end: LinkEnd): void {
-    this.#step = 'over';
-    this.#forget?.();
-    const { lastAccepted = Number.POSITIVE_INFINITY } = end;
+  ended({ error: given, lastAccepted = Number.POSITIVE_INFINITY }: LinkEnd): void {
+    this.#step = 'ended';
+    this.#stopTimer?.();
     const error =
-      end.error ?? new LastCallError('ERR_CHANNEL_BROKEN', 'The server ended the connection without a farewell');
+      given ?? new LastCallError('ERR_CHANNEL_BROKEN', 'The server ended the connection without a farewell');
     const notProcessed: ClientRequest[] = [];
     const inDoubt: ClientRequest[] = [];
     for (const [id, { request, incoming }] of this.#sent.entries()) {
-      incoming?.fail(outcomeUnknown(error));
+      incoming?.fail(brokenReplyError(error));
       if (request.isSettled) request.forgetSignal();
-      if (id > lastAccepted) request.sendings -= 1;
+      if (id > lastAccepted) request.timesSent -= 1;
       (id > lastAccepted ? notProcessed : inDoubt).push(request);
     }
     this.#sent.clear();
-    this.#owner.ended(this, { ...end, error }, { notProcessed, inDoubt });
+    this.#calls.onEnd(this, error, notProcessed, inDoubt);
   }
 
   closed(): void {
-    this.#owner.closed(this);
+    this.#calls.onClosed(this);
   }
 
   #takeReply(id: number, flags: number, payload: Uint8Array): void {
     const sent = this.#sent.get(id);
     if (sent === undefined || sent.incoming !== undefined) {
-      return this.link.fail('protocol', `A reply came for request ${id}, which has none to come`);
+      return this.#link.fail('protocol', `A reply came for request ${id}, which awaits none`);
     }
     const { request } = sent;
     const hasEnded = (flags & END) !== 0;
     if (hasEnded && !request.wantsChunks) {
-      this.link.consumed(payload.length);
+      this.#link.receiving.consumed(payload.length);
       this.#finishReply(id, request);
-      request.done(payload);
+      request.succeed(payload);
       return;
     }
-    const incoming = new IncomingPayload(id, payload, hasEnded, this.link, () => this.#abandon(id));
+    const incoming = new IncomingPayload(id, payload, hasEnded, this.#link.receiving, () => this.#abandon(id));
     sent.incoming = incoming;
     if (request.isSettled) incoming.discard();
-    else if (request.wantsChunks) request.begun(incoming);
+    else if (request.wantsChunks) request.begin(incoming);
     else this.#collect(id, request, incoming);
     if (hasEnded) this.#finishReply(id, request);
   }
 
-  /** A long reply that the program wants whole. */
+  /** Reads a long reply that the program wants whole. */
   #collect(id: number, request: ClientRequest, incoming: IncomingPayload): void {
-    incoming.bytes(this.#settings.maxPayload).then(
-      (reply) => request.done(reply),
+    incoming.bytes(this.#settings.link.maxPayload).then(
+      (reply) => request.succeed(reply),
       (error: unknown) => {
-        // The connection's end is for its owner to judge: it may be sent again.
+        // The connection has ended. `onEnd` decides about the request: it may be sent again.
         if (!(error instanceof LastCallError) || error.code === 'ERR_OUTCOME_UNKNOWN') return;
         request.fail(error);
-        this.#takeBack(id, error.message, error);
+        this.#cancel(id, error.message, error);
       },
     );
   }
@@ -211,9 +245,9 @@ export class ClientConnection implements LinkOwner {
   #takeMore(id: number, flags: number, payload: Uint8Array): void {
     const sent = this.#sent.get(id);
     if (sent?.incoming === undefined)
-      return this.link.fail('protocol', `More of a reply to ${id} came, which did not begin`);
+      return this.#link.fail('protocol', `More of a reply to ${id} came, which did not begin`);
     if (!sent.incoming.push(payload, (flags & END) !== 0)) {
-      return this.link.fail('limit', `More of the reply to ${id} came than was granted`);
+      return this.#link.fail('limit', `More of the reply to ${id} came than was granted`);
     }
     if ((flags & END) !== 0) this.#finishReply(id, sent.request);
   }
@@ -222,60 +256,62 @@ export class ClientConnection implements LinkOwner {
     const sent = this.#sent.get(id);
     const failure = readCodeAndText(payload);
     if (sent === undefined || failure === undefined) {
-      return this.link.fail('protocol', `A failure came for request ${id}, which has none to come`);
+      return this.#link.fail('protocol', `A failure came for request ${id}, which awaits none`);
     }
     const { request, incoming } = sent;
-    const how = failureWord(failure.code);
-    if (how === 'failed') this.#noteReceived(request);
+    const { code, text } = failure;
+    const how = wordFor(FAILURE_CODES, code);
+    if (how === 'failed') this.#sendReceived(request);
     this.#finish(id);
-    failRequest(request, incoming, how, failure.text);
+    request.failBecause(how, text);
+    incoming?.fail(new LastCallError(how === 'failed' ? 'ERR_REQUEST_FAILED' : 'ERR_OUTCOME_UNKNOWN', text));
   }
 
   #takeGoodbye(lastAccepted: number, payload: Uint8Array): void {
-    const words = decodeGoodbye(payload);
-    if (words === undefined || lastAccepted > this.#lastId || this.#hasHeardGoodbye) {
-      const what = `its last request is ${lastAccepted} of ${this.#lastId}`;
-      return this.link.fail('protocol', `A farewell came that is wrong: ${what}`);
+    const goodbye = decodeGoodbye(payload);
+    if (goodbye === undefined || lastAccepted > this.#lastId || this.#hasReceivedGoodbye) {
+      const text = `A GOODBYE is cut off, the second, or names request ${lastAccepted} of ${this.#lastId}`;
+      return this.#link.fail('protocol', text);
     }
-    this.#hasHeardGoodbye = true;
+    this.#hasReceivedGoodbye = true;
     const refused = this.#sent.entries().filter(([id]) => id > lastAccepted);
     const answered = refused.find(([, { incoming }]) => incoming !== undefined)?.[0];
-    if (answered !== undefined) return this.link.fail('protocol', `Request ${answered} was answered, and not accepted`);
+    if (answered !== undefined)
+      return this.#link.fail('protocol', `Request ${answered} was answered, and not accepted`);
     for (const [id, { request }] of refused) {
-      this.link.sending.stop(id);
+      this.#link.sending.stop(id);
       this.#sent.delete(id);
-      request.sendings -= 1;
+      request.timesSent -= 1;
     }
-    this.link.writer.add(FRAME.goodbyeAck, 0, this.#lastId);
+    this.#link.writer.add(FRAME.goodbyeAck, 0, this.#lastId);
     this.#step = 'leaving';
     this.#endWhenLeft();
-    const returned = refused.map(([, { request }]) => request);
-    this.#owner.leaving(this, words, returned);
+    const notProcessed = refused.map(([, { request }]) => request);
+    this.#calls.onLeave(this, goodbye, notProcessed);
   }
 
-  /** The reply has come to its end. */
   #finishReply(id: number, request: ClientRequest): void {
-    this.#noteReceived(request);
+    this.#sendReceived(request);
     this.#finish(id);
   }
 
-  /** The server need not remember it any more: what was sent once, and came back there, is nowhere else on its way. */
-  #noteReceived({ asking: { key, isOwnKey }, sendings }: ClientRequest): void {
-    if (key === undefined || isOwnKey || sendings !== 1) return;
-    this.link.writer.add(FRAME.received, 0, 0, encodeKey(key));
+  /** Lets the server forget the key. A request that was sent once, and answered there, is not on its way anywhere else. */
+  #sendReceived({ details: { key, isOwnKey }, timesSent }: ClientRequest): void {
+    if (key === undefined || isOwnKey || timesSent !== 1) return;
+    this.#link.writer.add(FRAME.received, 0, 0, encodeKey(key));
   }
 
   #finish(id: number): void {
     this.#hasServed = true;
     this.#sent.get(id)?.request.forgetSignal();
     this.#sent.delete(id);
-    // The server has answered before it had everything.
-    this.link.sending.stop(id);
+    // The server may answer before it has the whole request.
+    this.#link.sending.stop(id);
     this.#endWhenLeft();
-    this.#owner.maySend(this);
+    this.#calls.onRoom(this);
   }
 
-  #takeBack(id: number, why: string, cause: unknown): void {
+  #cancel(id: number, why: string, cause: unknown): void {
     const sent = this.#sent.get(id);
     if (sent === undefined) return;
     this.#abandon(id);
@@ -285,15 +321,19 @@ export class ClientConnection implements LinkOwner {
     sent.request.failUnknown(why, cause);
   }
 
-  /** Nobody wants the reply: the server need not make the rest of it. It says so once more, and the id is free. */
+  /** Nobody wants the reply. The server's FAILURE, or the end of the reply, frees the id. */
   #abandon(id: number): void {
     if (!this.#sent.has(id)) return;
-    this.link.sending.stop(id);
-    this.link.writer.add(FRAME.cancel, 0, id);
+    this.#link.sending.stop(id);
+    this.#link.writer.add(FRAME.cancel, 0, id);
   }
 
   #endWhenLeft(): void {
     if (this.#step !== 'leaving' || this.#sent.size > 0) return;
-    this.#forget ??= this.#settings.clock.after(LEFT_BEHIND, () => this.link.end());
+    this.#stopTimer ??= this.#settings.clock.after(LONGEST_LEAVE, () => this.#link.end());
   }
+}
+
+function brokenReplyError(cause: LastCallError): LastCallError {
+  return new LastCallError('ERR_OUTCOME_UNKNOWN', 'The connection broke in the middle of the reply', { cause });
 }

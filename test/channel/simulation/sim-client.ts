@@ -20,7 +20,7 @@ export interface SimRequest {
 export class SimClient {
   readonly requests: SimRequest[] = [];
   readonly ends: SimEnd[] = [];
-  readonly #client: ChannelClient<unknown>;
+  readonly #client: ChannelClient;
   #isClosed = false;
 
   constructor(clock: SimClock, server: SimServer, seed: number) {
@@ -30,12 +30,11 @@ export class SimClient {
       ...completeConnectOptions({ port: 1 }, { ...SIM_LIMITS, maxGathered: 0, giveUpAfter: 1e9, maxSendings: 1_000 }),
       clock,
       random: () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647,
-      dial: (_to, attach) => {
+      dial: () => {
         const end = server.connect();
-        const own = end ?? makeConnection().client;
-        own.events = attach(own);
-        if (end === undefined) own.refuse();
-        else this.ends.push(own);
+        if (end === undefined) return refused();
+        this.ends.push(end);
+        return end;
       },
       // As few as every now and then use up what a connection has.
       lastId: 9,
@@ -63,7 +62,7 @@ export class SimClient {
       idempotent: kind === 'idempotent',
       exactlyOnce: kind === 'exactly once' ? key : false,
     };
-    this.#client.ask(completeRequest(inChunks ? () => chunksOf(payload) : payload, options), false).then(
+    this.#client.request(completeRequest(inChunks ? () => chunksOf(payload) : payload, options), false).then(
       (reply) => {
         const isEcho = reply instanceof Uint8Array && payload.equals(reply);
         request.said = isEcho ? 'done' : 'wrong reply';
@@ -80,6 +79,12 @@ export class SimClient {
       this.#isClosed = true;
     });
   }
+}
+
+function refused(): SimEnd {
+  const { client } = makeConnection();
+  client.refuse();
+  return client;
 }
 
 async function* chunksOf(payload: Uint8Array): AsyncGenerator<Uint8Array, undefined> {

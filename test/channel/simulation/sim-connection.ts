@@ -27,6 +27,10 @@ export class SimEnd implements Transport {
     return this.#isClosed;
   }
 
+  listen(events: TransportEvents): void {
+    this.events = events;
+  }
+
   write(chunks: readonly Uint8Array[]): void {
     if (this.#fin === 'not said' && !this.#isClosed) this.#wire = Buffer.concat([this.#wire, ...chunks]);
   }
@@ -91,8 +95,7 @@ export class SimEnd implements Transport {
   #close(error: Error | undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const events = this.events;
-    setImmediate(() => events?.closed(error));
+    setImmediate(() => this.events?.closed(error));
   }
 }
 

@@ -1,8 +1,7 @@
 import { memoryStore } from '../../../src/channel/server/memory-store.ts';
 import type { ChannelRequest, HandlerResult } from '../../../src/channel/server/request.ts';
 import { ServerConnection } from '../../../src/channel/server/connection.ts';
-import { completeServeOptions } from '../../../src/channel/server/options.ts';
-import type { ServingSettings } from '../../../src/channel/server/settings.ts';
+import { completeServeOptions, type ServerSettings } from '../../../src/channel/server/options.ts';
 import type { SimClock } from './sim-clock.ts';
 import { makeConnection, type SimEnd } from './sim-connection.ts';
 import type { SimDatabase, SimProcess } from './sim-store.ts';
@@ -24,7 +23,7 @@ export class SimServer {
   readonly processed: Map<number, number> = new Map();
   #pending: Pending[] = [];
   #process: SimProcess = { isAlive: true };
-  #settings: ServingSettings;
+  #settings: ServerSettings;
   #isListening = true;
   readonly #open = new Map<ServerConnection, SimEnd>();
   #backlog: SimEnd[] = [];
@@ -60,7 +59,6 @@ export class SimServer {
   accept(): void {
     for (const end of this.#backlog) {
       const connection = new ServerConnection(end, 'simulated', this.#settings, () => this.#open.delete(connection));
-      end.events = connection.link;
       this.#open.set(connection, end);
     }
     this.#backlog = [];
@@ -105,7 +103,7 @@ export class SimServer {
     this.#isListening = true;
   }
 
-  #makeSettings(): ServingSettings {
+  #makeSettings(): ServerSettings {
     const process = this.#process;
     const store = this.#database?.storeFor(process) ?? memoryStore();
     const handler = (request: ChannelRequest): Promise<HandlerResult> => this.#handle(request, process);
