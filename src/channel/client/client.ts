@@ -44,7 +44,7 @@ export class ChannelClient {
         this.#putBack(notProcessed, connection.hasServed);
         this.#goOn();
       },
-      onEnd: (...ended) => this.#takeOver(...ended),
+      onEnd: (connection, error, { notProcessed, inDoubt }) => this.#takeOver(connection, error, notProcessed, inDoubt),
       onClosed: (connection) => {
         this.#connections.delete(connection);
         this.#closeWhenDone();

@@ -26,17 +26,6 @@ export interface ChannelLimits {
   readonly pingWait?: number;
 }
 
-export const LIMIT_NAMES: readonly string[] = [
-  'maxFrame',
-  'maxUnread',
-  'maxPayload',
-  'maxGathered',
-  'helloWait',
-  'frameWait',
-  'pingAfter',
-  'pingWait',
-] satisfies readonly (keyof ChannelLimits)[];
-
 /** The limits of one side, complete, and its HELLO. */
 export interface LinkSettings extends Required<ChannelLimits> {
   readonly hello: Hello;
@@ -58,6 +47,8 @@ export function completeLimits(given: ChannelLimits): Required<ChannelLimits> {
     pingWait: milliseconds('pingWait', given.pingWait, 10_000),
   };
 }
+
+export const LIMIT_NAMES: readonly string[] = Object.keys(completeLimits({}));
 
 /** The settings of a side. One request or reply gets a quarter of the connection's credit. */
 export function linkSettings(
