@@ -41,7 +41,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
   const proof = prove('a client in Python whose server is restarted');
   const byKeys = prove('a client in Python with keys, whose server is closed plainly');
 
-  it('says and understands what docs/channel-vectors has', async () => {
+  it('sends and understands the frames of docs/channel-vectors', async () => {
     const printed = await runClient('vectors', VECTORS);
     const count = (vectors: typeof conversations): number =>
       vectors.filter(({ tests }) => tests.includes('client')).length;
@@ -52,7 +52,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
     });
   });
 
-  it(`has ${REQUESTS} requests done exactly once by a server that is restarted ${RESTARTS} times`, async (t) => {
+  it(`gets ${REQUESTS} requests processed exactly once by a server that restarts ${RESTARTS} times`, async (t) => {
     const reports: CloseReport[] = [];
     await using service = new RestartedService(async (server, _, onShut) => {
       // Nobody else holds it: on a busy host the search for others takes longer than it may.
@@ -78,7 +78,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
     for (const underWay of service.underWay) proof.held(t, { 'under way': underWay });
   });
 
-  it('loses sight of some where the server is closed plainly (control)', async (t) => {
+  it('leaves some outcomes unknown after plain closes (control)', async (t) => {
     await using service = new RestartedService(closeAtOnce);
     const { done, not_processed, unknown, failed } = await talk(service);
     assert.ok(unknown >= RESTARTS * (AT_ONCE - CROSSING), `${unknown} unknown`);
@@ -88,7 +88,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
     byKeys.lost(t, unknown);
   });
 
-  it('has all done exactly once there, too, by keys, where the store outlives the server', async (t) => {
+  it('gets all processed exactly once there, too, with keys and a store that outlives the server', async (t) => {
     await using service = new RestartedService(closeAtOnce, memoryStore());
     const counts = await talk(service, '--key');
     const { connections } = counts;

@@ -24,7 +24,7 @@ export class Sending {
 
   /**
    * `maxUnsent`: nothing more is sent while more bytes than this wait to be written. `isHeldBack`: whether something new waits for
-   * credit. It goes before the rest of long payloads, which would use up all credit.
+   * credit. Long payloads, which would use up all credit, are held back then.
    */
   constructor(writer: FrameWriter, transport: Transport, maxUnsent: number, isHeldBack: () => boolean) {
     this.#writer = writer;

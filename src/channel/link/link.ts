@@ -43,8 +43,8 @@ const CODES: Readonly<Record<ErrorKind, LastCallErrorCode>> = {
   timeout: 'ERR_CHANNEL_TIMEOUT',
 };
 
-// How long to wait for the other side's FIN after ours, in milliseconds, while nothing that goes before our FIN moves. (A graceful
-// close has its own, shorter wait.)
+// How long to wait for the other side's FIN after ours, in milliseconds. The wait starts again while the bytes before our FIN
+// still leave. (A graceful close has its own, shorter wait.)
 const LINGER = 30_000;
 
 /** What both sides of a connection share: HELLO, credit, timeouts, ERROR, and the end. */
@@ -201,7 +201,7 @@ export class Link implements TransportEvents {
     this.#sendMore();
   }
 
-  /** What is new goes before the rest of long payloads. */
+  /** Sends new requests and messages before the rest of long payloads. */
   #sendMore(): void {
     this.receiving.grantWithheld();
     this.#owner.maySend();
@@ -228,7 +228,7 @@ export class Link implements TransportEvents {
       this.#isPaused = true;
       this.#transport.pause();
     } else if (this.#transport.unsent > 2 * this.#settings.maxUnread + this.sending.granted) {
-      this.fail('limit', 'The other side asks, and does not read the answers');
+      this.fail('limit', 'The other side sends requests or PINGs, and does not read the answers');
     }
   }
 

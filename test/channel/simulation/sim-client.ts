@@ -6,7 +6,7 @@ import type { SimClock } from './sim-clock.ts';
 import { makeConnection, type SimEnd } from './sim-connection.ts';
 import { SIM_LIMITS, type SimServer } from './sim-server.ts';
 
-/** What a request's promise has said. */
+/** The result of a request's promise. */
 export type Said = 'nothing' | 'done' | 'wrong reply' | LastCallError['code'];
 
 /** One request of the simulation. */
@@ -36,7 +36,7 @@ export class SimClient {
         this.ends.push(end);
         return end;
       },
-      // As few as every now and then use up what a connection has.
+      // So few that connections use up their ids now and then.
       lastId: 9,
     });
   }
@@ -52,7 +52,7 @@ export class SimClient {
   ask(number: number, kind: SimRequest['kind'], length: number, inChunks: boolean): void {
     const payload = Buffer.alloc(4 + length, number);
     payload.writeUInt32BE(number);
-    // Every other key is made by the client, which lets the server forget it.
+    // The client makes every other key, and lets the server forget it.
     const key = number % 2 === 0 ? `request ${number}` : true;
     const abort = new AbortController();
     const request: SimRequest = { number, kind, abort, said: 'nothing' };

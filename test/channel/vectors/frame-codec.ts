@@ -1,4 +1,4 @@
-/** Frames and what they say, by this package's own encoders and decoders. */
+/** Frames and their content, by this package's own encoders and decoders. */
 import assert from 'node:assert/strict';
 import { FrameReader, type OnFrame } from '../../../src/channel/wire/frame-reader.ts';
 import { FrameWriter } from '../../../src/channel/wire/frame-writer.ts';
@@ -20,7 +20,7 @@ const KINDS: Readonly<Record<string, number>> = Object.fromEntries(
   Object.entries(FRAME).map(([name, kind]) => [name === 'goodbyeAck' ? 'GOODBYE-ACK' : name.toUpperCase(), kind]),
 );
 
-/** What bytes say that come in pieces of so many. */
+/** The content of bytes that come in pieces of `pieceLength`. */
 export function decodeFrames(bytes: Uint8Array, pieceLength: number): readonly Meaning[] {
   const frames: Meaning[] = [];
   const take: OnFrame = (kind, flags, id, payload) => frames.push(meaningOf(kind, flags, id, payload));
