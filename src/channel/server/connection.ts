@@ -190,11 +190,12 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
   }
 
   #answer(id: number, request: ServedRequest, result: HandlerResult): void {
-    // Not wanted: its connection has ended, or the client has cancelled it.
-    const isWanted = this.#requests.get(id) === request && request.step !== 'cancelled';
-    if (!isWanted && isChunks(result)) void closeChunks(result);
-    if (this.#requests.get(id) !== request) return;
-    if (!isWanted) return this.#fail(id, 'cancelled', TAKEN_BACK);
+    const isUnderWay = this.#requests.get(id) === request;
+    if (!isUnderWay || request.step === 'cancelled') {
+      if (isChunks(result)) void closeChunks(result);
+      if (isUnderWay) this.#fail(id, 'cancelled', TAKEN_BACK);
+      return;
+    }
     const reply: unknown = result ?? NOTHING;
     if (!(reply instanceof Uint8Array) && !isChunks(reply)) {
       return this.#answerError(id, request, wrongReplyError(reply));
