@@ -12,6 +12,7 @@ const checks = [
     command: 'oxlint',
     args: ['--type-aware', '--deny-warnings', 'src', 'test', 'bench', 'scripts', 'examples'],
   },
+  { title: 'rooms', command: 'depcruise', args: ['--config', 'scripts/rooms.cjs', 'src'] },
   { title: 'dead code', command: 'knip', args: [] },
   { title: 'package', command: 'publint', args: ['--strict'] },
   { title: 'types of the package', command: 'attw', args: ['--pack', '.', '--profile', 'esm-only'] },

@@ -1,15 +1,15 @@
-import { watchServers } from './prepare.ts';
+import { prepareServers } from './prepare.ts';
 
 // Closing
-export { gracefulClose } from './close/graceful-close.ts';
+export { gracefulClose } from './servers/graceful-close.ts';
 export type { CloseOptions } from './close/options.ts';
 export type { CloseProgress, CloseReport, ListenerReport } from './close/report.ts';
-export type { ConnectionsReport } from './connection/accounts.ts';
-export type { CutConnection, CutReason, Protocol } from './connection/connection.ts';
-export type { DrainingConnection, OnDrain } from './connection/on-drain.ts';
-export type { Farewell } from './connection/raw/farewell.ts';
-export type { WebSocketClose, WebSocketLike, WebSocketServerLike } from './connection/websocket/close-frame.ts';
-export type { Gate } from './listener/gate/gate.ts';
+export type { ConnectionsReport } from './close/report.ts';
+export type { CutConnection, CutReason, Protocol } from './close/report.ts';
+export type { DrainingConnection, OnDrain } from './close/options.ts';
+export type { Farewell } from './close/options.ts';
+export type { WebSocketClose, WebSocketLike, WebSocketServerLike } from './close/options.ts';
+export type { Gate } from './close/report.ts';
 export { lingeringClose } from './connection/http1/lingering-close.ts';
 
 // The process around
@@ -29,4 +29,4 @@ export type {
   StateMessage,
 } from './close/diagnostics.ts';
 
-watchServers();
+prepareServers();

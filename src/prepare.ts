@@ -1,5 +1,5 @@
 import { isBun, rememberSockets } from './node/bun.ts';
-import { rehearseClose } from './close/warm-up.ts';
+import { warmUpClose } from './servers/warm-up.ts';
 import { watchHandshakes } from './connection/tls/sockets.ts';
 import { watchUpgrades } from './connection/http1/upgrades.ts';
 import { watchCluster } from './lifecycle/cluster/listening.ts';
@@ -7,8 +7,8 @@ import { watchListeners } from './listener/listening.ts';
 
 let isWatching = false;
 
-/** From now on every server, and every worker of a cluster, is seen when it begins to listen, and what a close will need is made ready. Does so once. */
-export function watchServers(): void {
+/** From now on prepares every server, and every worker of a cluster, for a close when it begins to listen. Does so once. */
+export function prepareServers(): void {
   if (isWatching) return;
   isWatching = true;
   watchCluster();
@@ -16,7 +16,7 @@ export function watchServers(): void {
   watchListeners((server) => {
     watchHandshakes(server);
     watchUpgrades(server);
-    // Signals are listened for first, by whoever makes a service of it: until then one ends the process, and resets who has come.
-    process.nextTick(rehearseClose, server);
+    // A service listens for signals first: until then a signal ends the process, and resets its clients.
+    process.nextTick(warmUpClose, server);
   });
 }

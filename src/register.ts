@@ -4,7 +4,7 @@
  * that calls `lastCall` itself, and every thread but the main one.
  */
 import { registerService } from './lifecycle/registered.ts';
-import { watchServers } from './prepare.ts';
+import { prepareServers } from './prepare.ts';
 
-watchServers();
+prepareServers();
 registerService();

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { completeConnectOptions, CONNECT_OPTION_NAMES } from '../src/channel/client/options.ts';
 import { completeLimits, LIMIT_NAMES } from '../src/channel/link/limits.ts';
 import { SERVE_OPTION_NAMES } from '../src/channel/server/options.ts';
-import { completeOptions } from '../src/close/options.ts';
+import { completeOptions } from '../src/close/check-options.ts';
 import { ERROR_CODES } from '../src/errors.ts';
 import { ENVIRONMENT } from '../src/lifecycle/environment.ts';
 import { LAST_CALL_OPTION_NAMES } from '../src/lifecycle/options.ts';

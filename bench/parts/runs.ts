@@ -33,7 +33,7 @@ const CONTENDERS: readonly { readonly title: string; readonly line: readonly [st
 ];
 
 const DESCENDANTS = [0, 100];
-// Until the parent has said what it has to say, and has rehearsed.
+// Until the parent has said what it has to say, and has warmed up.
 const SETTLED = 1_000;
 
 /** Each in turn; those that are not installed are left out. */

@@ -1,7 +1,7 @@
 /** EX_NOPERM of sysexits.h. */
 export const EXIT_NO_RIGHT = 77;
 
-/** What a command says before it ends with this exit code. */
+/** An error that ends a command with this exit code. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';
   readonly exitCode: number;

@@ -3,9 +3,8 @@ import type { Command } from 'commander';
 import { type Chapter, examine } from '../program/doctor/examine.ts';
 import type { Finding, Level } from '../program/doctor/finding.ts';
 import { findHolders } from '../program/find/find-target.ts';
-import { counted } from './terminal/counted.ts';
-import { mayColour } from './terminal/may-colour.ts';
 import { durationOption, signalName } from './option-values.ts';
+import { counted, mayColour } from './terminal/text.ts';
 
 interface DoctorCommandOptions {
   readonly signal: NodeJS.Signals;
@@ -17,15 +16,17 @@ interface DoctorCommandOptions {
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .summary('say what will work here, and why')
+    .summary('show what works here, and why')
     .description(
-      'Looks at the kernel, the rights of this user, the gates that can be shut (tried on sockets of its own), and of a program ' +
-        'its listeners, its signal, and who stops it. Changes nothing.\nExit code: 0; 1 if there is a problem; 2 if there is no ' +
-        'such program; 77 if its processes cannot be seen.',
+      'Checks the kernel, the rights of this user, and the gates, which it tries on sockets of its own. With a target it also ' +
+        'checks the listeners of that program, its signal handler and its supervisor. Changes nothing.\nExit code: 0; 1 if there ' +
+        'is a problem; 2 if there is no such program; 77 if this user cannot see its processes.',
     )
     .argument('[target]', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
-    .option('--signal <name>', 'what the program is stopped by', signalName, 'SIGTERM')
-    .addOption(durationOption('--deadline', "of the stop; the program's LASTCALL_DEADLINE, or 30s"))
+    .option('--signal <name>', 'the signal that stops the program', signalName, 'SIGTERM')
+    .addOption(
+      durationOption('--deadline', 'the deadline of the stop; without it LASTCALL_DEADLINE of the program, or 30s'),
+    )
     .option('--json', 'print the findings as one JSON document')
     .action(doctor);
 }

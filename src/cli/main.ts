@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { TargetError } from '../program/find/find-target.ts';
+import { messageOf } from '../linux/libc.ts';
+import { TargetError } from '../program/find/target.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { addDemoCommand } from './demo/demo.ts';
 import { addDoctorCommand } from './doctor.ts';
@@ -9,13 +10,13 @@ import { addRunCommand } from './run.ts';
 import { addStopCommand } from './stop.ts';
 import { addWatchCommand } from './watch.ts';
 
-/** For whoever called: the command could not do what it was asked to. */
+/** The command could not do its work. */
 const EXIT_COULD_NOT_RUN = 2;
-/** What a shell says of a program that SIGPIPE has ended. */
-const EXIT_NOBODY_READS = 141;
+/** The exit code that a shell gives to a program that SIGPIPE has ended. */
+const EXIT_BROKEN_PIPE = 141;
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(EXIT_NOBODY_READS);
+  if (error.code === 'EPIPE') process.exit(EXIT_BROKEN_PIPE);
   process.stderr.write(`lastcall: cannot write the result: ${error.message}\n`);
   process.exit(EXIT_COULD_NOT_RUN);
 });
@@ -41,9 +42,9 @@ try {
 }
 
 function exitCodeOf(error: unknown): number {
-  // Commander has said what is wrong, or shown the help that was asked for.
+  // Commander has already printed the error, or the help.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_COULD_NOT_RUN;
-  process.stderr.write(`lastcall: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`lastcall: ${messageOf(error)}\n`);
   if (error instanceof CommandError) return error.exitCode;
   return error instanceof TargetError && error.fault === 'hidden' ? EXIT_NO_RIGHT : EXIT_COULD_NOT_RUN;
 }

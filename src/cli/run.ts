@@ -1,16 +1,15 @@
 import type { Command } from 'commander';
 import { SystemCallError } from '../linux/libc.ts';
 import type { SocketAddress } from '../linux/sockets.ts';
-import { nameOf } from '../program/find/find-listeners.ts';
-import { ListenError, type OpenSockets, openSockets } from '../program/run/open-sockets.ts';
+import { printableName } from '../program/find/find-listeners.ts';
 import { passedToUs } from '../program/find/passed-to.ts';
+import { ListenError, type OpenSockets, openSockets } from '../program/run/open-sockets.ts';
 import { type RunResult, runProgram } from '../program/run/run-program.ts';
 import { isNode } from '../program/run/start-program.ts';
 import { CommandError } from './command-error.ts';
-import { listenAddress } from './listen-address.ts';
-import { durationOption, signalName } from './option-values.ts';
+import { describeStop } from './describe-stop.ts';
+import { durationOption, listenAddress, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
-import { describeStop } from './stop-words.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
 
 interface RunCommandOptions {
@@ -23,33 +22,35 @@ interface RunCommandOptions {
   readonly quiet?: boolean;
 }
 
-/** What shells say of a command that is there and cannot be run, and of one that is not there. */
+/** The exit codes of shells for a command that cannot be run, and for one that does not exist. */
 const EXIT_NOT_EXECUTABLE = 126;
 const EXIT_NOT_FOUND = 127;
-// More than net.core.somaxconn allows anywhere we have met; the kernel takes the lesser of the two.
-const BACKLOG = 4_096;
 
 /** Adds `lastcall run`. */
 export function addRunCommand(program: Command): void {
   program
     .command('run')
-    .summary('run a program of any kind, and stop it without losing a client')
+    .summary('run any program, and stop it without losing a client')
     .description(
-      'Runs a program as its parent, or as PID 1. On SIGTERM or SIGINT: shuts the gates of its listeners, waits until it has ' +
-        'emptied its queues, sends it the signal that it knows, and kills what is left at the deadline.\nExit code: the ' +
-        "program's own, or 128 and the number of the signal that ended it; 126 if it cannot be run, 127 if there is no such " +
-        'command, 2 if lastcall itself was asked for something impossible.',
+      'Runs a program as its parent, or as PID 1. At SIGTERM or SIGINT it shuts the gates of its listeners, waits until the ' +
+        'program has emptied its queues, sends it its stop signal, and kills what is left at the deadline.\nExit code: the ' +
+        "program's own, or 128 plus the number of the signal that ended it; 126 if it cannot be run; 127 if there is no such " +
+        'command; 2 for wrong options.',
     )
     .argument('<command>', 'the program')
-    .argument('[args...]', 'its arguments; put -- before the program if they have dashes')
-    .option('--signal <name>', 'what the program is sent to stop, such as SIGQUIT for nginx', signalName, 'SIGTERM')
-    .addOption(durationOption('--deadline', 'from the signal until what is left is killed', 30))
-    .addOption(durationOption('--lame-duck', 'how long to serve on before the gates are shut', 0))
-    .option('--listen <address>', 'open a listener and pass it on as LISTEN_FDS; again and again', addListen)
-    .option('--inside', 'a Node program: it stops itself by lastcall/register (default where the command is node)')
+    .argument('[args...]', 'its arguments; put -- before the program if they begin with dashes')
+    .option('--signal <name>', 'the signal that stops the program, such as SIGQUIT for nginx', signalName, 'SIGTERM')
+    .addOption(durationOption('--deadline', 'time for the stop, after the lame duck; then what is left is killed', 30))
+    .addOption(durationOption('--lame-duck', 'how long to keep serving before the gates are shut', 0))
+    .option(
+      '--listen <address>',
+      'open a listener and pass it to the program as LISTEN_FDS; may be repeated',
+      addListen,
+    )
+    .option('--inside', 'for Node: the program stops itself by lastcall/register (default if the command is node)')
     .option('--no-inside', 'stop a Node program from outside, too')
-    .option('--report <file>', 'write the report of a stop to a file, as JSON')
-    .option('--quiet', 'say nothing about a stop that went well')
+    .option('--report <file>', 'write the report of the stop to a file, as JSON')
+    .option('--quiet', 'print nothing about a stop that completed')
     .passThroughOptions()
     .action(run);
 }
@@ -95,7 +96,7 @@ async function run(command: string, args: readonly string[], options: RunCommand
   writeReport(report, options.report);
 }
 
-/** A Node program that stops itself has the same time. */
+/** A Node program that stops itself gets the same time. */
 function environment({ deadline, lameDuck }: RunCommandOptions): NodeJS.ProcessEnv {
   return {
     LASTCALL_DEADLINE: `${Math.max(1, Math.floor(deadline - lameDuck))}ms`,
@@ -105,10 +106,10 @@ function environment({ deadline, lameDuck }: RunCommandOptions): NodeJS.ProcessE
 
 async function open(addresses: readonly SocketAddress[]): Promise<OpenSockets> {
   try {
-    return await openSockets(addresses, BACKLOG);
+    return await openSockets(addresses);
   } catch (error) {
     if (!(error instanceof ListenError)) throw error;
-    throw new CommandError(2, `Cannot listen on ${nameOf(error.address)}: ${error.message}`);
+    throw new CommandError(2, `Cannot listen on ${printableName(error.address)}: ${error.message}`);
   }
 }
 

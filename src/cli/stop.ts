@@ -1,15 +1,15 @@
 import type { Command } from 'commander';
 import { loadLibc, SystemCallError } from '../linux/libc.ts';
 import { holdProcess } from '../linux/process/pidfd.ts';
-import { commandOf } from '../program/find/command-of.ts';
+import { commandOf } from '../program/find/command-line.ts';
 import { findTarget } from '../program/find/find-target.ts';
-import { startKeeper } from '../program/watchdog.ts';
 import type { StopReport } from '../program/report.ts';
-import { type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
+import { SECOND_AFTER, type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
+import { startWatchdog } from '../program/watchdog.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
+import { describeStop } from './describe-stop.ts';
 import { durationOption, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
-import { describeStop } from './stop-words.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
 
 interface StopCommandOptions {
@@ -20,23 +20,23 @@ interface StopCommandOptions {
   readonly report?: string;
 }
 
-/** A second Ctrl-C means now; a supervisor that sends two signals in a row does not. In ms. */
-const SECOND_AFTER = 500;
-
 /** Adds `lastcall stop`. */
 export function addStopCommand(program: Command): void {
   program
     .command('stop')
-    .summary('stop a running program of any kind, without losing a client')
+    .summary('stop any running program, without losing a client')
     .description(
-      'Shuts the gates of a program that runs already, waits until it has emptied its queues, and sends it the signal that it ' +
-        'knows.\nFor a preStop hook or ExecStop=. Exit code: 0 if it has ended by itself; 1 if it was killed, or lives on; 2 if ' +
-        'there is no such program, or it must not be stopped; 77 without the right to.',
+      'Shuts the gates of a running program, waits until it has emptied its queues, and sends it its stop signal.\nUse it in a ' +
+        'preStop hook, or as ExecStop=. Exit code: 0 if the program ended by itself; 1 if it was killed, or is still running; 2 ' +
+        'for wrong options, or if there is no such program, or it must not be stopped; 77 without the right to signal it.',
     )
     .argument('<target>', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
-    .option('--signal <name>', 'what the program is sent to stop, such as SIGQUIT for nginx', signalName, 'SIGTERM')
-    .addOption(durationOption('--deadline', 'when it has to have ended', 30))
-    .option('--kill', 'kill it if it lives on at the deadline; without that its gates are opened again')
+    .option('--signal <name>', 'the signal that stops the program, such as SIGQUIT for nginx', signalName, 'SIGTERM')
+    .addOption(durationOption('--deadline', 'when the program must have ended', 30))
+    .option(
+      '--kill',
+      'kill the program if it is still running at the deadline; without --kill its gates are opened again',
+    )
     .option('--report <file>', 'write the report to a file, as JSON')
     .option('--json', 'print the report as one JSON document')
     .action(stop);
@@ -45,16 +45,16 @@ export function addStopCommand(program: Command): void {
 async function stop(target: string, options: StopCommandOptions): Promise<void> {
   checkReportFile(options.report);
   const progress = new ProgressLine(process.stderr);
-  const [now, enough] = [new AbortController(), new AbortController()];
+  const [now, giveUp] = [new AbortController(), new AbortController()];
   let interruptedAt: number | undefined;
-  // A stop that was begun is finished, sooner: a program must not be left behind a shut gate.
+  // A stop is not interrupted, only shortened: the program must not be left behind a shut gate.
   const interrupt = (): void => {
     now.abort();
     interruptedAt ??= performance.now();
-    if (performance.now() - interruptedAt >= SECOND_AFTER) enough.abort();
+    if (performance.now() - interruptedAt >= SECOND_AFTER) giveUp.abort();
   };
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt);
-  const report = await stopTarget(target, options, progress, { now: now.signal, enough: enough.signal });
+  const report = await stopTarget(target, options, progress, { now: now.signal, giveUp: giveUp.signal });
   writeReport(report, options.report);
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${describeStop(report)}\n`);
   process.exitCode = report.outcome === 'complete' ? 0 : 1;
@@ -64,19 +64,19 @@ async function stopTarget(
   target: string,
   { signal, deadline, kill: mayKill = false }: StopCommandOptions,
   progress: ProgressLine,
-  interrupted: Pick<StopOptions, 'now' | 'enough'>,
+  interrupted: Pick<StopOptions, 'now' | 'giveUp'>,
 ): Promise<StopReport> {
   const loaded = loadLibc();
-  if (!loaded.available) throw new CommandError(2, `No program can be stopped from outside: ${loaded.reason}`);
+  if (!loaded.available) throw new CommandError(2, `Cannot stop a program: ${loaded.reason}`);
   const pid = findTarget(target);
   const held = hold(pid);
   const command = commandOf(pid);
   const noGates = whyNoGates(mayKill);
-  const keeper = noGates === undefined ? startKeeper({ signal, target: pid, kills: mayKill }) : undefined;
+  const watchdog = noGates === undefined ? startWatchdog({ signal, target: pid, kills: mayKill }) : undefined;
   progress.begin(`stopping ${pid}: ${command}`);
   try {
     return await stopProgram(
-      { process: held, command, own: new Map(), leavesNobody: false, kill: () => void held.signal('SIGKILL') },
+      { process: held, command, own: new Map(), callerEndsTheRest: false, kill: () => void held.signal('SIGKILL') },
       {
         reason: 'lastcall stop',
         signal,
@@ -89,10 +89,10 @@ async function stopTarget(
       },
     );
   } catch (error) {
-    throw asRight(error, pid);
+    throw asCommandError(error, pid);
   } finally {
     progress.clear();
-    keeper?.dismiss();
+    watchdog?.dismiss();
     held.close();
   }
 }
@@ -101,14 +101,14 @@ function hold(pid: number): ReturnType<typeof holdProcess> {
   try {
     return holdProcess(pid);
   } catch (error) {
-    throw asRight(error, pid);
+    throw asCommandError(error, pid);
   }
 }
 
-function asRight(error: unknown, pid: number): unknown {
+function asCommandError(error: unknown, pid: number): unknown {
   if (!(error instanceof SystemCallError) || error.code !== 'EPERM') return error;
   return new CommandError(
     EXIT_NO_RIGHT,
-    `Process ${pid} may not be signalled by this user: run it as the program's own user, or as root`,
+    `This user may not signal process ${pid}: run lastcall as the program's user, or as root`,
   );
 }

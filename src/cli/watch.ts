@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { loadLibc } from '../linux/libc.ts';
-import { readWatchTarget, Watcher, type WatchSample } from '../program/watch/sampler.ts';
+import { parseTarget } from '../program/find/target.ts';
+import { Sampler, type WatchSample } from '../program/watch/sampler.ts';
 import { CommandError } from './command-error.ts';
+import { describeSample } from './describe-sample.ts';
+import { durationOption } from './option-values.ts';
 import { FullScreen } from './terminal/full-screen.ts';
 import { runInterruptible } from './terminal/interrupt.ts';
-import { mayColour } from './terminal/may-colour.ts';
-import { durationOption } from './option-values.ts';
-import { describeSample } from './watch-words.ts';
+import { mayColour } from './terminal/text.ts';
 
 interface WatchCommandOptions {
   readonly interval: number;
@@ -15,7 +16,7 @@ interface WatchCommandOptions {
   readonly once?: boolean;
 }
 
-/** Often enough for anybody, and bounded: a look at many connections takes a while. In ms. */
+/** In ms. A look at many connections takes a while. */
 const SHORTEST_INTERVAL = 100;
 const MINUTE = 60_000;
 
@@ -23,16 +24,19 @@ const MINUTE = 60_000;
 export function addWatchCommand(program: Command): void {
   program
     .command('watch')
-    .summary('look at the queues, gates and connections of any listeners')
+    .summary('show the queues, gates and connections of any listeners')
     .description(
-      'Shows the listeners of a program, at a port, or all: gate, accept queue, half-open, drops, connections by state, and the ' +
-        'rates of the network namespace.\nKeys: p pauses, q quits. Changes nothing, and needs no privileges for a port. Exit ' +
-        'code: 0; 2 if there is no such process; 77 if it may not be looked into.',
+      'Shows listeners live: gate, accept queue, half-open connections, drops, connections by state, and the rates of the ' +
+        'network namespace. Changes nothing. A port needs no privileges.\nKeys: p pauses, q quits. Exit code: 0; 2 for wrong ' +
+        'options, or if there is no such process; 77 if this user cannot inspect it.',
     )
-    .argument('[target]', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock); all TCP listeners without')
+    .argument(
+      '[target]',
+      'a process (12345), a port (:8080) or a Unix path (/run/app.sock); without it all TCP listeners',
+    )
     .addOption(durationOption('--interval', 'how often to look', 1))
-    .option('--json', 'print a JSON document a line, instead of a screen')
-    .option('--once', 'look once')
+    .option('--json', 'print one JSON document per line instead of a screen')
+    .option('--once', 'look once, and exit')
     .action((target: string | undefined, options: WatchCommandOptions) =>
       runInterruptible((signal) => watch(target, options, signal)),
     );
@@ -42,15 +46,15 @@ async function watch(text: string | undefined, options: WatchCommandOptions, sig
   if (options.interval < SHORTEST_INTERVAL)
     throw new CommandError(2, `Expected an --interval of at least ${SHORTEST_INTERVAL}ms`);
   const loaded = loadLibc();
-  if (!loaded.available) throw new CommandError(2, `No listeners can be watched: ${loaded.reason}`);
-  const watcher = new Watcher(readWatchTarget(text));
+  if (!loaded.available) throw new CommandError(2, `Cannot watch listeners: ${loaded.reason}`);
+  const sampler = new Sampler(text === undefined ? undefined : parseTarget(text));
   const view = options.json ? new JsonView() : new TextView(`lastcall watch ${text ?? ''}`.trim(), options);
-  const over = new AbortController();
-  const stop = AbortSignal.any([signal, over.signal]);
-  view.open(() => over.abort());
+  const quit = new AbortController();
+  const stop = AbortSignal.any([signal, quit.signal]);
+  view.open(() => quit.abort());
   try {
-    while (!stop.aborted && watcher.isThere()) {
-      view.show(watcher.look());
+    while (!stop.aborted && sampler.isRunning()) {
+      view.show(sampler.sample());
       if (options.once) return 0;
       await sleep(options.interval, undefined, { signal: stop }).catch(() => {});
     }
@@ -69,7 +73,7 @@ class JsonView {
   }
 }
 
-/** On a terminal one screen that is written over, else a table after the other. */
+/** On a terminal one screen that is redrawn; otherwise one table after another. */
 class TextView {
   readonly #title: string;
   readonly #interval: number;
@@ -103,7 +107,7 @@ class TextView {
 
   show(sample: WatchSample): void {
     this.#remember(sample);
-    // What happens meanwhile is looked at all the same: the minute has no hole.
+    // A pause leaves no gap in the history.
     if (this.#isPaused) return;
     this.#last = sample;
     this.#draw();

@@ -1,8 +1,9 @@
 import { accessSync, constants, renameSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { messageOf } from '../linux/libc.ts';
 import { CommandError } from './command-error.ts';
 
-/** Before anything is begun: whether the report can be written there. Throws a `CommandError`. */
+/** Checks before the work begins that the report can be written. Throws a `CommandError`. */
 export function checkReportFile(file: string | undefined): void {
   if (file === undefined) return;
   try {
@@ -14,8 +15,8 @@ export function checkReportFile(file: string | undefined): void {
 }
 
 /**
- * Writes a report where it was asked to; whoever watches the file sees the whole of it or nothing. What cannot be written is told
- * on standard error: the exit code is about the program.
+ * Writes a report to a file, whole or not at all. An error goes to standard error and does not change the exit code, which is
+ * the result of the stop.
  */
 export function writeReport(report: unknown, file: string | undefined): void {
   if (file === undefined) return;
@@ -30,11 +31,7 @@ export function writeReport(report: unknown, file: string | undefined): void {
   }
 }
 
-/** A pipe or a terminal has nothing to be renamed. */
+/** A pipe or a terminal is written directly, without a rename. */
 function isStream(file: string): boolean {
   return file.startsWith('/dev/');
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

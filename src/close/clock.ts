@@ -1,6 +1,6 @@
-import type { CutReason } from '../connection/connection.ts';
 import { forManyListeners } from '../node/abort.ts';
 import type { CompleteCloseOptions } from './options.ts';
+import type { CutReason } from './report.ts';
 
 /** The time of one close: when it began, when it must be over, and whether it is. Holds its only long timer. */
 export class CloseClock {

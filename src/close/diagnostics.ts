@@ -1,8 +1,8 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import type { CloseReport, ListenerReport } from './report.ts';
-import type { CutConnection, Protocol } from '../connection/connection.ts';
+import type { CutConnection, Protocol } from './report.ts';
 
-/** Who hears of a close, by what it hears of. */
+/** The diagnostics channels of a close. */
 export type Channels = Readonly<Record<'gate' | 'listener' | 'connection' | 'closed', Channel>>;
 
 /** Where a `lastCall` can be, in the order in which it goes through them. */

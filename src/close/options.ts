@@ -1,15 +1,7 @@
-import { optionError } from '../errors.ts';
-import { checkFunction, checkNames, checkSignal, isObject, milliseconds } from '../option-checks.ts';
-import type { EndingChoices } from '../connection/end-connections-options.ts';
-import type { OnDrain } from '../connection/on-drain.ts';
-import type { Farewell } from '../connection/raw/farewell.ts';
-import {
-  isCloseCode,
-  LONGEST_REASON,
-  type WebSocketClose,
-  type WebSocketServerLike,
-} from '../connection/websocket/close-frame.ts';
-import type { CloseProgress } from './report.ts';
+import type http from 'node:http';
+import type { ServerHttp2Session } from 'node:http2';
+import type net from 'node:net';
+import type { CloseProgress, Protocol } from './report.ts';
 
 /** How to close. All times are in milliseconds; 0 means not to wait. */
 export interface CloseOptions {
@@ -52,118 +44,67 @@ export interface CloseOptions {
   readonly onProgress?: (progress: CloseProgress) => void;
 }
 
-/** Options as a close uses them: checked and complete. */
-export interface CompleteCloseOptions extends EndingChoices {
+/** The farewell of a raw protocol. */
+export interface Farewell {
+  /**
+   * The words to say to a client, said once nothing else waits to be written. `undefined`: nothing, or not now; it is asked
+   * again every 100 ms until the connection is quiet and ended.
+   */
+  say(socket: net.Socket): Uint8Array | undefined;
+  /**
+   * Whether the client has answered; `received` is what it has sent since the words were said, the last 64 KiB of it.
+   * Without it the client's own end is its answer.
+   */
+  answered?(received: Buffer, socket: net.Socket): boolean;
+}
+
+/** A connection that the program is asked to bring to its end. */
+export interface DrainingConnection {
+  /** The socket as the program has it: the TLS socket over a TLS connection. */
+  readonly socket: net.Socket;
+  readonly protocol: Protocol;
+  /** The HTTP/1.1 response that is not finished, where there is one. */
+  readonly response?: http.ServerResponse;
+  /** The HTTP/2 session, where it is one. */
+  readonly session?: ServerHttp2Session;
+}
+
+/**
+ * The program's own way to end a connection; where it returns a promise that is waited for. `signal` aborts at the deadline,
+ * when what is left is cut: for work that the program would go on with in vain.
+ */
+export type OnDrain = (connection: DrainingConnection, signal: AbortSignal) => unknown;
+
+/** A WebSocket server object, as the `ws` package makes it, for as much as a close needs of it. */
+export interface WebSocketServerLike {
+  readonly clients: Iterable<WebSocketLike>;
+}
+
+/** One client of such a server. */
+export interface WebSocketLike {
+  close(code: number, reason: string): void;
+  terminate(): void;
+}
+
+/** What a WebSocket client is told: a code of RFC 6455 7.4, and a reason of at most 123 bytes. */
+export interface WebSocketClose {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** Options as a close uses them: checked and complete. Times are in milliseconds. */
+export interface CompleteCloseOptions {
   readonly deadline: number;
   readonly newConnections: 'refuse' | 'hold';
   readonly ownGate: boolean;
   readonly handshakeWait: number;
+  readonly idleWait: number;
+  readonly lingerWait: number;
+  readonly spread: number;
+  readonly farewell: Farewell | undefined;
+  readonly onDrain: OnDrain | undefined;
+  readonly webSockets: readonly WebSocketServerLike[];
+  readonly webSocketClose: WebSocketClose;
   readonly signal: AbortSignal | undefined;
   readonly onProgress: ((progress: CloseProgress) => void) | undefined;
-}
-
-/** Every option of a close. */
-export const CLOSE_OPTION_NAMES: readonly string[] = [
-  'deadline',
-  'newConnections',
-  'gate',
-  'handshakeWait',
-  'idleWait',
-  'lingerWait',
-  'spread',
-  'farewell',
-  'onDrain',
-  'webSockets',
-  'webSocketClose',
-  'signal',
-  'onProgress',
-] satisfies readonly (keyof CloseOptions)[];
-
-const WEB_SOCKET_CLOSE_NAMES = ['code', 'reason'];
-
-/** Checks the options once, at the edge. Throws a `LastCallError` with code `ERR_OPTION` that says what was expected and what came. */
-export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions {
-  if (!isObject(given)) throw optionError('options', 'an object', given);
-  // Its own properties alone, each read once: nothing that somebody has put on Object.prototype is an option.
-  const options: CloseOptions = Object.assign(Object.create(null), given);
-  checkNames('options', options, CLOSE_OPTION_NAMES);
-  const deadline = milliseconds('deadline', options.deadline, 30_000);
-  return {
-    deadline,
-    newConnections: checkNewConnections(options.newConnections),
-    ownGate: checkGate(options.gate),
-    handshakeWait: milliseconds('handshakeWait', options.handshakeWait, 3_500),
-    idleWait: milliseconds('idleWait', options.idleWait, 2_000),
-    lingerWait: milliseconds('lingerWait', options.lingerWait, 2_000),
-    spread: checkSpread(options.spread, deadline),
-    farewell: checkFarewell(options.farewell),
-    onDrain: checkFunction('onDrain', options.onDrain),
-    webSockets: checkWebSockets(options.webSockets),
-    webSocketClose: checkWebSocketClose(options.webSocketClose),
-    signal: checkSignal(options.signal),
-    onProgress: checkFunction('onProgress', options.onProgress),
-  };
-}
-
-function checkNewConnections(value: unknown): 'refuse' | 'hold' {
-  if (value === undefined || value === 'refuse') return 'refuse';
-  if (value === 'hold') return 'hold';
-  throw optionError('newConnections', '`refuse` or `hold`', value);
-}
-
-function checkGate(value: unknown): boolean {
-  if (value === undefined) return false;
-  if (value === 'own') return true;
-  throw optionError('gate', '`own` or left out', value);
-}
-
-function checkSpread(value: unknown, deadline: number): number {
-  const spread = milliseconds('spread', value, 0);
-  if (spread > deadline) throw optionError('spread', `at most the deadline (${deadline})`, value);
-  return spread;
-}
-
-function checkFarewell(value: Farewell | undefined): Farewell | undefined {
-  if (value === undefined) return undefined;
-  if (!isObject(value)) throw optionError('farewell', 'an object', value);
-  const say: unknown = Reflect.get(value, 'say');
-  const answered: unknown = Reflect.get(value, 'answered');
-  if (typeof say !== 'function') throw optionError('farewell.say', 'a function', say);
-  if (answered !== undefined && typeof answered !== 'function') {
-    throw optionError('farewell.answered', 'a function', answered);
-  }
-  return value;
-}
-
-function checkWebSockets(value: unknown): readonly WebSocketServerLike[] {
-  if (value === undefined) return [];
-  const servers: readonly unknown[] = Array.isArray(value) ? value : [value];
-  return servers.map((server) => {
-    if (isWebSocketServer(server)) return server;
-    throw optionError('webSockets', 'a server with `clients`, or an array of them', server);
-  });
-}
-
-function isWebSocketServer(value: unknown): value is WebSocketServerLike {
-  if (typeof value !== 'object' || value === null || !('clients' in value)) return false;
-  const { clients } = value;
-  return typeof clients === 'object' && clients !== null && Symbol.iterator in clients;
-}
-
-function checkWebSocketClose(value: unknown): WebSocketClose {
-  if (value === undefined) return { code: 1001, reason: '' };
-  if (!isObject(value)) throw optionError('webSocketClose', 'an object', value);
-  checkNames('webSocketClose', value, WEB_SOCKET_CLOSE_NAMES);
-  const { code = 1001, reason = '' }: { readonly code?: unknown; readonly reason?: unknown } = value;
-  if (typeof code !== 'number' || !isCloseCode(code)) {
-    throw optionError(
-      'webSocketClose.code',
-      'a code that may be sent (1000 to 1014 but 1004 to 1006, or 3000 to 4999)',
-      code,
-    );
-  }
-  if (typeof reason !== 'string' || Buffer.byteLength(reason) > LONGEST_REASON) {
-    throw optionError('webSocketClose.reason', `a string of at most ${LONGEST_REASON} bytes`, reason);
-  }
-  return { code, reason };
 }

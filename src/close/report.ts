@@ -1,6 +1,17 @@
-import type { ConnectionsReport } from '../connection/accounts.ts';
 import type { LastCallError } from '../errors.ts';
-import type { Gate } from '../listener/gate/gate.ts';
+
+/** What a connection speaks. `channel`: that of lastcall/channel; `raw`: TCP, TLS or a Unix socket with a protocol of the program's. */
+export type Protocol = (typeof PROTOCOLS)[number];
+
+/** All of them. */
+export const PROTOCOLS = ['http/1.1', 'h2', 'websocket', 'channel', 'raw'] as const;
+
+/**
+ * How a listener's gate was shut, and what new clients meet: `refuse` ECONNREFUSED at once; `hold` silence, so that they
+ * try again after 1 s; `unix` ECONNREFUSED, at a Unix socket; `shared` another process that holds the socket, which is left
+ * as it is; `none` no gate: they are let in until the listener closes.
+ */
+export type Gate = 'refuse' | 'hold' | 'unix' | 'shared' | 'none';
 
 /** What became of one listener. Times are in milliseconds since the close began. */
 export interface ListenerReport {
@@ -20,6 +31,44 @@ export interface ListenerReport {
   readonly cookies: number;
   /** Milliseconds from the start of the close until the listener was closed. */
   readonly closedAfter: number;
+}
+
+/** Every reason for which a connection was not brought to its end. */
+export const CUT_REASONS = ['deadline', 'aborted', 'reset by peer', 'dropped', 'never accepted'] as const;
+export type CutReason = (typeof CUT_REASONS)[number];
+
+/** A connection that was not brought to its end. */
+export interface CutConnection {
+  /** `address:port`, `unix`, or `unknown` for one that was never accepted, or was reset as soon as it was. */
+  readonly remote: string;
+  readonly protocol: Protocol;
+  /**
+   * `deadline`, `aborted`, `reset by peer` before it had acknowledged everything, `dropped` by the server's maxConnections,
+   * or `never accepted`: the program never saw it.
+   */
+  readonly reason: CutReason;
+  /** Bytes that the peer had not acknowledged. */
+  readonly unacknowledged: number;
+}
+
+/** The part of a report that is about connections: each is counted once, as ended or as cut. */
+export interface ConnectionsReport {
+  /** Open in the program when the close began. */
+  readonly atStart: number;
+  /** Came in after that, out of the kernel's queues, those included that were never accepted. */
+  readonly fromQueues: number;
+  /** Came to an end before the deadline, whichever side ended them. */
+  readonly ended: number;
+  /** Requests that came, or answers that were to be sent, after our last word; their clients got no answer. */
+  readonly lateRequests: number;
+  /**
+   * Connections that got a farewell in their protocol (`Connection: close`, GOAWAY, WebSocket Close, a channel's GOODBYE, the
+   * `farewell` option's words), and those of them whose client answered: in the protocol's own words where it has some, else
+   * by ending its side. The others are `unanswered`.
+   */
+  readonly farewells: { readonly said: number; readonly answered: number; readonly unanswered: number };
+  /** Those that were not brought to their end, each by name. */
+  readonly cut: readonly CutConnection[];
 }
 
 /** The last word on a close. */

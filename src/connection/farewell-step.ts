@@ -1,12 +1,12 @@
-import type { EndingHost } from './ending-host.ts';
+import type { ConnectionAccounts } from '../close/accounts.ts';
 
-/** How far the farewell on one connection has come; each step is counted once. */
+/** How far the farewell on one connection is; each step is counted once. */
 export class FarewellStep {
-  readonly #host: Pick<EndingHost, 'countSaid' | 'countAnswered'>;
+  readonly #accounts: ConnectionAccounts;
   #step: 'to say' | 'said' | 'answered' | 'unanswered' = 'to say';
 
-  constructor(host: Pick<EndingHost, 'countSaid' | 'countAnswered'>) {
-    this.#host = host;
+  constructor(accounts: ConnectionAccounts) {
+    this.#accounts = accounts;
   }
 
   get isToSay(): boolean {
@@ -21,13 +21,13 @@ export class FarewellStep {
   noteSaid(): void {
     if (this.#step !== 'to say') return;
     this.#step = 'said';
-    this.#host.countSaid();
+    this.#accounts.countSaid();
   }
 
   noteAnswered(): void {
     if (this.#step !== 'said') return;
     this.#step = 'answered';
-    this.#host.countAnswered();
+    this.#accounts.countAnswered();
   }
 
   /** The peer's end that comes later is no answer. */

@@ -1,12 +1,12 @@
 import net from 'node:net';
 import { detachFilter } from '../linux/filter.ts';
-import type { Peer } from './connection.ts';
+import type { Peer } from './peer.ts';
 import { acceptorOf, activeHandles, descriptorOf, serverOf } from '../node/fields.ts';
 
 /**
- * The TCP or Unix connections of a server that are open now, whenever they were accepted: found among the handles that keep
- * the process alive, so that none costs anything before. (A 'close' listener, a set or a list of weak references cost 2 to
- * 3 µs for each, 3 % of one with a single request.) One that the program has unref'd is not among them.
+ * The TCP or Unix connections of a server that are open now. They are found among the handles that keep the process alive, so
+ * that a connection costs nothing before a close. (A 'close' listener, a set or a list of weak references cost 2 to 3 µs for
+ * each, 3 % of a connection with a single request.) A connection that the program has unref'd is not found.
  */
 export function connectionsOf(server: net.Server): readonly net.Socket[] {
   return activeHandles().filter(
@@ -23,32 +23,32 @@ export function acceptedConnections(): readonly { readonly server: net.Server; r
   });
 }
 
-/** Accepted by the server, or handed to it by whoever accepted it (`server.emit('connection', socket)`). */
+/** Whether the server accepted the socket, or another server handed it over (`server.emit('connection', socket)`). */
 function isOf(server: net.Server, socket: net.Socket): boolean {
   return acceptorOf(socket) === server || serverOf(socket) === server;
 }
 
-/** Tells of connections that come in, until `signal` aborts. */
+/** Calls back for each connection that comes in, until `signal` aborts. */
 export function watchConnections(
   server: net.Server,
   onConnection: (socket: net.Socket) => void,
   signal: AbortSignal,
 ): void {
-  const tell = (socket: unknown): void => {
+  const pass = (socket: unknown): void => {
     if (socket instanceof net.Socket) onConnection(socket);
   };
-  // Before the program's own listeners, one of which may throw. (`net.server.socket` tells after them.)
-  server.prependListener('connection', tell);
-  signal.addEventListener('abort', () => server.off('connection', tell));
+  // Before the program's own listeners, one of which may throw. (The diagnostics channel `net.server.socket` publishes after them.)
+  server.prependListener('connection', pass);
+  signal.addEventListener('abort', () => server.off('connection', pass));
 }
 
-/** Tells of connections that Node closes at once because of the server's maxConnections, until `signal` aborts. */
+/** Calls back for each connection that Node closes at once because of the server's maxConnections, until `signal` aborts. */
 export function watchDrops(server: net.Server, onDrop: (peer: Peer | undefined) => void, signal: AbortSignal): void {
   server.on('drop', onDrop);
   signal.addEventListener('abort', () => server.off('drop', onDrop));
 }
 
-/** An accepted socket inherits its listener's filter, and has no use for it. */
+/** Takes the filter off an accepted socket, which inherits it from its listener. */
 export function freeOfFilter(socket: net.Socket): void {
   const fd = descriptorOf(socket);
   try {

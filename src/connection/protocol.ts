@@ -1,19 +1,19 @@
 import net from 'node:net';
 import { parserOn, serverOf } from '../node/fields.ts';
-import { channelOn } from './channel.ts';
-import type { Protocol } from './connection.ts';
+import type { Protocol } from '../close/report.ts';
+import { channelOn } from './channel/sockets.ts';
 import { isHttp1Server } from './http1/server.ts';
-import { isHttp2Server, sessionOn } from './http2/farewell.ts';
+import { isHttp2Server, sessionOn } from './http2/session.ts';
 import { isTlsServer, programSocket } from './tls/sockets.ts';
 import { hasAskedForChange, isWebSocket } from './http1/upgrades.ts';
 
-/** What a connection speaks now: it may be upgraded, and a TLS client chooses only in its handshake. */
+/** What a connection speaks now. It may be upgraded, and a TLS client chooses only in its handshake. */
 export function protocolOf(server: net.Server, socket: net.Socket): Protocol {
   const program = programSocket(socket);
   if (isWebSocket(program)) return 'websocket';
   if (channelOn(program) !== undefined) return 'channel';
   if (parserOn(program) !== undefined) return 'http/1.1';
-  // Whichever server has accepted it: a session may be another's, to whom it was handed, or nobody's (performServerHandshake).
+  // A session may belong to another server than the one that accepted, or to none (performServerHandshake).
   if (sessionOn(program) !== undefined) return 'h2';
   const serving = servingOf(server, program);
   if (isHttp2Server(serving)) return isReady(serving, socket) ? 'raw' : 'h2';
@@ -22,15 +22,15 @@ export function protocolOf(server: net.Server, socket: net.Socket): Protocol {
 }
 
 /**
- * What a connection spoke that has ended, and that `protocolOf` takes for `raw`: its parser or session is gone. `last` is what
- * it spoke when it was looked at the last time.
+ * What a connection spoke that has ended. `protocolOf` takes it for `raw`, for its parser or session is gone. `last` is what
+ * it spoke at the last look.
  */
 export function spokenOn(server: net.Server, socket: net.Socket, last: Protocol | undefined): Protocol {
   const program = programSocket(socket);
   if (hasAskedForChange(program)) return 'raw';
   if (last !== undefined) return last;
   const serving = servingOf(server, program);
-  // Of two protocols the TLS client has chosen one (RFC 7301); in cleartext there is no choice.
+  // A TLS client has chosen one of two protocols (RFC 7301); in cleartext there is no choice.
   const chosen: unknown = Reflect.get(program, 'alpnProtocol');
   if (isHttp2Server(serving) && (chosen === undefined || chosen === 'h2')) return 'h2';
   return isHttp1Server(serving) ? 'http/1.1' : 'raw';

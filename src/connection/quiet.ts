@@ -3,18 +3,18 @@ import { loadLibc } from '../linux/libc.ts';
 import { unacknowledgedBytes, unreadBytes } from '../linux/sockets.ts';
 import { type ConnectionInfo, readConnection } from '../linux/tcp-info.ts';
 import { descriptorOf, isTcp } from '../node/fields.ts';
-import { unsent } from './delivered.ts';
+import { unsent } from './acknowledged.ts';
 import { isHandshaking } from './tls/sockets.ts';
 
-// A client that got its SYN-ACK at the second try has measured a round trip of 1 s and a little. It sends its words
-// again 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):
+// A client that got its SYN-ACK at the second try has measured a round trip of a little over 1 s. It repeats its request
+// 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):
 // this is enough for three losses, or for two after a SYN-ACK at the third try.
 const LONG_SILENCE = 13_000;
 
-// Once it has spoken, which it may not do again, for two losses.
+// Once it has sent something: enough for two losses.
 const LONG_SILENCE_LATER = 6_500;
 
-// So many round trips later it has forgotten that one: its time-out has come down from 3 s to 0.6 s (tcp_rtt_estimator,
+// After this many round trips it has forgotten that one: its time-out has come down from 3 s to 0.6 s (tcp_rtt_estimator,
 // net/ipv4/tcp_input.c, reckoned with round trips of 1 to 300 ms). A segment with data stands for one.
 const FORGOTTEN_AFTER = 32;
 
@@ -31,7 +31,7 @@ export interface Movement {
   readonly at: number;
 }
 
-/** What has moved on the connection until now; `at` stays as long as nothing more has. */
+/** What has moved on the connection until now; `at` stays the same while nothing moves. */
 export function observe(socket: net.Socket, before: Movement | undefined): Movement {
   const bytes = socket.bytesRead + socket.bytesWritten;
   return before?.bytes === bytes ? before : { bytes, at: performance.now() };
@@ -46,7 +46,7 @@ export interface Silence {
 }
 
 /**
- * The silence on a connection; undefined while something waits to be written or to be acknowledged. `observed` tells it
+ * The silence on a connection; undefined while something waits to be written or to be acknowledged. `observed` returns it
  * where the kernel keeps no clock.
  */
 export function silenceOn(socket: net.Socket, observed: () => number): Silence | undefined {
@@ -63,7 +63,7 @@ export function silenceOn(socket: net.Socket, observed: () => number): Silence |
   }
 }
 
-/** Whether something has come that nobody has read. The last question before a half-close: it is to be served. */
+/** Whether there are bytes that nobody has read. Asked last before a half-close: they may be a request. */
 export function hasUnread(socket: net.Socket): boolean {
   const fd = descriptorOf(socket);
   if (fd === undefined || !loadLibc().available) return false;
@@ -75,11 +75,10 @@ export function hasUnread(socket: net.Socket): boolean {
 }
 
 /**
- * How long a client may be quiet before it is ended, in milliseconds: `idleWait`, unless its words may be on their way for
- * longer, lost more than once. It sends them again after a time-out that it has measured as we have: on a slow path it gets
- * longer in proportion, and for one that has said nothing yet, which came to ask something, more so. Where our SYN-ACK had
- * to be sent again the client has measured that, too, and gets more time until it has forgotten it; as does one whose TLS
- * handshake has begun.
+ * How long a client may be quiet before it is ended, in ms: `idleWait`, unless its request may be lost and repeated later.
+ * A client repeats it after a time-out that it has measured as we have. So a client on a slow path gets longer in proportion,
+ * and one that has sent nothing yet gets even longer, for it came to ask something. Where our SYN-ACK had to be repeated, the
+ * client has measured that too, and gets more time until it has forgotten it. So does one whose TLS handshake has begun.
  */
 export function patienceWith(
   server: net.Server,
@@ -88,7 +87,7 @@ export function patienceWith(
   idleWait: number,
 ): number {
   if (isHandshaking(server, socket)) return Math.max(idleWait, LONG_SILENCE);
-  // 0: not to wait, whoever it is.
+  // An `idleWait` of 0 waits for nobody.
   if (info === undefined || idleWait === 0) return idleWait;
   const isSilent = socket.bytesRead === 0;
   const longest = Math.max(idleWait, isSilent ? LONG_SILENCE : LONG_SILENCE_LATER);

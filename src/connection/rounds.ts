@@ -1,64 +1,52 @@
 import type net from 'node:net';
-import type { EndingConnection } from './ending.ts';
+import type { Close } from '../close/close.ts';
+import type { ClosingConnection } from './closing-connection.ts';
+import { LONGEST_PAUSE, SHORTEST_PAUSE } from './protocol-end.ts';
 
-// How often to look for connections that have something to do, at the least and at the most, in milliseconds.
-const LOOK_AT_LEAST = 100;
-const LOOK_AT_MOST = 10;
-
-// How long to look at connections before the rest of the program gets a turn: with ten thousand there is a lot to do.
+// How long to look at connections before the rest of the program gets a turn, in ms: ten thousand take long.
 const LOOK_FOR = 10;
 
-/** The rounds in which a close looks at its connections: at each as often as it wants it. */
+/** The rounds in which a close looks at its connections: at each when it is due. */
 export class Rounds {
-  readonly #endings: ReadonlyMap<net.Socket, EndingConnection>;
+  readonly #connections: ReadonlyMap<net.Socket, ClosingConnection>;
   readonly #prepare: () => void;
-  readonly #onError: (cause: unknown) => void;
-  /** Those on which the program's code has thrown: it may do so at every look. */
-  readonly #throwing = new WeakSet<EndingConnection>();
-  readonly #over: AbortSignal;
+  readonly #close: Close;
+  /** Connections on which the program's code has thrown: it may do so at every look, and is reported once. */
+  readonly #throwing = new WeakSet<ClosingConnection>();
   #timer: NodeJS.Timeout | undefined;
   /** The rest of a round that takes long. */
   #rest: NodeJS.Immediate | undefined;
 
-  /**
-   * `prepare` is called at the beginning of each round; `over` ends them. `onError` hears once for a connection what the
-   * program's code on it throws, where it has put its own in the place of Node's methods.
-   */
-  constructor(
-    endings: ReadonlyMap<net.Socket, EndingConnection>,
-    prepare: () => void,
-    onError: (cause: unknown) => void,
-    over: AbortSignal,
-  ) {
-    this.#endings = endings;
+  /** `prepare` is called at the beginning of each round. The rounds end with the close. */
+  constructor(connections: ReadonlyMap<net.Socket, ClosingConnection>, prepare: () => void, close: Close) {
+    this.#connections = connections;
     this.#prepare = prepare;
-    this.#onError = onError;
-    this.#over = over;
-    over.addEventListener('abort', () => this.#stop());
+    this.#close = close;
+    close.clock.over.addEventListener('abort', () => this.#stop());
   }
 
-  /** Looks at the connections that want it, and plans the next round. */
+  /** Looks at the connections that are due, and plans the next round. */
   begin(): void {
     this.#stop();
     this.#prepare();
-    this.#goOn(this.#endings.values(), Number.POSITIVE_INFINITY);
+    this.#goOn(this.#connections.values(), Number.POSITIVE_INFINITY);
   }
 
   /** Plans a round, unless one is planned or under way. */
   lookAgainIn(milliseconds: number): void {
     const isPlanned = this.#timer !== undefined || this.#rest !== undefined;
-    if (isPlanned || this.#over.aborted) return;
-    this.#timer = setTimeout(() => this.begin(), Math.min(LOOK_AT_LEAST, Math.max(LOOK_AT_MOST, milliseconds)));
+    if (isPlanned || this.#close.clock.over.aborted) return;
+    this.#timer = setTimeout(() => this.begin(), Math.min(LONGEST_PAUSE, Math.max(SHORTEST_PAUSE, milliseconds)));
   }
 
-  /** Looks at those that are left of a round; `soonest` is when the first of the others wants it again. */
-  #goOn(left: MapIterator<EndingConnection>, soonest: number): void {
+  /** Looks at the connections that are left of a round; `soonest` is when the first of the others is due. */
+  #goOn(left: MapIterator<ClosingConnection>, soonest: number): void {
     const until = performance.now() + LOOK_FOR;
     let next = soonest;
-    for (let { value: ending } = left.next(); ending !== undefined; { value: ending } = left.next()) {
+    for (let { value: connection } = left.next(); connection !== undefined; { value: connection } = left.next()) {
       const now = performance.now();
-      if (ending.due <= now) ending.due = now + this.#lookAt(ending);
-      next = Math.min(next, ending.due);
+      if (connection.due <= now) connection.due = now + this.#lookAt(connection);
+      next = Math.min(next, connection.due);
       if (now > until) {
         this.#rest = setImmediate(() => this.#goOn(left, next));
         return;
@@ -68,13 +56,14 @@ export class Rounds {
     if (next !== Number.POSITIVE_INFINITY) this.lookAgainIn(next - performance.now());
   }
 
-  #lookAt(ending: EndingConnection): number {
+  #lookAt(connection: ClosingConnection): number {
     try {
-      return ending.look();
+      return connection.look();
     } catch (cause) {
-      if (!this.#throwing.has(ending)) this.#onError(cause);
-      this.#throwing.add(ending);
-      return LOOK_AT_LEAST;
+      // The program's code, where it stands in the place of Node's methods.
+      if (!this.#throwing.has(connection)) this.#close.noteThrown('a method of a connection', cause);
+      this.#throwing.add(connection);
+      return LONGEST_PAUSE;
     }
   }
 

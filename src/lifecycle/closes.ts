@@ -1,5 +1,5 @@
 import type net from 'node:net';
-import { gracefulClose } from '../close/graceful-close.ts';
+import { gracefulClose } from '../servers/graceful-close.ts';
 import type { CloseOptions } from '../close/options.ts';
 import { type CloseProgress, type CloseReport, mergeReports } from '../close/report.ts';
 import type { Budget } from './budget.ts';

@@ -3,7 +3,7 @@ import type net from 'node:net';
 import type { LastCallState } from '../close/diagnostics.ts';
 import type { CloseReport } from '../close/report.ts';
 import { completeLastCallOptions, type LastCallOptions } from './options.ts';
-import { checkServers } from '../close/check-servers.ts';
+import { checkServers } from '../servers/check-servers.ts';
 import { leaveToProgram } from './registered.ts';
 import { Service } from './service.ts';
 

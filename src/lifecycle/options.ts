@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
-import { CLOSE_OPTION_NAMES, type CloseOptions, completeOptions } from '../close/options.ts';
+import { CLOSE_OPTION_NAMES, completeOptions } from '../close/check-options.ts';
+import type { CloseOptions } from '../close/options.ts';
 import type { CloseReport } from '../close/report.ts';
 import { optionError } from '../errors.ts';
 import { checkBoolean, checkFunction, checkNames, isObject, milliseconds } from '../option-checks.ts';

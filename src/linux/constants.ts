@@ -1,7 +1,7 @@
 /**
- * Numbers of the Linux system call interface, each with the header that defines it. Those that differ between
- * architectures (SOL_SOCKET's options on mips, parisc and sparc) are given as on every little-endian
- * architecture that Node ships for.
+ * Numbers of the Linux system call interface, each with the header that defines it. Some differ between architectures
+ * (the options of SOL_SOCKET on mips, parisc and sparc): these are the values of every little-endian architecture that
+ * Node ships for.
  */
 
 // sys/socket.h, bits/socket.h
@@ -42,7 +42,7 @@ const isPowerPC = process.arch === 'ppc64';
 export const FIONREAD: number = isPowerPC ? 0x4004667f : 0x541b;
 export const SIOCOUTQ: number = isPowerPC ? 0x40047473 : 0x5411;
 
-// linux/sock_diag.h: places in the array that SO_MEMINFO fills
+// linux/sock_diag.h: indexes of the array that SO_MEMINFO fills
 export const SK_MEMINFO_DROPS = 8;
 
 // linux/netlink.h
@@ -88,6 +88,9 @@ export const P_PID = 1;
 export const WNOHANG = 0x1;
 export const WEXITED = 0x4;
 export const WNOWAIT = 0x01000000;
+
+// siginfo_t, asm-generic/siginfo.h
+export const SIGINFO_SIZE = 128;
 
 // asm-generic/unistd.h: the same on all architectures
 export const SYS_pidfd_send_signal = 424;

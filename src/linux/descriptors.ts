@@ -9,10 +9,10 @@ export interface ListeningDescriptor {
   readonly address: SocketAddress;
 }
 
-// How far to look where /proc/self/fd cannot be read: /proc is not mounted, or hidden.
+// The highest descriptor to probe if /proc/self/fd cannot be read: /proc is not mounted, or hidden.
 const HIGHEST_PROBED = 65_536;
 
-/** Every listening socket of this process: /proc/self/fd, SO_ACCEPTCONN, getsockname(2). Empty without the C library. */
+/** Finds every listening socket of this process: /proc/self/fd, SO_ACCEPTCONN, getsockname(2). Empty without the C library. */
 export function listeningDescriptors(): readonly ListeningDescriptor[] {
   const loaded = loadLibc();
   if (!loaded.available) return [];
@@ -25,12 +25,12 @@ export function listeningDescriptors(): readonly ListeningDescriptor[] {
   return openDescriptors().filter(accepts).flatMap(describe);
 }
 
-/** The inode of a descriptor of this process, by fstat(2): it works where /proc/self/fd is unreadable. */
+/** The inode of a descriptor of this process, by fstat(2), which also works if /proc/self/fd is unreadable. */
 export function inodeOf(fd: number): number {
   return fstatSync(fd).ino;
 }
 
-/** Another descriptor for the same open file, close-on-exec: fcntl(2), F_DUPFD_CLOEXEC. Throws the `SystemCallError`. */
+/** Makes another descriptor for the same open file, close-on-exec: fcntl(2), F_DUPFD_CLOEXEC. Throws a `SystemCallError`. */
 export function duplicate(fd: number): number {
   const fcntl = bindFunction('int fcntl(int fd, int command, int argument)');
   return check('fcntl', fcntl(fd, F_DUPFD_CLOEXEC, 0));

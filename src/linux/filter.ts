@@ -16,7 +16,7 @@ const FLAGS_BYTE = 13;
 const SYN = 0x02;
 const SYN_AND_ACK = 0x12;
 
-/** Drops SYNs and lets all else pass. The mask leaves the ECN bits out: an ECN SYN has flags 0xc2 (RFC 3168 6.1.1). */
+/** Drops SYNs and passes everything else. The mask ignores the ECN bits: an ECN SYN has flags 0xc2 (RFC 3168 6.1.1). */
 const DROP_SYNS: readonly Instruction[] = [
   [LOAD_BYTE, 0, 0, FLAGS_BYTE],
   [AND, 0, 0, SYN_AND_ACK],
@@ -25,7 +25,7 @@ const DROP_SYNS: readonly Instruction[] = [
   [RETURN, 0, 0, 0xffffffff],
 ];
 
-/** Attaches a filter to a listener that drops new SYNs (socket(7), SO_ATTACH_FILTER). Throws EPERM where the kernel asks for CAP_NET_ADMIN. */
+/** Attaches a filter that drops new SYNs to a listener (socket(7), SO_ATTACH_FILTER). Throws EPERM if the kernel requires CAP_NET_ADMIN. */
 export function attachSynFilter(fd: number): void {
   const libc = requireLibc();
   const filter = encodeFilter(DROP_SYNS);
@@ -36,11 +36,11 @@ export function attachSynFilter(fd: number): void {
   if (libc.pointerSize === 8) program.writeBigUInt64LE(address, 8);
   else program.writeUInt32LE(Number(address), 4);
   writeOption(fd, SOL_SOCKET, SO_ATTACH_FILTER, program);
-  // The kernel has copied it. Used once more here, it cannot have been collected before.
+  // The kernel has copied the filter. This last use keeps it from being collected before.
   filter.fill(0);
 }
 
-/** Takes the filter off again (SO_DETACH_FILTER); an accepted socket inherits it from its listener. Throws ENOENT if there is none. */
+/** Detaches the filter (SO_DETACH_FILTER); an accepted socket inherits it from its listener. Throws ENOENT if there is none. */
 export function detachFilter(fd: number): void {
   setIntOption(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
 }

@@ -3,8 +3,8 @@ import { endianness } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 
 /**
- * The C library, as this process has it loaded already: `load(null)` looks names up in the running program,
- * so glibc and musl serve alike. This is the only file that knows the FFI.
+ * The C library that this process has already loaded: `load(null)` looks up names in the running program, so that glibc and
+ * musl both work. This is the only file that uses the FFI.
  */
 export interface Libc {
   readonly socket: (domain: number, type: number, protocol: number) => number;
@@ -24,12 +24,12 @@ export interface Libc {
   readonly errno: () => number;
 }
 
-/** What came of loading the C library. A program without it still closes, with gate `none`. */
+/** The result of loading the C library. A program without it still closes, with gate `none`. */
 export type LoadedLibc =
   | { readonly available: true; readonly libc: Libc }
   | { readonly available: false; readonly reason: string; readonly cause?: unknown };
 
-/** A system call that failed, with the name of its manual page and the errno that it left. */
+/** A system call that failed, with the name of its manual page and its errno. */
 export class SystemCallError extends Error {
   override readonly name = 'SystemCallError';
   readonly syscall: string;
@@ -48,28 +48,28 @@ export class SystemCallError extends Error {
 
 let loaded: LoadedLibc | undefined;
 
-/** Loads the C library once; about 10 ms the first time, nothing afterwards. Never throws. */
+/** Loads the C library once, which takes about 10 ms. Never throws. */
 export function loadLibc(): LoadedLibc {
   loaded ??= bindLibc();
   return loaded;
 }
 
-/** The C library, for callers that cannot do without. Throws the reason for which it is missing. */
+/** Loads the C library for callers that need it. Throws the reason if it is missing. */
 export function requireLibc(): Libc {
   const result = loadLibc();
   if (!result.available) throw new Error(result.reason, { cause: result.cause });
   return result.libc;
 }
 
-/** Returns `result` unless it is -1; then throws the `SystemCallError` for errno. */
+/** Returns `result`, or throws the `SystemCallError` for errno if it is -1. */
 export function check(syscall: string, result: number): number {
   if (result === -1) throw new SystemCallError(syscall, requireLibc().errno());
   return result;
 }
 
 /**
- * Binds one more function of the C library by its C declaration, for callers whose calls a close does not need.
- * The declaration is ours, never input.
+ * Binds one more function of the C library by its C declaration, for calls that a close does not make. The declaration is
+ * always a constant of ours, never input.
  */
 export function bindFunction(
   declaration: string,
@@ -81,7 +81,7 @@ export function bindFunction(
 function bindLibc(): LoadedLibc {
   if (process.platform !== 'linux')
     return { available: false, reason: `no gate on ${process.platform}, only on Linux` };
-  // Every layout in this folder is read and written as on the little-endian machines that it was tried on.
+  // Every layout in this folder is little-endian.
   if (endianness() === 'BE') return { available: false, reason: 'no gate on a big-endian machine' };
   try {
     const koffi = loadKoffi();
@@ -105,17 +105,18 @@ function bindLibc(): LoadedLibc {
     };
     return { available: true, libc };
   } catch (cause) {
-    return { available: false, reason: `koffi did not load (${firstLine(cause)})`, cause };
+    return { available: false, reason: `koffi did not load (${messageOf(cause).split('\n', 1)[0]})`, cause };
   }
 }
 
 function loadKoffi(): typeof import('koffi') {
-  // Synchronous, so that a close that meets its first server at SIGTERM still shuts the gate in the same turn.
+  // Synchronous: a close that finds its first server at SIGTERM still shuts the gate in the same turn.
   return createRequire(import.meta.url)('koffi');
 }
 
-function firstLine(cause: unknown): string {
-  return (cause instanceof Error ? cause.message : String(cause)).split('\n', 1)[0] ?? '';
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function errorName(errno: number): string {

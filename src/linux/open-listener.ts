@@ -1,14 +1,14 @@
+import net from 'node:net';
 import { AF_INET, AF_INET6, AF_UNIX, SO_REUSEADDR, SOCK_CLOEXEC, SOCK_STREAM, SOL_SOCKET } from './constants.ts';
 import { bindFunction, check, requireLibc } from './libc.ts';
 import { listen, setIntOption, type SocketAddress } from './sockets.ts';
 import { encodeUnixAddress } from './unix-datagram.ts';
-import net from 'node:net';
 
 const FAMILIES = { IPv4: AF_INET, IPv6: AF_INET6, Unix: AF_UNIX } as const;
 
 /**
- * A listening socket that nobody accepts from yet, close-on-exec: socket(2), bind(2), listen(2). Throws a `SystemCallError`:
- * EADDRINUSE, EACCES, EADDRNOTAVAIL.
+ * Opens a listening socket, close-on-exec: socket(2), bind(2), listen(2). Throws a `SystemCallError`: EADDRINUSE, EACCES,
+ * EADDRNOTAVAIL.
  */
 export function openListener(address: SocketAddress, backlog: number): number {
   const libc = requireLibc();

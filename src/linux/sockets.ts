@@ -13,10 +13,17 @@ import {
 } from './constants.ts';
 import { check, requireLibc } from './libc.ts';
 
-/** Where a socket is bound, as getsockname(2) says. */
+/** The address that a socket is bound to, as getsockname(2) returns it. An abstract Unix name begins with a NUL. */
 export type SocketAddress =
   | { readonly family: 'IPv4' | 'IPv6'; readonly address: string; readonly port: number }
   | { readonly family: 'Unix'; readonly path: string };
+
+/** The text of an address for reports: `127.0.0.1:8080`, `[::]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
+export function nameOf(address: SocketAddress | undefined): string {
+  if (address === undefined) return 'unknown';
+  if (address.family === 'Unix') return `unix:${address.path.replaceAll('\0', '@')}`;
+  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+}
 
 // struct sockaddr_storage, bits/socket.h: no address is longer.
 const SOCKADDR_STORAGE_SIZE = 128;
@@ -49,7 +56,7 @@ export function writeOption(fd: number, level: number, name: number, value: Buff
   check('setsockopt', requireLibc().setsockopt(fd, level, name, value, value.length));
 }
 
-/** listen(2): on a socket that listens already it only changes the limit of the accept queue. */
+/** listen(2). On a socket that already listens it only changes the limit of the accept queue. */
 export function listen(fd: number, backlog: number): void {
   check('listen', requireLibc().listen(fd, backlog));
 }
@@ -59,7 +66,7 @@ export function shutdown(fd: number, how: number): void {
   check('shutdown', requireLibc().shutdown(fd, how));
 }
 
-/** Whether the descriptor is a listening socket (SO_ACCEPTCONN); false also for what is no socket at all. */
+/** Whether the descriptor is a listening socket (SO_ACCEPTCONN); false if it is not a socket. */
 export function isListening(fd: number): boolean {
   try {
     return getIntOption(fd, SOL_SOCKET, SO_ACCEPTCONN) === 1;
@@ -68,14 +75,14 @@ export function isListening(fd: number): boolean {
   }
 }
 
-/** Whether an IPv6 socket leaves IPv4 alone (IPV6_V6ONLY); one that does not is dual-stack. */
+/** Whether an IPv6 socket takes no IPv4 (IPV6_V6ONLY); otherwise it is dual-stack. */
 export function isIPv6Only(fd: number): boolean {
   return getIntOption(fd, IPPROTO_IPV6, IPV6_V6ONLY) === 1;
 }
 
 /**
- * What a listener has turned away since it was made (SO_MEMINFO, SK_MEMINFO_DROPS): SYNs and final ACKs that met a full
- * accept queue (tcp_listendrop, include/net/tcp.h). Cookies sent to a flood are not among them.
+ * Counts what a listener has turned away since it was made (SO_MEMINFO, SK_MEMINFO_DROPS): SYNs and final ACKs that met a
+ * full accept queue (tcp_listendrop, include/net/tcp.h). Cookies sent to a flood are not included.
  */
 export function countListenDrops(fd: number): number {
   const values = Buffer.alloc((SK_MEMINFO_DROPS + 1) * 4);
@@ -90,12 +97,12 @@ export function unacknowledgedBytes(fd: number): number {
   return readIntByIoctl(fd, SIOCOUTQ);
 }
 
-/** Bytes in the receive buffer that nobody has read (tcp(7), FIONREAD). */
+/** Bytes in the receive buffer that the program has not read (tcp(7), FIONREAD). */
 export function unreadBytes(fd: number): number {
   return readIntByIoctl(fd, FIONREAD);
 }
 
-/** getsockname(2); undefined for a family that is not ours. */
+/** getsockname(2); undefined for a family other than IPv4, IPv6 and Unix. */
 export function localAddress(fd: number): SocketAddress | undefined {
   const bytes = Buffer.alloc(SOCKADDR_STORAGE_SIZE);
   const length = Buffer.alloc(4);
@@ -104,7 +111,7 @@ export function localAddress(fd: number): SocketAddress | undefined {
   return decodeAddress(bytes.subarray(0, Math.min(length.readUInt32LE(), bytes.length)));
 }
 
-/** Decodes a sockaddr_in, sockaddr_in6 or sockaddr_un; undefined if it is none of these or too short. */
+/** Decodes a sockaddr_in, sockaddr_in6 or sockaddr_un; undefined for another family, or if it is too short. */
 export function decodeAddress(bytes: Buffer): SocketAddress | undefined {
   if (bytes.length < 2) return undefined;
   const family = bytes.readUInt16LE(0);
@@ -118,7 +125,7 @@ export function decodeAddress(bytes: Buffer): SocketAddress | undefined {
   return undefined;
 }
 
-/** Sixteen bytes of an IPv6 address in the one text form that RFC 5952 leaves. */
+/** Sixteen bytes of an IPv6 address in the text form of RFC 5952. */
 export function ipv6Text(bytes: Buffer): string {
   if (isMapped(bytes)) return `::ffff:${ipv4Text(bytes.subarray(12, 16))}`;
   const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16));
@@ -143,7 +150,7 @@ export function unixPath(bytes: Buffer): string {
   return bytes.subarray(0, end === -1 ? bytes.length : end).toString();
 }
 
-// One for all: a close of ten thousand connections asks forty thousand times, and each call is over before the next.
+// One buffer for all calls, which follow each other: a close of ten thousand connections makes forty thousand of them.
 const ioctlValue = Buffer.alloc(4);
 
 function readIntByIoctl(fd: number, request: number): number {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** The number that a kernel parameter is set to, such as `net.core.somaxconn`; undefined where it is none, or cannot be read. */
+/** Reads a kernel parameter that is a number, such as `net.core.somaxconn`; undefined if it cannot be read. */
 export function readSysctl(name: string): number | undefined {
   try {
     const text = readFileSync(`/proc/sys/${name.replaceAll('.', '/')}`, 'latin1').trim();

@@ -2,7 +2,7 @@ import { IPPROTO_TCP, TCP_INFO } from './constants.ts';
 import { readOption } from './sockets.ts';
 
 /**
- * struct tcp_info, linux/tcp.h: the fields that a close asks for, at their offsets. All are 32-bit but the last, which has 64
+ * struct tcp_info, linux/tcp.h: the fields that a close reads, at their offsets. All have 32 bits, except the last, which has 64
  * bits. (tcpi_state is the first byte.)
  */
 const OFFSET = {
@@ -18,48 +18,50 @@ const OFFSET = {
   tcpi_bytes_retrans: 208,
 } as const;
 
-// All that the fields above need; the kernel copies no more than it is asked for.
+// The size of all fields above; the kernel copies no more than it is asked for.
 const SIZE = 216;
 
-// Linux 4.6 has the fields up to tcpi_data_segs_in; what it does not have stays 0.
+// Linux 4.6 has the fields up to tcpi_data_segs_in; later fields stay 0 there.
 const LEAST_SIZE = 156;
+
+/** Time since data was last sent and received, in ms: offsets for those who get a tcp_info from sock_diag. */
+export const LAST_DATA_SENT: number = OFFSET.tcpi_last_data_sent;
+export const LAST_DATA_RECEIVED: number = OFFSET.tcpi_last_data_recv;
 
 /** How full a listener's accept queue is. */
 export interface AcceptQueue {
-  /** Connections whose handshake is complete and that nobody has accepted (tcpi_unacked of a listener). */
+  /** Connections with a complete handshake that the program has not accepted (tcpi_unacked of a listener). */
   readonly queued: number;
   /** What listen(2) and net.core.somaxconn allow (tcpi_sacked of a listener). */
   readonly limit: number;
 }
 
-/** The accept queue of a TCP listener, from TCP_INFO; about 1 µs. Throws a `SystemCallError`. */
+/** Reads the accept queue of a TCP listener from TCP_INFO; takes about 1 µs. Throws a `SystemCallError`. */
 export function readAcceptQueue(fd: number): AcceptQueue {
   const info = readTcpInfo(fd);
   return { queued: info.readUInt32LE(OFFSET.tcpi_unacked), limit: info.readUInt32LE(OFFSET.tcpi_sacked) };
 }
 
-/** What the kernel knows of a connection's silence. */
+/** What TCP_INFO has about a connection. */
 export interface ConnectionInfo {
   /**
-   * Milliseconds since data last moved, either way; for a connection that never spoke, since its handshake
-   * (tcp_create_openreq_child, net/ipv4/tcp_minisocks.c, starts both clocks). Undefined while something that was sent is not
-   * acknowledged.
+   * Time since data last moved, in either direction, in ms. A connection without data counts from its handshake
+   * (tcp_create_openreq_child, net/ipv4/tcp_minisocks.c, starts both clocks). Undefined while sent data is not acknowledged.
    */
   readonly quiet: number | undefined;
-  /** The retransmission time-out as our side has measured it, in milliseconds (RFC 6298); 1 s or 3 s if it could not. */
+  /** The retransmission time-out that our side has measured, in ms (RFC 6298); 1,000 or 3,000 without a measurement. */
   readonly retransmissionTimeout: number;
   /**
-   * How often something had to be sent again, our SYN-ACK included (tcp_create_openreq_child takes that over from the
-   * handshake).
+   * How many segments were sent again, our SYN-ACK included (tcp_create_openreq_child copies the number of the handshake).
    */
   readonly retransmissions: number;
-  /** How many bytes of data had to be sent again; a SYN-ACK has none. */
+  /** How many bytes of data were sent again; a SYN-ACK has none. */
   readonly retransmittedBytes: number;
   /** How many segments with data the peer has sent. */
   readonly dataSegments: number;
 }
 
-/** What TCP_INFO says of a connection. Throws a `SystemCallError`. */
+/** Reads TCP_INFO of a connection. Throws a `SystemCallError`. */
 export function readConnection(fd: number): ConnectionInfo {
   const info = readTcpInfo(fd);
   const isOnItsWay = info.readUInt32LE(OFFSET.tcpi_unacked) > 0 || info.readUInt32LE(OFFSET.tcpi_notsent_bytes) > 0;
@@ -68,24 +70,24 @@ export function readConnection(fd: number): ConnectionInfo {
     quiet: isOnItsWay ? undefined : Math.min(info.readUInt32LE(sent), info.readUInt32LE(received)),
     retransmissionTimeout: info.readUInt32LE(OFFSET.tcpi_rto) / 1_000,
     retransmissions: info.readUInt32LE(OFFSET.tcpi_total_retrans),
-    // Without a BigInt; what is above 2 to the 53 is rounded.
+    // A number instead of a BigInt: values above 2 to the 53 are rounded.
     retransmittedBytes:
       info.readUInt32LE(OFFSET.tcpi_bytes_retrans) + info.readUInt32LE(OFFSET.tcpi_bytes_retrans + 4) * 2 ** 32,
     dataSegments: info.readUInt32LE(OFFSET.tcpi_data_segs_in),
   };
 }
 
-/** How much data a segment that we send carries at most, in bytes. */
+/** The largest amount of data in a segment that we send, in bytes. */
 export function sendingSegmentSize(fd: number): number {
   return readTcpInfo(fd).readUInt32LE(OFFSET.tcpi_snd_mss);
 }
 
-/** The state of a connection, as net/tcp_states.h numbers them. */
+/** The state of a connection: a number of net/tcp_states.h. */
 export function connectionState(fd: number): number {
   return readTcpInfo(fd).readUInt8(0);
 }
 
-// One for all: what is read from it is read before the next call.
+// One buffer for all calls: each caller reads it before the next call.
 const info = Buffer.alloc(SIZE);
 
 function readTcpInfo(fd: number): Buffer {

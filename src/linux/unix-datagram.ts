@@ -5,16 +5,16 @@ import { bindFunction, check, requireLibc, SystemCallError } from './libc.ts';
 const PATH_OFFSET = 2;
 const PATH_SIZE = 108;
 
-/** Sends datagrams to one Unix address, for as long as it is not closed. */
+/** Sends datagrams to one Unix address. */
 export interface DatagramSender {
-  /** False where the receiver has no room for it just now. Throws a `SystemCallError` where it cannot be sent at all. */
+  /** Returns false if the receiver has no room for it now. Throws a `SystemCallError` if it cannot be sent at all. */
   send(text: string): boolean;
   close(): void;
 }
 
 /**
- * A socket that sends to a path, or to an abstract address, `@name`. Whoever receives may come later, or go and come again:
- * the address is looked up each time. Never blocks. Throws for an address that cannot be one, and without system calls.
+ * Opens a socket that sends to a path, or to an abstract address, `@name`. Each send looks up the address anew, so that the
+ * receiver may start later, or restart. Never blocks. Throws for an invalid address, and if no system call can be made.
  */
 export function openDatagramSender(address: string): DatagramSender {
   const target = encodeUnixAddress(address);
@@ -34,13 +34,13 @@ export function openDatagramSender(address: string): DatagramSender {
     },
     close: () => {
       if (fd !== -1) libc.close(fd);
-      // The number may be another's from now on.
+      // From now on the number may be another file's.
       fd = -1;
     },
   };
 }
 
-/** A sockaddr_un, unix(7): a path with its NUL, or a NUL and an abstract name without an end mark. */
+/** Encodes a sockaddr_un, unix(7): a path with its NUL, or a NUL and an abstract name without an end mark. */
 export function encodeUnixAddress(address: string): Buffer {
   const isAbstract = address.startsWith('@');
   const path = Buffer.from(isAbstract ? `\0${address.slice(1)}` : `${address}\0`);

@@ -1,30 +1,26 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
+import type { Close } from '../close/close.ts';
+import type { Gate } from '../close/report.ts';
 import { countHalfOpen, mayCountHalfOpen } from './half-open.ts';
-import type { Gate } from './gate/gate.ts';
 import type { Listener } from './listener.ts';
 import { type LeftInQueues, type WatchedQueue, watchQueue } from './queue-length.ts';
 
-/** How a drain goes on and when it stops. */
-export interface DrainLimits {
-  /** Who was queued when the gate shut. */
+/** What a drain begins with. */
+export interface AtGate {
+  readonly gate: Gate;
+  /** Connections in the queue when the gate shut. */
   readonly queued: number;
-  /** How many handshakes were under way then, and when they were counted, on the clock of `performance.now()`. */
+  /** Handshakes that were under way then, and when they were counted, on the clock of `performance.now()`. */
   readonly halfOpen: number;
   readonly countedAt: number;
   /** Whether nobody else can accept them. */
   readonly isOurs: boolean;
-  /** How long handshakes may take, in milliseconds. */
-  readonly handshakeWait: number;
-  /** Aborted at the deadline: the listener is closed whatever waits. */
-  readonly signal: AbortSignal;
-  /** Aborted when the close is over. */
-  readonly over: AbortSignal;
 }
 
 /** Nothing polls faster, in milliseconds. */
 const LOOK_EVERY = 1;
 
-// For those queued when the time is up: so many milliseconds, and so many turns of the loop however slow the machine is.
+// For clients that are queued at the deadline: at most this many ms, but at least this many turns of the loop.
 const LAST_TURNS_FOR = 100;
 const LAST_TURNS_LEAST = 10;
 
@@ -32,17 +28,18 @@ const LAST_TURNS_LEAST = 10;
 const TURNS_TO_SERVE = 4;
 
 /**
- * Lets the program go on accepting until nothing waits in the kernel, or until `handshakeWait` is over and only
- * handshakes that did not complete are left.
+ * Lets the program go on accepting until nothing waits in the kernel, or until `handshakeWait` is over and only handshakes
+ * that do not complete are left.
  */
-export async function drainQueues(listener: Listener, gate: Gate, limits: DrainLimits): Promise<LeftInQueues> {
-  if (gate === 'none') return drainOpenGate(listener, limits);
+export async function drainQueues(listener: Listener, atGate: AtGate, close: Close): Promise<LeftInQueues> {
+  const { deadline, over } = close.clock;
+  const queue = watchQueue(listener, atGate, over);
+  if (atGate.gate === 'none') return drainOpenGate(listener, queue, close);
   const began = performance.now();
-  let { halfOpen } = limits;
-  let seenEmpty = limits.queued === 0 && halfOpen === 0;
-  let lookedAt = limits.countedAt;
-  const queue = watchQueue(listener, limits);
-  if (seenEmpty) await pause(limits.signal);
+  let { halfOpen } = atGate;
+  let seenEmpty = atGate.queued === 0 && halfOpen === 0;
+  let lookedAt = atGate.countedAt;
+  if (seenEmpty) await pause(deadline);
   while (listener.isOpen()) {
     const queued = await queue.length();
     const waited = performance.now() - began;
@@ -51,39 +48,39 @@ export async function drainQueues(listener: Listener, gate: Gate, limits: DrainL
     else if (seenEmpty || mayCountHalfOpen(listener, lookedAt)) {
       halfOpen = countHalfOpen(listener, lookedAt);
       lookedAt = performance.now();
-      // Whoever left the half-open ones before the dump is in the queue by now.
+      // A client that was half-open before the dump, and not in it, is in the queue by now.
       const isEmpty = halfOpen === 0 && (await queue.length()) === 0;
       // A SYN or an ACK that another processor had in hand when we looked is seen at the second look.
       if (isEmpty && seenEmpty) return queue.lost(0);
       seenEmpty = isEmpty;
     }
-    if (queued === 0 && halfOpen > 0 && waited >= limits.handshakeWait) return queue.lost(halfOpen);
-    if (limits.signal.aborted) return leaveAtDeadline(listener, queue);
-    await pause(limits.signal);
+    if (queued === 0 && halfOpen > 0 && waited >= close.options.handshakeWait) return queue.lost(halfOpen);
+    if (deadline.aborted) return leaveAtDeadline(listener, queue);
+    await pause(deadline);
   }
   return queue.lost(halfOpen);
 }
 
 /**
- * Where no gate can be shut new clients keep coming: at the first moment at which the queue was seen empty the listener
- * is closed, before anybody else comes. Bounded, for under load that moment may never come.
+ * Where no gate can be shut new clients keep coming. The listener is closed as soon as the queue is seen empty, before the next
+ * client comes. Bounded, for under load that moment may never come.
  */
-async function drainOpenGate(listener: Listener, limits: DrainLimits): Promise<LeftInQueues> {
+async function drainOpenGate(listener: Listener, queue: WatchedQueue, close: Close): Promise<LeftInQueues> {
+  const { deadline } = close.clock;
   const began = performance.now();
-  const queue = watchQueue(listener, limits);
-  while (listener.isOpen() && !limits.signal.aborted && performance.now() - began < limits.handshakeWait) {
+  while (listener.isOpen() && !deadline.aborted && performance.now() - began < close.options.handshakeWait) {
     const queued = await queue.length();
     if (queued === 0) return queue.lost(0);
     // The loop accepts one client a turn, and a look at /proc may take as long as a hundred turns.
-    for (let client = 0; client < queued && !limits.signal.aborted; client++) await turn();
-    await pause(limits.signal);
+    for (let client = 0; client < queued && !deadline.aborted; client++) await turn();
+    await pause(deadline);
   }
   return listener.isOpen() ? leaveAtDeadline(listener, queue) : queue.lost(0);
 }
 
 /**
- * A close whose time is up still serves who is queued: a turn of the loop for each, in which one is accepted, and some for
- * the last one to be read, answered and ended; at most `LAST_TURNS_FOR` milliseconds of them.
+ * At the deadline a close still serves the clients in the queue. Each gets a turn of the loop, in which one is accepted; a few
+ * more let the last one be read, answered and ended. All take `LAST_TURNS_FOR` ms at most.
  */
 async function leaveAtDeadline(listener: Listener, queue: WatchedQueue): Promise<LeftInQueues> {
   const began = performance.now();

@@ -1,44 +1,34 @@
+import type { Close } from '../close/close.ts';
+import type { Gate, ListenerReport } from '../close/report.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { awaitCookies, type CookieBounds, mayHaveCookiesOut } from './cookies.ts';
+import { awaitCookies, mayHaveCookiesOut } from './syn-cookies.ts';
+import { closeListenerOf } from './close-listener.ts';
 import { countQueued } from './count-queues.ts';
 import { drainQueues } from './drain-queues.ts';
-import { type Gate, makeRoom, type ShutGate, shutGate } from './gate/gate.ts';
+import { makeRoom, type ShutGate, shutGate } from './gate/gate.ts';
 import { countHalfOpen } from './half-open.ts';
 import type { Listener } from './listener.ts';
-import { closeListenerOf } from './close-listener.ts';
-import { isServedByOthers, type Sharing } from './sharing.ts';
 import { type LeftInQueues, watchQueue } from './queue-length.ts';
+import { findSharing, isServedByOthers, type Sharing } from './sharing.ts';
 
-/** How to end a listener. Times are in milliseconds. */
-export interface EndListenerOptions {
-  readonly newConnections: 'refuse' | 'hold';
-  /** Whether the listener counts as shared, and why. */
-  readonly findSharing: (listener: Listener) => Sharing | undefined;
-  readonly handshakeWait: number;
-  readonly cookieBounds: CookieBounds;
-  /** Aborted when the close must be over. */
-  readonly signal: AbortSignal;
-  /** Aborted when it is. */
-  readonly over: AbortSignal;
-  /** Called right after the gate shut; what is half-open is counted afterwards, which takes longer. */
-  readonly onGate?: (state: GateState) => void;
-}
+/** Whether a listener counts as shared, and why. */
+export type FindSharing = (listener: Listener) => Sharing | undefined;
 
 /** What was found when the gate shut. */
-export interface GateState extends ShutGate {
+interface GateState extends ShutGate {
   /** When it had shut, on the clock of `performance.now()`. */
   readonly shutAt: number;
   readonly queued: number;
   readonly cookies: number;
-  /** Connections accepted from now on inherit the filter of a held gate. */
-  readonly filtered: boolean;
-  /** Of one that counts as shared: whether somebody was found who holds it, too. */
+  /** Of one that counts as shared: whether another holder was found. */
   readonly holder: Sharing['holder'];
 }
 
 /** What became of a listener. */
-export interface EndedListener extends GateState, LeftInQueues {
-  readonly halfOpen: number;
+export interface EndedListener {
+  readonly report: ListenerReport;
+  /** Connections in its queue that the program never accepted. */
+  readonly unaccepted: number;
 }
 
 /** The queues of a shared listener live on with its other holders. */
@@ -46,63 +36,77 @@ const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
 
 /**
  * Shuts the gate, lets the program empty the queues, closes the listener. The gate is shut before this function first
- * waits, unless SYN cookies may be out; what takes longer comes after that, when other listeners' gates are shut, too.
+ * waits, unless SYN cookies may be out. What takes longer comes after that, when the gates of other listeners are shut, too.
  */
-export async function endListener(listener: Listener, options: EndListenerOptions): Promise<EndedListener> {
-  const state = await shutGateAt(listener, options);
+export async function endListener(
+  listener: Listener,
+  close: Close,
+  sharing: FindSharing = findSharing,
+): Promise<EndedListener> {
+  const findHere = close.options.ownGate ? (): undefined => undefined : sharing;
+  const state = await shutGateAt(listener, close, findHere);
   // The gates of those that are closed together are shut by now: one count does for all.
   const halfOpen = countHalfOpen(listener, state.shutAt);
-  const left = await leaveQueues(listener, { ...state, halfOpen }, options);
-  if (listener.isOpen()) closeListenerOf(listener.server);
-  return { ...state, halfOpen, ...left };
+  const { abandoned, unaccepted } = await leaveQueues(listener, { ...state, halfOpen }, close);
+  if (listener.server !== undefined && listener.isOpen()) closeListenerOf(listener.server);
+  const closedAfter = close.clock.elapsed();
+  const report = { address: listener.name, ...gateFacts(state), halfOpen, abandoned, closedAfter };
+  close.diagnostics.listener.publish(report);
+  return { report, unaccepted };
 }
 
 async function leaveQueues(
   listener: Listener,
   state: GateState & { readonly halfOpen: number },
-  options: EndListenerOptions,
+  close: Close,
 ): Promise<LeftInQueues> {
-  // Shared with nobody that can be found, the queue may be ours alone: it is served as well as one can without a gate.
+  // Where no other holder is found, the queue may be ours alone: it is served as well as one can without a gate.
   if (state.gate === 'shared' && (await isServedByOthers(listener, state.holder))) return LEFT_TO_THE_OTHERS;
-  const { handshakeWait, signal, over } = options;
   const isOurs = state.gate !== 'shared';
-  const gate = isOurs ? state.gate : 'none';
   const { queued, halfOpen } = state;
-  const countedAt = performance.now();
-  return drainQueues(listener, gate, { queued, halfOpen, countedAt, isOurs, handshakeWait, signal, over });
+  const atGate = {
+    gate: isOurs ? state.gate : 'none',
+    queued,
+    halfOpen,
+    countedAt: performance.now(),
+    isOurs,
+  } as const;
+  return drainQueues(listener, atGate, close);
 }
 
-function shutGateAt(listener: Listener, options: EndListenerOptions): GateState | Promise<GateState> {
-  const sharing = options.findSharing(listener);
-  if (sharing === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, options);
-  return shutNow(listener, options, sharing, { out: 0, held: false, closedWith: 0 });
+function shutGateAt(listener: Listener, close: Close, sharing: FindSharing): GateState | Promise<GateState> {
+  const shared = sharing(listener);
+  if (shared === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, close, sharing);
+  return shutNow(listener, close, shared, { out: 0, held: false, closedWith: 0 });
 }
 
-async function shutAfterCookies(listener: Listener, options: EndListenerOptions): Promise<GateState> {
-  // Of a listener that the program closes meanwhile the report must tell who was in its queue.
+async function shutAfterCookies(listener: Listener, close: Close, sharing: FindSharing): Promise<GateState> {
+  // If the program closes the listener meanwhile, the report must say who was in its queue.
   const queued = countQueued(listener) ?? 0;
-  const queue = watchQueue(listener, { queued, isOurs: false, over: options.over });
+  const queue = watchQueue(listener, { queued, isOurs: false }, close.clock.over);
   const look = (): void => void queue.length();
-  const { out, held, ...wait } = await awaitCookies(listener, options.cookieBounds, options.signal, look);
+  const { handshakeWait, deadline } = close.options;
+  const bounds = { usual: handshakeWait, overflowed: Math.max(handshakeWait, deadline / 3) };
+  const { out, held, ...wait } = await awaitCookies(listener, bounds, close.clock.deadline, look);
   const closedWith = listener.isOpen() ? 0 : queue.lost(0).unaccepted;
   // It may have been passed on meanwhile.
-  const state = shutNow(listener, options, options.findSharing(listener), { out, held, closedWith });
+  const state = shutNow(listener, close, sharing(listener), { out, held, closedWith });
   if (state.gate !== 'hold') wait.release();
   return state;
 }
 
 function shutNow(
   listener: Listener,
-  options: EndListenerOptions,
-  sharing: Sharing | undefined,
+  close: Close,
+  shared: Sharing | undefined,
   cookies: { readonly out: number; readonly held: boolean; readonly closedWith: number },
 ): GateState {
   const fd = listener.descriptor();
   const shut = shutGate(fd, {
-    sharedBecause: sharing?.reason,
+    sharedBecause: shared?.reason,
     noSystemCalls: whyNoSystemCalls(fd),
     family: listener.address?.family,
-    newConnections: options.newConnections,
+    newConnections: close.options.newConnections,
   });
   // Counted before anything else happens: this is what a plain close would have reset.
   const state = {
@@ -110,12 +114,17 @@ function shutNow(
     shutAt: performance.now(),
     queued: countQueued(listener) ?? cookies.closedWith,
     cookies: cookies.out,
-    filtered: cookies.held || shut.gate === 'hold',
-    holder: sharing?.holder ?? 'not found',
+    holder: shared?.holder ?? 'not found',
   };
-  options.onGate?.(state);
+  if (listener.server !== undefined && !cookies.held && shut.gate !== 'hold') close.unfiltered.add(listener.server);
+  close.diagnostics.gate.publish({ address: listener.name, ...gateFacts(state) });
   if (fd !== undefined && isTcpGate(shut.gate)) makeRoom(fd);
   return state;
+}
+
+function gateFacts(state: GateState): Pick<ListenerReport, 'gate' | 'reason' | 'queued' | 'cookies'> {
+  const { gate, reason, queued, cookies } = state;
+  return { gate, ...(reason === undefined ? {} : { reason }), queued, cookies };
 }
 
 function isTcpGate(gate: Gate): boolean {

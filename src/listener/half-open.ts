@@ -1,19 +1,17 @@
-import { type HalfOpen, dumpHalfOpen } from '../linux/tables/sock-diag.ts';
+import { TCP_SYN_RECV } from '../linux/constants.ts';
+import { type ConnectionEnds, dumpHalfOpen } from '../linux/tables/inet-diag.ts';
 import { readTcpTable } from '../linux/tables/proc-net.ts';
 import { isIPv6Only } from '../linux/sockets.ts';
 import { type Listener, withoutZone } from './listener.ts';
-
-// net/tcp_states.h
-const SYN_RECV = 3;
 
 // A dump walks all sockets of the host, in one go: all together may take a tenth of the time, no more.
 const DUMP_SHARE = 10;
 
 type Family = 'IPv4' | 'IPv6';
 /** /proc has no address in a form that we read. */
-type Handshake = Pick<HalfOpen, 'localPort'> & Partial<Pick<HalfOpen, 'localAddress'>>;
+type Handshake = Pick<ConnectionEnds, 'localPort'> & Partial<Pick<ConnectionEnds, 'localAddress'>>;
 
-/** All half-open connections of a family, whoever listens: the listeners that are closed together share it. */
+/** All half-open connections of a family, of all listeners: those that are closed together share it. */
 interface Dump {
   /** When it began, on the clock of `performance.now()`. */
   readonly at: number;
@@ -26,7 +24,7 @@ let nextAt = 0;
 /**
  * How many handshakes to the listener's address and port were under way at a moment not before `since`, on the clock of
  * `performance.now()`. The kernel counts them per port, so those of a sibling that listens on the same one (SO_REUSEPORT)
- * are among them. 0 where nobody can tell.
+ * are among them. 0 where that cannot be known.
  */
 export function countHalfOpen(listener: Listener, since: number): number {
   if (!isCountable(listener)) return 0;
@@ -39,7 +37,7 @@ export function countHalfOpen(listener: Listener, since: number): number {
   }
 }
 
-/** Whether it is known already, or time to ask again. */
+/** Whether the count is known already, or may be asked for again. */
 export function mayCountHalfOpen(listener: Listener, since: number): boolean {
   const isKnown = (): boolean => familiesOf(listener).every((family) => isFresh(dumps.get(family), since));
   return !isCountable(listener) || performance.now() >= nextAt || isKnown();
@@ -69,7 +67,7 @@ function askKernel(family: Family): readonly Handshake[] {
     return dumpHalfOpen(family);
   } catch {
     // No tcp_diag in this kernel, an answer that was cut short, or no FFI.
-    return readTcpTable(family).filter((row) => row.state === SYN_RECV);
+    return readTcpTable(family).filter((row) => row.state === TCP_SYN_RECV);
   }
 }
 

@@ -2,7 +2,7 @@ import net from 'node:net';
 import { resolve } from 'node:path';
 import { listeningDescriptors } from '../linux/descriptors.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { isListening, localAddress, type SocketAddress } from '../linux/sockets.ts';
+import { isListening, localAddress, nameOf, type SocketAddress } from '../linux/sockets.ts';
 import { descriptorOf, handleOf } from '../node/fields.ts';
 
 // sun_path of struct sockaddr_un, sys/un.h: 108 bytes, the last one for the end mark.
@@ -10,7 +10,8 @@ const LONGEST_PATH = 107;
 
 /** One listening socket, as a close meets it. */
 export interface Listener {
-  readonly server: net.Server;
+  /** The server here that listens on it. Undefined for a socket that a cluster's primary holds for its workers. */
+  readonly server: net.Server | undefined;
   readonly address: SocketAddress | undefined;
   /** For reports: `127.0.0.1:8080`, `[::]:8080`, `[fe80::1%eth0]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
   readonly name: string;
@@ -31,14 +32,14 @@ export function findListener(server: net.Server): Listener {
   return { server, address, name: nameOf(address), descriptor: findDescriptor(server, address, isOpen), isOpen };
 }
 
-/** Where a cluster's workers listen, as far as the primary is told: no address means all of them. */
+/** Where a cluster's workers listen, as the primary knows it: no address means all of them. */
 export type ClusterAddress =
   | { readonly port: number; readonly address: string | undefined }
   | { readonly path: string };
 
 /**
- * Finds the socket that a cluster's primary listens on for its workers: no server here has it. `server` of what is returned
- * stands for none. Undefined where there is not just one that it can be.
+ * Finds the socket that a cluster's primary listens on for its workers: no server here has it. Undefined where there is not
+ * just one that it can be.
  */
 export function findPrimaryListener(wanted: ClusterAddress): Listener | undefined {
   const all = loadLibc().available ? listeningDescriptors() : [];
@@ -48,7 +49,7 @@ export function findPrimaryListener(wanted: ClusterAddress): Listener | undefine
   const { fd, address } = found;
   const isOpen = (): boolean => isOurs(fd, address);
   const descriptor = (): number | undefined => (isOpen() ? fd : undefined);
-  return { server: new net.Server(), address, name: nameOf(address), descriptor, isOpen };
+  return { server: undefined, address, name: nameOf(address), descriptor, isOpen };
 }
 
 /** For reports, where there is no listener. */
@@ -87,12 +88,6 @@ function addressOf(server: net.Server): SocketAddress | undefined {
 function passedAddressOf(server: net.Server): SocketAddress | undefined {
   const fd = descriptorOf(server);
   return fd !== undefined && loadLibc().available && isListening(fd) ? localAddress(fd) : undefined;
-}
-
-function nameOf(address: SocketAddress | undefined): string {
-  if (address === undefined) return 'unknown';
-  if (address.family === 'Unix') return `unix:${address.path.replaceAll('\0', '@')}`;
-  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }
 
 function findDescriptor(

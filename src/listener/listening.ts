@@ -2,17 +2,17 @@ import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { hasChildren } from '../linux/process/processes.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/tables/proc-net.ts';
+import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/tables/tcp-counters.ts';
 import { countListenDrops } from '../linux/sockets.ts';
 import { activeHandles, isPassingHandleUp, onHandlePassedUp } from '../node/fields.ts';
-import { CookieSamples } from './cookie-samples.ts';
+import { CookieSamples } from './syn-cookie-samples.ts';
 import { findListener, type Listener } from './listener.ts';
 import { findOrigin, type Origin } from './origin.ts';
 
-/** What was learned of a server when it began to listen. */
+/** What is known of a server since it began to listen. */
 export interface Sighting {
   readonly listener: Listener;
-  /** Found out in the same turn of the loop: Node's own mark of it comes after the channel has told us. */
+  /** Found in the same turn of the loop: Node sets its own mark after the diagnostics channel has published. */
   origin: Origin | undefined;
   /** It asked for a socket of its own, also in a cluster worker. */
   readonly exclusive: boolean;
@@ -46,7 +46,7 @@ export function listenersOf(servers: readonly net.Server[]): readonly Listener[]
   return servers.map(listenerOf).filter((listener) => listener !== undefined);
 }
 
-/** Whether the server's handle may have gone to the parent, by a message. Before the import nobody has seen what went. */
+/** Whether the server's handle may have gone to the parent, by a message. What went before the import is not known. */
 export function mayHavePassedUp(server: net.Server): boolean {
   return hasPassedUp || isPassingHandleUp() || (process.send !== undefined && sightingOf(server) === undefined);
 }
@@ -63,8 +63,8 @@ export function listeningServers(): readonly net.Server[] {
 }
 
 /**
- * Watches servers begin to listen, from now on. What a close will need is made ready then: the C library is loaded,
- * for at SIGTERM a deploy may have replaced node_modules, SYN cookies are counted, and `onFirstSight` is called.
+ * From now on prepares each server that begins to listen: the C library is loaded, for at SIGTERM a deploy may have replaced
+ * node_modules; SYN cookies are counted; and `onFirstSight` is called.
  */
 export function watchListeners(onFirstSight: (server: net.Server) => void): void {
   onHandlePassedUp(() => {
@@ -76,7 +76,7 @@ export function watchListeners(onFirstSight: (server: net.Server) => void): void
   subscribe('tracing:net.server.listen:asyncStart', (message) => {
     const server = serverIn(message);
     if (server === undefined) return;
-    // Before the kernel lets the first client in: as long as this takes, nobody minds SIGTERM.
+    // Before the kernel lets the first client in.
     loadLibc();
     if (asksForOwnSocket(message)) exclusiveServers.add(server);
     else exclusiveServers.delete(server);
@@ -107,7 +107,7 @@ function prepare(server: net.Server): void {
   sampling ??= setInterval(sampleAll, SAMPLE_EVERY).unref();
 }
 
-/** Lets go of what is kept at hand for a close, unless a server still listens. */
+/** Releases what is kept ready for a close, unless a server still listens. */
 export function releaseIfNobodyListens(): void {
   // The server of a cluster primary has its handle taken away, and is never heard of again.
   for (const server of listening) if (!server.listening) listening.delete(server);
@@ -131,7 +131,7 @@ function sample({ listener, cookies }: Sighting, counters: CookieCounters | unde
   cookies.add({ at: performance.now(), cookies: counters, drops: countDrops(listener) });
 }
 
-/** What the listener's full accept queue has turned away; 0 where nobody can tell. */
+/** How many clients the listener's full accept queue has turned away; 0 where that cannot be known. */
 export function countDrops(listener: Listener): number {
   const fd = listener.descriptor();
   try {

@@ -1,14 +1,14 @@
 import { originOf } from '../node/fields.ts';
 import type { Listener } from './listener.ts';
-import { isPassedBySupervisor } from './passed-sockets.ts';
+import { isPassedBySupervisor } from './listen-fds.ts';
 
-/** Where a listening socket came from, as far as that decides on who may share it. It does not change any more. */
+/** Where a listening socket came from, as far as that decides who may share it. It never changes. */
 export interface Origin {
-  /** Why it came from somebody else, who may listen on it too; undefined if it did not. */
+  /** Why another process that may listen on it, too, passed it; undefined if none did. */
   readonly sharedBecause: string | undefined;
   /** It is the cluster primary's, which holds it as long as it lives. */
   readonly heldByPrimary: boolean;
-  /** This process bound it, so that others can have it from here only. False where nobody can tell. */
+  /** This process bound it, so that others can have it from here only. False where that cannot be known. */
   readonly isBoundHere: boolean;
 }
 
@@ -22,7 +22,7 @@ export function isClusterWorker(): boolean {
 
 /** Finds out where a listener came from; `exclusive`: it asked for a socket of its own, also in a cluster worker. */
 export function findOrigin(listener: Listener, exclusive: boolean): Origin {
-  const how = originOf(listener.server);
+  const how = listener.server === undefined ? 'unknown' : originOf(listener.server);
   const isBoundHere = how === 'port' || how === 'path';
   const heldByPrimary = isClusterWorker() && !exclusive;
   const sharedBecause = heldByPrimary ? "a cluster worker's listener" : whyNotOurs(listener, how, isBoundHere);

@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { countQueued } from './count-queues.ts';
 import type { Listener } from './listener.ts';
 
-/** Who was still in the kernel when the listener was closed. */
+/** How many clients were still in the kernel when the listener was closed. */
 export interface LeftInQueues {
   /** Handshakes that did not complete in time. */
   readonly abandoned: number;
@@ -15,17 +15,20 @@ export interface QueueFacts {
   readonly queued: number;
   /** Whether nobody else can accept from it. */
   readonly isOurs: boolean;
-  /** Aborted when the close is over. */
-  readonly over: AbortSignal;
 }
 
-/** A queue that is looked at again and again, and what was lost of it. */
+/** A queue that is looked at again and again, and how many of its clients were lost. */
 export interface WatchedQueue {
   readonly length: () => Promise<number>;
   readonly lost: (halfOpen: number) => LeftInQueues;
 }
 
-export function watchQueue(listener: Listener, { queued: queuedAtGate, isOurs, over }: QueueFacts): WatchedQueue {
+/** Watches a queue until `over` aborts. */
+export function watchQueue(
+  listener: Listener,
+  { queued: queuedAtGate, isOurs }: QueueFacts,
+  over: AbortSignal,
+): WatchedQueue {
   const { server } = listener;
   let arrived = 0;
   let remaining = queuedAtGate;
@@ -33,11 +36,11 @@ export function watchQueue(listener: Listener, { queued: queuedAtGate, isOurs, o
     arrived += 1;
     remaining -= 1;
   };
-  server.prependListener('connection', countArrival);
-  server.prependListener('drop', countArrival);
+  server?.prependListener('connection', countArrival);
+  server?.prependListener('drop', countArrival);
   over.addEventListener('abort', () => {
-    server.off('connection', countArrival);
-    server.off('drop', countArrival);
+    server?.off('connection', countArrival);
+    server?.off('drop', countArrival);
   });
   return {
     length: async () => {
@@ -46,7 +49,7 @@ export function watchQueue(listener: Listener, { queued: queuedAtGate, isOurs, o
       return queued ?? (await countByTurns(listener));
     },
     lost: (halfOpen) => {
-      // Those that have left the queue and did not arrive were thrown away: libuv does that for want of a descriptor.
+      // Clients that left the queue and did not arrive were thrown away: libuv does that when it has no descriptor.
       const thrownAway = isOurs ? queuedAtGate - arrived : 0;
       return { abandoned: halfOpen, unaccepted: Math.max(0, remaining, thrownAway) };
     },
@@ -54,17 +57,17 @@ export function watchQueue(listener: Listener, { queued: queuedAtGate, isOurs, o
 }
 
 /**
- * Where the kernel does not tell a queue's length (a Unix listener without unix_diag): the loop accepts at every turn as
- * long as somebody waits, and nobody new comes. Two turns without an arrival mean that nobody waits.
+ * Where the kernel does not show a queue's length (a Unix listener without unix_diag): the loop accepts one at every turn
+ * while somebody waits, and nobody new comes. Two turns without an arrival mean that nobody waits.
  */
 async function countByTurns(listener: Listener): Promise<number> {
   let arrivals = 0;
   const count = (): void => {
     arrivals += 1;
   };
-  listener.server.on('connection', count);
+  listener.server?.on('connection', count);
   await turn();
   await turn();
-  listener.server.off('connection', count);
+  listener.server?.off('connection', count);
   return arrivals;
 }

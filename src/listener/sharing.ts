@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { inodeOf } from '../linux/descriptors.ts';
+import { messageOf } from '../linux/libc.ts';
 import { findHolders, type HolderSearch, Search } from '../linux/process/holders.ts';
 import type { Listener } from './listener.ts';
 import { findOrigin } from './origin.ts';
@@ -8,23 +9,23 @@ import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './listening.ts';
 /** Why a listener counts as shared with another process. */
 export interface Sharing {
   readonly reason: string;
-  /** Whether a process was found that holds it, and will serve its queue. `not looked for`: it came from somebody else. */
+  /** Whether a process was found that holds it, and will serve its queue. `not looked for`: another process passed it. */
   readonly holder: 'found' | 'not found' | 'not looked for';
 }
 
 /** How long the processes of the host may be searched for other holders, in milliseconds. */
 const SEARCH_LIMIT = 50;
-/** How long where others serve on meanwhile, and how long of it at a time. */
+/** How long where others go on serving meanwhile, and how long without a turn of the loop, in ms. */
 const PATIENT_LIMIT = 2_000;
 const PIECE = 10;
 
 /**
- * Whether the listener counts as shared; undefined if it is this process's own. Shutting the gate of a shared one would take
- * somebody else's service down and could not be undone, so every doubt counts as shared.
+ * Why the listener counts as shared; undefined if it is this process's own. To shut the gate of a shared listener would take
+ * another service down, and could not be undone. So every doubt counts as shared.
  */
 export function findSharing(listener: Listener): Sharing | undefined {
   const { server } = listener;
-  const sighting = sightingOf(server);
+  const sighting = server && sightingOf(server);
   const origin = sighting?.origin ?? findOrigin(listener, sighting?.exclusive === true);
   if (origin.sharedBecause !== undefined) {
     return { reason: origin.sharedBecause, holder: origin.heldByPrimary ? 'found' : 'not looked for' };
@@ -32,13 +33,13 @@ export function findSharing(listener: Listener): Sharing | undefined {
   const fd = listener.descriptor();
   if (fd === undefined) return undefined;
   // Bound here, it can have come to others by children of ours only, or by a message to our parent.
-  const mayBeAnywhere = !origin.isBoundHere || mayHavePassedUp(server);
+  const mayBeAnywhere = !origin.isBoundHere || (server !== undefined && mayHavePassedUp(server));
   return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, !mayBeAnywhere) : undefined;
 }
 
 /**
- * Whether somebody else will serve the queue of a shared listener. Whoever passed it to us may have closed it since, so one
- * that came from somebody else is looked for only now: its gate stays open anyhow, and this process goes on accepting.
+ * Whether another process will serve the queue of a shared listener. The one that passed it to us may have closed it since.
+ * So its holder is looked for only now: the gate stays open anyhow, and this process goes on accepting.
  */
 export async function isServedByOthers(listener: Listener, holder: Sharing['holder']): Promise<boolean> {
   if (holder !== 'not looked for') return holder === 'found';
@@ -52,7 +53,7 @@ export async function isServedByOthers(listener: Listener, holder: Sharing['hold
   }
 }
 
-/** Whether a listener of a cluster's primary counts as shared: its workers, that end with it, do not count, and go on accepting. */
+/** Whether a listener of a cluster's primary counts as shared. Its workers do not count: they go on accepting, and end with it. */
 export async function findSharingBeside(listener: Listener, workers: readonly number[]): Promise<Sharing | undefined> {
   const fd = listener.descriptor();
   if (fd === undefined) return undefined;
@@ -63,7 +64,7 @@ export async function findSharingBeside(listener: Listener, workers: readonly nu
   }
 }
 
-/** Many turns of the loop, where the queue is served meanwhile: on a busy host one search is soon over, and has not got far. */
+/** Searches over many turns of the loop, in which the queue is served: on a busy host a short search does not get far. */
 async function searchPatiently(search: Search): Promise<HolderSearch> {
   const end = performance.now() + PATIENT_LIMIT;
   do {
@@ -95,7 +96,7 @@ function judge({ holders, suspects, finished, hidden }: HolderSearch, limit: num
 }
 
 function failure(error: unknown): Sharing {
-  return doubt(`the search for other holders failed (${error instanceof Error ? error.message : String(error)})`);
+  return doubt(`the search for other holders failed (${messageOf(error)})`);
 }
 
 function doubt(reason: string): Sharing {

@@ -1,6 +1,6 @@
 import { Counter, Histogram } from 'prom-client';
 import { channels, type ClosedMessage, type ConnectionMessage } from '../close/diagnostics.ts';
-import { CUT_REASONS, PROTOCOLS } from '../connection/connection.ts';
+import { CUT_REASONS, PROTOCOLS } from '../close/report.ts';
 import { METRIC_NAMES } from './names.ts';
 import type { CompleteMetricsOptions } from './options.ts';
 

@@ -1,6 +1,6 @@
 import { Gauge } from 'prom-client';
 import { currentState, LAST_CALL_STATES } from '../close/diagnostics.ts';
-import { PROTOCOLS } from '../connection/connection.ts';
+import { PROTOCOLS } from '../close/report.ts';
 import { protocolOf } from '../connection/protocol.ts';
 import { acceptedConnections } from '../connection/open-connections.ts';
 import { countQueued } from '../listener/count-queues.ts';

@@ -1,27 +1,27 @@
 import net from 'node:net';
+import { replaceMethod } from './replace.ts';
 
-/** Whether this is Bun: it has Node's modules, and of what a close must know about connections it tells nothing. */
+/** Whether this is Bun. It has Node's modules, but shows nothing of what a close must know about connections. */
 export const isBun: boolean = 'bun' in process.versions;
 
 const sockets = new Set<net.Socket>();
 const remembered = new WeakSet<net.Server>();
 
 /**
- * Begins to remember the connections of every server of node:net, node:tls and node:http2 that listens from now on. Bun's
+ * From now on remembers the connections of every server of node:net, node:tls and node:http2 that begins to listen. Bun's
  * `process._getActiveHandles` is always empty, and nothing else lists them. (Its http servers are none of node:net, and have
  * no sockets that could be ended.)
  */
 export function rememberSockets(): void {
-  const listen: unknown = Reflect.get(net.Server.prototype, 'listen');
-  if (typeof listen !== 'function') return;
-  Reflect.set(
+  replaceMethod(
     net.Server.prototype,
     'listen',
-    function listenAndRemember(this: net.Server, ...args: readonly unknown[]) {
-      if (!remembered.has(this)) this.prependListener('connection', remember);
-      remembered.add(this);
-      return Reflect.apply(listen, this, args);
-    },
+    (original) =>
+      function listenAndRemember(this: net.Server, ...args: readonly unknown[]) {
+        if (!remembered.has(this)) this.prependListener('connection', remember);
+        remembered.add(this);
+        return original(this, args);
+      },
   );
 }
 

@@ -2,13 +2,14 @@ import type { EventEmitter } from 'node:events';
 import type http from 'node:http';
 import type net from 'node:net';
 import { isBun, rememberedSockets } from './bun.ts';
+import { type Replacement, replaceMethod } from './replace.ts';
 
 /**
- * What Node keeps to itself and a close must know. No other file reads a field that Node does not document; each is
- * checked for being there and of the right type, and its absence has an answer.
+ * What a close must know and Node does not document. No other file reads such a field. Each is checked for being there and of
+ * the right type, and its absence has an answer.
  */
 
-/** How a server came to listen: by its own bind(2), or with a socket that somebody else had made. */
+/** How a server came to listen: by its own bind(2), or with a socket that was made elsewhere. */
 export type ListeningOrigin = 'port' | 'path' | 'descriptor' | 'unknown';
 
 /** What stands for the socket in the kernel, as long as it is open; another one after the server has listened anew. */
@@ -33,7 +34,7 @@ export function isTcp(socket: net.Socket): boolean {
 export function originOf(server: net.Server): ListeningOrigin {
   const key = field(server, '_connectionKey');
   if (typeof key !== 'string') return 'unknown';
-  // A handle has the type of a path, -1, and no address. (There is no way to tell it from a path that is called null but this.)
+  // A handle has the type of a path, -1, and no address. (Only `address()` shows the difference to a path that is called null.)
   if (key === '-1:null:-1' && server.address() !== 'null') return 'descriptor';
   if (key.startsWith('4:') || key.startsWith('6:')) return 'port';
   if (key.startsWith('-1:')) return 'path';
@@ -42,7 +43,7 @@ export function originOf(server: net.Server): ListeningOrigin {
 
 /**
  * Calls back whenever the parent has taken a handle that this process sent it over its message channel: the receiver
- * acknowledges each (`NODE_HANDLE_ACK`), which Node tells of as an `internalMessage`. Does nothing without a channel.
+ * acknowledges each (`NODE_HANDLE_ACK`), which Node emits as an `internalMessage`. Does nothing without a channel.
  */
 export function onHandlePassedUp(callback: () => void): void {
   if (process.channel === undefined) return;
@@ -68,13 +69,13 @@ export function sendUnseen(end: ChannelEnd, body: object): void {
   if (end.connected === true) end.send?.({ cmd: UNSEEN, body }, undefined, undefined, () => {});
 }
 
-/** Hears what was sent so, until what is returned is called. It does not keep the channel open. */
+/** Receives what `sendUnseen` sends; returns an undo function. It does not keep the channel open. */
 export function onUnseen(end: ChannelEnd, listener: (body: unknown) => void): () => void {
-  const hear = (message: unknown): void => {
+  const receive = (message: unknown): void => {
     if (field(message, 'cmd') === UNSEEN) listener(field(message, 'body'));
   };
-  end.on('internalMessage', hear);
-  return () => end.off('internalMessage', hear);
+  end.on('internalMessage', receive);
+  return () => end.off('internalMessage', receive);
 }
 
 /**
@@ -116,7 +117,7 @@ export function socketBelow(socket: net.Socket): unknown {
   return field(socket, '_parent');
 }
 
-/** Whether TLS is spoken over a socket by another one, which puts what tells whether it is read on its handle. */
+/** Whether another socket speaks TLS over this one: it defines `reading` on the handle. */
 export function isUnderTls(socket: net.Socket): boolean {
   const handle = field(socket, '_handle');
   if (typeof handle !== 'object' || handle === null) return false;
@@ -133,7 +134,7 @@ export function parserOn(socket: net.Socket): unknown {
   return field(socket, 'parser') ?? undefined;
 }
 
-/** What http does at the end of what a client sends: it takes the middle of a body for an error, and tells the program. */
+/** The 'end' listeners of http: in the middle of a body they emit an error to the program. */
 export function endListenersOfHttp(socket: net.Socket): readonly (() => void)[] {
   const listeners = socket
     .listeners('end')
@@ -157,7 +158,7 @@ export function headOf(response: http.ServerResponse): string {
   return typeof head === 'string' ? head : '';
 }
 
-/** The open streams of an HTTP/2 session: node:http2 keeps them under a symbol. Empty where nobody can tell. */
+/** The open streams of an HTTP/2 session: node:http2 keeps them under a symbol. Empty where that cannot be known. */
 export function openStreams(session: object): readonly unknown[] {
   const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'state');
   const streams = symbol === undefined ? undefined : field(Reflect.get(session, symbol), 'streams');
@@ -178,8 +179,8 @@ export function discardReads(socket: net.Socket): void {
 }
 
 /**
- * Calls back, in place of the stream, when a socket reads the peer's end or an error: Node's handle tells of either by a call
- * without bytes. (One with a buffer of its own, net's `onread`, would tell of data so, too; a server accepts none.) What has
+ * Calls back, in place of the stream, when a socket reads the peer's end or an error: Node's handle calls without
+ * bytes then. (A socket with a buffer of its own, net's `onread`, would do so for data, too; a server accepts none.) A call with
  * bytes goes to the stream. False where the socket has no such handle.
  */
 export function onEndOfReads(socket: net.Socket, callback: () => void): boolean {
@@ -191,7 +192,7 @@ export function onEndOfReads(socket: net.Socket, callback: () => void): boolean 
   });
 }
 
-/** Has a socket's handle read nothing until what is returned is called, or Node itself has it read again. */
+/** Stops a socket's handle from reading; returns an undo function. Node itself may start it again. */
 export function pauseReads(socket: net.Socket): () => void {
   const handle = field(socket, '_handle');
   const call = (name: string): void => {
@@ -208,7 +209,7 @@ export function keepHttpFromWriting(socket: net.Socket): void {
   Reflect.set(socket, 'writable', false);
 }
 
-/** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where nobody can tell. */
+/** How many bytes libuv still has to give to the kernel for a TCP or Unix socket; 0 where that cannot be known. */
 export function writeQueueSize(socket: net.Socket): number {
   const size = field(field(socket, '_handle'), 'writeQueueSize');
   return typeof size === 'number' ? size : 0;
@@ -228,25 +229,25 @@ export function activeHandles(): readonly unknown[] {
   return Array.isArray(handles) ? handles : [];
 }
 
-/** How often a server's 'close' event is kept back; a server that listens anew may be in two closes. */
-const closeEventsHeld = new WeakMap<net.Server, number>();
+/** How many closes hold a server's 'close' event, and what lets it go; a server that listens anew may be in two. */
+const closeEventsHeld = new WeakMap<net.Server, { holds: number; readonly replaced: Replacement }>();
 
 /**
- * Keeps a server's 'close' event back until what is returned is called. Node emits it from `_emitCloseIfDrained`, called
- * when the listener or the last connection closes; where there is no such method nothing is kept back.
+ * Holds a server's 'close' event back; returns an undo function. Node emits it from `_emitCloseIfDrained`, called when the
+ * listener or the last connection closes; where there is no such method nothing is held back.
  */
 export function holdCloseEvent(server: net.Server): () => void {
-  if (typeof field(server, '_emitCloseIfDrained') !== 'function') return () => {};
-  const held = closeEventsHeld.get(server) ?? 0;
-  closeEventsHeld.set(server, held + 1);
-  if (held === 0) Object.defineProperty(server, '_emitCloseIfDrained', { value: () => {}, configurable: true });
+  const name = '_emitCloseIfDrained';
+  if (typeof field(server, name) !== 'function') return () => {};
+  const held = closeEventsHeld.get(server) ?? { holds: 0, replaced: replaceMethod(server, name, () => () => {}) };
+  closeEventsHeld.set(server, held);
+  held.holds += 1;
   return () => {
-    const left = (closeEventsHeld.get(server) ?? 1) - 1;
-    closeEventsHeld.set(server, left);
-    if (left > 0) return;
-    Reflect.deleteProperty(server, '_emitCloseIfDrained');
-    const emit = field(server, '_emitCloseIfDrained');
-    if (typeof emit === 'function') Reflect.apply(emit, server, []);
+    held.holds -= 1;
+    if (held.holds > 0) return;
+    closeEventsHeld.delete(server);
+    held.replaced.undo();
+    held.replaced.original(server, []);
   };
 }
 
@@ -261,7 +262,7 @@ function parsersOf(server: net.Server, which: 'all' | 'active'): readonly unknow
   return Array.isArray(parsers) ? parsers : [];
 }
 
-/** Lets the stack of an error that nobody has listened for as an 'error' event tell who emitted it, as Node's own last message does. */
+/** Adds to the stack of an unhandled 'error' event where it was emitted, as Node's own last message does. */
 export function tellEmitter(error: Error): void {
   const symbols = Object.getOwnPropertySymbols(error);
   const symbol = symbols.find(({ description }) => description === 'kEnhanceStackBeforeInspector');

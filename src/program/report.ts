@@ -1,22 +1,22 @@
-import type { Gate } from '../listener/gate/gate.ts';
+import type { Gate } from '../close/report.ts';
 
-/** What came of a program's stop. Times are in milliseconds. */
+/** The result of a program's stop. Times are in ms. */
 export interface StopReport {
   /**
-   * `complete`: it ended by itself. `killed`: it lived on at the deadline, and was killed. `still running`: it lives on, with its
-   * gates open again.
+   * `complete`: the program ended by itself. `killed`: it was still running at the deadline, and was killed. `still running`: it
+   * is still running, and its gates are open again.
    */
   outcome: 'complete' | 'killed' | 'still running';
-  /** What asked for it: a signal's name, or `lastcall stop`. */
+  /** What caused the stop: the name of a signal, or `lastcall stop`. */
   reason: string;
   duration: number;
   program: { pid: number; command: string; exitCode: number | undefined; signal: NodeJS.Signals | undefined };
-  /** When it was sent the stop signal, and which; undefined if it had ended before. */
+  /** The stop signal, and when the program got it; undefined if it had ended before. */
   signalled: { signal: NodeJS.Signals; after: number } | undefined;
   listeners: ListenerReport[];
-  /** Connections at the listeners' addresses: when the stop began, at the signal, and when they were last seen. */
+  /** Connections at the listeners' addresses: at the start of the stop, at the signal, and at the last look. */
   connections: { atStart: number; atSignal: number; lastSeen: number };
-  /** In words: why the program was sent the signal only, or less was done than could have been. */
+  /** What could not be done, and why, in words. */
   notes: string[];
 }
 
@@ -26,12 +26,14 @@ export interface ListenerReport {
   gate: Gate;
   /** Why no better gate. */
   reason?: string;
-  /** When the gate was shut. */
+  /** Clients in the accept queue when the gate was shut. */
   queued: number;
+  /** Handshakes under way when the gate was shut. */
   halfOpen: number;
-  /** Still in the accept queue when the program was sent the signal; at the end. */
+  /** Clients still in the accept queue when the program got the signal. */
   queuedAtSignal: number;
+  /** Clients still in the accept queue at the end. */
   left: number;
-  /** From the beginning of the stop to the shut gate. */
+  /** Time from the start of the stop to the shut gate. */
   shutAfter: number | undefined;
 }

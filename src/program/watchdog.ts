@@ -1,23 +1,23 @@
 import { spawn } from 'node:child_process';
 
-/** What the keeper does when this process has gone without a word. */
-export interface Testament {
+/** What the watchdog does if this process is killed. */
+export interface WatchdogOptions {
   readonly signal: NodeJS.Signals;
-  /** Who gets the signal; a process group is negative. */
+  /** The PID that gets the signal; negative for a process group. */
   readonly target: number;
-  /** Whether a process that has not ended 5 s later is killed. */
+  /** Whether to kill a process that has not ended 5 s later. */
   readonly kills?: boolean;
 }
 
-/** Sees to the program if this process is killed: a program must not be left alone behind a shut gate. */
-export interface Keeper {
+/** A process that ends the program if this process is killed: the program must not be left behind a shut gate. */
+export interface Watchdog {
   readonly pid: number | undefined;
-  /** This process ends in order: the keeper goes, and does nothing. */
+  /** Ends the watchdog, which then does nothing. */
   dismiss(): void;
 }
 
-// It waits for a line; the end of its input, without one, is the end of whoever held the other end: this process alone.
-// The 22nd field of /proc/PID/stat says when a process began: one that began at another time is another one.
+// The shell waits for a line. The end of its input without a line means that this process, the only writer, was killed.
+// Field 22 of /proc/PID/stat is the start time: a process with another start time is another process.
 const SCRIPT = `
   began() { read -r line < "/proc/$1/stat" && set -- \${line##*) } && echo "\${20}"; }
   [ -z "$3" ] || at=$(began "$2")
@@ -27,17 +27,17 @@ const SCRIPT = `
   sleep 5
   [ -n "$at" ] && [ "$(began "$2")" = "$at" ] && kill -s KILL -- "$2"`;
 
-/** Starts a shell that waits. Undefined pid where there is no /bin/sh. Never throws. */
-export function startKeeper({ signal, target, kills = false }: Testament): Keeper {
+/** Starts the watchdog, a shell. Its pid is undefined if there is no /bin/sh. Never throws. */
+export function startWatchdog({ signal, target, kills = false }: WatchdogOptions): Watchdog {
   const args = [signal.replace(/^SIG/, ''), String(target), kills ? 'kills' : ''];
-  const shell = spawn('/bin/sh', ['-c', SCRIPT, 'lastcall-keeper', ...args], {
-    // A session of its own: what is sent to our process group is not for it.
+  const shell = spawn('/bin/sh', ['-c', SCRIPT, 'lastcall-watchdog', ...args], {
+    // A session of its own, so that it gets no signal to our process group.
     detached: true,
     stdio: ['pipe', 'ignore', 'ignore'],
     cwd: '/',
     env: {},
   });
-  // No shell: it is told by the missing pid. A pipe that is gone: it was dismissed.
+  // Without a shell the pid is undefined. A broken pipe means that the watchdog was dismissed.
   shell.on('error', () => {});
   shell.stdin.on('error', () => {});
   shell.unref();

@@ -1,54 +1,40 @@
 import { Connection, type Target } from './connection.ts';
-import type { CheckedStormOptions } from './options.ts';
 import { type Ending, type Moment, type Outcome, outcomeOf } from './outcome.ts';
 import { ResponseReader } from './response-reader.ts';
+import type { Tally } from './tally.ts';
 
-/** What a client asks of, and tells, the storm that it belongs to. */
-export interface ClientHost {
-  readonly options: CheckedStormOptions;
-  /** A number in [0, 1). */
-  random(): number;
-  /** Takes up to so many requests to begin; returns how many it got. */
-  claimRequests(most: number): number;
-  note(outcome: Outcome, message: string, requests: number): void;
-  noteServed(latency: number, status: number): void;
-  connectionOpening(): void;
-  connectionEstablished(): void;
-  connectionClosed(): void;
-  clientLeft(): void;
-}
-
-/** After an error of our own, such as EMFILE, and when a Unix socket's queue is full: no use in trying at once. */
+/** The pause after an error of our own, such as EMFILE, and when the queue of a Unix socket is full, in ms. */
 const RETRY_MILLISECONDS = 10;
 
-/** One client: asks, waits for the answers, says what became of each request, thinks, and asks again. */
+/** One client: sends requests, waits for the answers, reports the outcome of each request, pauses, and sends again. */
 export class Client {
-  readonly #host: ClientHost;
+  readonly #tally: Tally;
   readonly #localAddress: string | undefined;
   #moment: Moment | 'away' | 'left' = 'away';
   #connection: Connection | undefined;
   #reader = new ResponseReader();
-  /** Requests that have no whole answer yet, the one that is being answered first. */
+  /** Requests without a complete answer, in their order. */
   #outstanding = 0;
   #startedAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(host: ClientHost, localAddress: string | undefined) {
-    this.#host = host;
+  constructor(tally: Tally, localAddress: string | undefined) {
+    this.#tally = tally;
     this.#localAddress = localAddress;
   }
 
+  /** Sends the next requests, or leaves if there are none. */
   ask(): void {
-    const { pipeline, timeout } = this.#host.options;
-    this.#outstanding = this.#host.claimRequests(pipeline);
+    const { pipeline, timeout } = this.#tally.options;
+    this.#outstanding = this.#tally.claimRequests(pipeline);
     if (this.#outstanding === 0) {
       this.leave();
       return;
     }
     this.#startedAt = performance.now();
     this.#reader = new ResponseReader();
-    this.#timer = setTimeout(() => this.#settle('unanswered', `${this.#moment} for ${timeout} ms`), timeout);
+    this.#timer = setTimeout(() => this.#finish('unanswered', `${this.#moment} for ${timeout} ms`), timeout);
     if (this.#connection === undefined) {
       this.#connect();
     } else {
@@ -57,54 +43,55 @@ export class Client {
     }
   }
 
-  /** Lets what is under way finish; a client that has asked nothing goes at once. */
+  /** Leaves once the requests under way are answered; at once if there are none. */
   stop(): void {
     if (this.#moment === 'idle' || this.#moment === 'away') this.leave();
   }
 
-  /** Gives up what is under way. */
+  /** Leaves at once. */
   abort(): void {
     if (this.#moment === 'left') return;
-    if (this.#moment !== 'idle' && this.#moment !== 'away') this.#host.note('aborted', this.#moment, this.#outstanding);
+    if (this.#moment !== 'idle' && this.#moment !== 'away')
+      this.#tally.note('aborted', this.#moment, this.#outstanding);
     this.leave();
   }
 
-  /** Closes what is open; nothing of the client stays behind. */
+  /** Closes the connection, and stops all timers. */
   leave(): void {
     if (this.#moment === 'left') return;
     clearTimeout(this.#timer);
     clearTimeout(this.#retry);
     this.#dropConnection();
     this.#moment = 'left';
-    this.#host.clientLeft();
+    this.#tally.clientLeft();
   }
 
   #connect(): void {
-    const host = this.#host;
-    const target: Target = host.options.target;
+    const tally = this.#tally;
+    const target: Target = tally.options.target;
     this.#moment = 'connecting';
-    host.connectionOpening();
+    tally.connectionOpening();
     this.#connection = new Connection(target, this.#localAddress, {
       onEstablished: () => {
-        host.connectionEstablished();
+        tally.connectionEstablished();
         this.#moment = 'asked';
         if (this.#connection !== undefined) this.#send(this.#connection);
       },
       onBytes: (chunk) => this.#read(chunk),
       onEnded: (ending, message) => this.#ended(ending, message),
-      onClosed: () => host.connectionClosed(),
+      onClosed: () => tally.connectionClosed(),
     });
   }
 
-  /** Writes the requests together, so that the server may read them in one piece. */
+  /** Writes the requests together, so that the server can read them in one piece. */
   #send(connection: Connection): void {
-    const { request } = this.#host.options;
+    const { request } = this.#tally.options;
     connection.send(this.#outstanding === 1 ? request : Buffer.concat(Array(this.#outstanding).fill(request)));
   }
 
   #read(chunk: Buffer): void {
     if (this.#moment === 'idle') {
-      // Bytes that answer nothing: the connection cannot be trusted with another request (RFC 9112 section 9.2).
+      // Bytes without a request: the connection must not carry another request (RFC 9112 section 9.2).
       this.#dropConnection();
       this.#moment = 'away';
       return;
@@ -113,7 +100,7 @@ export class Client {
     while (rest.length > 0) {
       this.#moment = 'answering';
       const state = this.#reader.push(rest);
-      if (state === 'malformed') this.#settle('cut', this.#reader.problem);
+      if (state === 'malformed') this.#finish('cut', this.#reader.problem);
       if (state !== 'whole') return;
       rest = rest.subarray(rest.length - this.#reader.surplus);
       if (!this.#served()) return;
@@ -123,26 +110,26 @@ export class Client {
   #ended(ending: Ending, message: string): void {
     if (this.#moment === 'away' || this.#moment === 'left') return;
     if (ending === 'EAGAIN' && this.#moment === 'connecting') {
-      // A Unix socket whose queue is full: connect(2) would wait, had it been asked to block.
+      // The queue of the Unix socket is full: a blocking connect(2) would wait.
       this.#retry = setTimeout(() => this.#connect(), RETRY_MILLISECONDS);
       return;
     }
     const outcome = outcomeOf(this.#moment, ending);
-    if (ending === 'ECONNRESET' && this.#moment === 'connecting') this.#host.connectionEstablished();
+    if (ending === 'ECONNRESET' && this.#moment === 'connecting') this.#tally.connectionEstablished();
     if (this.#moment === 'idle') {
       this.#connection = undefined;
       this.#moment = 'away';
-      this.#host.note(outcome, message, 1);
+      this.#tally.note(outcome, message, 1);
     } else if (ending === 'EOF' && this.#reader.end() === 'whole') {
       this.#served();
     } else {
-      this.#settle(outcome, message, outcome === 'cut' ? outcomeOf('asked again', ending) : outcome);
+      this.#finish(outcome, message, outcome === 'cut' ? outcomeOf('asked again', ending) : outcome);
     }
   }
 
-  /** Returns whether the next answer is to follow on the connection. */
+  /** Returns whether the next answer follows on the connection. */
   #served(): boolean {
-    this.#host.noteServed(performance.now() - this.#startedAt, this.#reader.status);
+    this.#tally.noteServed(performance.now() - this.#startedAt, this.#reader.status);
     this.#outstanding -= 1;
     if (this.#outstanding > 0 && !this.#reader.endsConnection) {
       this.#reader = new ResponseReader();
@@ -151,21 +138,21 @@ export class Client {
     }
 
     clearTimeout(this.#timer);
-    if (this.#outstanding > 0) this.#host.note('unprocessed', 'behind the last answer', this.#outstanding);
-    if (!this.#host.options.keepAlive || !this.#reader.reusable) this.#dropConnection();
+    if (this.#outstanding > 0) this.#tally.note('unprocessed', 'behind the last answer', this.#outstanding);
+    if (!this.#tally.options.keepAlive || !this.#reader.reusable) this.#dropConnection();
     this.#pause(this.#thinkTime());
     return false;
   }
 
-  /** Says what became of the first request that is outstanding, and of those behind it. */
-  #settle(outcome: Outcome, message: string, ofOthers: Outcome = outcome): void {
+  /** Reports the outcome of the first outstanding request, and of those behind it. */
+  #finish(outcome: Outcome, message: string, ofOthers: Outcome = outcome): void {
     clearTimeout(this.#timer);
     clearTimeout(this.#retry);
-    this.#host.note(outcome, message, 1);
-    if (this.#outstanding > 1) this.#host.note(ofOthers, message, this.#outstanding - 1);
+    this.#tally.note(outcome, message, 1);
+    if (this.#outstanding > 1) this.#tally.note(ofOthers, message, this.#outstanding - 1);
     this.#dropConnection();
 
-    const { afterRefusal } = this.#host.options;
+    const { afterRefusal } = this.#tally.options;
     if (outcome === 'failed') this.#pause(RETRY_MILLISECONDS);
     else if (outcome !== 'refused') this.#pause(this.#thinkTime());
     else if (afterRefusal === 'stop') this.leave();
@@ -179,8 +166,8 @@ export class Client {
   }
 
   #thinkTime(): number {
-    const [min, max] = this.#host.options.thinkTime;
-    return min + (max - min) * this.#host.random();
+    const [min, max] = this.#tally.options.thinkTime;
+    return min + (max - min) * this.#tally.random();
   }
 
   #dropConnection(): void {

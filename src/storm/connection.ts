@@ -6,13 +6,13 @@ export type Target = { readonly host: string; readonly port: number } | { readon
 export interface ConnectionEvents {
   onEstablished(): void;
   onBytes(chunk: Buffer): void;
-  /** Called once at most, and never after `drop`. */
+  /** Called at most once, and never after `drop`. */
   onEnded(ending: Ending, message: string): void;
-  /** The descriptor is closed: nothing of the connection is left. Called once, always. */
+  /** The descriptor is closed. Always called once. */
   onClosed(): void;
 }
 
-/** One client's connection, told apart from Node's streams: how it ended is said once, and in the kernel's words. */
+/** One client's connection. Unlike a stream of Node, it reports its end once, and by the kernel's error. */
 export class Connection {
   readonly #socket: net.Socket;
   readonly #isTcp: boolean;
@@ -20,7 +20,7 @@ export class Connection {
 
   constructor(target: Target, localAddress: string | undefined, events: ConnectionEvents) {
     this.#isTcp = 'port' in target;
-    // With allowHalfOpen Node does not answer the peer's FIN by itself, so that #peerIsGone can still tell.
+    // With allowHalfOpen Node does not answer the peer's FIN by itself, so that #peerIsGone still works.
     this.#socket = net.connect({
       ...target,
       ...(localAddress === undefined ? {} : { localAddress }),
@@ -44,7 +44,7 @@ export class Connection {
     this.#socket.write(bytes);
   }
 
-  /** Closes at once; no event but `onClosed` comes any more. */
+  /** Closes at once. The only event after that is `onClosed`. */
   drop(): void {
     this.#dropped = true;
     this.#socket.destroy();
@@ -57,8 +57,8 @@ export class Connection {
   }
 
   /**
-   * Tells a reset from an EOF. libuv says EOF for both when data and the reset come in one poll (POLLHUP after a
-   * partial read); but a socket that was reset has no peer any more, and getpeername(2) says ENOTCONN.
+   * Distinguishes a reset from an EOF. libuv reports EOF for both if data and the reset come in one poll (POLLHUP after a
+   * partial read). But a socket that was reset has no peer, and getpeername(2) fails with ENOTCONN.
    */
   #peerIsGone(): boolean {
     return this.#isTcp && this.#socket.remoteAddress === undefined;

@@ -1,4 +1,4 @@
-/** Milliseconds, by nearest rank; 0 when nothing was measured. */
+/** Latencies in ms, by nearest rank; 0 without a measurement. */
 export interface LatencySummary {
   readonly p50: number;
   readonly p90: number;
@@ -6,7 +6,7 @@ export interface LatencySummary {
   readonly max: number;
 }
 
-/** Every latency, 8 bytes each: a million fit in 8 MB, and the percentiles are exact. */
+/** Keeps every latency in 8 bytes, so that percentiles are exact: a million take 8 MB. */
 export class Latencies {
   #values = new Float64Array(1024);
   #count = 0;

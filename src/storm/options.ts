@@ -4,47 +4,47 @@ import type { Target } from './connection.ts';
 import type { StormCounts } from './outcome.ts';
 
 export interface StormOptions {
-  /** Whom to ask. The host is an IP address: to look names up is not the storm's business. */
+  /** The server. The host is an IP address: the storm does not look up names. */
   readonly target: Target;
-  /** How many clients ask at the same time, each so many requests at a time as `pipeline` says. */
+  /** How many clients send requests at the same time, each `pipeline` requests at a time. */
   readonly clients: number;
-  /** Keep the connection for the next request; default false: a new connection for each. */
+  /** Whether to keep the connection for the next request; default false: a new connection for each. */
   readonly keepAlive?: boolean;
-  /** How many requests are written together on a kept connection, before any is answered; default 1. Needs `keepAlive`. */
+  /** How many requests a client writes together, before any is answered; default 1. Needs `keepAlive`. */
   readonly pipeline?: number;
-  /** A client's pause between two requests, or two such groups, least and most, in ms; default [0, 0]. */
+  /** The shortest and longest pause of a client between two requests, or groups of requests, in ms; default [0, 0]. */
   readonly thinkTime?: readonly [min: number, max: number];
-  /** Time for a request to be answered in whole, its connection's handshake included, in ms; default 10,000. */
+  /** Time limit for a complete answer, including the handshake of the connection, in ms; default 10,000. */
   readonly timeout?: number;
-  /** After this long no request is begun any more, in ms; default 10,000. */
+  /** No request begins after this time, in ms; default 10,000. */
   readonly duration?: number;
-  /** How many requests are begun in all; default 1,000,000. */
+  /** The total number of requests; default 1,000,000. */
   readonly requests?: number;
-  /** What a refused client does: leave for good, or try again after so many ms; default 'stop'. */
+  /** What a refused client does: leave, or try again after this many ms; default 'stop'. */
   readonly afterRefusal?: 'stop' | number;
-  /** The bytes of one request; default a GET of / that asks for the connection that `keepAlive` says. */
+  /** The bytes of one request; default a GET of /, with `Connection: close` unless `keepAlive` is set. */
   readonly request?: Uint8Array;
-  /** IP addresses to connect from, given to the clients in turn; default whatever the kernel chooses. */
+  /** IP addresses to connect from, assigned to the clients in turn; default: the kernel chooses. */
   readonly localAddresses?: readonly string[];
   /** Called every 100 ms with the live counts and the ms since the start. */
   readonly onProgress?: (counts: Readonly<StormCounts>, elapsed: number) => void;
   /** Ends the storm at once; requests under way count as `aborted`. */
   readonly signal?: AbortSignal;
-  /** For the think times; default 1. */
+  /** The seed of the think times; default 1. */
   readonly seed?: number;
 }
 
-/** The options as the storm uses them: checked, and complete but for what has no default. */
+/** Checked options, with defaults. */
 export type CheckedStormOptions = Required<Omit<StormOptions, 'onProgress' | 'signal'>> &
   Pick<StormOptions, 'onProgress' | 'signal'>;
 
 const MAX_CLIENTS = 60_000;
 const MAX_PIPELINE = 1_000;
 const MAX_REQUESTS = 100_000_000;
-/** An hour: a storm is bounded, whatever it is asked for. */
+/** One hour: the limit of any storm. */
 const MAX_MILLISECONDS = 3_600_000;
 
-/** Throws a `LastCallError` with code `ERR_OPTION`, with what was expected and what came. */
+/** Throws a `LastCallError` with code `ERR_OPTION` that names the expected and the actual value. */
 export function checkStormOptions(options: StormOptions): CheckedStormOptions {
   const keepAlive = options.keepAlive ?? false;
   if (typeof keepAlive !== 'boolean') throw optionError('keepAlive', 'a boolean', keepAlive);

@@ -1,4 +1,4 @@
-/** How the end of a response's body is known (RFC 9112 section 6.3). */
+/** What ends the body of a response (RFC 9112 section 6.3). */
 export type BodyFraming =
   | { readonly kind: 'none' }
   | { readonly kind: 'length'; readonly length: number }
@@ -16,19 +16,19 @@ export interface Field {
   readonly value: string;
 }
 
-/** The server broke the protocol; a client cannot trust what it has read of this response. */
+/** The server broke the protocol: a client must not trust this response. */
 export class MalformedResponse extends Error {
   override readonly name = 'MalformedResponse';
 }
 
-/** A body longer than this many bytes is taken for a lie. */
+/** A longer body, in bytes, counts as malformed. */
 export const MAX_BODY_BYTES: number = 1024 ** 3;
 
 const STATUS_LINE_START = 'HTTP/1.';
 const STATUS_LINE = /^HTTP\/(1\.[01]) ([1-5]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const FIELD = /^([!#$%&'*+\-.^_`|~\dA-Za-z]+):[\t ]*([\t\x20-\x7e\x80-\xff]*)$/;
 
-/** Tells garbage early: a line without an end would otherwise be waited for until the time-out. */
+/** Detects garbage early: a line without an end would otherwise wait until the time-out. */
 export function checkStatusLineStart(line: string): void {
   if (!STATUS_LINE_START.startsWith(line.slice(0, STATUS_LINE_START.length))) {
     throw new MalformedResponse('not an HTTP/1.x status line');
@@ -48,8 +48,8 @@ export function parseField(line: string): Field {
 }
 
 /**
- * Decides where the body ends. Stricter than RFC 9112 asks of a client: a response that could be read in two ways,
- * such as one with two lengths, is malformed.
+ * Decides where the body ends. Stricter than RFC 9112 requires: a response with two possible ends, such as one with two
+ * lengths, is malformed.
  */
 export function framingOf({ version, status }: StatusLine, fields: readonly Field[]): BodyFraming {
   if (status === 204 || status === 304) return { kind: 'none' };

@@ -10,20 +10,20 @@ import {
   type StatusLine,
 } from './response-head.ts';
 
-/** `empty`: not a byte has come; `partial`: some have; `whole`: the response has ended. */
+/** `empty`: no byte has come; `partial`: some have; `whole`: the response has ended. */
 export type ReaderState = 'empty' | 'partial' | 'whole' | 'malformed';
 
 type Part = 'status line' | 'fields' | 'body' | 'body until close' | 'chunk size' | 'chunk' | 'chunk end' | 'trailers';
 
-/** Bytes of status lines, fields and trailers together, those of 1xx responses included. */
+/** The limit of status lines, fields and trailers together, including those of 1xx responses. */
 const MAX_HEAD_BYTES = 64 * 1024;
-/** Bytes of one chunk-size line: the size and its extensions. */
+/** The limit of one chunk-size line: the size and its extensions. */
 const MAX_CHUNK_LINE_BYTES = 1024;
 const LF = 0x0a;
 
 /**
- * Reads one HTTP/1.1 response to a request other than HEAD or CONNECT, from pieces as they come off the socket. How the
- * bytes were split makes no difference. The body is counted, not kept.
+ * Reads one HTTP/1.1 response to a request other than HEAD or CONNECT, in pieces of any size. Counts the bytes of the body and
+ * does not keep them.
  */
 export class ResponseReader {
   #state: ReaderState = 'empty';
@@ -47,22 +47,22 @@ export class ResponseReader {
     return this.#statusLine.status;
   }
 
-  /** Bytes of the body, its chunks' framing left out. */
+  /** Bytes of the body, without the framing of chunks. */
   get bodyBytes(): number {
     return this.#bodyBytes;
   }
 
-  /** Whether the connection may carry another request, there being none outstanding. */
+  /** Whether the connection may carry another request, if none is outstanding. */
   get reusable(): boolean {
     return this.#state === 'whole' && this.#reusable && this.#surplus === 0;
   }
 
-  /** Whether the server has said that nothing follows this response on the connection. */
+  /** Whether this is the last response on the connection. */
   get endsConnection(): boolean {
     return this.#state === 'whole' && !this.#reusable;
   }
 
-  /** Bytes that came after the response's end: of the next one where requests are pipelined, else to no request. */
+  /** Bytes after the end of the response: the next response if requests are pipelined, otherwise an error of the server. */
   get surplus(): number {
     return this.#surplus;
   }
@@ -86,13 +86,13 @@ export class ResponseReader {
     return this.#state;
   }
 
-  /** The peer has sent EOF: only a body without a length of its own is whole by that. */
+  /** The peer has sent EOF, which completes only a body without a length. */
   end(): ReaderState {
     if (this.#state === 'partial' && this.#part === 'body until close') this.#state = 'whole';
     return this.#state;
   }
 
-  /** Takes what it can from `at` on; returns where the next part begins. */
+  /** Reads from `at` on; returns where the next part begins. */
   #consume(chunk: Buffer, at: number): number {
     if (this.#part === 'body' || this.#part === 'chunk') return this.#consumeCounted(chunk, at);
     if (this.#part === 'body until close') {
@@ -149,7 +149,7 @@ export class ResponseReader {
 
   #startHead(line: string): void {
     this.#statusLine = parseStatusLine(line);
-    // A 101 answers an Upgrade, and the storm never asks for one.
+    // The storm never requests the Upgrade that a 101 answers.
     if (this.#statusLine.status === 101) throw new MalformedResponse('101 without an Upgrade');
     this.#fields = [];
     this.#part = 'fields';

@@ -5,7 +5,7 @@ import net from 'node:net';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type ChannelHandler, memoryStore, type OutcomeStore, serveChannel } from '../../src/channel.ts';
-import { gracefulClose } from '../../src/close/graceful-close.ts';
+import { gracefulClose } from '../../src/servers/graceful-close.ts';
 import type { CloseReport } from '../../src/index.ts';
 import { needsPrograms, needsSuccess } from '../harness/needs.ts';
 import { portOf } from '../harness/ports.ts';

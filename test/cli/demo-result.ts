@@ -1,4 +1,4 @@
-/** What `lastcall demo --json` prints, as far as the tests look at it. */
+/** The parts of `lastcall demo --json` that the tests read. */
 export interface DemoResult {
   readonly clients: number;
   readonly verdict: { readonly ok: boolean };

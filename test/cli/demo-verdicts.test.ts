@@ -4,7 +4,7 @@ import { startLastcall } from '../harness/lastcall-command.ts';
 import { isDemoResult } from './demo-result.ts';
 
 suite('lastcall demo', () => {
-  test('shows a person that the plain close loses clients and lastcall nobody', async () => {
+  test('shows people that the plain close loses clients and lastcall loses none', async () => {
     await using running = startLastcall(['demo', '--clients', '100', '--stops', '1']);
     const { code, stdout } = await running.ended;
     assert.equal(code, 0, stdout);

@@ -30,14 +30,14 @@ suite('lastcall', () => {
     assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
   });
 
-  test('ends without a word when nobody reads any more', async () => {
+  test('ends without output when its reader is gone', async () => {
     await using running = startLastcall(['--help'], { stdio: ['ignore', 'pipe', 'pipe'] });
     running.child.stdout?.destroy();
     const { code, stderr } = await running.ended;
     assert.deepEqual({ code, stderr }, { code: 141, stderr: '' });
   });
 
-  test('says that its result cannot be written', {
+  test('reports that its result cannot be written', {
     skip: existsSync('/dev/full') ? false : 'needs /dev/full',
   }, async () => {
     const full = openSync('/dev/full', 'w');
@@ -48,7 +48,7 @@ suite('lastcall', () => {
     assert.match(stderr, /^lastcall: cannot write the result: .*ENOSPC/);
   });
 
-  test('says what is wrong with a command that it does not know', async () => {
+  test('reports an unknown command', async () => {
     const { code, stdout, stderr } = await lastcall('dmeo');
     assert.deepEqual({ code, stdout }, { code: 2, stdout: '' });
     assert.match(stderr, /unknown command 'dmeo'/);
@@ -69,14 +69,14 @@ suite('lastcall demo', () => {
     [['--colour'], /unknown option '--colour'/],
     [['more'], /too many arguments/],
   ] as const) {
-    test(`says what is wrong with ${args.join(' ')}`, async () => {
+    test(`reports what is wrong with ${args.join(' ')}`, async () => {
       const { code, stdout, stderr } = await lastcall('demo', ...args);
       assert.deepEqual({ code, stdout }, { code: 2, stdout: '' });
       assert.match(stderr, message);
     });
   }
 
-  test('says that its port is taken', async () => {
+  test('reports that its port is in use', async () => {
     await using loopback = new Loopback();
     const { port } = await loopback.startListener();
     const { code, stdout, stderr } = await lastcall('demo', '--port', String(port));
@@ -84,7 +84,7 @@ suite('lastcall demo', () => {
     assert.match(stderr, /^lastcall: The server could not start: listen EADDRINUSE/m);
   });
 
-  test('shows that the plain close loses clients and lastcall nobody, to a program', async (t) => {
+  test('shows programs that the plain close loses clients and lastcall loses none', async (t) => {
     const proof = prove('100 clients of the server that lastcall demo stops');
     const { code, stdout, stderr } = await lastcall('demo', '--json', ...QUICK);
     const result: unknown = JSON.parse(stdout);
@@ -116,10 +116,10 @@ suite('lastcall demo', () => {
     { signal: 'SIGINT', expected: 130 },
     { signal: 'SIGTERM', expected: 143 },
   ] as const) {
-    test(`ends at a ${signal} with ${expected}, without a word, and leaves no server behind`, async () => {
+    test(`ends at ${signal} with ${expected}, without a result, and leaves no server behind`, async () => {
       await using running = startLastcall(['demo', ...QUICK]);
       let server: number | undefined;
-      await until('the server of the demonstration runs', () => {
+      await until('the server of the demo runs', () => {
         server = [...findTree(running.pid)].find(isServer);
         return server !== undefined;
       });
@@ -134,7 +134,7 @@ suite('lastcall demo', () => {
   }
 });
 
-/** One of the tree may have gone since it was read. */
+/** A process may be gone since the tree was read. */
 function isServer(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('demo-server');

@@ -20,7 +20,7 @@ interface Examined {
   readonly level: (id: FindingId) => string | undefined;
 }
 
-/** What doctor finds, started by these words. */
+/** Runs doctor, perhaps below another command. */
 async function examine(args: readonly string[], before: readonly string[] = []): Promise<Examined> {
   await using running = startLastcallBelow(before, ['doctor', '--json', ...args]);
   const { code, stdout, stderr } = await running.ended;
@@ -40,7 +40,7 @@ suite('the machine', () => {
     assert.equal(level('program'), undefined);
   });
 
-  test('without rights gates are shut all the same, and not opened again', { skip: needsRoot }, async () => {
+  test('without rights gates can be shut, but not opened again', { skip: needsRoot }, async () => {
     const { level, of } = await examine([], AS_NOBODY);
     assert.equal(level('gate-refuse'), 'good');
     assert.equal(level('gate-reopen'), 'note');
@@ -56,7 +56,7 @@ suite('the machine', () => {
 });
 
 suite('a program', () => {
-  test('that has its listener for itself is well', async () => {
+  test('that alone holds its listener has no problem', async () => {
     const port = await freePort();
     await using running = await startForeign({ listen: [{ host: HOST, port }] });
     const { of, level } = await examine([`:${port}`]);
@@ -68,11 +68,11 @@ suite('a program', () => {
       of('listener')[0]?.says ?? '',
       new RegExp(`127.0.0.1:${port}: held by process ${running.program}; its gate can be shut`),
     );
-    // It is as it was: its gate is open.
+    // Its gate is still open.
     await untilAccepted({ host: HOST, port });
   });
 
-  test('that does not catch its signal ends at once; one that is PID 1 never gets it', {
+  test('that does not catch its signal ends at once; as PID 1 it never gets the signal', {
     skip: needsNamespaces('--pid', '--fork'),
   }, async () => {
     await using child = startCommand(['/bin/sleep', '60']);
@@ -83,7 +83,7 @@ suite('a program', () => {
     assert.match(of('signal-handler')[0]?.says ?? '', /is PID 1 of its namespace and does not catch SIGTERM/);
   });
 
-  test('of Node may have a handler or not; as PID 1 it had better', {
+  test('of Node may have a handler or not; as PID 1 it needs one', {
     skip: needsNamespaces('--pid', '--fork'),
   }, async () => {
     const port = await freePort();
@@ -92,10 +92,10 @@ suite('a program', () => {
     await untilAccepted({ host: HOST, port });
     const [finding] = (await examine([`:${port}`])).of('signal-handler');
     assert.equal(finding?.level, 'warning');
-    assert.match(finding.says, /PID 1 of its namespace, and without one the signal does nothing/);
+    assert.match(finding.says, /PID 1 of its namespace, and without a handler the signal does nothing/);
   });
 
-  test('below a shell is told of it', async () => {
+  test('below a shell gets a warning', async () => {
     const port = await freePort();
     await using _ = startCommand(['/bin/sh', '-c', `"${process.execPath}" "${WITHOUT_HANDLER}" ${port} ${HOST}; true`]);
     await untilAccepted({ host: HOST, port });
@@ -104,7 +104,7 @@ suite('a program', () => {
     assert.match(finding.todo ?? '', /exec/);
   });
 
-  test('whose listener somebody else holds, too, is told who', async () => {
+  test('whose listener another process holds, too, gets a warning that names the process', async () => {
     await using loopback = new Loopback();
     const { fd } = await loopback.startListener({ backlog: 5 });
     await using child = startCommand(['/bin/sleep', '60'], { stdio: ['ignore', 'ignore', 'ignore', fd] });
@@ -114,12 +114,12 @@ suite('a program', () => {
     assert.equal(of('backlog')[0]?.level, 'warning');
   });
 
-  test('that listens on nothing is told so', async () => {
+  test('that listens on nothing gets a note', async () => {
     await using child = startCommand(['/bin/sleep', '60']);
     assert.match((await examine([String(child.pid)])).of('listeners')[0]?.says ?? '', /listen on nothing/);
   });
 
-  test('of another user may neither be signalled nor reached', { skip: needsRoot }, async () => {
+  test('of another user can neither be signalled nor reached', { skip: needsRoot }, async () => {
     await using running = await startForeign({ listen: [{ host: HOST, port: await freePort() }] });
     const { code, level } = await examine([String(running.program)], AS_NOBODY);
     assert.equal(code, 1);
@@ -127,7 +127,7 @@ suite('a program', () => {
     assert.equal(level('listeners'), 'problem');
   });
 
-  test('in Kubernetes has thirty seconds, unless LASTCALL_DEADLINE or --deadline says less', async () => {
+  test('in Kubernetes has 30 s, so LASTCALL_DEADLINE or --deadline must be shorter', async () => {
     const env = { KUBERNETES_SERVICE_HOST: '10.0.0.1' };
     await using plain = startCommand(['/bin/sleep', '60'], { env });
     const { of } = await examine([String(plain.pid)]);
@@ -158,7 +158,7 @@ suite('in a terminal', { skip: needsTerminal }, () => {
     assert.match(screen, /^\d problems?, \d warnings?$/m);
   });
 
-  test('no colour gets into a pipe', async () => {
+  test('output to a pipe has no colour', async () => {
     await using running = startLastcall(['doctor']);
     const { stdout } = await running.ended;
     assert.ok(stdout.includes('gate-refuse') && !stdout.includes('\x1b'));

@@ -13,7 +13,7 @@ async function lastcall(...args: readonly string[]): Promise<Ended> {
   return await running.ended;
 }
 
-/** The rows of the tables under a heading, each a list of cells. */
+/** The rows of the tables below a heading. */
 function rowsUnder(heading: string): readonly (readonly string[])[] {
   const section = MANUAL.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
   return section
@@ -71,6 +71,11 @@ const ERRORS: readonly { readonly args: readonly string[]; readonly says: RegExp
   { args: ['stop', '--report', '/proc', '999999999'], says: /Cannot write the report to \/proc/, code: 2 },
   { args: ['watch', '999999999'], says: /There is no process 999999999/, code: 2 },
   { args: ['watch', 'nginx'], says: /Expected a process \(12345\), a port \(:8080\) or a Unix path/, code: 2 },
+  ...['stop', 'watch', 'doctor'].map((command) => ({
+    args: [command, ':99999'],
+    says: /^lastcall: Expected a port of at most 65535, got `:99999`$/,
+    code: 2,
+  })),
   { args: ['watch', '--interval', '50ms'], says: /Expected an --interval of at least 100ms/, code: 2 },
   { args: ['doctor', '999999999'], says: /There is no process 999999999/, code: 2 },
   { args: ['doctor', '/no/such.sock'], says: /Nobody listens on \S+ in this network namespace/, code: 2 },
@@ -89,7 +94,7 @@ for (const { args, says, code } of ERRORS) {
   });
 }
 
-/** An ellipsis stands for whatever a message names. */
+/** An ellipsis stands for any text. */
 function isSaidBy(line: string, quoted: string): boolean {
   const parts = quoted.split('…').map((part) => part.trim());
   let at = 0;
@@ -100,7 +105,7 @@ function isSaidBy(line: string, quoted: string): boolean {
   });
 }
 
-test('an address that somebody listens on already ends run with 2, as docs/cli.md says', async () => {
+test('an address that is in use ends run with 2, as docs/cli.md says', async () => {
   await using loopback = new Loopback();
   const { port } = await loopback.startListener();
   const { code, stderr } = await lastcall('run', '--listen', `tcp:127.0.0.1:${port}`, '--', 'true');

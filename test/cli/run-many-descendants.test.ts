@@ -5,7 +5,7 @@ import { freePort } from '../harness/ports.ts';
 import { isAlive } from '../harness/processes.ts';
 import { runForeign } from '../program/foreign-program-driver.ts';
 
-test('run with 1,000 descendants shuts the gate, and leaves none of them', async (t) => {
+test('run with 1,000 descendants shuts the gate, and leaves none of them behind', async (t) => {
   const target = { port: await freePort(), host: '127.0.0.1' };
   await using running = await runForeign({ listen: [target], grandchildren: 1_000 });
   const tree = [...findTree(running.program)];

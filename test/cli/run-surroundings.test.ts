@@ -1,4 +1,4 @@
-// What stands around `lastcall run`: a terminal, an activator, npm, and a signal that comes too early.
+// `lastcall run` in a terminal, below an activator, above npm, and with an early signal.
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
@@ -25,7 +25,7 @@ const WITHOUT_HANDLER = fixture('program/node-without-handler');
 suite('Ctrl-C in a terminal', { skip: needsTerminal }, () => {
   const proof = prove('clients of a program that lastcall run stops at Ctrl-C');
 
-  test('comes to the program once, when nobody is left in its queue', async (t) => {
+  test('reaches the program once, when its queue is empty', async (t) => {
     using folder = makeFolder();
     const target = { host: HOST, port: await freePort() };
     const report = join(folder.path, 'report.json');
@@ -38,7 +38,7 @@ suite('Ctrl-C in a terminal', { skip: needsTerminal }, () => {
     goOn();
     assert.deepEqual(tally(await clients.outcomes), { served: CLIENTS });
     const left = await terminal.shows(/ended with 0/);
-    // The line that is written over may stand before the program's own words.
+    // The progress line may be before the program's output.
     assert.equal(left.match(/SIGTERM$/gm)?.length, 1, left);
     assert.match(left, /lastcall: emptying the queues: 0 queued/);
     assert.match(left, /stopped in .*; \d+ clients waited, 0 left unserved/);
@@ -63,7 +63,7 @@ async function readPid(terminal: Terminal): Promise<number> {
   return Number(pid);
 }
 
-test('what an activator passed is passed on with the program’s own LISTEN_PID, and is not gated', {
+test('a listener from an activator is passed on with the program’s own LISTEN_PID, and is not gated', {
   skip: needsPrograms('systemd-socket-activate'),
 }, async () => {
   using folder = makeFolder();
@@ -72,7 +72,7 @@ test('what an activator passed is passed on with the program’s own LISTEN_PID,
   const line = foreignLine({ inherits: true });
   const command = [process.execPath, MAIN, 'run', '--no-inside', '--report', report, '--', ...line];
   await using running = startCommand(['systemd-socket-activate', '-l', `${HOST}:${target.port}`, ...command]);
-  // It is started when a client comes.
+  // The activator starts it when a client comes.
   assert.equal(await askFirst(target), 'served');
   const [, pid, fds, meantFor] = await running.prints(/^ready (\d+) fds (\S+) for (\S+)/m);
   assert.deepEqual({ fds, meantFor }, { fds: '1', meantFor: pid });
@@ -90,7 +90,7 @@ test('what an activator passed is passed on with the program’s own LISTEN_PID,
   );
 });
 
-test('a signal that comes before the program listens ends it', async () => {
+test('a signal before the program listens ends it', async () => {
   using folder = makeFolder();
   const report = join(folder.path, 'report.json');
   await using running = startLastcall(['run', '--report', report, '--', 'sh', '-c', 'echo up; exec sleep 60']);
@@ -127,7 +127,7 @@ interface App extends Disposable {
   readonly line: readonly string[];
 }
 
-/** A package whose start script becomes a Node server that knows no signal. */
+/** A package whose start script becomes a Node server without a handler. */
 function makeApp(port: number): App {
   const folder = makeFolder();
   const app = join(folder.path, 'app');
@@ -137,7 +137,7 @@ function makeApp(port: number): App {
   return { port, line: ['npm', '--prefix', app, 'start'], [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 
-/** The server is held still with clients in its queue until the signal, which npm hands on to it, is pending. */
+/** Holds the server, with clients in its queue, until the signal that npm forwards is pending. */
 async function stopWithQueue(
   running: TestProcess,
   port: number,
@@ -149,12 +149,12 @@ async function stopWithQueue(
   const goOn = await holdTree(program);
   using clients = await queueClients(CLIENTS, target);
   running.signal('SIGTERM');
-  await until('npm has handed the signal on', () => hasPending(program, 'SIGTERM'));
+  await until('npm has forwarded the signal', () => hasPending(program, 'SIGTERM'));
   goOn();
   return { program, outcomes: await clients.outcomes };
 }
 
-/** One of the tree may have gone since it was read. */
+/** A process may be gone since the tree was read. */
 function isServer(pid: number): boolean {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[1] === WITHOUT_HANDLER;
@@ -167,10 +167,10 @@ function readReport(file: string): StopReport {
   return JSON.parse(readFileSync(file, 'utf8'));
 }
 
-/** What one client gets, from the moment on at which somebody listens. */
+/** The outcome of one client, once there is a listener. */
 async function askFirst(target: net.NetConnectOpts): Promise<string> {
   let outcome = 'ECONNREFUSED';
-  await until(`somebody listens at ${JSON.stringify(target)}`, async () => {
+  await until(`there is a listener at ${JSON.stringify(target)}`, async () => {
     outcome = await askOnce(target);
     return outcome !== 'ECONNREFUSED';
   });

@@ -49,7 +49,7 @@ suite('a program with listeners of every kind', () => {
         { address: `unix:${path}`, gate: 'unix', left: 0 },
       ]),
     );
-    // A probe that came before the gate was shut is counted, too.
+    // The count includes a probe that came before the gate was shut.
     const queued = report?.listeners.map((listener) => listener.queued) ?? [];
     assert.ok(
       queued.every((number) => number >= CLIENTS),
@@ -90,7 +90,7 @@ async function queueAtEach(scope: Scope, listen: Listeners['listen']): Promise<r
   return queues;
 }
 
-test('a listener that the program opens during the drain is gated, too', async () => {
+test('a listener that the program opens during the stop is gated, too', async () => {
   const [port, later] = [await freePort(), await freePort()];
   const target = { port, host: HOST };
   await using running = await runForeign({ listen: [target], later: [{ port: later, host: HOST }] });
@@ -99,8 +99,8 @@ test('a listener that the program opens during the drain is gated, too', async (
   running.signal('SIGTERM');
   await untilAccepted(target, false);
   running.signal('SIGUSR1');
-  // Handed on; it acts when it goes on, in front of 40 clients that take 5 ms each.
-  await until('the signal is handed on', () => hasPending(running.program, 'SIGUSR1'));
+  // The program acts on it when it continues, before 40 clients that take 5 ms each.
+  await until('the signal is forwarded', () => hasPending(running.program, 'SIGUSR1'));
   goOn();
   assert.deepEqual(tally(await clients.outcomes), { served: 40 });
   const { report } = await running.finished;
@@ -113,15 +113,15 @@ test('a listener that the program opens during the drain is gated, too', async (
   );
 });
 
-const handshakes = prove('clients of lastcall run whose handshakes are under way, with nobody else in the queue');
+const handshakes = prove('clients of lastcall run whose handshakes are under way, with an empty queue');
 
-test('a client whose handshake is under way when the gate is shut is waited for, with nobody else in the queue', async (t) => {
+test('a stop waits for a client whose handshake is under way when the gate is shut, even if the queue is empty', async (t) => {
   const port = await freePort();
   await using running = await runForeign({ listen: [{ port, host: HOST }] });
   using clients = await connectHalfOpen(running.program, port, 3);
   running.signal('SIGTERM');
   await untilAccepted({ port, host: HOST }, false);
-  // As long as a handshake may take: time is what is tested. A program that was signalled by then has reset them.
+  // Time is what is tested: a handshake may take this long. A program that had got the signal would have reset the clients.
   await sleep(600);
   clients.ask();
   assert.deepEqual(tally(await clients.outcomes), { served: 3 });
@@ -141,7 +141,7 @@ test('control: by the signal alone a client whose handshake is under way is rese
   handshakes.lost(t, countUnserved(await clients.outcomes));
 });
 
-test('a program without a listener is sent the signal, and its exit code passed on', async () => {
+test('a program without a listener gets the signal, and its exit code is passed on', async () => {
   await using running = await runForeign({});
   running.signal('SIGTERM');
   const { ended, report } = await running.finished;
@@ -150,7 +150,7 @@ test('a program without a listener is sent the signal, and its exit code passed 
   assert.match(ended.stdout, /^SIGTERM$/m);
 });
 
-test('a program that dies in the drain ends the run with 137, and the report says who was left', async () => {
+test('a program that is killed during the stop ends the run with 137, and the report counts the clients left', async () => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target] });
   await holdTree(running.program);
@@ -178,11 +178,11 @@ test('a program that ignores the signal is killed at the deadline, and its child
   assert.deepEqual(tree.filter(isAlive), []);
 });
 
-test('a second signal means now, and a third kills', async () => {
+test('a second signal ends the lame duck, and a third kills the program', async () => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target], atSignal: 'ignore' }, ['--lame-duck', '1m']);
   running.signal('SIGTERM');
-  // One that comes within 500 ms counts as the first. Where the first was late, too, it is sent once more.
+  // A signal within 500 ms counts as the first. It is sent again in case the first was late.
   await sleep(600);
   running.signal('SIGINT');
   const again = setInterval(() => running.signal('SIGINT'), 5_000);
@@ -207,14 +207,14 @@ test('a daemon that the program leaves behind is ended with it', async () => {
   assert.equal(isAlive(Number(daemon)), false);
 });
 
-test('run that is killed by SIGKILL takes the program and its process group along', async () => {
+test('if run is killed by SIGKILL, the program and its process group end, too', async () => {
   await using running = await runForeign({ listen: [{ port: await freePort() }], children: 2 });
   const tree = [...findTree(running.pid)].filter((pid) => pid !== running.pid);
-  // The program, its two children, and the keeper.
+  // The program, its two children, and the watchdog.
   assert.equal(tree.length, 4);
   running.signal('SIGKILL');
   await running.ended;
-  await until('all of the program have gone', () => !tree.some(isAlive));
+  await until('all of the program are gone', () => !tree.some(isAlive));
 });
 
 suite('as PID 1 of a namespace of processes', { skip: needsNamespaces(...OWN_PROC) }, () => {
@@ -231,8 +231,8 @@ suite('as PID 1 of a namespace of processes', { skip: needsNamespaces(...OWN_PRO
     });
   }
 
-  test('orphans are waited for: no zombie is left', async () => {
-    // Each subshell is gone before its child ends. A zombie keeps its name.
+  test('it waits for orphans: no zombie is left', async () => {
+    // Each subshell ends before its child. A zombie keeps its name.
     const script = `(sleep 0.3 &); (sleep 0.3 &); (sleep 0.3 &)
       tries=0
       while [ $tries -lt 500 ] && grep -qs "^Name:.sleep" /proc/[0-9]*/status; do tries=$((tries + 1)); sleep 0.01; done
@@ -243,7 +243,7 @@ suite('as PID 1 of a namespace of processes', { skip: needsNamespaces(...OWN_PRO
   });
 });
 
-test('signals that do not stop it are handed on', async () => {
+test('signals that do not ask for a stop are forwarded', async () => {
   await using running = await runForeign({});
   running.signal('SIGHUP');
   await running.prints(/^SIGHUP$/m);
@@ -255,7 +255,7 @@ test('signals that do not stop it are handed on', async () => {
 
 const passed = prove('clients of a listener that lastcall run has passed on (--listen)');
 
-test('--listen passes a listener that is gated without looking into the program', async (t) => {
+test('--listen passes a listener that can be gated without inspecting the program', async (t) => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ inherits: true }, ['--listen', `tcp:127.0.0.1:${target.port}`]);
   const [, fds, pid] = await running.prints(/ fds (\S+) for (\S+)/);
@@ -281,7 +281,7 @@ test('control: by the signal alone the clients of a listener that was passed on 
   const target = { port: portOf(server), host: HOST };
   const stdio = ['pipe', 'pipe', 'pipe', descriptorOf(server) ?? -1] as const;
   await using running = await startForeign({ inherits: true }, { stdio: [...stdio] });
-  // Nobody but the program holds it any more.
+  // From now on only the program holds it.
   await once(server.close(), 'close');
   const goOn = await holdTree(running.program);
   using clients = await queueClients(CLIENTS, target);
@@ -290,7 +290,7 @@ test('control: by the signal alone the clients of a listener that was passed on 
   passed.lost(t, countUnserved(await clients.outcomes));
 });
 
-test('--listen takes a Unix socket’s file away at the end, and replaces one that was left behind, not one that is in use', async () => {
+test('--listen deletes a Unix socket’s file at the end, and replaces one without a listener, but not one in use', async () => {
   using folder = makeFolder();
   const path = join(folder.path, 'app.sock');
   const run = async (...line: readonly string[]): Promise<Ended> => {
@@ -299,7 +299,7 @@ test('--listen takes a Unix socket’s file away at the end, and replaces one th
   };
   assert.equal((await run('test', '-S', path)).code, 0);
   assert.equal(existsSync(path), false);
-  // Left behind by one that was killed.
+  // A run that is killed leaves the file behind.
   assert.equal((await run('/bin/sh', '-c', 'kill -KILL $PPID')).signal, 'SIGKILL');
   assert.equal(existsSync(path), true);
   assert.equal((await run('/bin/true')).code, 0);
@@ -311,14 +311,14 @@ test('--listen takes a Unix socket’s file away at the end, and replaces one th
 
 const inside = prove('clients of a Node program that lastcall run stops from inside');
 
-test('a Node program is stopped from inside, where it is not asked otherwise', async (t) => {
+test('a Node program is stopped from inside by default', async (t) => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target], atSignal: 'default' }, [], { inside: true });
   const goOn = await holdTree(running.program);
   using clients = await queueClients(CLIENTS, target);
   running.signal('SIGTERM');
-  // Handed on at once: it waits in the kernel as long as the program is held still.
-  await until('the signal is handed on', () => hasPending(running.program, 'SIGTERM'));
+  // It is forwarded at once, and pending while the program is held.
+  await until('the signal is forwarded', () => hasPending(running.program, 'SIGTERM'));
   goOn();
   assert.deepEqual(tally(await clients.outcomes), { served: CLIENTS });
   const { ended, report } = await running.finished;
@@ -330,7 +330,7 @@ test('a Node program is stopped from inside, where it is not asked otherwise', a
   inside.held(t, { queued: CLIENTS });
 });
 
-test('control: by the signal alone the clients of a Node program that knows no signal are lost', async (t) => {
+test('control: by the signal alone the clients of a Node program without a handler are lost', async (t) => {
   const target = { port: await freePort(), host: HOST };
   await using running = await startForeign({ listen: [target], atSignal: 'default' });
   const goOn = await holdTree(running.program);
@@ -340,7 +340,7 @@ test('control: by the signal alone the clients of a Node program that knows no s
   inside.lost(t, countUnserved(await clients.outcomes));
 });
 
-test('--lame-duck serves on before the gate is shut', async () => {
+test('with --lame-duck it keeps serving before the gate is shut', async () => {
   const target = { port: await freePort(), host: HOST };
   await using running = await runForeign({ listen: [target] }, ['--lame-duck', '500ms']);
   running.signal('SIGTERM');

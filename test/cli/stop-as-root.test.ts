@@ -1,4 +1,4 @@
-// What needs root to be shown: gates that are opened again, other users, namespaces.
+// Tests that need root: gates that are opened again, other users, namespaces.
 import assert from 'node:assert/strict';
 import type { StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
@@ -21,8 +21,8 @@ const PYTHON = '/usr/bin/python3';
 const HOST = '127.0.0.1';
 const WITHOUT_REOPENING = ['setpriv', '--bounding-set', '-net_raw', '--inh-caps', '-net_raw'] as const;
 
-suite('a program that lives on at the deadline', { skip: needsRoot }, () => {
-  test('has its gates opened again: clients get in, and are served', async () => {
+suite('a program that is still running at the deadline', { skip: needsRoot }, () => {
+  test('has its gates opened again: new clients connect, and are served', async () => {
     const target = { port: await freePort(), host: HOST };
     await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
     await using stopping = startLastcall(['stop', String(running.pid), '--deadline', '1s', '--json']);
@@ -34,7 +34,7 @@ suite('a program that lives on at the deadline', { skip: needsRoot }, () => {
       { code: 1, outcome: 'still running', gate: 'refuse' },
       ended.stderr,
     );
-    assert.deepEqual(notes, ['it lives on, and its gates are open again']);
+    assert.deepEqual(notes, ['it is still running, and its gates are open again']);
     using clients = await queueClients(1, target);
     assert.deepEqual(await clients.outcomes, ['served']);
   });
@@ -47,7 +47,7 @@ suite('a program that lives on at the deadline', { skip: needsRoot }, () => {
     assert.equal((await running.ended).signal, 'SIGKILL');
   });
 
-  test('has no gate shut where it could not be opened again, and none may kill it', async () => {
+  test('keeps its gates open if they could not be opened again and it must not be killed', async () => {
     const target = { port: await freePort(), host: HOST };
     await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
     const stopping = stopBelow(WITHOUT_REOPENING, String(running.pid), '--deadline', '1s', '--json');
@@ -61,7 +61,9 @@ suite('a program that lives on at the deadline', { skip: needsRoot }, () => {
   });
 });
 
-suite('a program whose worker outlives it, and has its listener', { skip: needsRoot || needsPrograms(PYTHON) }, () => {
+suite('a program whose worker outlives it, and holds its listener', {
+  skip: needsRoot || needsPrograms(PYTHON),
+}, () => {
   async function startOutlived(scope: Scope): Promise<{ pid: number; worker: number; port: number }> {
     const port = await freePort();
     const running = scope.use(startCommand([PYTHON, OUTLIVED, String(port)]));
@@ -70,7 +72,7 @@ suite('a program whose worker outlives it, and has its listener', { skip: needsR
     return { pid: running.pid, worker: Number(worker), port };
   }
 
-  test('is not left behind a shut gate: it is open again at the deadline', async () => {
+  test('is not left behind a shut gate: the gate is open again at the deadline', async () => {
     await using scope = new Scope();
     const { pid, worker, port } = await startOutlived(scope);
     const ended = await stop(String(pid), '--deadline', '1s', '--json');
@@ -86,7 +88,7 @@ suite('a program whose worker outlives it, and has its listener', { skip: needsR
     assert.ok(await isAccepted({ host: HOST, port }));
   });
 
-  test('is killed with it by --kill', async () => {
+  test('is killed together with its worker by --kill', async () => {
     await using scope = new Scope();
     const { pid, worker } = await startOutlived(scope);
     const ended = await stop(String(pid), '--deadline', '1s', '--json', '--kill');
@@ -102,7 +104,7 @@ suite('a program whose worker outlives it, and has its listener', { skip: needsR
   });
 });
 
-test('Ctrl-C twice ends a stop of a program that lives on, with its gates open again', {
+test('Ctrl-C twice ends the stop of a program that keeps running, with its gates open again', {
   skip: needsRoot,
 }, async () => {
   const target = { host: HOST, port: await freePort() };
@@ -111,7 +113,7 @@ test('Ctrl-C twice ends a stop of a program that lives on, with its gates open a
   await untilAccepted(target, false);
   stopping.signal('SIGINT');
   await running.prints(/SIGTERM/);
-  // One that comes within 500 ms counts as the first. Where the first was late, too, it is sent once more.
+  // A signal within 500 ms counts as the first. It is sent again in case the first was late.
   await sleep(600);
   stopping.signal('SIGINT');
   await using scope = new Scope();
@@ -122,7 +124,7 @@ test('Ctrl-C twice ends a stop of a program that lives on, with its gates open a
   assert.ok(await isAccepted(target));
 });
 
-test('two stops at a time leave the gates open, too', { skip: needsRoot }, async () => {
+test('two stops at the same time leave the gates open, too', { skip: needsRoot }, async () => {
   const target = { host: HOST, port: await freePort() };
   await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
   const line = ['stop', String(running.pid), '--deadline', '1s'];
@@ -133,8 +135,8 @@ test('two stops at a time leave the gates open, too', { skip: needsRoot }, async
   assert.ok(await isAccepted(target));
 });
 
-suite('what is not the program’s own is not gated', { skip: needsRoot }, () => {
-  test('a listener that an activator passed, which may not be looked into', async () => {
+suite('a stop does not gate', { skip: needsRoot }, () => {
+  test('a listener from an activator that cannot be inspected', async () => {
     await using outside = await listen();
     const env = { LISTEN_FDS: '1' };
     const stdio: StdioOptions = ['pipe', 'pipe', 'pipe', outside.fd];
@@ -149,7 +151,7 @@ suite('what is not the program’s own is not gated', { skip: needsRoot }, () =>
     await assertOpen(outside.port);
   });
 
-  test('a listener of another user that came without a word', async () => {
+  test('a listener of another user, passed without LISTEN_FDS', async () => {
     await using outside = await listen();
     await using running = await startForeign(
       { inherits: true },
@@ -159,7 +161,7 @@ suite('what is not the program’s own is not gated', { skip: needsRoot }, () =>
     const { listeners } = reportOf(ended);
     assertEnded(ended, 0, 'complete');
     assert.equal(listeners[0]?.gate, 'shared');
-    assert.match(listeners[0]?.reason ?? '', /^user 0 made it, whose processes cannot be looked into$/);
+    assert.match(listeners[0]?.reason ?? '', /^user 0 made it, and that user's processes cannot be inspected$/);
     await assertOpen(outside.port);
   });
 
@@ -176,27 +178,27 @@ suite('what is not the program’s own is not gated', { skip: needsRoot }, () =>
 });
 
 suite('without the right', { skip: needsRoot }, () => {
-  test('to signal the program nothing is done, and the exit code is 77', async () => {
+  test('to signal the program the stop changes nothing, and the exit code is 77', async () => {
     const target = { port: await freePort(), host: HOST };
     await using running = await startForeign({ listen: [target] });
     const byNumber = await stopBelow(AS_NOBODY, String(running.pid), '--kill');
     assert.deepEqual({ code: byNumber.code, stdout: byNumber.stdout }, { code: 77, stdout: '' });
-    assert.match(byNumber.stderr, /may not be signalled by this user/);
+    assert.match(byNumber.stderr, /This user may not signal process \d+/);
     const byPort = await stopBelow(AS_NOBODY, `:${target.port}`);
     assert.equal(byPort.code, 77);
-    assert.match(byPort.stderr, /cannot be seen by this user/);
+    assert.match(byPort.stderr, /This user cannot see the processes that listen on/);
     assert.ok(isAlive(running.pid));
     assert.ok(await isAccepted(target));
   });
 
-  test('to look into the program it is sent the signal only, and the way out is told', async () => {
+  test('to inspect the program the stop only sends the signal, and its notes say what helps', async () => {
     const target = { port: await freePort(), host: HOST };
     await using running = await startForeign({ listen: [target], becomes: 65_534 });
     const ended = await stopBelow(AS_NOBODY, String(running.pid), '--kill', '--json');
     const { notes, listeners } = reportOf(ended);
     assertEnded(ended, 0, 'complete');
     assert.deepEqual(listeners, []);
-    assert.match(notes.join(), /cannot be looked into: CAP_SYS_PTRACE would allow it/);
+    assert.match(notes.join(), /cannot be inspected: CAP_SYS_PTRACE allows it/);
     assert.equal((await running.ended).code, 0);
   });
 });
@@ -215,7 +217,7 @@ test('a program in another network namespace is gated, and counted there', {
   );
 });
 
-/** A listener of this process, which is not the program's. */
+/** A listener of this process, not of the program. */
 interface Outside extends AsyncDisposable {
   readonly port: number;
   readonly fd: number;
@@ -229,7 +231,7 @@ async function listen(): Promise<Outside> {
   return { port: portOf(server), fd, [Symbol.asyncDispose]: async () => void server.close() };
 }
 
-/** Whoever else holds it goes on as before. */
+/** The other holder of the listener still accepts. */
 async function assertOpen(port: number): Promise<void> {
   assert.equal(await isAccepted({ port, host: HOST }), true);
 }

@@ -3,7 +3,7 @@ import type { StopReport } from '../../src/program/report.ts';
 import { startLastcallBelow } from '../harness/lastcall-command.ts';
 import type { Ended } from '../harness/processes.ts';
 
-/** Runs `lastcall stop`, started by these words, to its end. */
+/** Runs `lastcall stop` below another command, to its end. */
 export async function stopBelow(before: readonly string[], ...args: readonly string[]): Promise<Ended> {
   await using stopping = startLastcallBelow(before, ['stop', ...args]);
   return await stopping.ended;
@@ -14,7 +14,7 @@ export async function stop(...args: readonly string[]): Promise<Ended> {
   return stopBelow([], ...args);
 }
 
-/** What `--json` printed. */
+/** The report that `--json` printed. */
 export function reportOf({ stdout, stderr }: Ended): StopReport {
   assert.notEqual(stdout, '', stderr);
   return JSON.parse(stdout);

@@ -16,11 +16,11 @@ import { reportOf, stop } from './stop-to-the-end.ts';
 const CLIENTS = 10;
 const HOST = '127.0.0.1';
 
-suite('a program that runs already', () => {
+suite('a running program', () => {
   const proof = prove('clients in the queue of a program, stopped by lastcall stop');
 
   for (const by of ['its port', 'its number', 'its Unix path'] as const) {
-    test(`named by ${by}, is stopped without losing who is queued`, async (t) => {
+    test(`named by ${by}, is stopped without losing queued clients`, async (t) => {
       using folder = makeFolder();
       const path = join(folder.path, 'app.sock');
       const target = by === 'its Unix path' ? { path } : { port: await freePort(), host: HOST };
@@ -28,7 +28,7 @@ suite('a program that runs already', () => {
       const goOn = await holdTree(running.pid);
       using clients = await queueClients(CLIENTS, target);
       const name = { 'its port': `:${target.port}`, 'its number': String(running.pid), 'its Unix path': path }[by];
-      // A Unix listener has no way back.
+      // A Unix listener cannot be opened again.
       await using stopping = startLastcall([
         'stop',
         name,
@@ -57,7 +57,7 @@ suite('a program that runs already', () => {
     });
   }
 
-  test('control: sent the signal plainly, it loses them', async (t) => {
+  test('control: by the signal alone it loses them', async (t) => {
     const target = { port: await freePort(), host: HOST };
     await using running = await startForeign({ listen: [target] });
     const goOn = await holdTree(running.pid);
@@ -68,7 +68,7 @@ suite('a program that runs already', () => {
   });
 });
 
-test('stop that is killed by SIGKILL sends the program the signal with its last breath', async () => {
+test('if stop is killed by SIGKILL, the watchdog sends the program the signal', async () => {
   const target = { port: await freePort(), host: HOST };
   await using running = await startForeign({ listen: [target] });
   const goOn = await holdTree(running.pid);
@@ -82,7 +82,7 @@ test('stop that is killed by SIGKILL sends the program the signal with its last 
   await clients.outcomes;
 });
 
-test('a port that several programs hold stops none of them: they are listed', async () => {
+test('if several programs hold a port, stop lists them and stops none', async () => {
   const port = await freePort();
   await using first = await startForeign({ listen: [{ port, host: '127.0.0.1' }] });
   await using second = await startForeign({ listen: [{ port, host: '127.0.0.2' }] });
@@ -92,7 +92,7 @@ test('a port that several programs hold stops none of them: they are listed', as
   assert.ok(isAlive(first.pid) && isAlive(second.pid));
 });
 
-test('the report goes to a file, and words to the terminal', async () => {
+test('the report goes to a file, and a summary to the terminal', async () => {
   using folder = makeFolder();
   const file = join(folder.path, 'report.json');
   const target = { port: await freePort(), host: HOST };

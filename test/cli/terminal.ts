@@ -2,12 +2,12 @@ import { spawnSync } from 'node:child_process';
 import { needsPrograms } from '../harness/needs.ts';
 import { until } from '../harness/wait.ts';
 
-/** Why there is no terminal, for the `skip` option of a test. */
+/** Why a test with a terminal is skipped, for its `skip` option. */
 export const needsTerminal: string | false = needsPrograms('tmux');
 
-/** A real terminal, with a shell command in it. For `using`: what runs in it is killed at the end of the block. */
+/** A real terminal that runs a command. For `using`: the command is killed at the end of the block. */
 export interface Terminal extends Disposable {
-  /** What is on its screen, once it matches. */
+  /** The screen, once it matches. */
   shows(wanted: RegExp): Promise<string>;
   press(...keys: readonly string[]): void;
   resize(columns: number, rows: number): void;
@@ -15,11 +15,11 @@ export interface Terminal extends Disposable {
 
 let terminals = 0;
 
-/** Opens a terminal of 100 by 24. The words are put in quotes for its shell. */
+/** Opens a terminal of 100 by 24, and quotes the command line for its shell. */
 export function openTerminal(line: readonly string[], env: NodeJS.ProcessEnv = {}): Terminal {
   terminals += 1;
   const server = `lastcall-test-${process.pid}-${terminals}`;
-  // tmux(1) returns at once, and is simply waited for; the terminal is a server of its own.
+  // tmux(1) returns at once: the terminal is in a server of its own.
   const tmux = (...args: readonly string[]): string => {
     const { status, stdout, stderr } = spawnSync('tmux', ['-L', server, '-f', '/dev/null', ...args], {
       encoding: 'utf8',
@@ -29,7 +29,7 @@ export function openTerminal(line: readonly string[], env: NodeJS.ProcessEnv = {
     return stdout;
   };
   const quoted = line.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
-  // What follows keeps the screen, and says how it ended.
+  // The rest of the line prints the exit code and keeps the screen.
   tmux('new-session', '-d', '-x', '100', '-y', '24', `${quoted}; echo "ended with $?"; exec cat`);
   return {
     shows: async (wanted) => {

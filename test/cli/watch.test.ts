@@ -15,8 +15,8 @@ import { needsTerminal, openTerminal } from './terminal.ts';
 
 const HOST = '127.0.0.1';
 
-suite('what is watched', () => {
-  test('is the accept queue, its limit, and the connections by state', async () => {
+suite('watch shows', () => {
+  test('the accept queue, its limit, and the connections by state', async () => {
     const target = { host: HOST, port: await freePort() };
     await using running = await startForeign({ listen: [target] });
     await holdTree(running.pid);
@@ -29,16 +29,16 @@ suite('what is watched', () => {
     assert.ok(Number(limit) > 7);
   });
 
-  test('is what a full queue has turned away', async () => {
+  test('how many clients a full queue has turned away', async () => {
     await using loopback = new Loopback();
     const { port } = await loopback.startListener({ backlog: 1 });
-    // The queue holds two. All SYNs are sent in the next tick, and nothing is accepted before the next turn of the loop.
+    // The queue holds two. All SYNs go out in the next tick, and nothing is accepted before the next turn of the loop.
     for (let client = 0; client < 8; client += 1) loopback.beginConnect({ host: HOST, port });
     const { drops } = await lookAt(`:${port}`);
     assert.ok(Number(drops) > 0);
   });
 
-  test('is a gate that was shut, of TCP and of Unix', async () => {
+  test('a shut gate, of TCP and of Unix', async () => {
     await using loopback = new Loopback();
     const { fd, port } = await loopback.startListener();
     refuseNewConnections(fd);
@@ -51,7 +51,7 @@ suite('what is watched', () => {
     assert.deepEqual({ gate, family }, { gate: 'unix', family: 'Unix' });
   });
 
-  test('is each of two listeners at one port, with its own connections', async () => {
+  test('each of two listeners at one port, with its own connections', async () => {
     await using loopback = new Loopback();
     const { port } = await loopback.startListener();
     await loopback.startListener({ host: '127.0.0.2', port });
@@ -61,7 +61,7 @@ suite('what is watched', () => {
     assert.deepEqual(open, { [`127.0.0.1:${port}`]: 0, [`127.0.0.2:${port}`]: 1 });
   });
 
-  test('is a program in another network namespace, as far as /proc tells', {
+  test('a program in another network namespace, with the data of /proc', {
     skip: needsNamespaces('--net') || needsPrograms('python3'),
   }, async () => {
     const script =
@@ -75,7 +75,7 @@ suite('what is watched', () => {
     );
   });
 
-  test('is a line of JSON each time, from the second on with rates', async () => {
+  test('one line of JSON per sample, with rates from the second on', async () => {
     await using loopback = new Loopback();
     const { port } = await loopback.startListener();
     await using watching = startLastcall(['watch', `:${port}`, '--json', '--interval', '100ms']);
@@ -89,7 +89,7 @@ suite('what is watched', () => {
     assert.equal((await watching.ended).code, 143);
   });
 
-  test('ends with the process', async () => {
+  test('a process until it ends', async () => {
     await using running = await startForeign({ listen: [{ host: HOST, port: await freePort() }] });
     await using watching = startLastcall(['watch', String(running.pid), '--json', '--interval', '100ms']);
     await watching.prints(/\n/);
@@ -99,20 +99,20 @@ suite('what is watched', () => {
   });
 });
 
-suite('somebody without rights', { skip: needsRoot }, () => {
-  test('sees a port, and not the program of another user', async () => {
+suite('a user without rights', { skip: needsRoot }, () => {
+  test('sees a port, but not the program of another user', async () => {
     const port = await freePort();
     await using running = await startForeign({ listen: [{ host: HOST, port }] });
     const seen = await watchBelow(AS_NOBODY, `:${port}`);
     assert.match(seen.stdout, new RegExp(`127\\.0\\.0\\.1:${port} +open`));
     const hidden = await watchBelow(AS_NOBODY, String(running.pid));
     assert.equal(hidden.code, 77);
-    assert.match(hidden.stderr, /cannot be looked into by this user: name its port instead/);
+    assert.match(hidden.stderr, /This user cannot inspect process \d+: name its port instead/);
   });
 });
 
 suite('in a terminal', { skip: needsTerminal }, () => {
-  test('is one screen with the queue of the last minute, which p pauses and q leaves as it was', async () => {
+  test('one screen shows the queue of the last minute; p pauses it, and q restores the terminal', async () => {
     const target = { host: HOST, port: await freePort() };
     await using running = await startForeign({ listen: [target] });
     const goOn = await holdTree(running.pid);
@@ -135,7 +135,7 @@ suite('in a terminal', { skip: needsTerminal }, () => {
     assert.doesNotMatch(left, /LISTENER/);
   });
 
-  test('Ctrl-C leaves it, and NO_COLOR takes the colours', async () => {
+  test('Ctrl-C ends it, and NO_COLOR turns colours off', async () => {
     await using loopback = new Loopback();
     const { fd, port } = await loopback.startListener();
     refuseNewConnections(fd);

@@ -1,6 +1,10 @@
+import assert from 'node:assert/strict';
+import { SOCK_DIAG_BY_FAMILY } from '../../src/linux/constants.ts';
+import { decodeDatagram } from '../../src/linux/tables/netlink.ts';
+
 /**
- * Answers of NETLINK_SOCK_DIAG as Linux 6.18 on x86-64 gave them, one datagram each: a listener of ours with
- * TCP_DEFER_ACCEPT, one silent client from port 47101, asked for by a request with this sequence number.
+ * Answers of NETLINK_SOCK_DIAG from Linux 6.18 on x86-64, one datagram each, to a request with this sequence number: a listener
+ * with TCP_DEFER_ACCEPT, and one silent client from port 47101.
  */
 export const CAPTURED_SEQUENCE = 0x01020304;
 
@@ -17,7 +21,7 @@ export const HALF_OPEN_IPV6: string =
 /** The end of either dump. */
 export const DUMP_END = '140000000300020004030201424f000000000000';
 
-/** A Unix listener with inode 749964 and one connection that nobody has accepted. */
+/** A Unix listener with inode 749964 and one connection in its accept queue. */
 export const UNIX_QUEUE =
   '340000001400000004030201424f000001010a008c710b00d7150000000000000c00040001000000ff0100000500060000000000';
 export const UNIX_QUEUE_INODE = 749_964;
@@ -26,3 +30,11 @@ export const UNIX_QUEUE_INODE = 749_964;
 export const NO_SUCH_SOCKET: string =
   '3c0000000200000004030201424f0000feffffff2800000014000100040302010000000001000000ffffffff0100000010000000ffffffff' +
   'ffffffff';
+
+/** The payload of a captured datagram. */
+export function payloadOf(hex: string): Buffer {
+  const payloads: Buffer[] = [];
+  decodeDatagram(Buffer.from(hex, 'hex'), SOCK_DIAG_BY_FAMILY, CAPTURED_SEQUENCE, (payload) => payloads.push(payload));
+  assert.equal(payloads.length, 1);
+  return Buffer.from(payloads[0]!);
+}

@@ -1,4 +1,4 @@
-/** Connects clients and says when all of them are; the thread that asked for them is blocked until then. */
+/** Connects clients, and wakes the blocked thread that asked for them when all are connected. */
 import net from 'node:net';
 import { workerData } from 'node:worker_threads';
 import type { WorkerOrder } from './loopback.ts';
@@ -14,6 +14,6 @@ for (let index = 0; index < count; index++) {
     Atomics.store(flag, 0, 1);
     Atomics.notify(flag, 0);
   });
-  // The listener goes when the test is over, and resets whom it has not accepted.
+  // The listener closes after the test, and resets clients that it has not accepted.
   client.on('error', () => {});
 }

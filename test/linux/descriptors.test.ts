@@ -43,7 +43,7 @@ test('a listener that was closed is not found', async () => {
   assert.deepEqual(listeningDescriptors(), []);
 });
 
-test('the inode is the one that /proc names', async () => {
+test('the inode is the one in /proc', async () => {
   await using loopback = new Loopback();
   const { fd } = await loopback.startListener();
   assert.equal(`socket:[${inodeOf(fd)}]`, readlinkSync(`/proc/self/fd/${fd}`));

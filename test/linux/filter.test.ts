@@ -56,7 +56,7 @@ test('a client that was half-open when the filter came is let in while it is on'
   assert.equal(readConnection(fdOf(client)).retransmissions, 0);
 });
 
-test('a connection that is open speaks on while the filter is on', { skip }, async () => {
+test('an open connection continues while the filter is on', { skip }, async () => {
   await using loopback = new Loopback();
   const { server, fd, port } = await loopback.startListener();
   const accepted = once(server, 'connection');
@@ -70,7 +70,7 @@ test('a connection that is open speaks on while the filter is on', { skip }, asy
   await once(client, 'close');
 });
 
-test('a socket that was accepted under the filter inherits it, and loses it by itself', { skip }, async () => {
+test('a socket that was accepted under the filter inherits it, and detaches it alone', { skip }, async () => {
   await using loopback = new Loopback();
   const { server, fd, port } = await loopback.startDeferredListener();
   const client = await loopback.connect({ host, port });
@@ -83,7 +83,7 @@ test('a socket that was accepted under the filter inherits it, and loses it by i
   detachFilter(fd);
 });
 
-test('there is no filter to take off twice', { skip }, async () => {
+test('a filter cannot be detached twice', { skip }, async () => {
   await using loopback = new Loopback();
   const { fd } = await loopback.startListener();
   assert.throws(() => detachFilter(fd), { name: 'SystemCallError', syscall: 'setsockopt', code: 'ENOENT' });
@@ -93,12 +93,12 @@ test('there is no filter to take off twice', { skip }, async () => {
   assert.throws(() => detachFilter(fd), { code: 'ENOENT' });
 });
 
-test('nobody either attaches a filter or is told EPERM', { skip: needsRoot }, async () => {
+test('user nobody either attaches a filter or gets EPERM', { skip: needsRoot }, async () => {
   const outcome = await runChild('filter-as-nobody');
   assert(outcome === 'EPERM' || outcome === 'attached', String(outcome));
 });
 
-test('a SYN that offers ECN is dropped too', { skip: skip || needsNamespaces('--net') }, async () => {
+test('a SYN that offers ECN is dropped, too', { skip: skip || needsNamespaces('--net') }, async () => {
   // A network namespace of its own, since net.ipv4.tcp_ecn holds for all connections of one.
   const below = [
     'unshare',

@@ -29,19 +29,19 @@ test('a search without time is not finished', async () => {
   assert.deepEqual({ holders, finished }, { holders: [], finished: false });
 });
 
-test('the processes of another user are unreadable to nobody', { skip: needsRoot }, async () => {
+test('the processes of another user are unreadable to user nobody', { skip: needsRoot }, async () => {
   const search = (await runChild('holders-as-nobody')) as HolderSearch;
   assert.equal(search.finished, true);
   assert(search.suspects.includes(process.pid));
 });
 
-test('a child that is dead and not yet waited for is no suspect, though nobody may look into it', {
+test('a child that has ended and was not waited for is no suspect, although it cannot be inspected', {
   skip: needsRoot,
 }, async () => {
   assert.deepEqual(await runChild('zombie-as-nobody'), { unreadable: 'EACCES', isSuspect: false });
 });
 
-test('what is older than this process, or of another family, is no suspect of a search among ours', {
+test('a process that is older than this one, or no descendant, is no suspect in a search among ours', {
   skip: needsRoot,
 }, async () => {
   const { all, ours } = (await runChild('suspects-as-nobody')) as Record<'all' | 'ours', HolderSearch>;
@@ -49,7 +49,7 @@ test('what is older than this process, or of another family, is no suspect of a 
   assert.deepEqual(ours.suspects, []);
 });
 
-test('a search that is given little time again and again comes to its end', async (t) => {
+test('a search in small pieces of time comes to its end', async (t) => {
   await using loopback = new Loopback();
   const { fd } = await loopback.startListener();
   await using heir = await startCat(fd);

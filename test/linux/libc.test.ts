@@ -25,7 +25,7 @@ const FAILING: readonly (readonly [string, (libc: Libc) => number])[] = [
 ];
 
 for (const [syscall, call] of FAILING) {
-  test(`${syscall} on a descriptor that is none throws EBADF under its manual page's name`, () => {
+  test(`${syscall} on an invalid descriptor throws EBADF under its manual page's name`, () => {
     assert.throws(
       () => check(syscall, call(requireLibc())),
       (error) => {
@@ -45,7 +45,7 @@ test('a failed option names getsockopt', () => {
   assert.throws(() => readOption(-1, 1, 1, Buffer.alloc(4)), { syscall: 'getsockopt', code: 'EBADF' });
 });
 
-test('socket and waitid leave their own errno', () => {
+test('socket and waitid set their own errno', () => {
   assert.throws(() => check('socket', requireLibc().socket(-1, 1, 0)), { syscall: 'socket', code: 'EAFNOSUPPORT' });
   assert.throws(() => check('waitid', requireLibc().waitid(-1, 0, Buffer.alloc(128), 4)), { code: 'EINVAL' });
 });
@@ -60,7 +60,7 @@ test('an errno without a name is given by its number', () => {
   assert.equal(new SystemCallError('socket', -1).code, 'errno -1');
 });
 
-test('a function that a close does not need is bound by its declaration', () => {
+test('any function is bound by its declaration', () => {
   assert.equal(bindFunction('int getpid(void)')(), process.pid);
 });
 

@@ -4,7 +4,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { IPPROTO_TCP, TCP_DEFER_ACCEPT } from '../../src/linux/constants.ts';
-import { dumpHalfOpen, type HalfOpen } from '../../src/linux/tables/sock-diag.ts';
+import { type ConnectionEnds, dumpHalfOpen } from '../../src/linux/tables/inet-diag.ts';
 import { setIntOption } from '../../src/linux/sockets.ts';
 import { descriptorOf } from '../../src/node/fields.ts';
 import { makeFolder } from '../harness/folders.ts';
@@ -17,9 +17,9 @@ export interface Listening {
   readonly port: number;
 }
 
-/** Listeners and clients of this process. For `await using`: they are gone at the end of the block. */
+/** Listeners and clients of this process. For `await using`: they are closed at the end of the block. */
 export class Loopback extends Scope {
-  /** Listens, on a free port of 127.0.0.1 unless told otherwise. */
+  /** Listens on a free port of 127.0.0.1 by default. */
   async startListener(where: net.ListenOptions = {}, options: net.ServerOpts = {}): Promise<Listening> {
     const server = net.createServer(options);
     server.on('connection', (socket) => {
@@ -33,14 +33,14 @@ export class Loopback extends Scope {
     return { server, fd: fdOf(server), port: typeof address === 'object' && address !== null ? address.port : 0 };
   }
 
-  /** The same, with clients that say nothing kept half-open for a minute: their final ACK is dropped (tcp(7), TCP_DEFER_ACCEPT). */
+  /** The same, but silent clients stay half-open for a minute: the kernel drops their final ACK (tcp(7), TCP_DEFER_ACCEPT). */
   async startDeferredListener(where: net.ListenOptions = {}): Promise<Listening> {
     const listening = await this.startListener(where);
     setIntOption(listening.fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 60);
     return listening;
   }
 
-  /** A client for whom the handshake is complete. */
+  /** A client whose handshake is complete. */
   async connect(target: net.NetConnectOpts): Promise<net.Socket> {
     const client = this.beginConnect(target);
     await once(client, 'connect');
@@ -50,13 +50,13 @@ export class Loopback extends Scope {
   /** A client that sends its SYN in the next tick; the loopback delivers it before connect(2) returns. */
   beginConnect(target: net.NetConnectOpts): net.Socket {
     const client = net.connect(target);
-    // It may be reset at the end of the block. Before that, whoever waits for an event of the client is told by `once`.
+    // It may be reset at the end of the block. Before that `once` rejects for those that wait for an event.
     client.on('error', () => {});
     this.defer(() => client.destroy());
     return client;
   }
 
-  /** Connects `count` clients from another thread. This one is blocked meanwhile, so that its servers accept nobody. */
+  /** Connects `count` clients from another thread. Blocks this thread, so that its servers accept none. */
   connectWhileBlocked(target: net.NetConnectOpts, count: number): void {
     const connected = new SharedArrayBuffer(4);
     const order: WorkerOrder = { target, count, connected };
@@ -72,14 +72,14 @@ export class Loopback extends Scope {
   }
 }
 
-/** What the worker thread that connects clients is told. */
+/** The order for the worker thread that connects clients. */
 export interface WorkerOrder {
   readonly target: net.NetConnectOpts;
   readonly count: number;
   readonly connected: SharedArrayBuffer;
 }
 
-/** Lets time pass, where time is what the kernel counts. This thread is blocked. */
+/** Blocks this thread while the kernel counts time. */
 export function block(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
@@ -90,7 +90,7 @@ export function fdOf(owner: net.Server | net.Socket): number {
   return fd;
 }
 
-/** The half-open connections to one port: others run tests on this host, too. */
-export function halfOpenTo(family: 'IPv4' | 'IPv6', port: number): readonly HalfOpen[] {
+/** The half-open connections to one port: other tests may run on this host. */
+export function halfOpenTo(family: 'IPv4' | 'IPv6', port: number): readonly ConnectionEnds[] {
   return dumpHalfOpen(family).filter(({ localPort }) => localPort === port);
 }

@@ -33,7 +33,7 @@ test('a header has its five fields and then the payload', () => {
   assert.equal(message.subarray(16).toString(), 'abcde');
 });
 
-test('a captured dump has one row, and its end is the end', () => {
+test('a captured dump has one row, and ends with its end message', () => {
   const rows: Buffer[] = [];
   const decodeHex = (hex: string) =>
     decodeDatagram(Buffer.from(hex, 'hex'), SOCK_DIAG_BY_FAMILY, CAPTURED_SEQUENCE, (row) => rows.push(row));
@@ -63,7 +63,7 @@ test('an answer without NLM_F_MULTI is complete with its one message', () => {
   assert.deepEqual(decode(single), { rows: ['row!'], complete: true });
 });
 
-test('NLMSG_NOOP is passed over', () => {
+test('NLMSG_NOOP is skipped', () => {
   const noop = encodeMessage(NLMSG_NOOP, NLM_F_MULTI, 7, Buffer.alloc(0));
   assert.deepEqual(decode(Buffer.concat([noop, ROW])), { rows: ['row!'], complete: false });
 });

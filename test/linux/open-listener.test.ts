@@ -40,7 +40,7 @@ test('an abstract name is bound as it is written', async () => {
   assert.deepEqual(localAddress(open(loopback, { family: 'Unix', path })), { family: 'Unix', path });
 });
 
-test('an address that is taken, or not ours, is refused with the kernel’s word, and nothing is left open', async () => {
+test('an address that is in use, or not ours, fails with the kernel’s error, and leaves nothing open', async () => {
   await using loopback = new Loopback();
   const fd = open(loopback, { family: 'IPv4', address: '127.0.0.1', port: 0 });
   const taken = localAddress(fd);
@@ -49,7 +49,7 @@ test('an address that is taken, or not ours, is refused with the kernel’s word
   assert.throws(() => openListener({ family: 'IPv4', address: '192.0.2.1', port: 0 }, 1), { code: 'EADDRNOTAVAIL' });
 });
 
-test('no program that is started later has it', async () => {
+test('programs that start later do not inherit it', async () => {
   await using loopback = new Loopback();
   const fd = open(loopback, { family: 'IPv4', address: '127.0.0.1', port: 0 });
   await using listing = startCommand(['/bin/ls', '-l', '/proc/self/fd']);

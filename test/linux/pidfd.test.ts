@@ -11,7 +11,7 @@ import { startCommand } from '../harness/processes.ts';
 import { needsRoot } from '../harness/needs.ts';
 import { runChild } from './run-child.ts';
 
-test('a process is held until it has ended, waited for or not', async () => {
+test('a held process is running until it has ended, waited for or not', async () => {
   await using child = await startCat();
   using held = hold(child.pid);
   assert.equal(held.isRunning(), true);
@@ -41,7 +41,7 @@ test('a listener of another process is copied: the same socket, close-on-exec', 
   assert.ok(!listed.includes(`socket:[${inodeOf(copy)}]`), listed);
 });
 
-test('what is not there cannot be had: no process, no descriptor', async () => {
+test('a process or a descriptor that does not exist cannot be copied', async () => {
   await using child = await startCat();
   using held = hold(child.pid);
   assert.equal(
@@ -60,7 +60,7 @@ test('what is not there cannot be had: no process, no descriptor', async () => {
   );
 });
 
-test('one that is let go of twice takes nobody else’s descriptor along', async () => {
+test('a second close does not close another file’s descriptor', async () => {
   await using loopback = new Loopback();
   await using child = await startCat();
   const held = holdProcess(child.pid);
@@ -70,7 +70,9 @@ test('one that is let go of twice takes nobody else’s descriptor along', async
   assert.ok(isListening(fd));
 });
 
-test('without rights another user’s process is neither signalled nor copied from', { skip: needsRoot }, async () => {
+test('without rights another user’s process can neither be signalled nor copied from', {
+  skip: needsRoot,
+}, async () => {
   assert.deepEqual(await runChild('pidfd-as-nobody'), { signal: 'EPERM', copy: 'EPERM' });
 });
 

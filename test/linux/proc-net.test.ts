@@ -1,27 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
+import { TCP_LISTEN, TCP_SYN_RECV } from '../../src/linux/constants.ts';
+import { inodeOf } from '../../src/linux/descriptors.ts';
 import {
-  parseCookieCounters,
+  addressText,
+  parseTcpRow,
   parseTcpTable,
-  readCookieCounters,
-  readSyncookiesSetting,
+  parseUnixRow,
+  readNamespaceTables,
   readTcpTable,
 } from '../../src/linux/tables/proc-net.ts';
-import { inodeOf } from '../../src/linux/descriptors.ts';
 import { Loopback } from './loopback.ts';
-
-const SYN_RECV = 3;
-const LISTEN = 10;
-
-// Linux 6.18, the columns after the ones of interest left out; the numbers changed so that each is its own.
-const NETSTAT = `\
-TcpExt: SyncookiesSent SyncookiesRecv SyncookiesFailed EmbryonicRsts PruneCalled ListenOverflows ListenDrops
-TcpExt: 41 17 2 3 4 90 91
-IpExt: InNoRoutes InTruncatedPkts InMcastPkts
-IpExt: 0 0 0
-MPTcpExt: MPCapableSYNRX MPCapableSYNTX
-MPTcpExt: 0 0
-`;
 
 const TCP = `\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     
@@ -34,40 +24,24 @@ const TCP6 = `\
    0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000002 00:00000000 00000000     0        0 5589 1 00000000a2a5a1b6 100 0 0 10 0
 `;
 
-test('the counters of SYN cookies are read by the names of their columns', () => {
-  assert.deepEqual(parseCookieCounters(NETSTAT), { sent: 41, received: 17 });
-});
-
-const NO_COUNTERS: readonly (readonly [what: string, text: string])[] = [
-  ['an empty file', ''],
-  ['a file without the group', 'IpExt: InNoRoutes\nIpExt: 0\n'],
-  ['names without numbers', 'TcpExt: SyncookiesSent SyncookiesRecv\n'],
-  ['a missing column', NETSTAT.replace('SyncookiesRecv', 'Other')],
-  ['fewer numbers than names', NETSTAT.replace('TcpExt: 41 17 2 3 4 90 91', 'TcpExt: 41')],
-  ['a number that is none', NETSTAT.replace('41', 'x')],
-];
-
-for (const [what, text] of NO_COUNTERS) {
-  test(`${what} has no counters of SYN cookies`, () => {
-    assert.equal(parseCookieCounters(text), undefined);
-  });
-}
-
-test("this kernel's counters and setting are read", () => {
-  const counters = readCookieCounters();
-  assert(counters !== undefined && counters.sent >= 0 && counters.received >= 0);
-  assert([0, 1, 2].includes(readSyncookiesSetting() ?? -1));
-});
-
 test('the rows of /proc/net/tcp and tcp6 are read', () => {
   assert.deepEqual(parseTcpTable(TCP), [
-    { localPort: 2024, state: LISTEN, receiveQueue: 31, inode: 1590 },
-    { localPort: 47_001, state: SYN_RECV, receiveQueue: 0, inode: 0 },
+    { local: '00000000', localPort: 2024, state: TCP_LISTEN, receiveQueue: 31, uid: 0, inode: 1590 },
+    { local: '0100007F', localPort: 47_001, state: TCP_SYN_RECV, receiveQueue: 0, uid: 0, inode: 0 },
   ]);
-  assert.deepEqual(parseTcpTable(TCP6), [{ localPort: 8080, state: LISTEN, receiveQueue: 2, inode: 5589 }]);
+  assert.deepEqual(parseTcpTable(TCP6), [
+    {
+      local: '00000000000000000000000001000000',
+      localPort: 8080,
+      state: TCP_LISTEN,
+      receiveQueue: 2,
+      uid: 0,
+      inode: 5589,
+    },
+  ]);
 });
 
-test('rows that do not read as such are passed over', () => {
+test('rows that do not parse are skipped', () => {
   const [header, row] = TCP.split('\n');
   assert.deepEqual(parseTcpTable(''), []);
   assert.deepEqual(parseTcpTable(header!), []);
@@ -82,7 +56,7 @@ test('rows that do not read as such are passed over', () => {
     row!.replace(' 1590 ', ' inode '),
   ];
   assert.deepEqual(parseTcpTable([header, ...broken, row].join('\n')), [
-    { localPort: 2024, state: LISTEN, receiveQueue: 31, inode: 1590 },
+    { local: '00000000', localPort: 2024, state: TCP_LISTEN, receiveQueue: 31, uid: 0, inode: 1590 },
   ]);
 });
 
@@ -94,16 +68,77 @@ for (const [family, host] of [
     await using loopback = new Loopback();
     const { fd, port } = await loopback.startListener({ host });
     loopback.connectWhileBlocked({ host, port }, 3);
-    const rows = readTcpTable(family).filter((row) => row.localPort === port && row.state === LISTEN);
-    assert.deepEqual(rows, [{ localPort: port, state: LISTEN, receiveQueue: 3, inode: inodeOf(fd) }]);
+    const rows = readTcpTable(family).filter((row) => row.localPort === port && row.state === TCP_LISTEN);
+    const [{ localPort, receiveQueue, inode } = {}, ...others] = rows;
+    assert.deepEqual(
+      { localPort, receiveQueue, inode, others },
+      { localPort: port, receiveQueue: 3, inode: inodeOf(fd), others: [] },
+    );
   });
 
   test(`the table shows the half-open ${family} connections`, async () => {
     await using loopback = new Loopback();
     const { port } = await loopback.startDeferredListener({ host });
-    const halfOpen = () => readTcpTable(family).filter((row) => row.localPort === port && row.state === SYN_RECV);
+    const halfOpen = () => readTcpTable(family).filter((row) => row.localPort === port && row.state === TCP_SYN_RECV);
     assert.equal(halfOpen().length, 0);
     for (let count = 0; count < 4; count++) await loopback.connect({ host, port });
     assert.equal(halfOpen().length, 4);
   });
 }
+
+test('a listener of this namespace is read from /proc, by its inode', async () => {
+  await using loopback = new Loopback();
+  const listening = await loopback.startListener();
+  const found = readNamespaceTables(process.pid).listeners.find(({ inode }) => inode === inodeOf(listening.fd));
+  assert.ok(found?.address.family === 'IPv4');
+  const { address, port } = found.address;
+  assert.deepEqual(
+    { address, port, queued: found.queued, limit: found.limit, uid: found.uid },
+    { address: '127.0.0.1', port: listening.port, queued: 0, limit: 0, uid: process.getuid?.() },
+  );
+});
+
+test('rows of IPv4 and of IPv6 are parsed', () => {
+  const v4 = parseTcpRow(
+    '   1: 0100007F:1F90 00000000:0000 0A 00000000:00000003 00:00000000 00000000  1000 0 4711 1 0',
+  );
+  assert.deepEqual(v4, {
+    local: '0100007F',
+    localPort: 8080,
+    state: TCP_LISTEN,
+    receiveQueue: 3,
+    uid: 1000,
+    inode: 4711,
+  });
+  assert.equal(addressText(v4.local), '127.0.0.1');
+  const v6 = parseTcpRow(
+    '  0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 03 0:0 00:0 0 0 0 12 1 0',
+  );
+  assert.deepEqual({ address: addressText(v6?.local ?? ''), state: v6?.state }, { address: '::1', state: 3 });
+});
+
+test('Unix sockets that listen and have a name are found', () => {
+  assert.deepEqual(parseUnixRow('0000: 00000002 00000000 00010000 0001 01 21 /run/an app.sock')?.address, {
+    family: 'Unix',
+    path: '/run/an app.sock',
+  });
+  assert.deepEqual(parseUnixRow('0000: 00000002 00000000 00010000 0001 01 22 @name')?.address, {
+    family: 'Unix',
+    path: '\0name',
+  });
+  for (const row of [
+    '0000: 00000002 00000000 00000000 0001 03 23 /run/x',
+    '0000: 2 0 00010000 0002 01 24 /run/x',
+    '0000: 2 0 00010000 0001 01 25',
+  ])
+    assert.equal(parseUnixRow(row), undefined);
+});
+
+test('no text makes the parsers throw', () => {
+  fc.assert(
+    fc.property(fc.string(), (line) => {
+      parseTcpRow(line);
+      parseUnixRow(line);
+    }),
+  );
+});

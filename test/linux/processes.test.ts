@@ -10,7 +10,7 @@ import { runChild } from './run-child.ts';
 
 const OWN_PROC = ['--pid', '--fork', '--mount-proc'] as const;
 
-test('a child that lives, or has ended and was not waited for, is a child', async () => {
+test('a child counts while it is running, and after its end until it was waited for', async () => {
   assert.equal(hasChildren(), false);
   await using child = await startCat();
   assert.equal(hasChildren(), true);
@@ -31,14 +31,14 @@ test('a process descends from itself, its parent and those before, and not from 
   assert.equal(descendsFrom(process.ppid, process.pid), false);
 });
 
-test('a process that has ended descends from nobody', async () => {
+test('a process that has ended is no descendant', async () => {
   await using child = await startCat();
   child.signal('SIGTERM');
   await child.ended;
   assert.equal(descendsFrom(child.pid, process.pid), false);
 });
 
-test('a program whose name looks like the fields of a stat line has its parent all the same', async () => {
+test('a program whose name looks like the fields of a stat line still has its parent', async () => {
   await using loopback = new Loopback();
   const link = `${dirname(loopback.socketPath())}/a) S 1 (b`;
   symlinkSync('/bin/cat', link);

@@ -22,7 +22,7 @@ import {
 import { readAcceptQueue } from '../../src/linux/tcp-info.ts';
 import { fdOf, Loopback } from './loopback.ts';
 
-test('addresses are told apart by family and length', () => {
+test('addresses are decoded by family and length', () => {
   const inet = Buffer.from('0200 1f90 7f000001 0000000000000000'.replaceAll(' ', ''), 'hex');
   const inet6 = Buffer.from(`0a00 1f90 00000000 20010db8${'00'.repeat(11)}01 00000000`.replaceAll(' ', ''), 'hex');
   assert.deepEqual(decodeAddress(inet), { family: 'IPv4', address: '127.0.0.1', port: 8080 });
@@ -33,7 +33,7 @@ test('addresses are told apart by family and length', () => {
   assert.equal(decodeAddress(Buffer.from([16, 0, 0, 0, 0, 0, 0, 0])), undefined);
 });
 
-test('a Unix address ends at its NUL, or has none to end at, or begins with it', () => {
+test('a Unix address ends at its NUL, or has none, or begins with it', () => {
   const decode = (path: string) => decodeAddress(Buffer.from(`\u0001\0${path}`));
   assert.deepEqual(decode('/run/a\0rest'), { family: 'Unix', path: '/run/a' });
   assert.deepEqual(decode('/run/a'), { family: 'Unix', path: '/run/a' });
@@ -42,7 +42,7 @@ test('a Unix address ends at its NUL, or has none to end at, or begins with it',
   assert.deepEqual(decode(''), { family: 'Unix', path: '' });
 });
 
-test('any bytes are an address or none', () => {
+test('any bytes decode to an address or to undefined', () => {
   fc.assert(
     fc.property(fc.constantFrom(0, 1, 2, 10, 16), fc.uint8Array({ maxLength: 126 }), (family, rest) => {
       const decoded = decodeAddress(Buffer.from([family, 0, ...rest]));
@@ -66,7 +66,7 @@ for (const [hex, text] of IPV6_TEXTS) {
   });
 }
 
-test('a listener is bound where Node says, for IPv4, IPv6 and Unix', async () => {
+test('a listener is bound to the address that Node returns, for IPv4, IPv6 and Unix', async () => {
   await using loopback = new Loopback();
   for (const where of [{ host: '127.0.0.1' }, { host: '::1' }, { host: '::' }]) {
     const { server, fd } = await loopback.startListener(where);
@@ -111,7 +111,7 @@ test('an option reads as it was set, and no longer than the kernel has it', asyn
   assert.equal(readOption(fd, SOL_SOCKET, SO_ACCEPTCONN, Buffer.alloc(64)), 4);
 });
 
-test('a dual-stack listener is told from one for IPv6 only', async () => {
+test('a dual-stack listener is distinguished from one for IPv6 only', async () => {
   await using loopback = new Loopback();
   assert.equal(isIPv6Only((await loopback.startListener({ host: '::' })).fd), false);
   assert.equal(isIPv6Only((await loopback.startListener({ host: '::', ipv6Only: true })).fd), true);
@@ -131,7 +131,7 @@ test('a SYN that meets a full accept queue is counted among the drops', async ()
   assert.equal(countListenDrops(fd), 1);
 });
 
-test('bytes that nobody has read are counted', async () => {
+test('unread bytes are counted', async () => {
   await using loopback = new Loopback();
   const { server, port } = await loopback.startListener({}, { pauseOnConnect: true });
   const accepted = once(server, 'connection');
@@ -142,7 +142,7 @@ test('bytes that nobody has read are counted', async () => {
   assert.equal(unreadBytes(fdOf(socket!)), 5);
 });
 
-test('bytes that the peer has not taken are counted until it has', async () => {
+test('bytes that the peer has not acknowledged are counted until it has', async () => {
   await using loopback = new Loopback();
   const { server, port } = await loopback.startListener({}, { pauseOnConnect: true });
   const accepted = once(server, 'connection');

@@ -8,7 +8,7 @@ import { block, fdOf, Loopback } from './loopback.ts';
 // The kernel counts in jiffies, of at most 10 ms (CONFIG_HZ of at least 100), and rounds the milliseconds down.
 const TICK = 11;
 
-test('the clients that nobody has accepted are counted, and no more once they are', async () => {
+test('clients are counted until they are accepted', async () => {
   await using loopback = new Loopback();
   const { server, fd, port } = await loopback.startListener({ backlog: 40 });
   assert.deepEqual(readAcceptQueue(fd), { queued: 0, limit: 40 });
@@ -36,7 +36,7 @@ for (const [what, speak] of [
   ['data came', (client: net.Socket, _server: net.Socket) => client.write('x')],
   ['it sent data', (_client: net.Socket, server: net.Socket) => server.write('x')],
 ] as const) {
-  test(`a connection is quiet from when ${what}, and longer as time passes`, async () => {
+  test(`the quiet time of a connection begins when ${what}, and grows`, async () => {
     await using loopback = new Loopback();
     const { client, socket } = await connectPair(loopback);
     const fd = fdOf(socket);
@@ -62,7 +62,7 @@ test('nothing was sent again on a connection that lost nothing', async () => {
   assert.equal(readConnection(fdOf(socket)).retransmissions, 0);
 });
 
-test('what is no TCP socket has no TCP_INFO', async () => {
+test('only a TCP socket has TCP_INFO', async () => {
   await using loopback = new Loopback();
   const { fd } = await loopback.startListener({ path: loopback.socketPath() });
   assert.throws(() => readAcceptQueue(fd), { name: 'SystemCallError', syscall: 'getsockopt', code: 'ENOTSUP' });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { COOKIE_LIFETIME, type CookieSample, CookieSamples } from '../../src/listener/cookie-samples.ts';
+import { COOKIE_LIFETIME, type CookieSample, CookieSamples } from '../../src/listener/syn-cookie-samples.ts';
 
 const MINUTE = 60_000;
 

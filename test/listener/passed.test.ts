@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isPassedBySupervisor, takePassed } from '../../src/listener/passed-sockets.ts';
+import { isPassedBySupervisor, takePassed } from '../../src/listener/listen-fds.ts';
 
 test('descriptors count as passed by a supervisor also when the variables have been taken away', () => {
   Object.assign(process.env, { LISTEN_FDS: '2', LISTEN_FDNAMES: 'web', LISTEN_PID: '7' });

@@ -18,7 +18,7 @@ import { judgeBetween, judgeFirst } from '../../src/program/doctor/examine-surro
 import type { Finding, Level } from '../../src/program/doctor/finding.ts';
 import type { ListenerSample } from '../../src/program/watch/sample-listeners.ts';
 
-/** Of each case: the finding, its level, and what is said or to be done. */
+/** For each case the finding, its level, and words of its text. */
 const CASES: readonly (readonly [what: string, finding: Finding, level: Level, words?: RegExp])[] = [
   ['Linux 6.1', judgeKernel('linux', '6.1.0-13-amd64'), 'good'],
   ['Linux 5.7', judgeKernel('linux', '5.7.0'), 'good'],
@@ -84,7 +84,7 @@ suite('doctor judges', () => {
     test(`${what}: ${wanted}`, () => {
       assert.equal(level, wanted, says);
       assert.match(`${says} ${todo ?? ''}`, words);
-      // What is wrong has a way out.
+      // Each of these says what to do.
       if (level === 'warning' || level === 'problem') assert.ok(todo !== undefined && todo !== '');
     });
   }
@@ -98,7 +98,7 @@ suite('doctor judges', () => {
     assert.deepEqual(levels(1_024, 0, 1_024), ['backlog note']);
   });
 
-  test('shells and npm right above the program, and nothing above somebody else', () => {
+  test('shells and npm directly above the program, but nothing above another ancestor', () => {
     const above = [
       { pid: 30, line: ['sh', '-c', 'node server.js'] },
       { pid: 20, line: ['npm start'] },
@@ -111,7 +111,7 @@ suite('doctor judges', () => {
       found.map(({ level }) => level),
       ['warning', 'note'],
     );
-    // A person's shell waits for them, and for no script.
+    // An interactive shell runs no script.
     assert.deepEqual(judgeBetween(40, [{ pid: 30, line: ['-bash'] }]), []);
     assert.deepEqual(judgeBetween(40, [{ pid: 30, line: ['/bin/zsh', '-l'] }]), []);
   });

@@ -6,12 +6,12 @@ import { makeFolder } from '../harness/folders.ts';
 import { startLastcall } from '../harness/lastcall-command.ts';
 import { type Ended, fixture, type StartOptions, startCommand, type TestProcess } from '../harness/processes.ts';
 
-/** The command line of the program that knows nothing of lastcall; see its file for what can be ordered. */
+/** The command line of a program without lastcall. Its file describes the orders. */
 export function foreignLine(orders: object): readonly string[] {
   return [process.execPath, fixture('program/foreign-program'), JSON.stringify(orders)];
 }
 
-/** A program that is ready, and its own process: the one that was started may be a command above it. */
+/** A program that is ready, with its own PID: the started process may be a command above it. */
 export type RunningProgram = TestProcess & { readonly program: number };
 
 /** Starts the program by itself. */
@@ -23,9 +23,9 @@ export async function startForeign(
   return Object.assign(running, { program: await readPid(running) });
 }
 
-/** One that `lastcall run` is the parent of. */
+/** A program with `lastcall run` as its parent. */
 export type RunUnderLastcall = RunningProgram & {
-  /** What it was at the end. */
+  /** How it ended. */
   readonly finished: Promise<{ readonly ended: Ended; readonly report: StopReport | undefined }>;
 };
 
@@ -56,7 +56,7 @@ async function readPid(running: TestProcess): Promise<number> {
   }
 }
 
-/** Undefined where none was written: the command was killed. */
+/** Undefined if the command was killed before it wrote a report. */
 function readReport(file: string): StopReport | undefined {
   try {
     return JSON.parse(readFileSync(file, 'utf8'));

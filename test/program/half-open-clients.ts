@@ -6,23 +6,23 @@ import { findListeners } from '../../src/program/find/find-listeners.ts';
 import { until } from '../harness/wait.ts';
 import { connectSilently, type QueuedClients } from './queued-clients.ts';
 
-/** Seconds; longer than any stop takes. */
+/** In seconds; longer than any stop takes. */
 const HALF_OPEN_FOR = 120;
 
 /**
  * Connects clients to a program by a handshake that is complete for them, and half-open for the kernel until they `ask`: it
- * drops the final ACK of a client that says nothing (tcp(7), TCP_DEFER_ACCEPT). No program can accept those. Whoever closes its
- * listener now resets them, however many it accepts before.
+ * drops the final ACK of a silent client (tcp(7), TCP_DEFER_ACCEPT). No program can accept them. A program that
+ * closes its listener now resets them, however many clients it accepts before.
  *
  * @param root The program, or the process that started it.
  */
 export async function connectHalfOpen(root: number, port: number, count: number): Promise<QueuedClients> {
-  // Lastcall copies the listener for a moment when it rehearses: a holder may be none any more.
-  await until(`somebody below process ${root} holds the listener at port ${port}`, () => deferAccept(root, port));
+  // Lastcall copies the listener for a moment in its warm-up: a holder may have closed its copy again.
+  await until(`a process below ${root} holds the listener at port ${port}`, () => deferAccept(root, port));
   return connectSilently(count, { host: '127.0.0.1', port });
 }
 
-/** The option is the socket's, whoever sets it: a copy of the program's descriptor is enough, and is closed at once. */
+/** The option belongs to the socket: it can be set by a copy of the program's descriptor, which is closed at once. */
 function deferAccept(root: number, port: number): boolean {
   const { listeners } = findListeners(root);
   const found = listeners.find(({ socket: { address } }) => address.family !== 'Unix' && address.port === port);

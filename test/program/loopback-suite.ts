@@ -9,51 +9,51 @@ import { HALF_OPEN, type Stopped, stopOnLoopback } from './stop-on-loopback.ts';
 
 /** Registers the stops of one program on loopback, and their control. */
 export function suiteOnLoopback(program: ForeignProgram): void {
-  // Two at a time: each waits for its program to start, and to end.
+  // Two at a time, because each waits for its program to start and to end.
   suite(`${CLIENTS} clients of ${program.title}`, { skip: whyMissing(program), concurrency: 2 }, () => {
     const proof = prove(`${CLIENTS} clients of ${program.title}, on loopback`);
 
     for (const way of ['run', 'stop'] as const) {
-      test(`${way}: nobody is lost in any stop, and its exit code is the program's`, async (t) => {
+      test(`${way}: no client is lost in any stop, and its exit code is the program's`, async (t) => {
         for (let stop = 1; stop <= count(10, 1); stop += 1) {
           const stopped = await stopOnLoopback(program, way);
-          assertNobodyLost(stopped);
+          assertNoneLost(stopped);
           assert.equal(stopped.command.code, way === 'run' ? program.exitCode : 0, stopped.command.stderr);
           proof.held(t, { queued: stopped.report?.listeners[0]?.queued, halfOpen: stopped.wereHalfOpen });
         }
       });
     }
 
-    test('control: stopped plainly, it loses clients', async (t) => {
+    test('control: by the signal alone it loses clients', async (t) => {
       const { result, wereHalfOpen, halfOpen } = await stopOnLoopback(program, 'plainly');
       assert.equal(wereHalfOpen, HALF_OPEN);
-      assert.equal(countUnserved(halfOpen), HALF_OPEN, 'whoever was half-open is reset');
+      assert.equal(countUnserved(halfOpen), HALF_OPEN, 'half-open clients are reset');
       t.diagnostic(`of the storm ${result.lost} were lost, and ${result.counts.refused} refused`);
       proof.lost(t, result.lost + HALF_OPEN);
     });
   });
 }
 
-function assertNobodyLost({ result, wereHalfOpen, halfOpen, report, command }: Stopped): void {
+function assertNoneLost({ result, wereHalfOpen, halfOpen, report, command }: Stopped): void {
   const { counts, lost, errors } = result;
-  const told = JSON.stringify({ counts, errors, halfOpen, report, command });
+  const details = JSON.stringify({ counts, errors, halfOpen, report, command });
   const { failed, aborted, serverErrors, refused } = counts;
   assert.deepEqual(
     { lost, failed, aborted, serverErrors, refused, unserved: countUnserved(halfOpen) },
     { lost: 0, failed: 0, aborted: 0, serverErrors: 0, refused: CLIENTS, unserved: 0 },
-    told,
+    details,
   );
-  assert.deepEqual({ outcome: report?.outcome, notes: report?.notes }, { outcome: 'complete', notes: [] }, told);
-  // The path was walked: the gate was shut in front of a deep queue and of half-open clients, and the program emptied it.
+  assert.deepEqual({ outcome: report?.outcome, notes: report?.notes }, { outcome: 'complete', notes: [] }, details);
+  // The state was there: the gate was shut with a deep queue and half-open clients, and the program emptied the queue.
   const [listener, ...others] = report?.listeners ?? [];
   const { gate, reason, queuedAtSignal, left } = listener ?? {};
   assert.deepEqual(
     { gate, reason, queuedAtSignal, left, others },
     { gate: 'refuse', reason: undefined, queuedAtSignal: 0, left: 0, others: [] },
-    told,
+    details,
   );
   assert.equal(wereHalfOpen, HALF_OPEN);
-  assert.ok(Number(listener?.queued) >= CLIENTS / 2, told);
-  // With the gate goes TCP_DEFER_ACCEPT: they may be in the queue before lastcall counts.
-  assert.ok(Number(listener?.queued) + Number(listener?.halfOpen) >= CLIENTS / 2 + HALF_OPEN, told);
+  assert.ok(Number(listener?.queued) >= CLIENTS / 2, details);
+  // The gate ends TCP_DEFER_ACCEPT: half-open clients may be in the queue before lastcall counts.
+  assert.ok(Number(listener?.queued) + Number(listener?.halfOpen) >= CLIENTS / 2 + HALF_OPEN, details);
 }

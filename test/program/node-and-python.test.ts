@@ -1,4 +1,4 @@
-// Programs that need nothing but their language: what README says of any program, with its control.
+// The promise of the README for any program, with its control, for programs that need only their language.
 import { suiteOnLoopback } from './loopback-suite.ts';
 import { PROGRAMS, WITHOUT_PACKAGES } from './programs.ts';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 
-/** Whether the kernel keeps a signal for a process that stands still (proc_pid_status(5), ShdPnd). One that has gone has none. */
+/** Whether a signal is pending for a process that is stopped (proc_pid_status(5), ShdPnd). False if the process is gone. */
 export function hasPending(pid: number, signal: NodeJS.Signals): boolean {
   const [, mask = '0'] = /^ShdPnd:\s*([0-9a-f]+)$/m.exec(readStatus(pid)) ?? [];
   return ((BigInt(`0x${mask}`) >> BigInt(constants.signals[signal] - 1)) & 1n) === 1n;

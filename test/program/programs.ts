@@ -6,22 +6,22 @@ import { fileURLToPath } from 'node:url';
 import { needsPrograms } from '../harness/needs.ts';
 import { fixture } from '../harness/processes.ts';
 
-/** A server of some language, as its users start and stop it. */
+/** A server in some language, with the usual way to start and stop it. */
 export interface ForeignProgram {
   readonly title: string;
-  /** The command that must be there. */
+  /** The command that must be installed. */
   readonly needs: string;
-  /** What stops it gracefully. */
+  /** The signal that stops it gracefully. */
   readonly signal: NodeJS.Signals;
-  /** What it exits with when it is stopped so: a code, or 128 and the signal that it does not know. */
+  /** Its exit code after that signal: its own, or 128 plus the number of a signal that it does not handle. */
   readonly exitCode: number;
-  /** `folder` is the test's own, and goes with it. */
+  /** `folder` belongs to the test, and is deleted after it. */
   readonly line: (at: { readonly host: string; readonly port: number; readonly folder: string }) => readonly string[];
 }
 
 const SOURCES = fileURLToPath(new URL('../../../test/program/programs/', import.meta.url));
 const WITHOUT_HANDLER = fixture('program/node-without-handler');
-// Debian's: modules of its packages are not another Python's.
+// Debian's Python has the modules of Debian's packages.
 const PYTHON = '/usr/bin/python3';
 
 export const PROGRAMS: readonly ForeignProgram[] = [
@@ -103,7 +103,7 @@ frontend all
     },
   },
   {
-    title: 'a Node server that knows no signal',
+    title: 'a Node server without a handler',
     needs: process.execPath,
     signal: 'SIGTERM',
     exitCode: 143,
@@ -111,17 +111,17 @@ frontend all
   },
 ];
 
-/** The titles of those that are there wherever their language is. */
-export const WITHOUT_PACKAGES: readonly string[] = ['a Node server that knows no signal', 'an asyncio server'];
+/** The titles of programs that need no package beside their language. */
+export const WITHOUT_PACKAGES: readonly string[] = ['a Node server without a handler', 'an asyncio server'];
 
-/** Why a test that needs the program is skipped. */
+/** Why to skip a test that needs the program. */
 export function whyMissing({ needs }: ForeignProgram): string | false {
   return needsPrograms(needs);
 }
 
 let built: string | undefined;
 
-/** Once for this process of tests, with Go's own cache; nothing is downloaded. It is waited for, since it is a part of a command line. */
+/** Builds once per test process, with Go's own cache and no download. Synchronous, because a command line needs the result. */
 function buildGo(): string {
   if (built !== undefined) return built;
   const folder = mkdtempSync(join(tmpdir(), 'lastcall-go-'));

@@ -2,22 +2,22 @@ import { once } from 'node:events';
 import net from 'node:net';
 import { within } from '../harness/wait.ts';
 
-/** Clients that are connected. For `using`: they are gone at the end of the block. */
+/** Connected clients. For `using`: they are closed at the end of the block. */
 export interface QueuedClients extends Disposable {
-  /** Sends the request of each that has not sent it yet. */
+  /** Sends the request of each client that has not sent it. */
   ask(): void;
-  /** What each of them got: `served`, or the code of its error, or `eof`. */
+  /** The outcome of each client: `served`, the code of its error, or `eof`. */
   readonly outcomes: Promise<readonly string[]>;
 }
 
-/** Connects so many clients, one after the other, to a program that does not accept just now; each asks as soon as it is connected. */
+/** Connects `count` clients, one after another, to a program that is not accepting. Then each sends its request. */
 export async function queueClients(count: number, target: net.NetConnectOpts): Promise<QueuedClients> {
   const clients = await connectSilently(count, target);
   clients.ask();
   return clients;
 }
 
-/** The same, with clients that say nothing until they are told to. */
+/** The same, but the clients send nothing before `ask`. */
 export async function connectSilently(count: number, target: net.NetConnectOpts): Promise<QueuedClients> {
   const sockets: net.Socket[] = [];
   const dispose = (): void => sockets.forEach((socket) => socket.destroy());
@@ -43,14 +43,14 @@ export async function connectSilently(count: number, target: net.NetConnectOpts)
   };
 }
 
-/** Of all clients, how many got what. */
+/** Counts each outcome. */
 export function tally(outcomes: readonly string[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
   return counts;
 }
 
-/** How many of them were not served. */
+/** Counts the clients that were not served. */
 export function countUnserved(outcomes: readonly string[]): number {
   return outcomes.filter((outcome) => outcome !== 'served').length;
 }

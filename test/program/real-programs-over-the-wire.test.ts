@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { readNamespaceTables } from '../../src/linux/tables/proc-listeners.ts';
+import { readNamespaceTables } from '../../src/linux/tables/proc-net.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
 import { count } from '../harness/counts.ts';
@@ -18,9 +18,9 @@ import { type ForeignProgram, PROGRAMS, whyMissing } from './programs.ts';
 
 const CLIENTS = 300;
 const PORT = 8_080;
-/** How many are half-open for sure. */
+/** How many handshakes the wire keeps half-open. */
 const HELD = 20;
-/** In milliseconds, each way. */
+/** In ms, each way. */
 const DELAY = 25;
 
 for (const program of PROGRAMS) {
@@ -28,17 +28,17 @@ for (const program of PROGRAMS) {
     const proof = prove(`${CLIENTS} clients of ${program.title}, ${DELAY} ms away`);
 
     for (const way of ['run', 'stop'] as const) {
-      test(`${way}: nobody is lost in any stop`, async (t) => {
+      test(`${way}: no client is lost in any stop`, async (t) => {
         for (let stop = 1; stop <= count(10, 1); stop += 1) {
           const { result, report } = await stopOverTheWire(program, way);
-          assertNobodyLost(result, report);
+          assertNoneLost(result, report);
           const { queued, halfOpen } = report?.listeners[0] ?? {};
           proof.held(t, { queued, halfOpen });
         }
       });
     }
 
-    test('control: stopped plainly, it loses clients', async (t) => {
+    test('control: by the signal alone it loses clients', async (t) => {
       const { result } = await stopOverTheWire(program, 'plainly');
       assert.ok(result.lost >= HELD, JSON.stringify(result));
       proof.lost(t, result.lost);
@@ -50,11 +50,11 @@ type Way = 'run' | 'stop' | 'plainly';
 
 interface Stopped {
   readonly result: StormResult;
-  /** None of a plain stop. */
+  /** Undefined for a stop by the signal alone. */
   readonly report: StopReport | undefined;
 }
 
-/** The clients on one host of a lab, the program and what stops it on the other. */
+/** Stops a program on one host of a lab, with clients on the other. */
 async function stopOverTheWire(program: ForeignProgram, way: Way): Promise<Stopped> {
   await using lab = await openLab({ delay: DELAY });
   await using scope = new Scope();
@@ -73,7 +73,7 @@ async function stopOverTheWire(program: ForeignProgram, way: Way): Promise<Stopp
   client.send({ options: { target, clients: CLIENTS, timeout: 20_000, duration: 40_000 }, tellAfter: 2 * CLIENTS });
   const enough = await client.next('enough');
   assert.ok(enough, 'the storm ended before the stop');
-  // Some are in the middle of their handshake from now on, until somebody is refused: then the gate is shut, or the listener gone.
+  // Some handshakes stay incomplete until a client is refused: then the gate is shut, or the listener closed.
   const answers = await lab.wire.rule({ direction: 'to client', packet: 'SYN-ACK', count: HELD, action: 'hold' });
   const keepHalfOpen = async (held: number): Promise<void> => {
     const { clientPort } = await within(`SYN-ACK ${held} of ${HELD}`, answers.next());
@@ -94,23 +94,23 @@ async function stopOverTheWire(program: ForeignProgram, way: Way): Promise<Stopp
   return { result, report: way === 'plainly' ? undefined : JSON.parse(readFileSync(file, 'utf8')) };
 }
 
-/** nsenter becomes the program; its namespace's table tells. */
+/** Reads the table of the program's namespace. (nsenter has become the program.) */
 function isListening(pid: number): boolean {
   return readNamespaceTables(pid).listeners.some(({ address }) => address.family !== 'Unix' && address.port === PORT);
 }
 
-function assertNobodyLost({ counts, lost, errors }: StormResult, report: StopReport | undefined): void {
-  const told = JSON.stringify({ counts, errors, report });
+function assertNoneLost({ counts, lost, errors }: StormResult, report: StopReport | undefined): void {
+  const details = JSON.stringify({ counts, errors, report });
   const { failed, aborted, serverErrors, refused } = counts;
   assert.deepEqual(
     { lost, failed, aborted, serverErrors, refused },
     { lost: 0, failed: 0, aborted: 0, serverErrors: 0, refused: CLIENTS },
-    told,
+    details,
   );
-  assert.deepEqual({ outcome: report?.outcome, notes: report?.notes }, { outcome: 'complete', notes: [] }, told);
-  // The path was walked: they were half-open when the gate was shut, and are among those who were served.
+  assert.deepEqual({ outcome: report?.outcome, notes: report?.notes }, { outcome: 'complete', notes: [] }, details);
+  // The state was there: the clients were half-open when the gate was shut, and are among the served.
   const [listener, ...others] = report?.listeners ?? [];
   const { gate, reason, left } = listener ?? {};
-  assert.deepEqual({ gate, reason, left, others }, { gate: 'refuse', reason: undefined, left: 0, others: [] }, told);
-  assert.ok(Number(listener?.halfOpen) >= HELD, told);
+  assert.deepEqual({ gate, reason, left, others }, { gate: 'refuse', reason: undefined, left: 0, others: [] }, details);
+  assert.ok(Number(listener?.halfOpen) >= HELD, details);
 }

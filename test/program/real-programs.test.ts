@@ -1,4 +1,4 @@
-// Servers that many run, each with its own way to stop; node-and-python.test.ts has those that need no package.
+// Popular servers, each with its own way to stop. node-and-python.test.ts has the programs that need no package.
 import { suiteOnLoopback } from './loopback-suite.ts';
 import { PROGRAMS, WITHOUT_PACKAGES } from './programs.ts';
 

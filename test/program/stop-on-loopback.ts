@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { dumpHalfOpen } from '../../src/linux/tables/sock-diag.ts';
+import { dumpHalfOpen } from '../../src/linux/tables/inet-diag.ts';
 import { findTree } from '../../src/program/find/process-tree.ts';
 import type { StopReport } from '../../src/program/report.ts';
 import type { StormResult } from '../../src/storm/storm.ts';
@@ -13,29 +13,30 @@ import { stopInStorm } from '../harness/storms.ts';
 import { connectHalfOpen } from './half-open-clients.ts';
 import type { ForeignProgram } from './programs.ts';
 
-/** `run`: by lastcall as its parent. `stop`: by another process of lastcall. `plainly`: by the signal that it knows. */
+/** `run`: by lastcall as its parent. `stop`: by another lastcall process. `plainly`: by the signal alone. */
 export type Way = 'run' | 'stop' | 'plainly';
 
 /** How many clients are half-open when the program is stopped, beside the storm. */
 export const HALF_OPEN = 20;
 
-/** What came of a stop. */
+/** The result of a stop. */
 export interface Stopped {
   readonly result: StormResult;
-  /** How many clients were half-open when the program was stopped, and what each of them got. */
+  /** How many clients were half-open when the stop began. */
   readonly wereHalfOpen: number;
+  /** The outcome of each half-open client. */
   readonly halfOpen: readonly string[];
-  /** How the program ended, or whoever was its parent. */
+  /** How the program ended, or lastcall as its parent. */
   readonly program: Ended;
-  /** What lastcall ended with; of `run`, the same as the program. */
+  /** How lastcall ended; for `run`, the same as `program`. */
   readonly command: Ended;
-  /** None of a plain stop. */
+  /** Undefined for a stop by the signal alone. */
   readonly report: StopReport | undefined;
 }
 
 /**
  * Stops a program under a storm of clients. Its processes are held still until most clients wait in its accept queue, and some
- * are half-open; they go on when the gate is shut, or, in a plain stop, when the signal waits for them.
+ * are half-open. They continue when the gate is shut, or, in a plain stop, when the signal is pending.
  */
 export async function stopOnLoopback(program: ForeignProgram, way: Way): Promise<Stopped> {
   await using scope = new Scope();
@@ -62,13 +63,13 @@ export async function stopOnLoopback(program: ForeignProgram, way: Way): Promise
   };
   const held = {
     get pids() {
-      // Lastcall itself goes on.
+      // Lastcall itself keeps running.
       return [...findTree(running.pid)].filter((pid) => way !== 'run' || pid !== running.pid);
     },
     waiting: () => queuedAt(port),
   };
   const result = await stopInStorm(port, stop, { held });
-  // The gate is shut, or the listener gone.
+  // The gate is shut, or the listener closed.
   await untilAccepted(target, false);
   silent.ask();
   const halfOpen = await silent.outcomes;

@@ -49,7 +49,7 @@ describe('the options of a storm', () => {
     });
   });
 
-  it('ask for a connection that stays when it is to be kept', () => {
+  it('request a connection that stays open with keepAlive', () => {
     const { request } = checkStormOptions({ target: { host: '::1', port: 80 }, clients: 1, keepAlive: true });
     assert.equal(Buffer.from(request).toString(), 'GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n');
   });

@@ -54,7 +54,7 @@ describe('of requests that are written together, the storm counts as', () => {
     await oneGroup((socket) => socket.write(RESPONSE.repeat(3)), { served: 3 });
   });
 
-  it('served: all that are answered, the cuts between the pieces being anywhere', async () => {
+  it('served: all that are answered, in pieces of any size', async () => {
     const bytes = `${RESPONSE.repeat(2)}${LAST_RESPONSE}`;
     const writeFrom = (socket: net.Socket, at: number): void => {
       if (at < bytes.length) socket.write(bytes.slice(at, at + 7), () => setImmediate(writeFrom, socket, at + 7));
@@ -86,11 +86,11 @@ describe('of requests that are written together, the storm counts as', () => {
     });
   }
 
-  it('reset: all three, on a fresh connection', async () => {
+  it('reset: all three, on a new connection', async () => {
     await oneGroup((socket) => socket.resetAndDestroy(), { reset: 3 });
   });
 
-  it('cut: all from the one on that breaks the protocol', async () => {
+  it('cut: the one that breaks the protocol, and all after it', async () => {
     await oneGroup((socket) => socket.write(`${RESPONSE}garbage`), { served: 1, cut: 2 });
   });
 
@@ -100,7 +100,7 @@ describe('of requests that are written together, the storm counts as', () => {
 });
 
 describe('a storm of pipelining clients', () => {
-  it('has every request answered over kept connections, and begins no more of them than it is told', async () => {
+  it('has every request answered over kept connections, and begins no more than its limit', async () => {
     await using scope = new Scope();
     const server = http.createServer((_, response) => response.end('hello'));
     await once(server.listen(0, '127.0.0.1'), 'listening');

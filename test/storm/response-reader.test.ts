@@ -75,7 +75,7 @@ describe('the response reader', () => {
     assert.equal(read('').end(), 'empty');
   });
 
-  it('tells whether the connection may be used again', () => {
+  it('returns whether the connection may be used again', () => {
     assert.equal(read(FIXED).reusable, true);
     assert.equal(read(FIXED.replace('OK\r\n', 'OK\r\nConnection: foo, Close\r\n')).reusable, false);
     assert.equal(read(FIXED.replace('1.1', '1.0')).reusable, false);
@@ -83,7 +83,7 @@ describe('the response reader', () => {
     assert.equal(read(`${FIXED}more`).surplus, 4);
   });
 
-  it('tells whether another response may follow on the connection', () => {
+  it('returns whether another response may follow on the connection', () => {
     assert.equal(read(FIXED).endsConnection, false);
     assert.equal(read(`${FIXED}HTTP/1.1`).endsConnection, false);
     assert.equal(read(FIXED.replace('OK\r\n', 'OK\r\nConnection: close\r\n')).endsConnection, true);
@@ -98,7 +98,7 @@ describe('the response reader', () => {
     });
   }
 
-  it('gives the same result however the bytes were split', () => {
+  it('gives the same result for any split of the bytes', () => {
     const texts = [FIXED, CHUNKED, CONTINUED, `${FIXED}${FIXED}`, 'HTTP/1.1 200 OK\r\n\r\nhello'];
     const sample = fc.oneof(
       fc.constantFrom(...texts, ...PROBLEMS.map(([, text]) => text)).map((text) => Buffer.from(text, 'latin1')),

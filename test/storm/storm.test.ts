@@ -100,11 +100,11 @@ describe('the storm counts as', () => {
     await oneRequestEach((socket) => socket.write(response), { served: CLIENTS, serverErrors: CLIENTS });
   });
 
-  it('served: what is longer than its Content-Length, up to there', async () => {
+  it('served: a response longer than its Content-Length, up to that length', async () => {
     await oneRequestEach((socket) => socket.write(`${RESPONSE} and more`), { served: CLIENTS });
   });
 
-  it('refused: nobody listens', async () => {
+  it('refused: there is no listener', async () => {
     await using scope = new Scope();
     const server = await startServer(scope, () => {});
     const target = targetOf(server);
@@ -179,7 +179,7 @@ describe('the storm counts as', () => {
     assert.deepEqual(result.errors, { cut: ['a head that is too long'] });
   });
 
-  it('unanswered: accepted, and never a word', async () => {
+  it('unanswered: accepted, and never answered', async () => {
     await oneRequestEach(() => {}, { unanswered: CLIENTS });
   });
 
@@ -187,7 +187,7 @@ describe('the storm counts as', () => {
     await oneRequestEach((socket) => socket.write(RESPONSE.slice(0, -2)), { unanswered: CLIENTS });
   });
 
-  it('unanswered: never accepted, the queue being full', async () => {
+  it('unanswered: never accepted, because the queue is full', async () => {
     await using child = startFixture('storm/storm-never-accepts');
     const port = await portPrintedBy(child);
     const storm = runStorm({ target: { host: '127.0.0.1', port }, clients: CLIENTS, requests: CLIENTS, timeout: 400 });
@@ -292,7 +292,7 @@ describe('the storm', () => {
     assert.equal(result.connections, 50);
   });
 
-  it('stands 2,000 clients with a new connection per request', async () => {
+  it('handles 2,000 clients with a new connection per request', async () => {
     await using scope = new Scope();
     const server = await startServer(scope, (socket) => socket.end(RESPONSE), { backlog: 4096 });
     const storm = runStorm({ target: targetOf(server), clients: 2_000, requests: 6_000, duration: 30_000 });
@@ -310,7 +310,7 @@ describe('the storm', () => {
     await assertResult(storm, { served: 100 });
   });
 
-  it('lets a refused client try again after its time', async () => {
+  it('lets a refused client try again after a pause', async () => {
     await using scope = new Scope();
     const server = await startServer(scope, (socket) => socket.end(RESPONSE));
     const target = targetOf(server);
@@ -325,7 +325,7 @@ describe('the storm', () => {
     assert.deepEqual(Object.keys(nonZero(counts)), ['served', 'refused']);
   });
 
-  it('finishes what is under way after stop', async () => {
+  it('finishes requests under way after stop', async () => {
     await using scope = new Scope();
     const waiting: net.Socket[] = [];
     const server = await startServer(scope, (socket) => {
@@ -338,7 +338,7 @@ describe('the storm', () => {
     await assertResult(storm, { served: CLIENTS });
   });
 
-  it('ends by itself when its time is over', async () => {
+  it('ends by itself after its duration', async () => {
     await using scope = new Scope();
     const server = await startServer(scope, (socket) => socket.write(RESPONSE));
     const seen: number[] = [];
@@ -356,7 +356,7 @@ describe('the storm', () => {
     assert.equal(result.lost, 0);
   });
 
-  it('tells those who wait for more requests than were served', async () => {
+  it('rejects a wait for more requests than were served', async () => {
     await using scope = new Scope();
     const server = await startServer(scope, (socket) => socket.write(RESPONSE));
     const storm = runStorm({ target: targetOf(server), clients: 1, requests: 3 });

@@ -1,4 +1,4 @@
-import type { ChannelEnding, FarewellState } from '../../connection/channel.ts';
+import type { ChannelEnding, FarewellState } from '../../connection/channel/sockets.ts';
 import { LastCallError } from '../../errors.ts';
 import { closeChunks, isChunks } from '../flow/chunks.ts';
 import { IncomingPayload } from '../flow/incoming-payload.ts';

@@ -1,4 +1,4 @@
-import type { FarewellState } from '../../connection/channel.ts';
+import type { FarewellState } from '../../connection/channel/sockets.ts';
 import type { Link } from '../link/link.ts';
 import { FRAME } from '../wire/frames.ts';
 import { encodeGoodbye, type GoodbyeWords } from '../wire/payloads.ts';

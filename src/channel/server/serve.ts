@@ -1,7 +1,7 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { noteChannel } from '../../connection/channel.ts';
-import { remoteName } from '../../connection/connection.ts';
+import { noteChannel } from '../../connection/channel/sockets.ts';
+import { remoteName } from '../../connection/peer.ts';
 import { LastCallError, serverError } from '../../errors.ts';
 import { SocketTransport } from '../link/socket-transport.ts';
 import { ServerConnection } from './connection.ts';

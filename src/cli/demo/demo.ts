@@ -1,11 +1,12 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
+import { wholeNumber } from '../option-values.ts';
+import { runInterruptible } from '../terminal/interrupt.ts';
+import { ProgressLine } from '../terminal/progress-line.ts';
+import { mayColour } from '../terminal/text.ts';
 import { WAYS } from './messages.ts';
 import { describeDemo } from './report.ts';
 import { type DemoResult, resultOf } from './result.ts';
 import { type Stop, stopUnderLoad } from './stop.ts';
-import { runInterruptible } from '../terminal/interrupt.ts';
-import { ProgressLine } from '../terminal/progress-line.ts';
-import { mayColour } from '../terminal/may-colour.ts';
 
 interface DemoOptions {
   readonly clients: number;
@@ -18,15 +19,16 @@ interface DemoOptions {
 export function addDemoCommand(program: Command): void {
   program
     .command('demo')
-    .summary('stop a busy server the plain way and the lastcall way, and count who was lost')
+    .summary('stop a busy server with and without lastcall, and count the lost clients')
     .description(
       'Runs an HTTP server under a storm of clients, stops it with server.close() and with gracefulClose(), and shows what ' +
-        'the clients saw.\nExit code: 0 if lastcall lost nobody and the plain close lost somebody, else 1; 2 if it could not run.',
+        'the clients saw.\nExit code: 0 if lastcall lost no client and the plain close lost some, otherwise 1; 2 if the demo ' +
+        'could not run.',
     )
-    .option('--clients <number>', 'clients at the same time', wholeNumber(1, 2_000), 300)
-    .option('--stops <number>', 'stops of each kind', wholeNumber(1, 20), 3)
-    .option('--port <number>', 'port on 127.0.0.1; 0: any', wholeNumber(0, 65_535), 0)
-    .option('--json', 'print one JSON document for a program; with npm: npm start --silent -- --json')
+    .option('--clients <number>', 'number of clients at the same time', wholeNumber(1, 2_000), 300)
+    .option('--stops <number>', 'number of stops of each kind', wholeNumber(1, 20), 3)
+    .option('--port <number>', 'port on 127.0.0.1; 0 for any', wholeNumber(0, 65_535), 0)
+    .option('--json', 'print one JSON document; with npm: npm start --silent -- --json')
     .action((options: DemoOptions) => runInterruptible((signal) => demo(options, signal)));
 }
 
@@ -38,14 +40,14 @@ async function demo(options: DemoOptions, signal: AbortSignal): Promise<number> 
   } finally {
     progress.clear();
   }
-  // Interrupted at the very end: half of what was asked for is not a result.
+  // A partial result is not printed.
   signal.throwIfAborted();
   const colour = mayColour();
   process.stdout.write(options.json ? `${JSON.stringify(result, null, 2)}\n` : `${describeDemo(result, colour)}\n`);
   return result.verdict.ok ? 0 : 1;
 }
 
-/** Both ways by turns, so that whatever else the machine does falls on both. */
+/** Alternates the two ways, so that other work of the machine affects both. */
 async function stopInTurns(options: DemoOptions, progress: ProgressLine, signal: AbortSignal): Promise<DemoResult> {
   const stops: Stop[] = [];
   let port = options.port;
@@ -61,12 +63,4 @@ async function stopInTurns(options: DemoOptions, progress: ProgressLine, signal:
     }
   }
   return resultOf(options.clients, port, stops);
-}
-
-function wholeNumber(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
-  };
 }

@@ -1,8 +1,7 @@
 import { styleText } from 'node:util';
 import type { CloseReport, ListenerReport } from '../../index.ts';
 import type { StormCounts } from '../../storm/outcome.ts';
-import { alignTable } from '../terminal/align-table.ts';
-import { counted } from '../terminal/counted.ts';
+import { alignTable, counted } from '../terminal/text.ts';
 import type { DemoResult, WayResult } from './result.ts';
 
 type Column = readonly [heading: string, count: (way: WayResult) => number, isLoss: boolean];
@@ -18,7 +17,7 @@ const COLUMNS: readonly Column[] = [
 ];
 const FAILED: Column = ['failed', ({ counts }) => counts.failed, true];
 
-/** The demonstration's outcome for a person to read. */
+/** Describes the result of the demo for people. */
 export function describeDemo(result: DemoResult, colour: boolean): string {
   const stops = result.ways[0]?.stops.length ?? 0;
   return [
@@ -28,8 +27,8 @@ export function describeDemo(result: DemoResult, colour: boolean): string {
     '',
     ...describeCounts(result.ways, colour).map((line) => `  ${line}`),
     '',
-    '  refused: not connected, and told so at once. lost: connected, and then reset, cut in the',
-    '  middle of the answer, ended without one (EOF), or left waiting.',
+    '  refused: never connected; the client knows at once. lost: connected, and then reset, cut',
+    '  in the middle of the answer, ended without an answer (EOF), or left waiting.',
     '',
     'How lastcall closed:',
     ...describeReports(result.ways).map((line) => `  ${line}`),

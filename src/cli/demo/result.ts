@@ -1,9 +1,9 @@
 import { countLost, noCounts, type StormCounts } from '../../storm/outcome.ts';
-import { counted } from '../terminal/counted.ts';
+import { counted } from '../terminal/text.ts';
 import { WAYS, type Way } from './messages.ts';
 import type { Stop } from './stop.ts';
 
-/** All stops of one way, added up. */
+/** The sums of all stops of one way. */
 export interface WayResult {
   readonly way: Way;
   readonly counts: Readonly<StormCounts>;
@@ -12,7 +12,7 @@ export interface WayResult {
 }
 
 export interface Verdict {
-  /** lastcall lost nobody, and the plain close, which is the control, lost somebody. */
+  /** lastcall lost no client, and the plain close, which is the control, lost some. */
   readonly ok: boolean;
   readonly text: string;
 }
@@ -26,11 +26,11 @@ export interface DemoResult {
 }
 
 export function resultOf(clients: number, port: number, stops: readonly Stop[]): DemoResult {
-  const ways = WAYS.map((way) => addUp(way, stops));
+  const ways = WAYS.map((way) => sumOf(way, stops));
   return { clients, port, ways, verdict: judge(ways, stops.length / WAYS.length) };
 }
 
-function addUp(way: Way, stops: readonly Stop[]): WayResult {
+function sumOf(way: Way, stops: readonly Stop[]): WayResult {
   const ofWay = stops.filter((stop) => stop.way === way).map(({ storm, report }) => ({ storm, report }));
   const counts = noCounts();
   for (const { storm } of ofWay) addCounts(counts, storm.counts);
@@ -47,7 +47,7 @@ function isCountName(name: string, counts: StormCounts): name is keyof StormCoun
   return name in counts;
 }
 
-/** `stops`: how many of each way. */
+/** `stops` is the number of stops of each way. */
 function judge(ways: readonly WayResult[], stops: number): Verdict {
   const plainLost = lostBy(ways, 'server.close()');
   const gracefulLost = lostBy(ways, 'gracefulClose()');
@@ -55,15 +55,15 @@ function judge(ways: readonly WayResult[], stops: number): Verdict {
   if (failed > 0) {
     return {
       ok: false,
-      text: `No verdict: the clients themselves had ${counted(failed, 'failure')}, see \`failed\` in --json.`,
+      text: `No verdict: ${counted(failed, 'request')} failed in the clients themselves; see \`failed\` in --json.`,
     };
   }
   if (gracefulLost > 0) {
-    const why = hadNoGate(ways) ? 'it had no gate to shut here' : 'it should have lost none';
+    const why = hadNoGate(ways) ? 'it could shut no gate here' : 'it should have lost none';
     return { ok: false, text: `lastcall lost ${counted(gracefulLost, 'client')}: ${why}.` };
   }
   if (plainLost === 0) {
-    return { ok: false, text: 'No verdict: the plain close lost nobody either. More --clients fill the queue.' };
+    return { ok: false, text: 'No verdict: the plain close lost nobody either. Use more --clients to fill the queue.' };
   }
   const lost = counted(plainLost, 'client');
   return { ok: true, text: `The plain close lost ${lost} in ${counted(stops, 'stop')}; lastcall lost nobody.` };

@@ -5,22 +5,22 @@ import { fileURLToPath } from 'node:url';
 import type { CloseReport } from '../../index.ts';
 import { isServerMessage, type ServerMessage, STOP, type Way } from './messages.ts';
 
-/** The demonstration's server, seen from the process that runs the storm. */
+/** The server of the demo, as the process with the storm sees it. */
 export interface ServerProcess {
   readonly port: number;
   stop(): void;
-  /** Resolves with the report, if the way gives one, once the server has closed; rejects if it ended without. */
+  /** Resolves once the server has closed, with its report if it has one. Rejects if the server ended without closing. */
   closed(): Promise<CloseReport | undefined>;
-  /** Kills what is left of it, and waits until it is gone. */
+  /** Kills the server if it is still running, and waits until it is gone. */
   end(): Promise<void>;
 }
 
-/** ms; the server's own deadline is shorter. */
+/** In ms; the server's own deadline is shorter. */
 const CLOSE_LIMIT = 15_000;
 
 /** Starts the server and waits until it listens. An abort kills it. Rejects if it cannot listen. */
 export async function startServer(way: Way, port: number, signal: AbortSignal): Promise<ServerProcess> {
-  // Compiled or not, the server lies beside this file and ends as it does.
+  // The server is beside this file and has the same extension, compiled or not.
   const file = fileURLToPath(new URL(`./demo-server${extname(import.meta.url)}`, import.meta.url));
   const child = fork(file, [way, String(port)], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   const kill = (): void => {
@@ -28,11 +28,11 @@ export async function startServer(way: Way, port: number, signal: AbortSignal): 
   };
   signal.addEventListener('abort', kill);
   if (signal.aborted) kill();
-  // Asked for from the start: a message that nobody waits for is lost.
+  // Both listen from the start: a message without a listener is lost.
   const closed = nextMessage(child, 'closed');
   const started = nextMessage(child, 'listening', 'failed');
   await once(child, 'spawn');
-  // Told to stop when it is gone already: its exit says so.
+  // A send to a process that is gone fails; its exit reports that.
   child.on('error', () => {});
 
   const end = async (): Promise<void> => {
@@ -62,8 +62,8 @@ export async function startServer(way: Way, port: number, signal: AbortSignal): 
 }
 
 /**
- * Resolves with the first message of these kinds, or with nothing if the process ends before: its channel's end says so
- * after its last message, which its exit may come before.
+ * Resolves with the first message of these kinds, or with undefined if the process ends before. Waits for the end of the channel:
+ * the exit may come before the last message.
  */
 function nextMessage(child: ChildProcess, ...kinds: ServerMessage['kind'][]): Promise<ServerMessage | undefined> {
   return new Promise((resolve) => {

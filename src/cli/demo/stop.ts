@@ -7,13 +7,13 @@ import { startServer } from './server-process.ts';
 export interface StopOptions {
   readonly way: Way;
   readonly clients: number;
-  /** 0: any. */
+  /** 0 for any. */
   readonly port: number;
   readonly signal: AbortSignal;
   readonly onProgress: (counts: Readonly<StormCounts>) => void;
 }
 
-/** One stop of one server under load, as its clients saw it and as the server itself reports it. */
+/** One stop under load: what the clients saw, and what the server reports. */
 export interface Stop {
   readonly way: Way;
   readonly port: number;
@@ -21,12 +21,12 @@ export interface Stop {
   readonly report: CloseReport | undefined;
 }
 
-/** About two seconds of the storm: by then its clients have spread, and the queue is as deep as it will be. */
+/** About two seconds of the storm: by then the queue has its full depth. */
 const SERVED_BEFORE_STOP = 1_000;
-/** ms; a server slower than this says nothing about its way of stopping. */
+/** In ms; a server slower than this shows nothing about its way to stop. */
 const STORM_DURATION = 15_000;
 
-/** Starts a server, lets the clients come, stops it among them, and waits for the last one to be answered or lost. */
+/** Starts a server and a storm of clients, stops the server, and waits until each client is answered or lost. */
 export async function stopUnderLoad(options: StopOptions): Promise<Stop> {
   const { way, clients, signal, onProgress } = options;
   const server = await startServer(way, options.port, signal);

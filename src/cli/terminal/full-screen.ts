@@ -8,14 +8,14 @@ const HOME = '\x1b[H';
 const CLEAR_LINE_END = '\x1b[K';
 const CLEAR_BELOW = '\x1b[J';
 
-/** The terminal, taken over for a while: a screen of our own, and keys as they are pressed. */
+/** Takes over the terminal: its own screen, and keys as they are pressed. */
 export class FullScreen {
   readonly #output: WriteStream;
   readonly #input: ReadStream;
   readonly #onKey: (key: string) => void;
   #isOpen = false;
 
-  /** `onKey` gets `q`, `p`, and what else is pressed; Ctrl-C as `ctrl-c`. */
+  /** `onKey` gets each key, such as `q`, and Ctrl-C as `ctrl-c`. */
   constructor(output: WriteStream, input: ReadStream, onKey: (key: string) => void) {
     this.#output = output;
     this.#input = input;
@@ -32,7 +32,7 @@ export class FullScreen {
     this.#input.resume();
   }
 
-  /** Gives the terminal back as it was. */
+  /** Restores the terminal. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
@@ -44,7 +44,7 @@ export class FullScreen {
     this.#output.write(LEAVE);
   }
 
-  /** Writes the screen over; what does not fit is left out. `lines` may have colours, which take no room. */
+  /** Redraws the screen, and leaves out what does not fit. `lines` may have colours. */
   draw(lines: readonly string[]): void {
     if (!this.#isOpen) return;
     const { columns, rows } = this.#output;
@@ -57,10 +57,10 @@ export class FullScreen {
   };
 }
 
-/** The first so many columns of a line, with its colours. */
+/** Cuts a line to a number of columns, and keeps its colours. */
 export function cut(line: string, columns: number): string {
   let room = columns;
-  // oxlint-disable-next-line no-control-regex -- the escape character is what is looked for
+  // oxlint-disable-next-line no-control-regex -- the search is for the escape character
   return line.replaceAll(/\x1b\[[0-9;]*m|./gsu, (part) => {
     if (part.startsWith('\x1b')) return part;
     room -= 1;

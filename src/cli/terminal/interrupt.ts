@@ -3,8 +3,8 @@ import { constants } from 'node:os';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Runs a command that leaves nothing behind when it is interrupted: its signal is aborted, it is waited for, and the
- * exit code is the shell's 128 + the signal's number, whatever the command made of it. Otherwise the code is the command's.
+ * Runs a command that cleans up when it is interrupted. An interrupt aborts its signal, waits for it, and makes the exit code
+ * 128 plus the signal's number, as in a shell. Otherwise the exit code is the command's.
  */
 export async function runInterruptible(run: (signal: AbortSignal) => Promise<number>): Promise<void> {
   const controller = new AbortController();
@@ -17,7 +17,7 @@ export async function runInterruptible(run: (signal: AbortSignal) => Promise<num
     const exitCode = await run(controller.signal);
     if (!controller.signal.aborted) process.exitCode = exitCode;
   } catch (error) {
-    // What an interrupted command stumbles over is the interruption.
+    // The interrupt itself causes the errors of an interrupted command.
     if (!controller.signal.aborted) throw error;
   } finally {
     for (const name of SIGNALS) process.off(name, interrupt);

@@ -1,6 +1,6 @@
 import type { WriteStream } from 'node:tty';
 
-/** Says what is going on: one line that is written over on a terminal, else a line for each step. */
+/** Shows progress: on a terminal one line that is rewritten, otherwise a line for each step. */
 export class ProgressLine {
   readonly #stream: NodeJS.WritableStream & Pick<WriteStream, 'isTTY' | 'columns'>;
   #step = '';
@@ -9,25 +9,25 @@ export class ProgressLine {
     this.#stream = stream;
   }
 
-  /** A new step has begun. */
+  /** Begins a step. */
   begin(step: string): void {
     this.#step = step;
     if (this.#stream.isTTY) this.#rewrite(step);
     else this.#stream.write(`${step}\n`);
   }
 
-  /** How far the step is; a terminal alone shows it. */
+  /** Shows how far the step is, on a terminal only. */
   detail(text: string): void {
     if (this.#stream.isTTY) this.#rewrite(`${this.#step}: ${text}`);
   }
 
-  /** Leaves no trace on a terminal. */
+  /** Removes the line from a terminal. */
   clear(): void {
     if (this.#stream.isTTY) this.#rewrite('');
   }
 
   #rewrite(text: string): void {
-    // A line that wraps could not be written over.
+    // A line that wraps cannot be rewritten.
     this.#stream.write(`\r\x1b[K${text.slice(0, Math.max(0, this.#stream.columns - 1))}`);
   }
 }

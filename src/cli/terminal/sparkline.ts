@@ -1,6 +1,6 @@
 const BLOCKS = '▁▂▃▄▅▆▇█';
 
-/** Draws numbers as blocks of their height, the largest `most` or itself; nothing is a space, so that little is seen. */
+/** Draws numbers as blocks up to the height of `most`. Zero is a space, so that small numbers stay visible. */
 export function sparkline(values: readonly number[], most: number = Math.max(0, ...values)): string {
   return values.map((value) => blockOf(value, most)).join('');
 }
@@ -11,7 +11,7 @@ function blockOf(value: number, most: number): string {
   return BLOCKS[height - 1] ?? ' ';
 }
 
-/** So many numbers of more: the largest of each stretch, the newest last. Fewer are filled up with nothing at the front. */
+/** Reduces numbers to `width`: the largest of each stretch, the newest last. Pads fewer numbers with zeros at the front. */
 export function squeeze(values: readonly number[], width: number): readonly number[] {
   if (values.length <= width) return [...Array.from({ length: width - values.length }, () => 0), ...values];
   return Array.from({ length: width }, (_, column) => {

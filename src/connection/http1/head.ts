@@ -1,20 +1,19 @@
 import http from 'node:http';
 import type net from 'node:net';
 import { acceptorOf, lastReadOn, serverOf } from '../../node/fields.ts';
-
-type WriteHead = typeof http.ServerResponse.prototype.writeHead;
+import { type Replacement, replaceMethod } from '../../node/replace.ts';
 
 /** A close that is under way, as far as response heads are concerned. */
 export interface ClosingHeads {
   /** One that listens anew may be in two closes. */
   readonly servers: ReadonlySet<unknown>;
-  /** Told of each response that is the last one of its connection, before its head is written. */
+  /** Called with each response that is the last one of its connection, before its head is written. */
   readonly onLast: (response: http.ServerResponse) => void;
 }
 
 const underWay = new Set<ClosingHeads>();
-/** The wrapper of `writeHead`, while it is in place, and what it wraps. */
-let wrapping: { readonly original: WriteHead; readonly wrapper: WriteHead } | undefined;
+/** The wrapper of `writeHead`, while it is in place. */
+let wrapping: Replacement | undefined;
 
 /**
  * Lets every HTTP/1.1 response whose head is not yet sent carry `Connection: close`, whatever wrote it, on connections
@@ -27,13 +26,13 @@ export function sayCloseInHeads(closing: ClosingHeads, signal: AbortSignal): voi
   wrapWriteHead();
   signal.addEventListener('abort', () => {
     underWay.delete(closing);
-    if (underWay.size === 0) unwrapWriteHead();
+    if (underWay.size === 0 && wrapping?.undo() === true) wrapping = undefined;
   });
 }
 
 /**
- * Lets a response that is under way carry `Connection: close` though its `writeHead` was taken before the close began, as
- * by those who want to see every head: ours is not called for it.
+ * Lets a response that is under way carry `Connection: close` though its own `writeHead` was replaced before the close began:
+ * ours is not called for it.
  */
 export function sayCloseInTakenHead(response: http.ServerResponse, onLast: ClosingHeads['onLast']): void {
   if (!Object.hasOwn(response, 'writeHead') || response.headersSent || !isLast(response, response.req.socket)) return;
@@ -43,22 +42,14 @@ export function sayCloseInTakenHead(response: http.ServerResponse, onLast: Closi
 
 /** Wraps what is there when the first close begins: others may have wrapped Node's own since the import. */
 function wrapWriteHead(): void {
-  if (wrapping !== undefined) return;
-  const { prototype } = http.ServerResponse;
-  const original = prototype.writeHead;
-  const wrapper = function writeHeadAndClose(this: http.ServerResponse, ...args: unknown[]): http.ServerResponse {
-    return Reflect.apply(original, this, withClose(this, args));
-  };
-  prototype.writeHead = wrapper;
-  wrapping = { original, wrapper };
-}
-
-/** Where somebody else has wrapped ours meanwhile it stays, and passes everything through. */
-function unwrapWriteHead(): void {
-  const { prototype } = http.ServerResponse;
-  if (wrapping === undefined || prototype.writeHead !== wrapping.wrapper) return;
-  prototype.writeHead = wrapping.original;
-  wrapping = undefined;
+  wrapping ??= replaceMethod(
+    http.ServerResponse.prototype,
+    'writeHead',
+    (original) =>
+      function writeHeadAndClose(this: http.ServerResponse, ...args: unknown[]) {
+        return original(this, withClose(this, args));
+      },
+  );
 }
 
 /** The arguments of `writeHead` as a close wants them. */
@@ -81,8 +72,8 @@ function isLast(response: http.ServerResponse, socket: net.Socket): boolean {
 }
 
 /**
- * Lets Node add `Connection: close`, which it does to a response that has no such header: what the program said of it
- * goes. (A header that is set, instead, would change how Node treats the others that are given to writeHead.)
+ * Lets Node add `Connection: close`, which it does for a response without such a header: the program's own is removed. (To set
+ * the header instead would change how Node treats the others that are given to writeHead.)
  */
 function sayClose(response: http.ServerResponse, args: readonly unknown[]): readonly unknown[] {
   response.shouldKeepAlive = false;
@@ -90,7 +81,7 @@ function sayClose(response: http.ServerResponse, args: readonly unknown[]): read
   return args.map(withoutConnection);
 }
 
-/** Headers given to writeHead win over those set before: theirs about the connection must go. */
+/** Headers given to writeHead win over those set before: a `Connection` among them must go. */
 function withoutConnection(argument: unknown): unknown {
   if (typeof argument !== 'object' || argument === null) return argument;
   if (!Array.isArray(argument)) {

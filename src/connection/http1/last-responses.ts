@@ -1,38 +1,39 @@
 import type net from 'node:net';
+import { type Replacement, replaceMethod } from '../../node/replace.ts';
 
 /**
- * Connections whose last response said so before a close has taken them in: http may be done with one by then, and its end
- * is to wait until somebody can linger on it.
+ * Connections whose last response said that it is the last before the close took them in. http may be done with such a
+ * connection by then; its end waits until the close can linger on it.
  */
-export class ToldBefore {
-  readonly #waiting = new Map<net.Socket, { readonly own: PropertyDescriptor | undefined; isOver: boolean }>();
+export class EarlyLastResponses {
+  readonly #waiting = new Map<net.Socket, { readonly replaced: Replacement; isDone: boolean }>();
   #isPast = false;
 
-  note(program: net.Socket): void {
-    // Not this close's: its server has listened anew, or it is where nobody finds it.
+  add(program: net.Socket): void {
+    // After `release` it is not this close's: its server has listened anew, or nothing lists it.
     if (this.#isPast || this.#waiting.has(program)) return;
-    const noted = { own: Object.getOwnPropertyDescriptor(program, 'destroySoon'), isOver: false };
-    this.#waiting.set(program, noted);
-    program.destroySoon = () => {
-      noted.isOver = true;
-    };
+    const replaced = replaceMethod(program, 'destroySoon', () => () => {
+      entry.isDone = true;
+    });
+    const entry = { replaced, isDone: false };
+    this.#waiting.set(program, entry);
   }
 
-  /** Of one that is taken in: whether it was told, and whether http is done with it. Its `destroySoon` is the caller's. */
-  take(program: net.Socket): 'not told' | 'told' | 'over' {
-    const noted = this.#waiting.get(program);
+  /** Whether a connection that the close takes in had its last response, and whether http is done with it. */
+  take(program: net.Socket): 'not yet' | 'last response' | 'done' {
+    const entry = this.#waiting.get(program);
     this.#waiting.delete(program);
-    if (noted === undefined) return 'not told';
-    return noted.isOver ? 'over' : 'told';
+    entry?.replaced.undo();
+    if (entry === undefined) return 'not yet';
+    return entry.isDone ? 'done' : 'last response';
   }
 
-  /** All that the close takes in is taken in: the others end as they would have. */
-  giveBack(): void {
+  /** The close has taken in all of its connections. The others end as they would have without it. */
+  release(): void {
     this.#isPast = true;
-    for (const [program, { own, isOver }] of this.#waiting) {
-      if (own === undefined) Reflect.deleteProperty(program, 'destroySoon');
-      else Object.defineProperty(program, 'destroySoon', own);
-      if (isOver) endAsHttpDoes(program);
+    for (const [program, { replaced, isDone }] of this.#waiting) {
+      replaced.undo();
+      if (isDone) endAsHttpDoes(program);
     }
     this.#waiting.clear();
   }

@@ -2,7 +2,7 @@ import type http from 'node:http';
 import type https from 'node:https';
 import net from 'node:net';
 import { serverError } from '../../errors.ts';
-import { unacknowledged } from '../delivered.ts';
+import { unacknowledged } from '../acknowledged.ts';
 import { discardIncoming } from './server.ts';
 import { connectionsOf } from '../open-connections.ts';
 import { isTlsServer, programSocket, transportSocket, watchHandshakes } from '../tls/sockets.ts';
@@ -16,11 +16,11 @@ const LOOK_EVERY = 250;
 const lingering = new WeakSet<net.Server>();
 
 /**
- * Gives an http or https server the lingering close that Node lacks, in normal service: after a response that is the last one
- * of its connection, Node closes the socket, and where the client is still sending, the kernel answers that with a reset,
- * which destroys what the client has not read of the response (RFC 9112 9.6, RFC 2525 2.17). An early 413, 401 or redirect
- * is lost so. With this the server sends its FIN and goes on reading, and throws away what comes, until the client's end:
- * for 30 s at most, 64 MiB at most, and until the client has been silent for 2 s and has acknowledged everything.
+ * Gives an http or https server the lingering close that Node lacks, in normal service. After the last response of a connection
+ * Node closes the socket. If the client is still sending, the kernel answers with a reset, which destroys what the client has
+ * not read of the response (RFC 9112 9.6, RFC 2525 2.17). That is how an early 413, 401 or redirect is lost. With this the
+ * server sends its FIN, goes on reading, and throws away what comes, until the client's end: for 30 s at most, 64 MiB at most,
+ * and until the client has been silent for 2 s and has acknowledged everything.
  *
  * Call it once for a server; a second call does nothing. A graceful close lingers by itself.
  *

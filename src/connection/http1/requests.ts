@@ -1,14 +1,15 @@
 import http from 'node:http';
 import net from 'node:net';
+import { replaceMethod } from '../../node/replace.ts';
 import { discardIncoming } from './server.ts';
 
-/** Who hears of requests that come during a close, and knows which of them may not reach the program any more. */
+/** What a close does with requests that come while it is under way. */
 export interface Requests {
-  /** Whether a request that comes on the connection has come too late. */
+  /** Whether a request on the connection comes too late for the program. */
   isRefusing(program: net.Socket): boolean;
-  /** Hears of each that did. */
+  /** A request came too late. */
   countLate(): void;
-  /** Hears of each other. */
+  /** Another request came. */
   noteRequest(program: net.Socket): void;
 }
 
@@ -46,37 +47,30 @@ export function holdRequestsBack(server: net.Server, requests: Requests, signal:
 }
 
 function hold(server: net.Server): Held {
-  const had = Object.hasOwn(server, 'emit');
-  const { emit } = server;
   const closes = new Set<Requests>();
   const waiting = new WaitingRequests();
-  const emitLater = function (this: net.Server, ...args: unknown[]): boolean {
-    const pass = (): boolean => Reflect.apply(emit, this, args);
-    const isRequest = REQUESTS.has(args[0]);
-    if (closes.size === 0 || (!isRequest && !OTHERS.has(args[0]))) return pass();
-    const socket = args.map(socketOf).find((found) => found !== undefined);
-    if (socket === undefined) return pass();
-    // What came before it in the same chunk has its turn first.
-    if (!isRequest) waiting.handOver(socket);
-    // Now, not when it is handed over: what Node itself answers behind it may be the connection's last response.
-    const refusing = [...closes].find((requests) => requests.isRefusing(socket));
-    if (refusing !== undefined) {
-      refuse(refusing, socket, args[0], args[1]);
-      return true;
-    }
-    for (const requests of closes) requests.noteRequest(socket);
-    if (!isRequest) return pass();
-    waiting.add(socket, pass);
-    return true;
-  };
-  Object.defineProperty(server, 'emit', { value: emitLater, configurable: true, writable: true, enumerable: had });
-  const release = (): void => {
-    // Where somebody else has wrapped ours meanwhile it stays.
-    if (server.emit !== emitLater) return;
-    if (had) server.emit = emit;
-    else Reflect.deleteProperty(server, 'emit');
-  };
-  return { closes, release };
+  const { undo } = replaceMethod(
+    server,
+    'emit',
+    (original) =>
+      function emitLater(this: net.Server, ...args: unknown[]) {
+        const pass = (): boolean => original(this, args) === true;
+        const isRequest = REQUESTS.has(args[0]);
+        if (closes.size === 0 || (!isRequest && !OTHERS.has(args[0]))) return pass();
+        const socket = args.map(socketOf).find((found) => found !== undefined);
+        if (socket === undefined) return pass();
+        // What came before it in the same chunk goes first.
+        if (!isRequest) waiting.handOver(socket);
+        // Now, not when it is handed over: what Node itself answers behind it may be the connection's last response.
+        const refusing = [...closes].find((requests) => requests.isRefusing(socket));
+        if (refusing !== undefined) return refuse(refusing, socket, args[0], args[1]);
+        for (const requests of closes) requests.noteRequest(socket);
+        if (!isRequest) return pass();
+        waiting.add(socket, pass);
+        return true;
+      },
+  );
+  return { closes, release: () => void undo() };
 }
 
 /** Requests that wait for the rest of what came with them, in the order in which they came. */
@@ -98,8 +92,8 @@ class WaitingRequests {
 
 const late = new WeakMap<net.Socket, number>();
 
-/** A request, or an error in one, has come too late, and is thrown away. */
-function refuse(requests: Requests, socket: net.Socket, event: unknown, request: unknown): void {
+/** Throws away a request, or an error in one, that came too late. Returns what `emit` does: somebody has listened. */
+function refuse(requests: Requests, socket: net.Socket, event: unknown, request: unknown): true {
   const count = (late.get(socket) ?? 0) + 1;
   late.set(socket, count);
   if (count === MOST_LATE) discardIncoming(socket, () => {});
@@ -107,6 +101,7 @@ function refuse(requests: Requests, socket: net.Socket, event: unknown, request:
   if (event !== 'clientError') requests.countLate();
   if (request instanceof http.IncomingMessage) request.resume();
   else socket.resume();
+  return true;
 }
 
 function socketOf(argument: unknown): net.Socket | undefined {

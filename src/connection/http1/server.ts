@@ -8,8 +8,8 @@ export function isHttp1Server(server: net.Server): boolean {
 }
 
 /**
- * Takes Node's parser off a connection, which would hand the next request to the program, and throws away what comes;
- * `onFirst` hears when it begins to.
+ * Takes Node's parser off a connection, for it would hand the next request to the program, and throws away what comes.
+ * `onFirst` is called at the first bytes.
  */
 export function discardIncoming(socket: net.Socket, onFirst: () => void): void {
   const discard = (): void => {};
@@ -21,18 +21,18 @@ export function discardIncoming(socket: net.Socket, onFirst: () => void): void {
   for (const listener of endListenersOfHttp(socket)) socket.removeListener('end', listener);
   socket.once('data', onFirst);
   socket.resume();
-  // http may have stopped reading, for a body that the program is slow with, and took what would start it again off, too.
+  // http may have stopped reading, while the program is slow with a body; what would start it again is off, too.
   socket._read(0);
 }
 
-/** After the last connection has gone: what http keeps running for its connections. */
+/** Stops what http keeps running for its connections. Call it after the last one has gone. */
 export function releaseServers(servers: readonly net.Server[]): void {
   // One that listens anew needs its own.
   for (const server of servers) if (!server.listening) stopConnectionsChecker(server);
 }
 
 /**
- * Stops the interval with which http looks after its head and body time limits. net.Server's close leaves it running
+ * Stops the interval in which http checks its time limits for heads and bodies. net.Server's close leaves it running
  * on purpose; http's own close is called here on a stand-in, so that 'close' is not emitted a second time.
  */
 function stopConnectionsChecker(server: net.Server): void {

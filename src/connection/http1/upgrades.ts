@@ -15,9 +15,9 @@ const sentBefore = new WeakMap<net.Socket, number>();
 const watched = new WeakSet<net.Server>();
 
 /**
- * Begins to remember which connections of an HTTP/1.1 server became WebSockets, or something else. An 'upgrade' listener of
- * ours alone would change what the server does (Node treats a request to upgrade as any other where nobody listens), so there
- * is one only as long as the program has one; so with 'connect'. It costs nothing but on an upgrade.
+ * From now on remembers which connections of an HTTP/1.1 server become WebSockets, or something else. Where nobody listens for
+ * 'upgrade', Node treats a request to upgrade like any other. So our listener is there only while the program has one; the
+ * same holds for 'connect'. It costs nothing but at an upgrade.
  */
 export function watchUpgrades(server: net.Server): void {
   if (watched.has(server)) return;
@@ -50,7 +50,7 @@ export function hasAskedForChange(program: net.Socket): boolean {
 export function awaitsChange(program: net.Socket): boolean {
   const before = sentBefore.get(program);
   if (before !== undefined) return program.bytesWritten === before;
-  // One from before lastcall was imported has been answered if anything was.
+  // Where the request came before lastcall was imported: it is answered if anything was.
   const server = serverOf(program);
   const isHttp = server instanceof net.Server && isHttp1Server(server);
   return isHttp && program.bytesRead > 0 && program.bytesWritten === 0;
@@ -61,7 +61,7 @@ function isChange(event: string | symbol): event is (typeof CHANGES)[number] {
 }
 
 function addOurs(server: net.Server, event: (typeof CHANGES)[number]): void {
-  // The event of our own listener is the next one, and finds it not there yet.
+  // Our own listener emits 'newListener', too, before it is added.
   if (adding.has(server)) return;
   adding.add(server);
   server.prependListener(event, remember);

@@ -21,32 +21,20 @@ const TURNS_TO_SEND = 3;
 // How soon to look again whether the kernel has taken what was written, in milliseconds.
 const LOOK_AGAIN_AFTER = 10;
 
-/** Whether the server speaks HTTP/2; node:http2 does not export its classes. */
-export function isHttp2Server(server: net.Server): boolean {
-  return 'updateSettings' in server;
-}
-
-/** The HTTP/2 session on a connection: node:http2 keeps it in a property of the socket that has no name to rely on. */
-export function sessionOn(program: net.Socket): ServerHttp2Session | undefined {
-  return Reflect.ownKeys(program)
-    .map((key): unknown => Object.getOwnPropertyDescriptor(program, key)?.value)
-    .find(isSession);
-}
-
 /**
- * The farewell of an HTTP/2 session. In cleartext: GOAWAY with the highest stream, a PING, and when that is answered
- * GOAWAY with the last stream: every stream that the client opened before it knew is served. Under TLS only the latter, for
- * Node has no way to send the first: a stream that crosses it is refused as never processed (RFC 9113 6.8), and its client
- * may send it again. Then the session closes when its streams have finished, and Node says the last stream once more.
+ * The farewell of an HTTP/2 session. In cleartext: GOAWAY with the highest stream, a PING, and when that is answered GOAWAY
+ * with the last stream. So every stream that the client opens before it knows is served. Under TLS only the second GOAWAY is
+ * sent, for Node cannot send the first. A stream that crosses it is refused as never processed (RFC 9113 6.8), and its client
+ * may send it again. Then the session closes when its streams have finished, and Node sends the last stream once more.
  */
 export class SessionFarewell {
   readonly session: ServerHttp2Session;
   /** The socket that the session reads and writes. */
   readonly #program: net.Socket;
   readonly #isSecure: boolean;
-  #step: 'nothing said' | 'noticed' | 'told' = 'nothing said';
-  /** When it says the last stream at the latest, on the clock of `performance.now()`: the client may not answer the PING. */
-  #tellAt = 0;
+  #step: 'to say' | 'notice sent' | 'last stream sent' = 'to say';
+  /** When to send the last stream at the latest, on the clock of `performance.now()`: the client may not answer the PING. */
+  #lastStreamAt = 0;
   /** Where in what the server has sent the farewell begins; undefined while responses are among it. */
   #begin: number | undefined;
 
@@ -56,7 +44,7 @@ export class SessionFarewell {
     this.#isSecure = isSecure;
   }
 
-  /** Bytes that its streams have not sent: the client's window has no room for them (RFC 9113 5.2). */
+  /** Bytes that its streams hold, for the client's window has no room for them (RFC 9113 5.2). */
   get unsent(): number {
     const streams = openStreams(this.session).filter((stream) => stream instanceof Duplex);
     return streams.reduce((total, { writableLength }) => total + writableLength, 0);
@@ -76,25 +64,25 @@ export class SessionFarewell {
     return (this.session.state.lastProcStreamID ?? 0) > 0;
   }
 
-  /** Says what can be said now; the client has `patience` milliseconds to answer the PING. True once anything is said. */
+  /** Sends what can be sent now; the client has `patience` ms to answer the PING. True once anything is sent. */
   say(transport: net.Socket, patience: number): boolean {
-    if (this.#step === 'noticed' && performance.now() > this.#tellAt) this.#tell(transport);
-    if (this.#step !== 'nothing said') return true;
+    if (this.#step === 'notice sent' && performance.now() > this.#lastStreamAt) this.#sendLastStream(transport);
+    if (this.#step !== 'to say') return true;
     this.#noteBegin(transport);
     const noticed = this.#isSecure ? 'impossible' : sendNotice(transport);
     if (noticed === 'not now') return false;
-    if (noticed === 'impossible') return this.#tell(transport);
-    this.#step = 'noticed';
-    this.#tellAt = this.#askBack(transport) ? performance.now() + patience : 0;
+    if (noticed === 'impossible') return this.#sendLastStream(transport);
+    this.#step = 'notice sent';
+    this.#lastStreamAt = this.#askBack(transport) ? performance.now() + patience : 0;
     return true;
   }
 
   /** How many of the last bytes sent are frames of the farewell and no part of a response. */
   farewellBytes(transport: net.Socket): number {
-    if (this.#step === 'nothing said' || this.isServing) return 0;
+    if (this.#step === 'to say' || this.isServing) return 0;
     // The last frames of a session are its GOAWAY, and Node's own; under TLS each may have a record to itself.
     if (this.#begin === undefined) return 2 * (NOTICE.length + (this.#isSecure ? RECORD : 0));
-    // What went past Node is not among what it has written.
+    // The notice went past Node, and is not among what Node has written.
     return transport.bytesWritten - this.#begin + NOTICE.length;
   }
 
@@ -110,8 +98,8 @@ export class SessionFarewell {
   #askBack(transport: net.Socket): boolean {
     try {
       return this.session.ping(() => {
-        this.#tellAt = 0;
-        this.#tell(transport);
+        this.#lastStreamAt = 0;
+        this.#sendLastStream(transport);
       });
     } catch {
       return false;
@@ -124,10 +112,10 @@ export class SessionFarewell {
    * later would be processed, and then refused. And a stream that Node 20 reads on a closed session whose GOAWAY has not gone
    * out is freed while nghttp2 still writes to it.
    */
-  #tell(transport: net.Socket): boolean {
-    if (this.#step === 'told') return true;
+  #sendLastStream(transport: net.Socket): boolean {
+    if (this.#step === 'last stream sent') return true;
     if (writeQueueSize(transport) > 0) return false;
-    this.#step = 'told';
+    this.#step = 'last stream sent';
     const resumeReads = pauseReads(this.#program);
     // A write that Node still waits for ends before the callbacks of setImmediate; then it works off what it has read.
     setImmediate(() => {
@@ -149,7 +137,7 @@ export class SessionFarewell {
       else setImmediate(() => this.#closeWhenSent(transport, resumeReads, turns - 1));
       return;
     }
-    // Some versions of Node say it when a session is closed, others do not: once is enough.
+    // Some versions of Node send GOAWAY when a session is closed: once is enough.
     Object.defineProperty(session, 'goaway', { value: () => {}, configurable: true });
     session.close();
     Reflect.deleteProperty(session, 'goaway');
@@ -158,8 +146,8 @@ export class SessionFarewell {
 }
 
 /**
- * Sends the notice past Node, which cannot. That is safe between two frames: when the server has sent its preface
- * (RFC 9113 3.4) and nothing of what it wrote still waits in libuv. (Node's own socket.write would abort the process.)
+ * Sends the notice past Node, which cannot send it. That is safe between two frames: the server has sent its preface (RFC 9113
+ * 3.4), and nothing that it wrote waits in libuv. (Node's own socket.write would abort the process.)
  */
 function sendNotice(transport: net.Socket): 'sent' | 'not now' | 'impossible' {
   const fd = descriptorOf(transport);
@@ -167,7 +155,7 @@ function sendNotice(transport: net.Socket): 'sent' | 'not now' | 'impossible' {
   if (fd === undefined || !loaded.available) return 'impossible';
   if (transport.bytesWritten === 0 || writeQueueSize(transport) > 0) return 'not now';
   let sent = 0;
-  // A part of it alone would end the session: at the edge of a full buffer the kernel may take less than all.
+  // A part of it would end the session: at the edge of a full buffer the kernel may take less than all.
   for (let attempt = 0; attempt < 100 && sent < NOTICE.length; attempt++) {
     const rest = NOTICE.subarray(sent);
     const taken = loaded.libc.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -177,8 +165,4 @@ function sendNotice(transport: net.Socket): 'sent' | 'not now' | 'impossible' {
   if (sent === NOTICE.length) return 'sent';
   transport.destroy();
   return 'not now';
-}
-
-function isSession(value: unknown): value is ServerHttp2Session {
-  return typeof value === 'object' && value !== null && 'goaway' in value && 'ping' in value && 'state' in value;
 }

@@ -1,23 +1,10 @@
 import type net from 'node:net';
+import type { Farewell } from '../../close/options.ts';
 
-/** The farewell of a raw protocol. */
-export interface Farewell {
-  /**
-   * The words to say to a client, said once nothing else waits to be written. `undefined`: nothing, or not now; it is asked
-   * again every 100 ms until the connection is quiet and ended.
-   */
-  say(socket: net.Socket): Uint8Array | undefined;
-  /**
-   * Whether the client has answered; `received` is what it has sent since the words were said, the last 64 KiB of it.
-   * Without it the client's own end is its answer.
-   */
-  answered?(received: Buffer, socket: net.Socket): boolean;
-}
-
-// What `answered` may look at; more would be the client's to decide.
+// How much `answered` may look at, in bytes: the client must not decide that.
 const KEPT = 64 * 1024;
 
-/** Hears what the program's functions throw. */
+/** Called with what the program's functions throw. */
 type OnFarewellError = (name: 'farewell.say' | 'farewell.answered', cause: unknown) => void;
 
 /** The farewell to one raw connection. */
@@ -39,7 +26,7 @@ export class RawFarewell {
   say(onError: OnFarewellError): boolean {
     const program = this.#program;
     if (this.#step !== 'to say') return this.#step === 'said';
-    // Nobody reads yet: to listen for the answer would take from the program what comes before it does.
+    // Nobody reads yet: a listener for the answer would take bytes that are for the program.
     const canListen =
       this.#farewell.answered === undefined || program.readableFlowing !== null || isReadByHand(program);
     if (program.writableLength > 0 || !program.writable || !canListen) return false;
@@ -64,7 +51,7 @@ export class RawFarewell {
   }
 
   #listen(onError: OnFarewellError): void {
-    const hear = (chunk: Buffer | string): void => {
+    const look = (chunk: Buffer | string): void => {
       // A string where the program has set an encoding.
       this.#received = Buffer.concat([this.#received, Buffer.from(chunk as string)]).subarray(-KEPT);
       let isAnswered = false;
@@ -74,22 +61,15 @@ export class RawFarewell {
       } catch (cause) {
         onError('farewell.answered', cause);
       }
-      this.#program.off('data', hear);
-      // One that throws knows of no answer: the connection is ended as if none had come.
+      this.#program.off('data', look);
+      // If it throws there is no answer: the connection is ended as if none had come.
       if (isAnswered) this.#onAnswer();
     };
-    this.#program.on('data', hear);
+    this.#program.on('data', look);
   }
 }
 
 /** By 'readable' and read(), or as an async iterator: 'data' is emitted then, too, for whatever is read. */
 function isReadByHand(program: net.Socket): boolean {
   return program.listenerCount('readable') > 0;
-}
-
-/** A program that answers after our FIN must not die of it: its answer is late, and that is all. */
-export function surviveLateWrites(program: net.Socket, onLate: () => void): void {
-  program.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'ERR_STREAM_WRITE_AFTER_END') onLate();
-  });
 }

@@ -4,10 +4,10 @@ import { connectionsOf } from '../open-connections.ts';
 
 /** The TLS socket over each TCP connection whose handshake is done. */
 const secureSockets = new WeakMap<net.Socket, net.Socket>();
-/** Of each TLS server the connections from before it was known: nobody has seen whether their handshakes are done. */
+/** The connections of each TLS server from before it was watched: whether their handshakes are done is not known. */
 const strangersOf = new WeakMap<net.Server, WeakSet<net.Socket>>();
 
-/** Begins to remember the TLS sockets of a TLS server; does nothing for another one, or a second time. */
+/** From now on remembers the TLS sockets of a TLS server. Does nothing for another server, or a second time. */
 export function watchHandshakes(server: net.Server): void {
   if (!isTlsServer(server) || strangersOf.has(server)) return;
   strangersOf.set(server, new WeakSet(connectionsOf(server)));
@@ -15,7 +15,7 @@ export function watchHandshakes(server: net.Server): void {
   for (const socket of httpSockets(server)) if (socket instanceof net.Socket) rememberSecure(socket);
 }
 
-/** Tells of TLS connections whose handshake is done, until `signal` aborts. */
+/** Calls back for each TLS connection whose handshake is done, until `signal` aborts. */
 export function watchSecured(server: net.Server, onSecured: (socket: net.Socket) => void, signal: AbortSignal): void {
   if (!isTlsServer(server)) return;
   server.prependListener('secureConnection', onSecured);

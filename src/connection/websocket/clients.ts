@@ -1,43 +1,40 @@
 import net from 'node:net';
+import type { Close } from '../../close/close.ts';
+import type { WebSocketLike } from '../../close/options.ts';
 import { serverOf } from '../../node/fields.ts';
 import { isHttp1Server } from '../http1/server.ts';
 import { awaitsChange, offersExtensions } from '../http1/upgrades.ts';
-import { closeFrame, type WebSocketClose, type WebSocketLike, type WebSocketServerLike } from './close-frame.ts';
+import { closeFrame } from './close-frame.ts';
 
-// What a library compresses has not got to the connection yet, and a Close must not overtake it. `ws` tells how much it has;
-// of others it is known only that they have sent nothing for so long. In milliseconds.
+// What a library is compressing has not reached the connection yet, and a Close must not overtake it. `ws` shows how much it
+// holds. Another library is taken to hold nothing when it has sent nothing for this long, in ms.
 const STILL_FOR = 300;
 
-// How long to wait for a moment in which nothing is being compressed, in milliseconds: under a steady load there may be none.
+// How long to wait for a moment in which nothing is being compressed, in ms: under a steady load there may be none.
 const BEHIND_AT_MOST = 2_000;
 
 /** The clients of the WebSocket servers that a close was given, by their connections. */
 export class WebSocketClients {
-  readonly #servers: readonly WebSocketServerLike[];
-  readonly #close: WebSocketClose;
-  readonly #onError: (cause: unknown) => void;
+  readonly #close: Close;
   readonly #clients = new WeakMap<net.Socket, WebSocketLike>();
-  /** Clients that do not tell on which connection they are. */
+  /** Clients that do not show on which connection they are. */
   readonly #unplaced = new WeakSet<WebSocketLike>();
-  /** How much a connection had sent when it was looked at, and since when it has sent no more. */
+  /** How much a connection had sent at the last look, and since when it has sent no more. */
   readonly #still = new WeakMap<net.Socket, { readonly bytes: number; readonly since: number }>();
-  /** Since when a connection has had messages that have not got to it. */
+  /** Since when a connection has had messages that have not reached it. */
   readonly #behind = new WeakMap<net.Socket, number>();
   #hasUnplaced = false;
 
-  /** What a client's `close` throws goes to `onError`. */
-  constructor(servers: readonly WebSocketServerLike[], close: WebSocketClose, onError: (cause: unknown) => void) {
-    this.#servers = servers;
+  constructor(close: Close) {
     this.#close = close;
-    this.#onError = onError;
   }
 
   /** Looks for clients that are new since the last time. Call it before asking for many connections. */
   refresh(): void {
-    for (const { clients } of this.#servers) for (const client of clients) this.#place(client);
+    for (const { clients } of this.#close.options.webSockets) for (const client of clients) this.#place(client);
   }
 
-  /** Whether a client is on this connection, for those that tell. */
+  /** Whether a client is on this connection, for clients that show it. */
   isOn(program: net.Socket): boolean {
     return this.#clients.has(program) || clientFoundOn(program) !== undefined;
   }
@@ -45,24 +42,24 @@ export class WebSocketClients {
   /**
    * Says Close on a connection: through the server's own client, which sends what it still has first; or, where the
    * server was not given, as a frame of ours between two of the program's (RFC 6455 5.5.1), once nothing waits to be
-   * written. The program's own WebSocket code then meets the peer's answer, and hears what it says before that. False:
+   * written. The program's own WebSocket code then gets the peer's answer, and what the peer sends before that. False:
    * not now.
    */
   say(program: net.Socket): boolean {
     const client = this.#clients.get(program);
     if (client !== undefined) {
-      this.#tell(client);
+      this.#sendClose(client);
       return true;
     }
-    // One of those that do not tell is on it, perhaps, and was told already.
+    // A client that does not show its connection may be on it, and has its Close already.
     if (this.#hasUnplaced) return true;
     // Not before the answer to the upgrade.
     if (awaitsChange(program) || program.writableLength > 0 || !program.writable) return false;
     const found = clientFoundOn(program);
     const isBehind = found === undefined ? offersExtensions(program) && !this.#isStill(program) : hasBuffered(found);
     if (isBehind && !this.#isLate(program)) return false;
-    if (found !== undefined && isBehind) this.#tell(found);
-    else program.write(closeFrame(this.#close));
+    if (found !== undefined && isBehind) this.#sendClose(found);
+    else program.write(closeFrame(this.#close.options.webSocketClose));
     return true;
   }
 
@@ -93,15 +90,16 @@ export class WebSocketClients {
     if (socket === null) return;
     this.#unplaced.add(client);
     this.#hasUnplaced = true;
-    this.#tell(client);
+    this.#sendClose(client);
   }
 
-  /** One that throws is ended all the same, as one that does not answer. */
-  #tell(client: WebSocketLike): void {
+  /** A client that throws is ended all the same, like one that does not answer. */
+  #sendClose(client: WebSocketLike): void {
     try {
-      client.close(this.#close.code, this.#close.reason);
+      const { code, reason } = this.#close.options.webSocketClose;
+      client.close(code, reason);
     } catch (cause) {
-      this.#onError(cause);
+      this.#close.noteThrown('webSockets', cause);
     }
   }
 }

@@ -1,5 +1,5 @@
 import type { Worker } from 'node:cluster';
-import { drainPrimary } from '../../close/drain-primary.ts';
+import { drainPrimary } from './drain-primary.ts';
 import type { CloseOptions } from '../../close/options.ts';
 import { type CloseReport, mergeReports } from '../../close/report.ts';
 import { forManyListeners } from '../../node/abort.ts';

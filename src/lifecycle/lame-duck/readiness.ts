@@ -1,5 +1,5 @@
 import http from 'node:http';
-import { gracefulClose } from '../../close/graceful-close.ts';
+import { gracefulClose } from '../../servers/graceful-close.ts';
 import { isClusterWorker } from '../../listener/origin.ts';
 import { noteHealthCheck } from './health-checks.ts';
 import type { ReadinessAddress } from '../options.ts';

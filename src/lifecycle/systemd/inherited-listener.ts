@@ -3,7 +3,7 @@ import { optionError } from '../../errors.ts';
 import { SO_TYPE, SOCK_STREAM, SOL_SOCKET } from '../../linux/constants.ts';
 import { loadLibc } from '../../linux/libc.ts';
 import { getIntOption, isListening } from '../../linux/sockets.ts';
-import { takePassed } from '../../listener/passed-sockets.ts';
+import { takePassed } from '../../listener/listen-fds.ts';
 
 type PassedListener = { readonly fd: number; readonly name: string };
 

@@ -1,32 +1,32 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { descendsFrom, hidesProcesses, ownNumber, readStat } from './processes.ts';
+import { descendsFrom, hasEnded, hidesProcesses, isGone, ownPid, readStat } from './processes.ts';
 
-/** What a search through /proc for the holders of a socket came to. */
+/** The result of a search through /proc for the holders of a socket. */
 export interface HolderSearch {
   /** Processes other than this one that hold a descriptor of the socket. */
   readonly holders: readonly number[];
-  /** Processes that may hold one, and may not be looked into: of another user, or not dumpable. */
+  /** Processes that may hold one, but cannot be inspected: of another user, or not dumpable. */
   readonly suspects: readonly number[];
-  /** False when the time was over before every process was looked at. */
+  /** False if the time ran out before every process was inspected. */
   readonly finished: boolean;
-  /** Whether there may be processes that /proc does not show to this one. */
+  /** Whether /proc may hide processes from this one. */
   readonly hidden: boolean;
 }
 
 /** Where to look for holders. */
 export interface SearchScope {
   /**
-   * Nobody can have the socket but from this process: what was started earlier cannot have inherited it, and of those that
-   * may not be looked into only descendants are suspects.
+   * Other processes can only have the socket from this one. So a process that started earlier cannot have inherited it, and
+   * of the processes that cannot be inspected only descendants are suspects.
    */
   readonly onlyOurs: boolean;
-  /** Processes that do not count, and are not looked into. Default: none. */
+  /** Processes that do not count, and are not inspected. Default: none. */
   readonly friends?: readonly number[];
 }
 
 /**
- * Looks through /proc/PID/fd of other processes for the socket with this inode, for so many milliseconds at most. Throws where
- * there is no /proc.
+ * Searches /proc/PID/fd of other processes for the socket with this inode, for at most `limit` ms. Throws if there is no
+ * /proc.
  */
 export function findHolders(
   inode: number,
@@ -38,12 +38,12 @@ export function findHolders(
   return { holders, suspects, finished, hidden };
 }
 
-/** The same, piece by piece. */
+/** The same search in pieces. */
 export class Search implements HolderSearch {
   readonly holders: number[] = [];
   readonly suspects: number[] = [];
   readonly hidden: boolean = hidesProcesses();
-  readonly #self = ownNumber();
+  readonly #self = ownPid();
   readonly #began = readStat(this.#self)?.startTime ?? 0;
   readonly #parents = new Map<number, number>();
   readonly #wanted: string;
@@ -61,15 +61,15 @@ export class Search implements HolderSearch {
     return this.#left.length === 0;
   }
 
-  /** Goes on for so many milliseconds at most, or to the end. */
+  /** Continues for at most `limit` ms, or to the end. */
   goOn(limit: number): void {
     this.#end = performance.now() + limit;
-    for (let pid = this.#left.at(-1); pid !== undefined && this.#lookInto(pid); pid = this.#left.at(-1))
+    for (let pid = this.#left.at(-1); pid !== undefined && this.#inspect(pid); pid = this.#left.at(-1))
       this.#left.pop();
   }
 
-  /** False when the time is over. */
-  #lookInto(pid: number): boolean {
+  /** Returns false if the time ran out. */
+  #inspect(pid: number): boolean {
     if (performance.now() > this.#end) return false;
     const held = this.#holds(pid);
     if (held === 'yes') this.holders.push(pid);
@@ -78,7 +78,7 @@ export class Search implements HolderSearch {
   }
 
   #holds(pid: number): 'yes' | 'no' | 'unreadable' | 'out of time' {
-    // First, for most are: to read a line is a fraction of what a look through their descriptors costs.
+    // First, because most processes are older: to read a line costs a fraction of a look through their descriptors.
     if (this.#onlyOurs && this.#isOlder(readStat(pid)?.startTime)) return 'no';
     let descriptors: readonly string[];
     try {
@@ -99,8 +99,8 @@ export class Search implements HolderSearch {
 
   #isSuspect(pid: number): boolean {
     const stat = readStat(pid);
-    // The dead hold nothing, though nobody may look into them.
-    if (stat?.state === 'Z' || stat?.state === 'X') return false;
+    // A process that has ended holds nothing, though it cannot be inspected.
+    if (stat !== undefined && hasEnded(stat)) return false;
     return !this.#onlyOurs || descendsFrom(pid, this.#self, this.#parents);
   }
 
@@ -114,8 +114,4 @@ function otherProcesses(self: number): readonly number[] {
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => pid !== self);
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH');
 }

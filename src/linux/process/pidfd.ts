@@ -1,22 +1,22 @@
 import { constants } from 'node:os';
 import { ESRCH, SYS_pidfd_getfd, SYS_pidfd_open, SYS_pidfd_send_signal } from '../constants.ts';
 import { bindFunction, check, requireLibc, SystemCallError } from '../libc.ts';
-import { readStat } from './processes.ts';
+import { hasEnded, readStat } from './processes.ts';
 
 /**
- * A process, held by a descriptor of it (pidfd_open(2), Linux 5.3): unlike its number it is never another's. Close it when it
- * is not needed any more.
+ * A process, held by a descriptor of it (pidfd_open(2), Linux 5.3). Unlike a PID, the descriptor never names another process.
+ * Close it after use.
  */
 export interface HeldProcess {
   readonly pid: number;
-  /** False once it has ended, even if nobody has waited for it yet. */
+  /** False once it has ended, even if its parent has not waited for it. */
   isRunning(): boolean;
-  /** pidfd_send_signal(2); 0 sends nothing. False if it has ended. Throws a `SystemCallError`: EPERM without the right. */
+  /** pidfd_send_signal(2); 0 sends nothing. Returns false if it has ended. Throws a `SystemCallError`: EPERM without the right. */
   signal(name: NodeJS.Signals | 0): boolean;
   /**
-   * A duplicate of one of its descriptors, close-on-exec (pidfd_getfd(2), Linux 5.6). Needs the right to trace it
-   * (ptrace(2), PTRACE_MODE_ATTACH_REALCREDS). Throws a `SystemCallError`: EPERM without that right, EBADF where it has no
-   * such descriptor.
+   * Duplicates one of its descriptors, close-on-exec (pidfd_getfd(2), Linux 5.6). Needs the right to trace the process
+   * (ptrace(2), PTRACE_MODE_ATTACH_REALCREDS). Throws a `SystemCallError`: EPERM without that right, EBADF if it has no such
+   * descriptor.
    */
   copyDescriptor(fd: number): number;
   close(): void;
@@ -24,7 +24,7 @@ export interface HeldProcess {
 
 let call: ((...args: readonly number[]) => number) | undefined;
 
-/** Takes hold of the process with this number. Throws a `SystemCallError`: ESRCH if there is none, ENOSYS before Linux 5.3. */
+/** Holds the process with this PID. Throws a `SystemCallError`: ESRCH if there is none, ENOSYS before Linux 5.3. */
 export function holdProcess(pid: number): HeldProcess {
   const { close } = requireLibc();
   let pidfd = check('pidfd_open', systemCall(SYS_pidfd_open, pid, 0));
@@ -33,7 +33,7 @@ export function holdProcess(pid: number): HeldProcess {
     pid,
     isRunning: () => {
       const stat = readStat(pid);
-      return stat !== undefined && stat.startTime === startTime && stat.state !== 'Z' && stat.state !== 'X';
+      return stat !== undefined && stat.startTime === startTime && !hasEnded(stat);
     },
     signal: (name) => {
       const number = name === 0 ? 0 : constants.signals[name];
@@ -45,15 +45,15 @@ export function holdProcess(pid: number): HeldProcess {
     copyDescriptor: (fd) => check('pidfd_getfd', systemCall(SYS_pidfd_getfd, pidfd, fd, 0)),
     close: () => {
       if (pidfd !== -1) close(pidfd);
-      // The number may be another's from now on.
+      // From now on the number may be another file's.
       pidfd = -1;
     },
   };
 }
 
-/** syscall(2): the C library has names for these calls only in its later versions. */
+/** syscall(2), because only later versions of the C library have names for these calls. */
 function systemCall(number: number, first: number, second: number, third = 0, fourth = 0): number {
-  // Declared without the ellipsis: all arguments travel in registers on every Linux ABI.
+  // Declared without the ellipsis: all arguments are passed in registers on every Linux ABI.
   call ??= bindFunction('intptr_t syscall(intptr_t number, intptr_t a, intptr_t b, intptr_t c, intptr_t d)');
   return call(number, first, second, third, fourth);
 }

@@ -1,14 +1,15 @@
 import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
-import { ECHILD, P_ALL, WEXITED, WNOHANG, WNOWAIT } from '../constants.ts';
+import { ECHILD, P_ALL, SIGINFO_SIZE, WEXITED, WNOHANG, WNOWAIT } from '../constants.ts';
 import { loadLibc } from '../libc.ts';
+import { has, readStatus } from './status.ts';
 
-/** What /proc/PID/stat tells of a process, to everyone. */
+/** What every user can read about a process in /proc/PID/stat. */
 export interface ProcessStat {
-  /** `Z` and `X` are dead. */
+  /** `Z` and `X`: it has ended. */
   readonly state: string;
   readonly parent: number;
-  /** A thread of the kernel's own, which holds no descriptors. */
-  readonly isKernels: boolean;
+  /** A kernel thread holds no descriptors. */
+  readonly isKernelThread: boolean;
   /** In clock ticks since boot. */
   readonly startTime: number;
 }
@@ -18,24 +19,18 @@ const STATE = 3;
 const PARENT = 4;
 const FLAGS = 9;
 const START_TIME = 22;
-// The fields up to the start time are numbers of 20 digits at the most, and a name of 16 to 64 bytes.
+// The fields up to the start time are numbers of at most 20 digits, and a name of 16 to 64 bytes.
 const stat = Buffer.alloc(1_024);
 
 // include/linux/sched.h of the kernel
 const PF_KTHREAD = 0x00200000;
 
-// linux/capability.h
-const CAP_SYS_PTRACE = 19n;
-
-// siginfo_t, asm-generic/siginfo.h
-const SIGINFO_SIZE = 128;
-
-/** This process's number where /proc was mounted, perhaps in another namespace of processes. Throws where nothing is mounted. */
-export function ownNumber(): number {
+/** The PID of this process in the PID namespace of the mounted /proc, perhaps another than ours. Throws without /proc. */
+export function ownPid(): number {
   return Number(readlinkSync('/proc/self'));
 }
 
-/** Undefined once the process has gone, and where it may not be read. */
+/** Undefined once the process is gone, or if it cannot be read. */
 export function readStat(pid: number): ProcessStat | undefined {
   try {
     const file = openSync(`/proc/${pid}/stat`, 'r');
@@ -50,18 +45,28 @@ export function readStat(pid: number): ProcessStat | undefined {
 }
 
 function parseStat(text: string): ProcessStat | undefined {
-  // The second field, the program's name, is in parentheses and may hold anything, parentheses too.
+  // The second field, the program's name, is in parentheses and may contain anything, even parentheses.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   const field = (number: number): string => fields[number - STATE] ?? '';
   const [parent, startTime] = [Number(field(PARENT)), Number(field(START_TIME))];
   if (!Number.isSafeInteger(parent) || !Number.isSafeInteger(startTime)) return undefined;
-  return { state: field(STATE), parent, isKernels: (Number(field(FLAGS)) & PF_KTHREAD) !== 0, startTime };
+  return { state: field(STATE), parent, isKernelThread: (Number(field(FLAGS)) & PF_KTHREAD) !== 0, startTime };
 }
 
-/** Whether `pid` descends from `ancestor`; `parents` are those that are known already. */
+/** Whether a process has ended, even if its parent has not waited for it. */
+export function hasEnded({ state }: ProcessStat): boolean {
+  return state === 'Z' || state === 'X';
+}
+
+/** Whether an error of fs means that the process is gone. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH');
+}
+
+/** Whether `pid` descends from `ancestor`. `parents` caches the parents that are known. */
 export function descendsFrom(pid: number, ancestor: number, parents: Map<number, number> = new Map()): boolean {
   let current = pid;
-  // The chain is short; the bound holds against processes that end and are replaced while we read.
+  // The chain is short. The limit is for processes that end and are replaced while we read.
   for (let steps = 0; steps < 64 && current > 0; steps++) {
     if (current === ancestor) return true;
     const parent = parents.get(current) ?? readStat(current)?.parent ?? 0;
@@ -72,8 +77,8 @@ export function descendsFrom(pid: number, ancestor: number, parents: Map<number,
 }
 
 /**
- * Whether this process has children, living or not yet waited for: waitid(2) with WNOWAIT takes nothing away from Node,
- * and fails with ECHILD if there are none. True where nobody can tell.
+ * Whether this process has children, running or not yet waited for: waitid(2) with WNOWAIT leaves them to Node, and fails
+ * with ECHILD if there are none. True if it is unknown.
  */
 export function hasChildren(): boolean {
   const loaded = loadLibc();
@@ -83,20 +88,17 @@ export function hasChildren(): boolean {
   return result === 0 || loaded.libc.errno() !== ECHILD;
 }
 
-/** Whether /proc shows to this process only those of its own user: hidepid of proc(5), without the right to trace others. */
+/** Whether /proc hides processes of other users from this one: hidepid of proc(5), without the right to trace them. */
 export function hidesProcesses(): boolean {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  // The fifth field is the mount point; whatever was mounted there last is what is seen.
+  // The fifth field is the mount point. The last mount is the visible one.
   const options = mounts.findLast((line) => line.split(' ')[4] === '/proc') ?? '';
-  return /[ ,]hidepid=(?!0|off)/.test(options) && !mayTraceOthers();
+  if (!/[ ,]hidepid=(?!0|off)/.test(options)) return false;
+  const status = readStatus('self');
+  return status === undefined || !has(status, 'CAP_SYS_PTRACE');
 }
 
-function mayTraceOthers(): boolean {
-  const [, effective = '0'] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1')) ?? [];
-  return ((BigInt(`0x${effective}`) >> CAP_SYS_PTRACE) & 1n) === 1n;
-}
-
-/** Every process that /proc shows, with what its stat tells; those that went meanwhile are left out. */
+/** Reads the stat of every process that /proc shows. Processes that end meanwhile are left out. */
 export function allProcesses(): ReadonlyMap<number, ProcessStat> {
   const found = new Map<number, ProcessStat>();
   for (const name of readdirSync('/proc')) {
@@ -106,7 +108,7 @@ export function allProcesses(): ReadonlyMap<number, ProcessStat> {
   return found;
 }
 
-/** The inodes of the sockets that a process holds, each with one of its descriptors. Throws ENOENT, EACCES as fs does. */
+/** Reads the inodes of the sockets that a process holds, each with one of its descriptors. Throws ENOENT, EACCES as fs does. */
 export function socketsOf(pid: number): ReadonlyMap<number, number> {
   const sockets = new Map<number, number>();
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
@@ -122,8 +124,7 @@ function inodeOfLink(path: string): number | undefined {
     return link.startsWith('socket:[') ? Number(link.slice('socket:['.length, -1)) : undefined;
   } catch (error) {
     // Closed between the two calls.
-    if (error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH'))
-      return undefined;
+    if (isGone(error)) return undefined;
     throw error;
   }
 }

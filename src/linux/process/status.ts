@@ -1,20 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
+import { isSignal } from '../signals.ts';
 
-/** What /proc/PID/status tells of a process, to everyone (proc_pid_status(5)). */
+/** What every user can read about a process in /proc/PID/status (proc_pid_status(5)). */
 export interface ProcessStatus {
-  /** Its number in its own PID namespace: 1 for a container's first process. */
+  /** Its PID in its own PID namespace: 1 for the first process of a container. */
   readonly innerPid: number;
   /** Bits, by linux/capability.h. */
   readonly capabilities: bigint;
-  /** By a handler, or blocked, as by those that wait for them (signalfd(2), sigwait(3)). */
+  /** Signals with a handler, and blocked ones: programs that wait for a signal block it (signalfd(2), sigwait(3)). */
   readonly caught: ReadonlySet<NodeJS.Signals>;
   readonly ignored: ReadonlySet<NodeJS.Signals>;
   /** 0 none, 1 strict, 2 a filter. */
   readonly seccomp: number;
 }
 
-/** Capabilities that a close or a stop may use, with their bits (linux/capability.h). */
+/** The capabilities that a close or a stop can use, with their bits (linux/capability.h). */
 export const CAPABILITIES = {
   CAP_KILL: 5n,
   CAP_NET_ADMIN: 12n,
@@ -24,7 +25,7 @@ export const CAPABILITIES = {
 
 export type Capability = keyof typeof CAPABILITIES;
 
-/** Undefined once the process has gone. */
+/** Undefined once the process is gone. */
 export function readStatus(pid: number | 'self'): ProcessStatus | undefined {
   try {
     return parseStatus(readFileSync(`/proc/${pid}/status`, 'latin1'));
@@ -33,7 +34,7 @@ export function readStatus(pid: number | 'self'): ProcessStatus | undefined {
   }
 }
 
-/** Takes the text of /proc/PID/status apart; what is missing counts as none. */
+/** Parses the text of /proc/PID/status. A missing field counts as empty. */
 export function parseStatus(text: string): ProcessStatus {
   const field = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(text)?.[1] ?? '';
   const mask = (name: string): bigint => (/^[0-9a-f]{1,32}$/.test(field(name)) ? BigInt(`0x${field(name)}`) : 0n);
@@ -56,8 +57,4 @@ function signalsOf(mask: bigint): ReadonlySet<NodeJS.Signals> {
     if (isSignal(name) && ((mask >> BigInt(number - 1)) & 1n) === 1n) found.add(name);
   }
   return found;
-}
-
-function isSignal(name: string): name is NodeJS.Signals {
-  return name in constants.signals;
 }

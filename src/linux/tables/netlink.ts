@@ -2,27 +2,30 @@ import {
   AF_NETLINK,
   MSG_DONTWAIT,
   NETLINK_SOCK_DIAG,
+  NLM_F_DUMP_INTR,
+  NLM_F_MULTI,
   NLMSG_DONE,
   NLMSG_ERROR,
   NLMSG_NOOP,
   NLMSG_OVERRUN,
+  SOCK_CLOEXEC,
+  SOCK_RAW,
 } from '../constants.ts';
-import { NLM_F_DUMP_INTR, NLM_F_MULTI, SOCK_CLOEXEC, SOCK_RAW } from '../constants.ts';
 import { check, requireLibc, SystemCallError } from '../libc.ts';
 
 // struct nlmsghdr, linux/netlink.h: len u32, type u16, flags u16, seq u32, pid u32.
 const HEADER = 16;
 
-// Larger than any part of a dump: the kernel makes parts of at most 32 KiB (NLMSG_GOODSIZE, net/netlink/af_netlink.c).
+// Larger than any part of a dump: the kernel sends parts of at most 32 KiB (NLMSG_GOODSIZE, net/netlink/af_netlink.c).
 const RECEIVE_SIZE = 65_536;
 
-// A dump has an end; this many parts would be more sockets than a machine can hold.
+// A limit against a dump without an end: this many parts hold more sockets than a machine can.
 const MOST_PARTS = 100_000;
 
-/** What went wrong with an answer of the kernel, told apart because each has its own remedy. */
+/** What is wrong with an answer of the kernel. */
 export type NetlinkFault = 'truncated' | 'wrong sequence' | 'error' | 'overrun' | 'interrupted' | 'no end';
 
-/** A netlink exchange that did not give a whole answer. Callers fall back to /proc. */
+/** A netlink exchange without a complete answer. Callers fall back to /proc. */
 export class NetlinkError extends Error {
   override readonly name = 'NetlinkError';
   readonly fault: NetlinkFault;
@@ -34,6 +37,14 @@ export class NetlinkError extends Error {
     this.fault = fault;
     this.errno = errno;
   }
+}
+
+let lastSequence = 0;
+
+/** Returns a new sequence number for a request. */
+export function nextSequence(): number {
+  lastSequence = (lastSequence + 1) >>> 0;
+  return lastSequence;
 }
 
 /** Puts the header of a netlink message before its payload. */
@@ -48,7 +59,7 @@ export function encodeMessage(type: number, flags: number, sequence: number, pay
 }
 
 /**
- * Takes one datagram of an answer apart: gives each payload of `type` to `visit` and says whether the answer is
+ * Decodes one datagram of an answer: passes each payload of `type` to `visit`, and returns whether the answer is
  * complete. Every length is checked before it is used. Throws a `NetlinkError`.
  */
 export function decodeDatagram(
@@ -79,7 +90,7 @@ export function askSockDiag(request: Buffer, type: number, sequence: number, vis
     check('send', libc.send(fd, request, request.length, 0));
     const part = Buffer.allocUnsafe(RECEIVE_SIZE);
     for (let parts = 0; parts < MOST_PARTS; parts++) {
-      // The kernel fills the queue within send(2) and recv(2): an empty one means that the answer was lost.
+      // The kernel fills the queue within send(2) and recv(2): an empty queue means that the answer is lost.
       const length = check('recv', libc.recv(fd, part, part.length, MSG_DONTWAIT));
       if (decodeDatagram(part.subarray(0, length), type, sequence, visit)) return;
     }
@@ -89,7 +100,7 @@ export function askSockDiag(request: Buffer, type: number, sequence: number, vis
   }
 }
 
-/** The attributes (struct nlattr: len u16, type u16) that follow a payload's fixed part. */
+/** Finds one of the attributes that follow the fixed part of a payload (struct nlattr: len u16, type u16). */
 export function findAttribute(bytes: Buffer, wanted: number): Buffer | undefined {
   let offset = 0;
   while (offset + 4 <= bytes.length) {
@@ -102,7 +113,7 @@ export function findAttribute(bytes: Buffer, wanted: number): Buffer | undefined
   return undefined;
 }
 
-/** A message in a datagram: of ten thousand none is made a buffer of, but for its payload. */
+/** A message in a datagram. Only its payload becomes a buffer: a dump may have ten thousand messages. */
 interface Message {
   readonly bytes: Buffer;
   readonly offset: number;
@@ -125,7 +136,7 @@ function readMessage(message: Message, type: number, sequence: number, visit: (p
 }
 
 function throwOnErrno({ bytes, offset, length }: Message, kind: number): void {
-  // Both begin with an int; DONE may come without it. Zero is an acknowledgement.
+  // Both begin with an int, which DONE may leave out. Zero is an acknowledgement.
   if (length < HEADER + 4) {
     if (kind === NLMSG_ERROR) throw new NetlinkError('truncated', 'an error without its number');
     return;

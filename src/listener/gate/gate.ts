@@ -1,16 +1,10 @@
+import type { Gate } from '../../close/report.ts';
 import { TCP_DEFER_ACCEPT, IPPROTO_TCP } from '../../linux/constants.ts';
-import { SystemCallError } from '../../linux/libc.ts';
+import { messageOf, SystemCallError } from '../../linux/libc.ts';
 import { isListening, listen, setIntOption } from '../../linux/sockets.ts';
 import { holdNewConnections } from './hold.ts';
 import { isBoundToDevice, refuseNewConnections } from './refuse.ts';
 import { shutUnixListener } from './unix.ts';
-
-/**
- * How a listener's gate was shut, and what new clients meet: `refuse` ECONNREFUSED at once; `hold` silence, so that they
- * try again after 1 s; `unix` ECONNREFUSED, at a Unix socket; `shared` whoever else holds the socket, which was left as it
- * is; `none` they are let in until the listener closes, for nothing could be done.
- */
-export type Gate = 'refuse' | 'hold' | 'unix' | 'shared' | 'none';
 
 /** What decides on the gate of a listener. */
 export interface GateFacts {
@@ -30,7 +24,7 @@ export interface ShutGate {
 }
 
 /** More than net.core.somaxconn allows anywhere we have met; the kernel takes the lesser of the two. */
-const LARGE_BACKLOG = 4_096;
+export const LARGE_BACKLOG = 4_096;
 
 /** The methods worth trying, best first. What the process may do is found by trying: the kernel's EPERM is the one true answer. */
 export function chooseGates(facts: GateFacts): readonly Gate[] {
@@ -79,7 +73,7 @@ function tryGate(gate: 'refuse' | 'hold' | 'unix', fd: number): string | undefin
 const METHODS = { refuse: refuseNewConnections, hold: holdNewConnections, unix: shutUnixListener } as const;
 
 function explain(gate: Gate, fd: number, error: unknown): string {
-  const said = error instanceof Error ? error.message : String(error);
+  const said = messageOf(error);
   if (!(error instanceof SystemCallError)) return `${gate}: ${said}`;
   if (gate === 'hold' && error.code === 'EPERM') return `hold needs CAP_NET_ADMIN (${said})`;
   if (gate === 'refuse' && error.code === 'EPERM' && isBoundToDevice(fd)) {

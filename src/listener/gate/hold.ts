@@ -1,8 +1,8 @@
 import { attachSynFilter, detachFilter } from '../../linux/filter.ts';
 
 /**
- * Drops new SYNs: the client sends its own again after 1 s, then 3 s, and meets whoever listens by then. Everything
- * else passes, the ACK of a SYN cookie too. Throws EPERM where the kernel asks for CAP_NET_ADMIN.
+ * Drops new SYNs. The client repeats its SYN after 1 s, then 3 s, and reaches the process that listens by then. All else
+ * passes, the ACK of a SYN cookie too. Throws EPERM where the kernel asks for CAP_NET_ADMIN.
  */
 export function holdNewConnections(fd: number): void {
   attachSynFilter(fd);

@@ -2,36 +2,44 @@ import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { readDuration } from '../../durations.ts';
+import { environmentOf } from '../find/environment.ts';
 import { type Finding, good, note, warning } from './finding.ts';
 
-/** Who sends the program its signal, and how long it waits before SIGKILL. */
+/** What sends the program its signal, and how long it waits before SIGKILL. */
 export interface Supervisor {
   readonly name: string;
-  /** In milliseconds; undefined if for ever. */
+  /** In ms; undefined if it waits for ever. */
   readonly waits: number | undefined;
-  /** Where the time is set, and whether it was read there or is the default. */
+  /** Where the time is set. */
   readonly setting: string;
+  /** Whether the time was read from the setting; otherwise it is the default. */
   readonly isKnown: boolean;
-  /** Of systemd. */
+  /** Only of systemd. */
   readonly killMode?: string;
 }
 
-// As in `lastcall run` and `lastcall stop`.
+// The default of `lastcall run` and `lastcall stop`, in ms.
 const USUAL_DEADLINE = 30_000;
-// What is left to report, and for the kernel to take the process down.
+// Time for the report, and for the kernel to end the process, in ms.
 const MARGIN = 1_000;
 const SYSTEMCTL_LIMIT = 2_000;
 
-/** Whether a stop has ended before the supervisor's patience. `given` is the deadline that was asked about, in milliseconds. */
+/** Whether a stop ends before the supervisor kills the program. `given` is the deadline of the command line, in ms. */
 export async function examineDeadline(pid: number, given: number | undefined): Promise<readonly Finding[]> {
   const env = environmentOf(pid);
   const supervisor = await findSupervisor(pid, env);
   const own = readDuration(env.get('LASTCALL_DEADLINE') ?? '');
   const deadline = given ?? own ?? USUAL_DEADLINE;
   const source =
-    given !== undefined ? 'as asked' : own !== undefined ? 'LASTCALL_DEADLINE' : 'the default of lastcall run and stop';
+    given !== undefined
+      ? '--deadline'
+      : own !== undefined
+        ? 'LASTCALL_DEADLINE'
+        : 'the default of lastcall run and stop';
   if (supervisor === undefined) {
-    return [note('supervisor', 'who stops it, and how long that waits, is not known: no systemd unit, no container')];
+    return [
+      note('supervisor', 'unknown: no systemd unit and no container found, so the time before SIGKILL is not known'),
+    ];
   }
   const { name, setting, waits } = supervisor;
   const time = waits === undefined ? 'waits for ever' : `kills after ${seconds(waits)}`;
@@ -44,12 +52,12 @@ export async function examineDeadline(pid: number, given: number | undefined): P
 
 export function judgeDeadline({ waits, setting }: Supervisor, deadline: number, source: string): Finding {
   if (waits === undefined || deadline + MARGIN <= waits) {
-    return good('deadline', `the deadline of ${seconds(deadline)} (${source}) is over before`);
+    return good('deadline', `the deadline of ${seconds(deadline)} (${source}) comes before that`);
   }
   return warning(
     'deadline',
-    `the deadline of ${seconds(deadline)} (${source}) is not over when the program is killed, after ${seconds(waits)}`,
-    `--deadline ${Math.max(1, Math.floor((waits - MARGIN) / 1_000))}s or less, or ${setting} of ${Math.ceil((deadline + MARGIN) / 1_000)} s or more`,
+    `the supervisor kills the program after ${seconds(waits)}, before the deadline of ${seconds(deadline)} (${source})`,
+    `set --deadline ${Math.max(1, Math.floor((waits - MARGIN) / 1_000))}s or less, or ${setting} to ${Math.ceil((deadline + MARGIN) / 1_000)} s or more`,
   );
 }
 
@@ -60,15 +68,15 @@ export function judgeKillMode(mode: string | undefined): readonly Finding[] {
   return [
     warning(
       'kill-mode',
-      'KillMode=control-group: systemd sends SIGTERM to every process of the unit at once, workers and the program of `lastcall run` too',
-      'KillMode=mixed',
+      'KillMode=control-group: systemd sends SIGTERM to every process of the unit at once, also to workers and to the program of `lastcall run`',
+      'set KillMode=mixed',
     ),
   ];
 }
 
 async function findSupervisor(pid: number, env: ReadonlyMap<string, string>): Promise<Supervisor | undefined> {
   const unit = unitOf(readText(`/proc/${pid}/cgroup`));
-  const ofUnit = unit === undefined ? undefined : await askSystemd(unit);
+  const ofUnit = unit === undefined ? undefined : await readUnit(unit);
   if (ofUnit !== undefined) return ofUnit;
   if (env.has('KUBERNETES_SERVICE_HOST')) {
     return { name: 'Kubernetes', waits: 30_000, setting: 'terminationGracePeriodSeconds', isKnown: false };
@@ -80,13 +88,13 @@ async function findSupervisor(pid: number, env: ReadonlyMap<string, string>): Pr
   return undefined;
 }
 
-/** The service of systemd that a process belongs to, by its control group; undefined for none. */
+/** The systemd service in the text of /proc/PID/cgroup; undefined if there is none. */
 export function unitOf(cgroup: string): string | undefined {
   const [, unit] = /^0::\S*\/([\w@:.\\-]+\.service)(?:\/|$)/m.exec(cgroup) ?? [];
   return unit;
 }
 
-async function askSystemd(unit: string): Promise<Supervisor | undefined> {
+async function readUnit(unit: string): Promise<Supervisor | undefined> {
   try {
     const args = ['show', '--property=TimeoutStopUSec', '--property=KillMode', '--', unit];
     const { stdout } = await promisify(execFile)('systemctl', args, { timeout: SYSTEMCTL_LIMIT });
@@ -96,7 +104,7 @@ async function askSystemd(unit: string): Promise<Supervisor | undefined> {
   }
 }
 
-/** What `systemctl show` says; undefined where it does not say how long. */
+/** Parses the output of `systemctl show`. Undefined without a time. */
 export function parseUnit(unit: string, shown: string): Supervisor | undefined {
   const property = (name: string): string | undefined => new RegExp(`^${name}=(.*)$`, 'm').exec(shown)?.[1];
   const time = property('TimeoutStopUSec');
@@ -122,7 +130,7 @@ const UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-/** Milliseconds of `1min 30s`; undefined for what is none. */
+/** Parses a time span such as `1min 30s` into ms; undefined for any other text. */
 export function parseTimespan(text: string): number | undefined {
   if (!/^\d/.test(text)) return undefined;
   let sum = 0;
@@ -135,18 +143,7 @@ export function parseTimespan(text: string): number | undefined {
   return sum;
 }
 
-function environmentOf(pid: number): ReadonlyMap<string, string> {
-  return new Map(
-    readText(`/proc/${pid}/environ`)
-      .split('\0')
-      .map((line): [string, string] => {
-        const at = line.indexOf('=');
-        return at === -1 ? [line, ''] : [line.slice(0, at), line.slice(at + 1)];
-      }),
-  );
-}
-
-/** Empty where it may not be read. */
+/** Empty if the file cannot be read. */
 function readText(file: string): string {
   try {
     return readFileSync(file, 'latin1');

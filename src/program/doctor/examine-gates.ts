@@ -4,19 +4,18 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inodeOf } from '../../linux/descriptors.ts';
-import { loadLibc, requireLibc } from '../../linux/libc.ts';
+import { loadLibc, messageOf, requireLibc } from '../../linux/libc.ts';
 import { openListener } from '../../linux/open-listener.ts';
-import type { SocketAddress } from '../../linux/sockets.ts';
-import { localAddress } from '../../linux/sockets.ts';
+import { localAddress, type SocketAddress } from '../../linux/sockets.ts';
 import { holdNewConnections } from '../../listener/gate/hold.ts';
 import { refuseNewConnections } from '../../listener/gate/refuse.ts';
 import { shutUnixListener } from '../../listener/gate/unix.ts';
-import { mayReopen } from '../gate/outside-gate.ts';
-import { type Finding, good, note, type FindingId, problem, warning } from './finding.ts';
+import { mayReopen } from '../gate/program-gate.ts';
+import { type Finding, type FindingId, good, note, problem, warning } from './finding.ts';
 
 const ANY_PORT: SocketAddress = { family: 'IPv4', address: '127.0.0.1', port: 0 };
 
-/** Which gates can be shut here: each is tried on a socket of our own, with a client that is queued before and one that comes after. */
+/** Tries each gate on a socket of our own, with a client that is queued before and one that comes after. */
 export async function examineGates(): Promise<readonly Finding[]> {
   if (!loadLibc().available) return [];
   return [
@@ -37,8 +36,8 @@ async function tryUnix(): Promise<Finding> {
 }
 
 const WITHOUT: Readonly<Record<string, string>> = {
-  'gate-refuse': 'Linux 5.7 or later, or CAP_NET_RAW; without it new clients are let in until the listener closes',
-  'gate-unix': 'a Unix listener of a program is left open until it closes it',
+  'gate-refuse': 'use Linux 5.7 or later, or CAP_NET_RAW; without them new clients connect until the listener closes',
+  'gate-unix': 'new clients connect to a Unix listener until the program closes it',
 };
 
 async function tryGate(id: FindingId, address: SocketAddress, shut: (fd: number) => void): Promise<Finding> {
@@ -53,14 +52,17 @@ async function tryGate(id: FindingId, address: SocketAddress, shut: (fd: number)
     const late = net.connect(target);
     clients.push(late);
     const outcome = await Promise.race([
-      once(late, 'connect').then(() => 'is let in'),
+      once(late, 'connect').then(() => 'connected'),
       new Promise<string>((resolve) => late.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''))),
     ]);
-    if (outcome === 'ECONNREFUSED') return good(id, 'can be shut: a new client is refused, one that waits is kept');
-    return problem(id, `was shut, but a new client ${outcome}`, 'please report this, with the version of the kernel');
+    if (outcome === 'ECONNREFUSED') return good(id, 'can be shut: a new client is refused, and a queued one stays');
+    return problem(
+      id,
+      `was shut, but for a new client: ${outcome}`,
+      'please report this, with the version of the kernel',
+    );
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    return warning(id, `cannot be shut (${why})`, WITHOUT[id] ?? '');
+    return warning(id, `cannot be shut (${messageOf(error)})`, WITHOUT[id] ?? '');
   } finally {
     for (const client of clients) client.destroy();
     if (fd !== undefined) requireLibc().close(fd);
@@ -80,17 +82,17 @@ function tryHold(): Finding {
     holdNewConnections(fd);
     return good('gate-hold', 'can be shut (CAP_NET_ADMIN)');
   } catch {
-    return note('gate-hold', 'cannot be shut: it needs CAP_NET_ADMIN. Only `newConnections: "hold"` asks for it');
+    return note('gate-hold', 'cannot be shut: it needs CAP_NET_ADMIN. Only `newConnections: "hold"` uses it');
   } finally {
     requireLibc().close(fd);
   }
 }
 
 export function judgeReopen(may: boolean): Finding {
-  if (may) return good('gate-reopen', 'a gate that was shut can be opened again (CAP_NET_RAW)');
+  if (may) return good('gate-reopen', 'a shut gate can be opened again (CAP_NET_RAW)');
   return note(
     'gate-reopen',
-    'a gate that was shut cannot be opened again: `lastcall stop` shuts none unless it may --kill',
-    'CAP_NET_RAW, or `lastcall stop --kill`; `lastcall run` and the library do without',
+    'a shut gate cannot be opened again: `lastcall stop` shuts gates only with --kill',
+    'use CAP_NET_RAW, or `lastcall stop --kill`; `lastcall run` and the library need neither',
   );
 }

@@ -1,35 +1,39 @@
 import os from 'node:os';
-import { loadLibc } from '../../linux/libc.ts';
+import { loadLibc, messageOf } from '../../linux/libc.ts';
 import { CAPABILITIES, type Capability, has, readStatus } from '../../linux/process/status.ts';
-import { dumpTcpListeners } from '../../linux/tables/socket-tables.ts';
+import { dumpTcpListeners } from '../../linux/tables/inet-diag.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 
-/** What the machine and this process's rights allow. */
+/** Examines the kernel, the FFI, and the rights of this process. */
 export function examineHost(): readonly Finding[] {
   return [judgeKernel(process.platform, os.release()), judgeFfi(), examineCapabilities(), examineSockDiag()];
 }
 
-// SO_BINDTOIFINDEX without privileges, and pidfd_getfd.
+// SO_BINDTOIFINDEX without privileges, and pidfd_getfd(2).
 const REFUSE_SINCE = [5, 7] as const;
 const REACH_SINCE = [5, 6] as const;
 
-/** `release` as uname(2) tells it: `6.1.0-13-amd64`. */
+/** `release` as uname(2) returns it: `6.1.0-13-amd64`. */
 export function judgeKernel(platform: string, release: string): Finding {
   if (platform !== 'linux') {
-    return problem('kernel', `this is ${platform}: no gate can be shut`, 'lastcall drains queues on Linux only');
+    return problem(
+      'kernel',
+      `this is ${platform}: no gate can be shut`,
+      'run it on Linux: lastcall drains queues on Linux only',
+    );
   }
   if (isBefore(release, REACH_SINCE)) {
     return problem(
       'kernel',
-      `Linux ${release} has no pidfd_getfd(2), and refuses an unprivileged gate`,
-      'Linux 5.7 or later; before that `lastcall run --listen` with CAP_NET_RAW',
+      `Linux ${release} has no pidfd_getfd(2), and needs CAP_NET_RAW to shut a gate`,
+      'use Linux 5.7 or later; before that use `lastcall run --listen` with CAP_NET_RAW',
     );
   }
   if (isBefore(release, REFUSE_SINCE)) {
     return warning(
       'kernel',
-      `Linux ${release} asks for CAP_NET_RAW to shut a gate`,
-      'Linux 5.7 or later, or the capability',
+      `Linux ${release} needs CAP_NET_RAW to shut a gate`,
+      'use Linux 5.7 or later, or CAP_NET_RAW',
     );
   }
   return good('kernel', `Linux ${release}`);
@@ -37,7 +41,7 @@ export function judgeKernel(platform: string, release: string): Finding {
 
 function isBefore(release: string, [major, minor]: readonly [number, number]): boolean {
   const [, first = '', second = ''] = /^(\d+)\.(\d+)/.exec(release) ?? [];
-  // A version that does not read as one is tried, not judged.
+  // An unknown format counts as new enough: the gates are tried anyway.
   if (first === '') return false;
   return Number(first) < major || (Number(first) === major && Number(second) < minor);
 }
@@ -45,14 +49,14 @@ function isBefore(release: string, [major, minor]: readonly [number, number]): b
 function judgeFfi(): Finding {
   const loaded = loadLibc();
   if (loaded.available) return good('ffi', 'system calls can be made (koffi has loaded)');
-  return problem('ffi', loaded.reason, 'install koffi for this platform: npm ci, without --omit=optional');
+  return problem('ffi', loaded.reason, 'install koffi for this platform: run npm ci without --omit=optional');
 }
 
 const USES: Readonly<Record<Capability, string>> = {
   CAP_NET_RAW: 'opens a gate again',
   CAP_SYS_PTRACE: "reaches other users' listeners",
   CAP_KILL: "signals other users' programs",
-  CAP_NET_ADMIN: 'holds new connections back',
+  CAP_NET_ADMIN: 'holds new connections',
 };
 
 function examineCapabilities(): Finding {
@@ -63,7 +67,7 @@ function examineCapabilities(): Finding {
   if (held.length === 0) {
     return note(
       'capabilities',
-      `${user} has none that would help: gates can be shut, not opened again, and other users' programs not stopped`,
+      `${user} has none of those that help: it cannot open a shut gate again, or stop programs of other users`,
     );
   }
   const list = held.map((name) => (isCapability(name) ? `${name} (${USES[name]})` : name)).join(', ');
@@ -76,16 +80,12 @@ function isCapability(name: string): name is Capability {
 
 function examineSockDiag(): Finding {
   try {
-    return good(
-      'sock-diag',
-      `the kernel tells of its sockets by netlink: TCP listeners here: ${dumpTcpListeners().length}`,
-    );
+    return good('sock-diag', `netlink lists the sockets of this namespace: ${dumpTcpListeners().length} TCP listeners`);
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
     return warning(
       'sock-diag',
-      `sockets are not told of by netlink (${why}): /proc is read instead, which takes longer, and tells less`,
-      'modprobe tcp_diag unix_diag, or a seccomp profile that allows AF_NETLINK',
+      `netlink does not list sockets (${messageOf(error)}): /proc takes its place, which is slower and has less`,
+      'run modprobe tcp_diag unix_diag, or use a seccomp profile that allows AF_NETLINK',
     );
   }
 }

@@ -1,20 +1,20 @@
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
-import { SystemCallError } from '../../linux/libc.ts';
-import { readStatus, type ProcessStatus } from '../../linux/process/status.ts';
+import { messageOf } from '../../linux/libc.ts';
+import { type ProcessStatus, readStatus } from '../../linux/process/status.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
-import { commandOf } from '../find/command-of.ts';
+import { commandOf } from '../find/command-line.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
 import { namespaceOf } from '../find/namespace.ts';
-import { reachListener } from '../gate/outside-gate.ts';
+import { copyListener } from '../gate/copied-listener.ts';
 import { sampleListeners } from '../watch/sample-listeners.ts';
 import { judgeQueue } from './examine-queues.ts';
 import { type Finding, good, note, problem, warning } from './finding.ts';
 
-const WAYS_OUT = 'CAP_SYS_PTRACE, or `lastcall run` with --listen, or --inside for Node';
+const WAYS_OUT = 'use CAP_SYS_PTRACE, or `lastcall run` with --listen, or --inside for Node';
 
-/** What a stop of this program would meet. Nothing of it is touched, but that its listeners are copied and let go. */
+/** Examines what decides a stop of this program. Changes nothing: it only copies descriptors of the listeners, and closes them. */
 export function examineProgram(pid: number, signal: NodeJS.Signals): readonly Finding[] {
   const status = readStatus(pid);
   return [
@@ -27,19 +27,19 @@ export function examineProgram(pid: number, signal: NodeJS.Signals): readonly Fi
 function judgeRight(pid: number): Finding {
   try {
     process.kill(pid, 0);
-    return good('signal-right', `process ${pid} may be signalled by this user`);
+    return good('signal-right', `this user may signal process ${pid}`);
   } catch {
     return problem(
       'signal-right',
-      `process ${pid} may not be signalled by this user`,
-      "run as the program's own user, or with CAP_KILL",
+      `this user may not signal process ${pid}`,
+      "run lastcall as the program's user, or with CAP_KILL",
     );
   }
 }
 
 /**
- * What the signal that it is stopped by does to it. Node itself catches SIGTERM and SIGINT, and raises them again where the program
- * has no handler (SignalExit, src/node.cc): of Node the kernel's word says little.
+ * What the stop signal does to a process. Node always catches SIGTERM and SIGINT, and raises them again if the program has no
+ * handler (SignalExit, src/node.cc): for Node the kernel's answer is not enough.
  */
 export function judgeHandler(pid: number, status: ProcessStatus, signal: NodeJS.Signals, isNode: boolean): Finding {
   const { innerPid, caught, ignored } = status;
@@ -49,32 +49,32 @@ export function judgeHandler(pid: number, status: ProcessStatus, signal: NodeJS.
     return problem(
       'signal-handler',
       `process ${pid} ignores ${signal}: it is killed at the deadline`,
-      'the --signal that it knows, such as SIGQUIT',
+      'use the --signal that stops it, such as SIGQUIT',
     );
   }
   if (innerPid === 1) {
     return problem(
       'signal-handler',
       `process ${pid} is PID 1 of its namespace and does not catch ${signal}: the kernel drops the signal, and it is killed`,
-      'run it by `lastcall run`, which is PID 1 in its place, or by an init (docker run --init)',
+      'run it below `lastcall run`, which becomes PID 1, or below an init (docker run --init)',
     );
   }
   return note(
     'signal-handler',
-    `process ${pid} does not catch ${signal}: it ends at once, with what it has accepted`,
-    '`lastcall run` and `lastcall stop` wait until no client is owed an answer; a Node program: lastcall/register',
+    `process ${pid} does not catch ${signal}: it ends at once, and cuts the connections that it has accepted`,
+    'use `lastcall run` or `lastcall stop`, which wait until no client waits for an answer; for Node use lastcall/register',
   );
 }
 
 function judgeNode(pid: number, innerPid: number, signal: NodeJS.Signals): Finding {
-  const says = `process ${pid} is Node: whether it has a handler for ${signal} of its own cannot be seen`;
+  const says = `process ${pid} is Node: whether the program itself handles ${signal} cannot be seen`;
   if (innerPid !== 1) {
-    return note('signal-handler', `${says}; without one it ends at once`, 'lastcall/register, or lastCall(server)');
+    return note('signal-handler', `${says}; if not, it ends at once`, 'use lastcall/register, or lastCall(server)');
   }
   return warning(
     'signal-handler',
-    `${says}; it is PID 1 of its namespace, and without one the signal does nothing`,
-    'lastcall/register, or `lastcall run` as PID 1 in its place, or an init (docker run --init)',
+    `${says}; it is PID 1 of its namespace, and without a handler the signal does nothing`,
+    'use lastcall/register, or run it below `lastcall run` or an init (docker run --init), which becomes PID 1',
   );
 }
 
@@ -91,7 +91,7 @@ function examineListeners(pid: number): readonly Finding[] {
     findings.push(
       problem(
         'listeners',
-        `process ${unreadable.join(', ')} of the program cannot be looked into: it gets the signal only`,
+        `process ${unreadable.join(', ')} of the program cannot be inspected: the program only gets the signal`,
         WAYS_OUT,
       ),
     );
@@ -104,7 +104,7 @@ function examineListeners(pid: number): readonly Finding[] {
       ),
     );
   }
-  findings.push(...listeners.map(judgeListener), ...examineItsQueues(pid, listeners));
+  findings.push(...listeners.map(judgeListener), ...examineQueuesOf(pid, listeners));
   return findings;
 }
 
@@ -114,40 +114,40 @@ function judgeListener(held: HeldListener): Finding {
   if (sharedBecause !== undefined) {
     return warning(
       'listener',
-      `${where}; it counts as shared: ${sharedBecause}. Its gate is not shut, and its queue is left to who else holds it`,
-      'stop the other holder, too; or let `lastcall run --listen` open it',
+      `${where}; it counts as shared: ${sharedBecause}. A stop leaves its gate open and its queue to the other holder`,
+      'stop the other holder, too, or let `lastcall run --listen` open it',
     );
   }
   if (socket.device === NO_INTERFACE || socket.isShut === true) {
     return warning(
       'listener',
-      `${where}; its gate is shut: a stop is under way, or one was killed in the middle`,
-      '`lastcall stop` once more',
+      `${where}; its gate is shut: a stop is running, or was killed`,
+      'run `lastcall stop` again',
     );
   }
   if (socket.device !== undefined && socket.device !== 0) {
     return warning(
       'listener',
-      `${where}; it is bound to a device: refuse needs CAP_NET_RAW`,
-      'the capability, or bind to an address',
+      `${where}; it is bound to a device: the gate refuse needs CAP_NET_RAW`,
+      'use CAP_NET_RAW, or bind to an address',
     );
   }
   try {
-    reachListener(held, new Map()).close();
+    copyListener(held, new Map()).close();
   } catch (error) {
     return problem(
       'listener',
-      `${where}; it cannot be reached (${messageOf(error)}): the program gets the signal only`,
+      `${where}; it cannot be reached (${messageOf(error)}): the program only gets the signal`,
       WAYS_OUT,
     );
   }
   if (socket.address.family === 'Unix') {
-    return note('listener', `${where}; its gate can be shut, not opened again`, '`lastcall stop` needs --kill for it');
+    return note('listener', `${where}; its gate can be shut, but not opened again`, 'use `lastcall stop` with --kill');
   }
   return good('listener', `${where}; its gate can be shut`);
 }
 
-function examineItsQueues(pid: number, listeners: readonly HeldListener[]): readonly Finding[] {
+function examineQueuesOf(pid: number, listeners: readonly HeldListener[]): readonly Finding[] {
   const inodes = new Set(listeners.map(({ socket }) => socket.inode));
   const somaxconn = readSysctl('net.core.somaxconn');
   const samples = sampleListeners(
@@ -161,7 +161,7 @@ function examineItsQueues(pid: number, listeners: readonly HeldListener[]): read
       : [
           note(
             'reuseport',
-            `${sample.address}: ${sample.sockets} sockets share the address (SO_REUSEPORT); all are shut together`,
+            `${sample.address}: ${sample.sockets} sockets share the address (SO_REUSEPORT), and are shut together`,
           ),
         ]),
     ...judgeQueue(sample, somaxconn),
@@ -176,12 +176,7 @@ function isNode(pid: number): boolean {
   }
 }
 
-/** The program's own line: what it is. */
+/** Names the program. */
 export function describeProgram(pid: number): Finding {
   return good('program', `process ${pid}: ${commandOf(pid)}`);
-}
-
-function messageOf(error: unknown): string {
-  if (error instanceof SystemCallError) return error.message;
-  return error instanceof Error ? error.message : String(error);
 }

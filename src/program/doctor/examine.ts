@@ -1,32 +1,32 @@
 import { loadLibc } from '../../linux/libc.ts';
-import { describeProgram, examineProgram } from './examine-program.ts';
 import { examineDeadline } from './examine-deadline.ts';
 import { examineGates } from './examine-gates.ts';
 import { examineHost } from './examine-host.ts';
+import { describeProgram, examineProgram } from './examine-program.ts';
 import { examineQueues } from './examine-queues.ts';
 import { examineReach } from './examine-reach.ts';
 import { examineSurroundings } from './examine-surroundings.ts';
 import type { Finding } from './finding.ts';
 
-/** What is looked at, beside the machine. */
+/** What to examine, beside the machine. */
 export interface ExamineOptions {
-  /** The program's processes, topmost each; none to look at the machine alone. */
+  /** The topmost processes of the program; none to examine only the machine. */
   readonly pids: readonly number[];
-  /** What the program is stopped by. */
+  /** The signal that stops the program. */
   readonly signal: NodeJS.Signals;
-  /** In milliseconds; undefined to take the program's own, or the default. */
+  /** The deadline of the stop, in ms; undefined for the program's own, or the default. */
   readonly deadline: number | undefined;
 }
 
-/** Findings that belong together. */
+/** Findings on one subject. */
 export interface Chapter {
   readonly title: string;
   readonly findings: readonly Finding[];
 }
 
 /**
- * Looks at all that decides whether a stop loses nobody here. Tries what can be tried, on sockets and a child of its own; of the
- * program nothing is changed.
+ * Checks everything that decides whether a stop loses clients here. Tries what it can on sockets and a child of its own, and
+ * changes nothing of the program.
  */
 export async function examine({ pids, signal, deadline }: ExamineOptions): Promise<readonly Chapter[]> {
   const machine = [

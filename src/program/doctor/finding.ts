@@ -1,7 +1,7 @@
-/** How much a finding matters: `problem` will lose clients or leave a stop undone, `warning` may, `note` is good to know. */
+/** The weight of a finding. `problem`: clients will be lost, or a stop will fail. `warning`: they may. `note`: for information. */
 export type Level = 'good' | 'note' | 'warning' | 'problem';
 
-/** Everything that is looked at; docs/cli.md says what each means and what to do. */
+/** Every check; docs/cli.md has what each one means, and what to do. */
 export const FINDING_IDS = [
   'kernel',
   'ffi',
@@ -33,7 +33,7 @@ export const FINDING_IDS = [
 
 export type FindingId = (typeof FINDING_IDS)[number];
 
-/** One thing that was looked at, what was seen, and what to do about it. */
+/** The result of one check, and what to do about it. */
 export interface Finding {
   readonly id: FindingId;
   readonly level: Level;

@@ -1,6 +1,6 @@
-import { allProcesses, socketsOf } from '../../linux/process/processes.ts';
-import type { ListeningSocket } from '../../linux/tables/socket-tables.ts';
-import type { SocketAddress } from '../../linux/sockets.ts';
+import { allProcesses, isGone, socketsOf } from '../../linux/process/processes.ts';
+import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
+import { nameOf, type SocketAddress } from '../../linux/sockets.ts';
 import { type Namespace, namespaceOf } from './namespace.ts';
 import { descriptorsPassedTo } from './passed-to.ts';
 import { findTree } from './process-tree.ts';
@@ -10,47 +10,47 @@ export interface HeldListener {
   readonly socket: ListeningSocket;
   readonly name: string;
   readonly namespace: Namespace;
-  /** Where it can be had. */
+  /** The processes of the program that hold it. */
   readonly holders: readonly Holder[];
-  /** Why its gate must not be shut: somebody else holds it, or may; undefined if it is the program's own. */
+  /** Why its gate must not be shut: another process holds it, or may hold it. Undefined if only the program holds it. */
   readonly sharedBecause: string | undefined;
 }
 
-/** A process of the program, and the number that the socket has there. */
+/** A process that holds a socket, and the descriptor of the socket there. */
 export interface Holder {
   readonly pid: number;
   readonly fd: number;
 }
 
-/** What was found of a program. */
+/** The processes of a program, and their listeners. */
 export interface ProgramListeners {
   readonly tree: ReadonlySet<number>;
   readonly listeners: readonly HeldListener[];
-  /** Processes of the program that this one may not look into. */
+  /** Processes of the program that cannot be inspected. */
   readonly unreadable: readonly number[];
 }
 
-/** Listeners that this process has opened itself and passed to the program: nobody else's, though the environment says passed. */
+/** The inodes of listeners that this process has opened for the program. No activator shares them, whatever LISTEN_FDS says. */
 export type OwnInodes = ReadonlySet<number>;
 
-// How long the rest of the host may be searched for other holders, in milliseconds.
+// Limit of the search for other holders on this host, in ms.
 const SEARCH_LIMIT = 1_000;
 
-/** Finds the listeners of a program and of its descendants, and who else holds them. */
+/** Finds the listeners of a program and its descendants, and their other holders. */
 export function findListeners(root: number, own: OwnInodes = new Set()): ProgramListeners {
   const processes = allProcesses();
   const tree = findTree(root, processes);
-  const { found, unreadable, passed } = lookIntoTree(tree, own);
+  const { found, unreadable, passed } = inspectTree(tree, own);
   const others = [...processes]
-    .filter(([pid, { isKernels }]) => !isKernels && !tree.has(pid) && pid !== process.pid)
+    .filter(([pid, { isKernelThread }]) => !isKernelThread && !tree.has(pid) && pid !== process.pid)
     .map(([pid]) => pid);
-  const strangers = findStrangers(new Set(found.keys()), others);
+  const otherHolders = findOtherHolders(new Set(found.keys()), others);
   const listeners = [...found.values()].map(({ socket, namespace, holders }) => ({
     socket,
     namespace,
     holders,
-    name: nameOf(socket.address),
-    sharedBecause: own.has(socket.inode) ? undefined : whyShared(socket, passed, strangers),
+    name: printableName(socket.address),
+    sharedBecause: own.has(socket.inode) ? undefined : whyShared(socket, passed, otherHolders),
   }));
   return { tree, listeners, unreadable };
 }
@@ -61,7 +61,7 @@ interface Found {
   readonly holders: Holder[];
 }
 
-function lookIntoTree(
+function inspectTree(
   tree: ReadonlySet<number>,
   own: OwnInodes,
 ): { found: ReadonlyMap<number, Found>; unreadable: readonly number[]; passed: ReadonlySet<number> } {
@@ -74,7 +74,7 @@ function lookIntoTree(
     try {
       const sockets = [...socketsOf(pid)];
       for (const [inode, fd] of sockets) found.get(inode)?.holders.push({ pid, fd });
-      // Most have inherited what was looked at already. (An inode is one socket's in all namespaces.)
+      // Most processes have only inherited sockets that were seen before. (An inode is unique in all namespaces.)
       const others = sockets.filter(([inode]) => !seen.has(inode));
       for (const [inode] of others) seen.add(inode);
       if (others.length === 0) continue;
@@ -95,54 +95,49 @@ function lookIntoTree(
   return { found, unreadable, passed };
 }
 
-interface Strangers {
-  /** By the socket's inode: processes that are none of the program's, and hold it. */
-  readonly holders: ReadonlyMap<number, readonly number[]>;
-  /** Whether any process could not be looked into. */
+interface OtherHolders {
+  /** Processes outside of the program, by the inode of the socket that they hold. */
+  readonly byInode: ReadonlyMap<number, readonly number[]>;
+  /** Whether any process could not be inspected. */
   readonly areHidden: boolean;
   readonly isFinished: boolean;
 }
 
-function findStrangers(inodes: ReadonlySet<number>, pids: readonly number[]): Strangers {
-  const holders = new Map<number, number[]>();
+function findOtherHolders(inodes: ReadonlySet<number>, pids: readonly number[]): OtherHolders {
+  const byInode = new Map<number, number[]>();
   const end = performance.now() + SEARCH_LIMIT;
   let areHidden = false;
-  if (inodes.size === 0) return { holders, areHidden, isFinished: true };
+  if (inodes.size === 0) return { byInode, areHidden, isFinished: true };
   for (const pid of pids) {
-    if (performance.now() > end) return { holders, areHidden, isFinished: false };
+    if (performance.now() > end) return { byInode, areHidden, isFinished: false };
     try {
       for (const inode of socketsOf(pid).keys()) {
-        if (inodes.has(inode)) holders.set(inode, [...(holders.get(inode) ?? []), pid]);
+        if (inodes.has(inode)) byInode.set(inode, [...(byInode.get(inode) ?? []), pid]);
       }
     } catch (error) {
       areHidden ||= !isGone(error);
     }
   }
-  return { holders, areHidden, isFinished: true };
+  return { byInode, areHidden, isFinished: true };
 }
 
 function whyShared(
   { inode, uid }: ListeningSocket,
   passed: ReadonlySet<number>,
-  strangers: Strangers,
+  otherHolders: OtherHolders,
 ): string | undefined {
   if (passed.has(inode)) return 'an activator passed it (LISTEN_FDS)';
-  const others = strangers.holders.get(inode) ?? [];
+  const others = otherHolders.byInode.get(inode) ?? [];
   if (others.length > 0) return `process ${others.join(', ')} holds it too`;
-  if (!strangers.isFinished) return `the search for other holders took longer than ${SEARCH_LIMIT} ms`;
-  // A user's own socket comes to another user's process by a message only; one that another user made may be anybody's.
+  if (!otherHolders.isFinished) return `the search for other holders took longer than ${SEARCH_LIMIT} ms`;
+  // The hidden processes belong to other users. They get a socket of this user only by a message (unix(7), SCM_RIGHTS), but may
+  // have inherited one that another user made.
   const isOthers = uid !== undefined && uid !== process.geteuid?.();
-  if (strangers.areHidden && isOthers) return `user ${uid} made it, whose processes cannot be looked into`;
+  if (otherHolders.areHidden && isOthers) return `user ${uid} made it, and that user's processes cannot be inspected`;
   return undefined;
 }
 
-/** For reports: `127.0.0.1:8080`, `[::]:8080`, `unix:/run/app.sock`, `unix:@abstract`. */
-export function nameOf(address: SocketAddress): string {
-  // Somebody else's words: nothing of them may steer a terminal.
-  if (address.family === 'Unix') return `unix:${address.path.replaceAll('\0', '@').replaceAll(/\p{Cc}/gu, '?')}`;
-  return address.family === 'IPv6' ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH');
+/** `nameOf` for a terminal, which the path of another program's Unix socket must not control. */
+export function printableName(address: SocketAddress): string {
+  return nameOf(address).replaceAll(/\p{Cc}/gu, '?');
 }

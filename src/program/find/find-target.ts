@@ -1,85 +1,53 @@
-import { allProcesses, type ProcessStat, socketsOf } from '../../linux/process/processes.ts';
-import type { ListeningSocket } from '../../linux/tables/socket-tables.ts';
-import { commandOf } from './command-of.ts';
+import { allProcesses, hasEnded, type ProcessStat, socketsOf } from '../../linux/process/processes.ts';
+import { commandOf } from './command-line.ts';
 import { OWN } from './namespace.ts';
 import { ancestorsOf, topmostOf } from './process-tree.ts';
+import { isAtTarget, parseTarget, type Target, TargetError } from './target.ts';
 
-/** A target that cannot be had: `refused` is one that must not be signalled, `hidden` one that this user cannot see. */
-export class TargetError extends Error {
-  override readonly name = 'TargetError';
-  readonly fault: 'malformed' | 'not found' | 'refused' | 'hidden';
-
-  constructor(fault: TargetError['fault'], message: string) {
-    super(message);
-    this.fault = fault;
-  }
-}
+type Processes = ReadonlyMap<number, ProcessStat>;
 
 /**
- * The process that `12345`, `:8080`, `/run/app.sock` or `@abstract` stands for: of a listener the topmost process that holds it.
- * Throws a `TargetError`: it is never PID 1, this process or one above it, nor one of several that have nothing to do with each
- * other.
+ * Finds the process to stop: the named one, or the topmost process that holds the named listener. Throws a `TargetError` for
+ * PID 1, for this process and its ancestors, and if several unrelated processes hold the listener.
  */
 export function findTarget(text: string): number {
   const processes = allProcesses();
-  const isWanted = readTarget(text);
-  return typeof isWanted === 'number' ? checkProcess(isWanted, processes) : holderOf(text, isWanted, processes);
+  const target = parseTarget(text);
+  return target.kind === 'process'
+    ? checkMayStop(target.pid, processes)
+    : findOnlyHolder(holdersOf(text, target, processes), text, processes);
 }
 
-/**
- * All processes that the same text stands for, topmost each, to look at: any that lives may be looked at. Throws a `TargetError`
- * where there is none, or none that can be seen.
- */
+/** Finds the processes to examine: the named one, or every topmost holder of the named listeners. Throws a `TargetError`. */
 export function findHolders(text: string): readonly number[] {
   const processes = allProcesses();
-  const isWanted = readTarget(text);
-  if (typeof isWanted === 'number') return [checkAlive(isWanted, processes)];
-  return topmostOf(holdersOf(text, isWanted, processes), processes);
+  const target = parseTarget(text);
+  if (target.kind === 'process') return [checkRunning(target.pid, processes)];
+  return topmostOf(holdersOf(text, target, processes), processes);
 }
 
-/** A process's number, or what is asked of a listening socket. */
-function readTarget(text: string): number | ((socket: ListeningSocket) => boolean) {
-  if (/^\d{1,10}$/.test(text)) return Number(text);
-  if (/^:\d{1,5}$/.test(text)) {
-    const port = Number(text.slice(1));
-    return ({ address }) => address.family !== 'Unix' && address.port === port;
-  }
-  const path = text.replace(/^unix:/, '').replace(/^@/, '\0');
-  if (path.startsWith('/') || path.startsWith('\0')) {
-    return ({ address }) => address.family === 'Unix' && address.path === path;
-  }
-  throw new TargetError(
-    'malformed',
-    `Expected a process (12345), a port (:8080) or a Unix path (/run/app.sock), got \`${text}\``,
-  );
-}
-
-function checkAlive(pid: number, processes: ReadonlyMap<number, ProcessStat>): number {
+function checkRunning(pid: number, processes: Processes): number {
   const stat = processes.get(pid);
-  if (stat !== undefined && stat.state !== 'Z' && stat.state !== 'X') return pid;
+  if (stat !== undefined && !hasEnded(stat)) return pid;
   throw new TargetError('not found', `There is no process ${pid}`);
 }
 
-function checkProcess(pid: number, processes: ReadonlyMap<number, ProcessStat>): number {
-  checkAlive(pid, processes);
+function checkMayStop(pid: number, processes: Processes): number {
+  checkRunning(pid, processes);
   const why = whyNot(pid, processes);
   if (why !== undefined) throw new TargetError('refused', `Process ${pid} is ${why}: it is not stopped`);
   return pid;
 }
 
-function whyNot(pid: number, processes: ReadonlyMap<number, ProcessStat>): string | undefined {
+/** Why a process must not be stopped. */
+function whyNot(pid: number, processes: Processes): string | undefined {
   if (pid === 1) return 'PID 1';
   if (pid === process.pid) return 'this very command';
   if (ancestorsOf(process.pid, processes).includes(pid)) return 'an ancestor of this command';
   return undefined;
 }
 
-function holderOf(
-  text: string,
-  isWanted: (socket: ListeningSocket) => boolean,
-  processes: ReadonlyMap<number, ProcessStat>,
-): number {
-  const holders = holdersOf(text, isWanted, processes);
+function findOnlyHolder(holders: readonly number[], text: string, processes: Processes): number {
   const candidates = topmostOf(
     holders.filter((pid) => whyNot(pid, processes) === undefined),
     processes,
@@ -96,36 +64,33 @@ function holderOf(
   return only;
 }
 
-function holdersOf(
-  text: string,
-  isWanted: (socket: ListeningSocket) => boolean,
-  processes: ReadonlyMap<number, ProcessStat>,
-): readonly number[] {
-  const wanted = new Set(
-    OWN.listeners()
-      .filter(isWanted)
-      .map(({ inode }) => inode),
-  );
-  if (wanted.size === 0) throw new TargetError('not found', `Nobody listens on ${text} in this network namespace`);
-  const { holders, hidden } = findHoldersOf(wanted, processes);
+function holdersOf(text: string, target: Target, processes: Processes): readonly number[] {
+  const sockets = OWN.listeners().filter(({ address }) => isAtTarget(address, target));
+  const inodes = new Set(sockets.map(({ inode }) => inode));
+  if (inodes.size === 0) throw new TargetError('not found', `Nobody listens on ${text} in this network namespace`);
+  const { holders, areHidden } = searchHolders(inodes, processes);
   if (holders.length > 0) return holders;
-  const why = hidden ? 'cannot be seen by this user' : 'are not in this PID namespace';
-  throw new TargetError('hidden', `The processes that listen on ${text} ${why}`);
+  throw new TargetError(
+    'hidden',
+    areHidden
+      ? `This user cannot see the processes that listen on ${text}`
+      : `The processes that listen on ${text} are not in this PID namespace`,
+  );
 }
 
-function findHoldersOf(
+function searchHolders(
   inodes: ReadonlySet<number>,
-  processes: ReadonlyMap<number, ProcessStat>,
-): { readonly holders: readonly number[]; readonly hidden: boolean } {
+  processes: Processes,
+): { readonly holders: readonly number[]; readonly areHidden: boolean } {
   const holders: number[] = [];
-  let hidden = false;
-  for (const [pid, { state }] of processes) {
-    if (state === 'Z' || state === 'X') continue;
+  let areHidden = false;
+  for (const [pid, stat] of processes) {
+    if (hasEnded(stat)) continue;
     try {
       if ([...socketsOf(pid).keys()].some((inode) => inodes.has(inode))) holders.push(pid);
     } catch {
-      hidden = true;
+      areHidden = true;
     }
   }
-  return { holders, hidden };
+  return { holders, areHidden };
 }

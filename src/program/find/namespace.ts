@@ -1,46 +1,47 @@
 import { readlinkSync } from 'node:fs';
-import { readNamespaceTables } from '../../linux/tables/proc-listeners.ts';
-import { dumpHalfOpen } from '../../linux/tables/sock-diag.ts';
 import { TCP_CLOSE, TCP_LISTEN } from '../../linux/constants.ts';
 import {
+  type ConnectionEnds,
+  dumpHalfOpen,
   dumpTcpListeners,
-  dumpUnixListeners,
   type Family,
   type ListeningSocket,
   type VisitConnection,
   visitConnections,
-} from '../../linux/tables/socket-tables.ts';
+} from '../../linux/tables/inet-diag.ts';
+import { readNamespaceTables } from '../../linux/tables/proc-net.ts';
 import { readTcpCounters, type TcpCounters } from '../../linux/tables/tcp-counters.ts';
+import { dumpUnixListeners } from '../../linux/tables/unix-diag.ts';
 
-/** The network namespace that a process is in, as far as its sockets can be asked about. */
+/** The network namespace of a process, and its sockets. */
 export interface Namespace {
-  /** Ours: netlink answers about it, and tells of connections. */
+  /** Netlink answers only about our own namespace. */
   readonly isOwn: boolean;
   listeners(): readonly ListeningSocket[];
-  /** Handshakes under way, by where they go. */
-  halfOpen(): readonly { readonly localAddress: string; readonly localPort: number }[];
-  /** Ways to visit what is no listener, at these ends, the best first: one that throws has visited some of it. */
-  readonly waysToVisit: readonly VisitConnections[];
-  /** What TCP has counted in it. Throws where it cannot be told. */
+  /** Half-open connections, with their local ends. */
+  halfOpen(): readonly Pick<ConnectionEnds, 'localAddress' | 'localPort'>[];
+  /** Methods to visit connections, the best first. One that throws may have visited some of them. */
+  readonly visitors: readonly VisitConnections[];
+  /** What TCP has counted in the namespace. Throws if it cannot be read. */
   counters(): TcpCounters;
 }
 
-/** Visits at least the connections of these families to these ports. */
+/** Visits at least the connections to these ports. */
 export type VisitConnections = (ends: readonly LocalPort[], visit: VisitConnection) => void;
 
-/** A local port of one family. A listener of both families is IPv6, and so are its connections. */
+/** A local port of one family. A dual-stack listener is IPv6, and so are its connections. */
 export interface LocalPort {
   readonly family: Family;
   readonly port: number;
 }
 
-/** The namespace of a process; where nobody may tell, it is taken for ours, as it nearly always is. */
+/** The namespace of a process. If it cannot be read, it counts as ours, as it nearly always is. */
 export function namespaceOf(pid: number): Namespace {
   const isOwn = linkOf('self') === (linkOf(String(pid)) ?? linkOf('self'));
   return isOwn ? OWN : otherNamespace(pid);
 }
 
-/** Ours, by netlink, or by /proc in a kernel without sock_diag. */
+/** Our own namespace, by netlink, or by /proc if the kernel has no sock_diag. */
 export const OWN: Namespace = {
   isOwn: true,
   listeners: () => {
@@ -57,7 +58,7 @@ export const OWN: Namespace = {
       return readNamespaceTables(process.pid).halfOpen;
     }
   },
-  waysToVisit: [visitByNetlink, (_ends, visit) => visitRows(process.pid, visit)],
+  visitors: [visitByNetlink, (_ends, visit) => visitByProc(process.pid, visit)],
   counters: () => readTcpCounters(),
 };
 
@@ -65,7 +66,7 @@ const FEW_PORTS = 4;
 
 const ALL_STATES = ~((1 << TCP_LISTEN) | (1 << TCP_CLOSE));
 
-/** The kernel walks its whole table for each question, and tells of those that were asked for only. */
+/** The kernel walks its whole table for each request, but returns only the requested rows: for many ports one request is cheaper. */
 function visitByNetlink(ends: readonly LocalPort[], visit: VisitConnection): void {
   if (ends.length <= FEW_PORTS) {
     for (const { family, port } of ends) visitConnections(family, { states: ALL_STATES, port }, visit);
@@ -74,7 +75,7 @@ function visitByNetlink(ends: readonly LocalPort[], visit: VisitConnection): voi
   for (const family of new Set(ends.map((end) => end.family))) visitConnections(family, { states: ALL_STATES }, visit);
 }
 
-function visitRows(pid: number, visit: VisitConnection): void {
+function visitByProc(pid: number, visit: VisitConnection): void {
   for (const { state, localPort, localAddress } of readNamespaceTables(pid).connections) {
     visit(state, localPort, () => localAddress);
   }
@@ -85,7 +86,7 @@ function otherNamespace(pid: number): Namespace {
     isOwn: false,
     listeners: () => readNamespaceTables(pid).listeners,
     halfOpen: () => readNamespaceTables(pid).halfOpen,
-    waysToVisit: [(_ends, visit) => visitRows(pid, visit)],
+    visitors: [(_ends, visit) => visitByProc(pid, visit)],
     counters: () => readTcpCounters(pid),
   };
 }

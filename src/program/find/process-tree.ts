@@ -12,19 +12,19 @@ export function findTree(
     else siblings.push(pid);
   }
   const tree = new Set([root]);
-  // What is added while it is walked is walked, too.
+  // The loop also visits what it adds.
   for (const pid of tree) for (const child of children.get(pid) ?? []) tree.add(child);
   return tree;
 }
 
-/** The processes above this one, nearest first; PID 1 is the last, unless /proc hides it. */
+/** The ancestors of a process, nearest first; PID 1 is the last, unless /proc hides it. */
 export function ancestorsOf(
   pid: number,
   processes: ReadonlyMap<number, ProcessStat> = allProcesses(),
 ): readonly number[] {
   const ancestors: number[] = [];
   let parent = processes.get(pid)?.parent ?? 0;
-  // Bounded against processes that end and are replaced while we read.
+  // Ends even if processes end and are replaced while we read.
   while (parent > 0 && !ancestors.includes(parent)) {
     ancestors.push(parent);
     parent = processes.get(parent)?.parent ?? 0;
@@ -32,7 +32,7 @@ export function ancestorsOf(
   return ancestors;
 }
 
-/** Of these processes those that descend from none of the others. */
+/** The processes among these that descend from none of the others. */
 export function topmostOf(
   pids: readonly number[],
   processes: ReadonlyMap<number, ProcessStat> = allProcesses(),

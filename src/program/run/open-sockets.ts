@@ -1,29 +1,30 @@
 import { lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
-import { requireLibc, SystemCallError } from '../../linux/libc.ts';
+import { messageOf, requireLibc, SystemCallError } from '../../linux/libc.ts';
 import { openListener } from '../../linux/open-listener.ts';
 import type { SocketAddress } from '../../linux/sockets.ts';
+import { LARGE_BACKLOG } from '../../listener/gate/gate.ts';
 
-/** Listening sockets that were opened for a program. */
+/** The listening sockets that are opened for a program. */
 export interface OpenSockets {
   readonly descriptors: readonly number[];
-  /** Closes them, and takes their files away, unless somebody else has put another one there. */
+  /** Closes them and deletes their files, except files that another process has put in their place. */
   close(): void;
 }
 
-/** What an address could not be listened on, and why. */
+/** An address that cannot be listened on, with the reason. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
   readonly address: SocketAddress;
 
   constructor(address: SocketAddress, cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    super(messageOf(cause), { cause });
     this.address = address;
   }
 }
 
-/** Opens a listener at each address. A socket's file that nobody listens on any more is replaced. Throws a `ListenError`. */
-export async function openSockets(addresses: readonly SocketAddress[], backlog: number): Promise<OpenSockets> {
+/** Opens a listener at each address. Replaces the file of a Unix socket that has no listener any more. Throws a `ListenError`. */
+export async function openSockets(addresses: readonly SocketAddress[]): Promise<OpenSockets> {
   const descriptors: number[] = [];
   const files: { readonly path: string; readonly inode: number }[] = [];
   const close = (): void => {
@@ -32,7 +33,7 @@ export async function openSockets(addresses: readonly SocketAddress[], backlog: 
   };
   for (const address of addresses) {
     try {
-      descriptors.push(await openOne(address, backlog));
+      descriptors.push(await openOne(address));
     } catch (error) {
       close();
       throw new ListenError(address, error);
@@ -43,13 +44,13 @@ export async function openSockets(addresses: readonly SocketAddress[], backlog: 
   return { descriptors: [...descriptors], close };
 }
 
-async function openOne(address: SocketAddress, backlog: number): Promise<number> {
+async function openOne(address: SocketAddress): Promise<number> {
   try {
-    return openListener(address, backlog);
+    return openListener(address, LARGE_BACKLOG);
   } catch (error) {
     if (!isTaken(error) || address.family !== 'Unix' || !(await isLeftBehind(address.path))) throw error;
     unlinkSync(address.path);
-    return openListener(address, backlog);
+    return openListener(address, LARGE_BACKLOG);
   }
 }
 
@@ -57,7 +58,7 @@ function isTaken(error: unknown): boolean {
   return error instanceof SystemCallError && error.code === 'EADDRINUSE';
 }
 
-/** A socket whose listener is gone refuses (unix(7)); what is no socket is nobody's to take away. */
+/** Whether the file is a Unix socket without a listener: it refuses clients (unix(7)). Other files must not be deleted. */
 async function isLeftBehind(path: string): Promise<boolean> {
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
   const client = net.connect({ path });
@@ -71,7 +72,7 @@ async function isLeftBehind(path: string): Promise<boolean> {
   }
 }
 
-/** Undefined where there is no file, as of an abstract name. */
+/** Undefined if there is no file; an abstract name has none. */
 function inodeAt(path: string): number | undefined {
   return path.startsWith('\0') ? undefined : lstatSync(path, { throwIfNoEntry: false })?.ino;
 }

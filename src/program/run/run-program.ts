@@ -5,54 +5,51 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inodeOf } from '../../linux/descriptors.ts';
 import { loadLibc } from '../../linux/libc.ts';
 import { type HeldProcess, holdProcess } from '../../linux/process/pidfd.ts';
-import type { CookieCounters } from '../../linux/tables/proc-net.ts';
 import { becomeSubreaper, reapOrphans } from '../../linux/process/subreaper.ts';
+import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { forManyListeners } from '../../node/abort.ts';
-import { type Keeper, startKeeper } from '../watchdog.ts';
-import { sampleCookies } from '../gate/outside-cookies.ts';
 import { findTree } from '../find/process-tree.ts';
-import { rehearse } from './warm-up.ts';
+import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
-import type { Seen } from '../stop/settle.ts';
+import type { Pending } from '../stop/await-empty-queues.ts';
+import { SECOND_AFTER, sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';
+import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { type ProgramStart, startProgram } from './start-program.ts';
-import { type StopPhase, stopProgram } from '../stop/stop-program.ts';
+import { warmUp } from './warm-up.ts';
 
-/** How a program is run, and stopped. Times are in milliseconds. */
+/** How to run and stop a program. Times are in ms. */
 export interface RunOptions extends ProgramStart {
-  /** What the program is sent when it has to stop. */
+  /** The signal that stops the program. */
   readonly signal: NodeJS.Signals;
   readonly deadline: number;
   readonly lameDuck: number;
-  /** Those of `listeners` that were opened for it here, and are nobody else's. */
+  /** Those of `listeners` that this process has opened for the program. */
   readonly opened: readonly number[];
-  readonly onProgress?: (phase: 'lame duck' | StopPhase, seen: Seen) => void;
+  readonly onProgress?: (phase: 'lame duck' | StopPhase, pending: Pending) => void;
 }
 
-/** What came of it. */
 export interface RunResult {
-  /** What the program's own was, or 128 and the number of the signal that ended it. */
+  /** The program's own exit code, or 128 plus the number of the signal that ended it. */
   readonly exitCode: number;
-  /** Undefined if nobody asked it to stop. */
+  /** Undefined if no signal asked for a stop. */
   readonly report: StopReport | undefined;
 }
 
 const STOPPING = ['SIGTERM', 'SIGINT'] as const;
-/** Handed on as they come; a program that does not expect one ends by it, as it would without us. */
+/** Forwarded to the program at once. A program without a handler ends by them, as it would without lastcall. */
 const FORWARDED = ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGALRM', 'SIGPWR'] as const;
 
-/** A second signal means now; a supervisor that sends one twice in a row does not. */
-const SECOND_AFTER = 500;
+/** When the warm-up runs, in ms: it must not slow down the start of the program. */
+const WARM_UP_AFTER = 200;
 
-/** The program's own start comes first; in ms. */
-const REHEARSE_AFTER = 200;
-
-/** What is left of the program when it has ended is told to, and then killed after this. */
+/** How long processes that the program leaves behind may take to end after its stop signal, in ms. */
 const LEFT_BEHIND_FOR = 5_000;
+// In ms.
 const LOOK_EVERY = 20;
 
 /**
- * Runs a program as its parent, and as a good PID 1: hands signals on, waits for orphans, and ends as the program does. Asked to
- * stop, it stops it without losing a client. Throws what spawn does: ENOENT, EACCES.
+ * Runs a program as its parent, and does the work of PID 1: forwards signals, waits for orphans, and ends as the program does. At
+ * SIGTERM or SIGINT it stops the program without losing a client. Throws as spawn does: ENOENT, EACCES.
  */
 export async function runProgram(options: RunOptions): Promise<RunResult> {
   const running = new RunningProgram(options);
@@ -61,7 +58,7 @@ export async function runProgram(options: RunOptions): Promise<RunResult> {
     const stopped = running.stopWhenAsked();
     await running.ended;
     const report = running.wasAsked ? await stopped : undefined;
-    await running.endWhatIsLeft();
+    await running.endLeftBehind();
     return { exitCode: running.exitCode, report: running.complete(report) };
   } finally {
     running.close();
@@ -70,16 +67,17 @@ export async function runProgram(options: RunOptions): Promise<RunResult> {
 
 class RunningProgram {
   readonly #options: RunOptions;
-  readonly #over: AbortController = forManyListeners();
+  readonly #ending: AbortController = forManyListeners();
+  /** Aborted by a second request to stop. */
   readonly #now: AbortController = new AbortController();
   #child: ChildProcess | undefined;
-  #keeper: Keeper | undefined;
+  #watchdog: Watchdog | undefined;
   #asked: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
   #onAsked: () => void = () => {};
   #hasSubreaper = false;
-  /** What was out before the program began is not its. */
+  /** Cookies that were sent before the program started are not its own. */
   readonly #cookies: CookieCounters | undefined = sampleCookies();
-  readonly #note: string[] = [];
+  readonly #notes: string[] = [];
   ended: Promise<unknown> = Promise.resolve();
 
   constructor(options: RunOptions) {
@@ -93,19 +91,19 @@ class RunningProgram {
   async start(): Promise<void> {
     for (const name of STOPPING) this.#listen(name, () => this.#ask(name));
     for (const name of FORWARDED) this.#listen(name, () => void this.#child?.kill(name));
-    // Before the program is there: what it leaves behind at once is ours, too.
+    // Before the program starts, so that it also adopts an orphan of its first moment.
     this.#becomeSubreaper();
     const child = startProgram(this.#options);
     this.#child = child;
-    this.ended = once(child, 'exit', { signal: this.#over.signal }).catch(() => {});
+    this.ended = once(child, 'exit', { signal: this.#ending.signal }).catch(() => {});
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))]);
     child.on('error', () => {});
-    if (child.pid !== undefined) this.#keeper = startKeeper({ signal: 'SIGKILL', target: -child.pid });
+    if (child.pid !== undefined) this.#watchdog = startWatchdog({ signal: 'SIGKILL', target: -child.pid });
     this.#reap();
-    const rehearsal = setTimeout(() => {
-      if (this.#asked === undefined && !this.#options.inside && child.pid !== undefined) rehearse(child.pid);
-    }, REHEARSE_AFTER);
-    this.#over.signal.addEventListener('abort', () => clearTimeout(rehearsal));
+    const timer = setTimeout(() => {
+      if (this.#asked === undefined && !this.#options.inside && child.pid !== undefined) warmUp(child.pid);
+    }, WARM_UP_AFTER);
+    this.#ending.signal.addEventListener('abort', () => clearTimeout(timer));
   }
 
   #becomeSubreaper(): void {
@@ -115,17 +113,17 @@ class RunningProgram {
       this.#hasSubreaper = true;
       this.#listen('SIGCHLD', () => this.#reap());
     } catch {
-      // Then orphans go to whoever takes them without us.
+      // Orphans go to another process, as they would without lastcall.
     }
   }
 
   #reap(): void {
-    if (this.#hasSubreaper) reapOrphans((pid) => pid === this.#child?.pid || pid === this.#keeper?.pid);
+    if (this.#hasSubreaper) reapOrphans((pid) => pid === this.#child?.pid || pid === this.#watchdog?.pid);
   }
 
   #listen(name: NodeJS.Signals, listener: () => void): void {
     process.on(name, listener);
-    this.#over.signal.addEventListener('abort', () => process.off(name, listener));
+    this.#ending.signal.addEventListener('abort', () => process.off(name, listener));
   }
 
   #ask(signal: NodeJS.Signals): void {
@@ -137,7 +135,7 @@ class RunningProgram {
     this.#onAsked();
   }
 
-  /** Resolves when the stop is over; never, if nobody asks. */
+  /** Resolves when the stop has ended; never without a request to stop. */
   async stopWhenAsked(): Promise<StopReport | undefined> {
     if (this.#asked === undefined) await new Promise<void>((resolve) => (this.#onAsked = resolve));
     const child = this.#child;
@@ -145,8 +143,8 @@ class RunningProgram {
     const { lameDuck, onProgress } = this.#options;
     const reason = this.#asked?.signal ?? 'SIGTERM';
     if (lameDuck > 0) {
-      onProgress?.('lame duck', { queued: 0, halfOpen: 0, open: 0, owed: 0 });
-      const signal = AbortSignal.any([this.#now.signal, this.#over.signal]);
+      onProgress?.('lame duck', { queued: 0, halfOpen: 0, open: 0, unanswered: 0 });
+      const signal = AbortSignal.any([this.#now.signal, this.#ending.signal]);
       await Promise.race([this.ended, sleep(lameDuck, undefined, { signal }).catch(() => {})]);
     }
     return this.#stop(child, child.pid, reason);
@@ -162,7 +160,7 @@ class RunningProgram {
           command: this.#options.command,
           cookies: this.#cookies,
           own: new Map(opened.map((fd) => [inodeOf(fd), fd])),
-          leavesNobody: true,
+          callerEndsTheRest: true,
           kill: () => this.#kill(),
         },
         {
@@ -186,7 +184,7 @@ class RunningProgram {
     return loaded.available ? undefined : `no gate was shut: ${loaded.reason}`;
   }
 
-  /** Our own child's number is nobody else's as long as Node has not waited for it; where there is no pidfd that is enough. */
+  /** Without a pidfd the PID of our own child is enough: it names no other process before Node has waited for the child. */
   #hold(child: ChildProcess, pid: number): HeldProcess {
     const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
     const signal = (name: NodeJS.Signals | 0): boolean => isRunning() && child.kill(name);
@@ -200,31 +198,31 @@ class RunningProgram {
     }
   }
 
-  /** The program, its process group, and whoever has left that and is a descendant of ours. */
+  /** Kills the program, its process group, and descendants that have left the group. */
   #kill(): void {
     const pid = this.#child?.pid;
-    if (pid !== undefined) kill(-pid, 'SIGKILL');
-    for (const descendant of this.#descendants()) kill(descendant, 'SIGKILL');
+    if (pid !== undefined) sendSignal(-pid, 'SIGKILL');
+    for (const descendant of this.#descendants()) sendSignal(descendant, 'SIGKILL');
   }
 
   #descendants(): readonly number[] {
     if (!this.#hasSubreaper) return [];
-    return [...findTree(process.pid)].filter((pid) => pid !== process.pid && pid !== this.#keeper?.pid);
+    return [...findTree(process.pid)].filter((pid) => pid !== process.pid && pid !== this.#watchdog?.pid);
   }
 
-  /** A program that has ended leaves nothing running: what it forked into the background is told to stop, and then killed. */
-  async endWhatIsLeft(): Promise<void> {
+  /** Ends the processes that the program has left in the background: with its stop signal, then with SIGKILL. */
+  async endLeftBehind(): Promise<void> {
     this.#reap();
     const left = this.#descendants();
     if (left.length === 0) return;
-    this.#note.push(`${left.length} processes that it left behind were stopped`);
-    for (const pid of left) kill(pid, this.#options.signal);
+    this.#notes.push(`${left.length} processes that it left behind were stopped`);
+    for (const pid of left) sendSignal(pid, this.#options.signal);
     const end = performance.now() + LEFT_BEHIND_FOR;
     while (this.#descendants().length > 0 && performance.now() < end && !this.#now.signal.aborted) {
       await sleep(LOOK_EVERY);
       this.#reap();
     }
-    for (const pid of this.#descendants()) kill(pid, 'SIGKILL');
+    for (const pid of this.#descendants()) sendSignal(pid, 'SIGKILL');
   }
 
   get exitCode(): number {
@@ -236,21 +234,12 @@ class RunningProgram {
     if (report === undefined) return undefined;
     const { exitCode = null, signalCode = null } = this.#child ?? {};
     report.program = { ...report.program, exitCode: exitCode ?? undefined, signal: signalCode ?? undefined };
-    report.notes.push(...this.#note);
+    report.notes.push(...this.#notes);
     return report;
   }
 
   close(): void {
-    this.#over.abort();
-    this.#keeper?.dismiss();
-  }
-}
-
-/** What has gone meanwhile needs no signal. */
-function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // Gone, or another user's: a setuid program that we started ends by itself or not at all.
+    this.#ending.abort();
+    this.#watchdog?.dismiss();
   }
 }

@@ -2,46 +2,47 @@ import { inodeOf } from '../../linux/descriptors.ts';
 import { requireLibc } from '../../linux/libc.ts';
 import { openListener } from '../../linux/open-listener.ts';
 import { findListeners } from '../find/find-listeners.ts';
-import { sampleCookies } from '../gate/outside-cookies.ts';
-import { reachListener, shutFromOutside } from '../gate/outside-gate.ts';
 import { OWN } from '../find/namespace.ts';
-import { countHalfOpenAt, lookAtTraffic } from '../gate/traffic.ts';
+import { sampleCookies } from '../gate/syn-cookies.ts';
+import { copyListener } from '../gate/copied-listener.ts';
+import { shutProgramGate } from '../gate/program-gate.ts';
+import { countHalfOpenAt, readTraffic } from '../gate/traffic.ts';
 
-// The state of the real thing is nobody's business: a socket on this address is refused at once, and closed.
+// The address of a socket of our own, which no client uses: it is opened, shut and closed within one call.
 const SCRATCH = { family: 'IPv4', address: '127.0.0.1', port: 0 } as const;
 
-// Of the longest part: the first time loads it, and the others let the engine see what it does.
+// How often to run the longest part: the first time loads its code, the others let the engine optimize it.
 const TIMES = 3;
 
 /**
- * Walks the way of a stop once, on a socket of our own: code that runs for the first time takes longer than all that a stop has to
- * do until its gates are shut. Nothing of the program is touched. Never throws.
+ * Runs the code of a stop once, on a socket of our own: the first run takes longer than everything that a stop does until its
+ * gates are shut. Does not touch the program. Never throws.
  */
-export function rehearse(pid: number): void {
+export function warmUp(pid: number): void {
   try {
     for (let time = 0; time < TIMES; time++) findListeners(pid);
     sampleCookies();
     const fd = openListener(SCRATCH, 1);
     try {
-      rehearseGate(fd);
+      warmUpGate(fd);
     } finally {
       requireLibc().close(fd);
     }
   } catch {
-    // What does not work is told when it matters.
+    // The stop reports what does not work.
   }
 }
 
-function rehearseGate(fd: number): void {
+function warmUpGate(fd: number): void {
   const socket = { inode: inodeOf(fd), address: SCRATCH, queued: 0, limit: 1, uid: 0 };
   const holders = [{ pid: process.pid, fd }];
-  const reached = reachListener({ socket, name: '', namespace: OWN, holders, sharedBecause: undefined }, new Map());
+  const listener = copyListener({ socket, name: '', namespace: OWN, holders, sharedBecause: undefined }, new Map());
   try {
-    shutFromOutside(reached);
-    reached.queued();
-    countHalfOpenAt(reached.held);
-    lookAtTraffic([reached.held]);
+    shutProgramGate(listener);
+    listener.queued();
+    countHalfOpenAt(listener.held);
+    readTraffic([listener.held]);
   } finally {
-    reached.close();
+    listener.close();
   }
 }

@@ -1,29 +1,31 @@
+import { messageOf } from '../../linux/libc.ts';
 import { socketsOf } from '../../linux/process/processes.ts';
-import type { CookieCounters } from '../../linux/tables/proc-net.ts';
+import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
-import { awaitCookiesOutside } from '../gate/outside-cookies.ts';
-import { reachListener, type ReachedListener, type ShutFromOutside, shutFromOutside } from '../gate/outside-gate.ts';
-import type { ListenerReport } from '../report.ts';
+import { awaitProgramCookies } from '../gate/syn-cookies.ts';
+import { type CopiedListener, copyListener } from '../gate/copied-listener.ts';
+import { type ProgramGate, shutProgramGate } from '../gate/program-gate.ts';
 import { countHalfOpenAt } from '../gate/traffic.ts';
+import type { ListenerReport } from '../report.ts';
 
-/** Whose gates they are, and what may be done with them. */
+/** The program whose gates are shut, and what is allowed. */
 export interface GatesOptions {
   readonly pid: number;
-  /** Listeners that this process has opened for the program: the descriptor here by the socket's inode. */
+  /** Listeners that this process has opened for the program: descriptors here by the socket's inode. */
   readonly own: ReadonlyMap<number, number>;
-  /** Whether the program may be killed: then a gate needs no way back. */
+  /** Whether the program may be killed. Then a gate need not be opened again. */
   readonly mayKill: boolean;
-  /** SYN cookies counted when the program began; undefined if it ran already. */
+  /** The counters of SYN cookies when the program started; undefined if it was already running. */
   readonly cookies: CookieCounters | undefined;
-  /** Milliseconds since the stop began. */
+  /** Time since the stop began, in ms. */
   readonly elapsed: () => number;
 }
 
-/** The gates of a program's listeners, and what is said of each listener in the report. */
+/** The gates of a program's listeners, and the report of each listener. */
 export class ProgramGates {
   readonly notes: Set<string> = new Set();
   readonly #options: GatesOptions;
-  readonly #shut = new Map<number, ShutFromOutside>();
+  readonly #shut = new Map<number, ProgramGate>();
   readonly #reports = new Map<number, ListenerReport>();
   #listeners: readonly HeldListener[] = [];
 
@@ -31,12 +33,12 @@ export class ProgramGates {
     this.#options = options;
   }
 
-  /** What the program listens with, gated or not, when it was last looked for. */
+  /** All listeners of the program, gated or not, at the last search. */
   get listeners(): readonly HeldListener[] {
     return this.#listeners;
   }
 
-  get shut(): readonly ShutFromOutside[] {
+  get shut(): readonly ProgramGate[] {
     return [...this.#shut.values()];
   }
 
@@ -44,14 +46,14 @@ export class ProgramGates {
     return [...this.#reports.values()];
   }
 
-  /** Shuts those that are not shut yet: at the beginning, and of what was opened meanwhile. True if there was any. */
+  /** Shuts the gates of listeners that are new since the last call. Returns whether there were any. */
   async shutNew(signal: AbortSignal): Promise<boolean> {
     const fresh = this.#find().filter(({ socket }) => !this.#reports.has(socket.inode));
-    const reached = fresh.map((held) => this.#reach(held)).filter((found) => found !== undefined);
-    const cookies = await awaitCookiesOutside(reached, this.#options.cookies, signal);
-    for (const listener of reached) this.#shutOne(listener);
+    const listeners = fresh.map((held) => this.#copy(held)).filter((found) => found !== undefined);
+    const cookies = await awaitProgramCookies(listeners, this.#options.cookies, signal);
+    for (const listener of listeners) this.#shutOne(listener);
     cookies.release();
-    return reached.length > 0;
+    return listeners.length > 0;
   }
 
   #find(): readonly HeldListener[] {
@@ -60,18 +62,18 @@ export class ProgramGates {
     try {
       found = findListeners(pid, new Set(own.keys()));
     } catch (error) {
-      this.notes.add(`its listeners could not be found (${messageOf(error)}): it is sent the signal only`);
+      this.notes.add(`its listeners could not be found (${messageOf(error)}): it only gets the signal`);
       return [];
     }
     this.#listeners = found.listeners;
     if (found.unreadable.length > 0) {
       const list = found.unreadable.join(', ');
-      this.notes.add(`process ${list} of the program cannot be looked into: ${WAYS_OUT}`);
+      this.notes.add(`process ${list} of the program cannot be inspected: ${WAYS_OUT}`);
     }
     return found.listeners;
   }
 
-  #reach(held: HeldListener): ReachedListener | undefined {
+  #copy(held: HeldListener): CopiedListener | undefined {
     const report: ListenerReport = {
       address: held.name,
       gate: 'none',
@@ -88,42 +90,42 @@ export class ProgramGates {
       return undefined;
     }
     if (held.socket.address.family === 'Unix' && !this.#options.mayKill) {
-      report.reason = 'a Unix listener that was shut cannot be opened again: --kill allows it';
+      report.reason = 'a Unix listener cannot be opened again after it is shut: --kill allows it';
       return undefined;
     }
     try {
-      return reachListener(held, this.#options.own);
+      return copyListener(held, this.#options.own);
     } catch (error) {
       report.reason = `it cannot be reached (${messageOf(error)}): ${WAYS_OUT}`;
       return undefined;
     }
   }
 
-  #shutOne(reached: ReachedListener): void {
-    const shut = shutFromOutside(reached);
+  #shutOne(listener: CopiedListener): void {
+    const shut = shutProgramGate(listener);
     const shutAfter = this.#options.elapsed();
-    const { inode } = reached.held.socket;
+    const { inode } = listener.held.socket;
     const report = this.#reportOf(inode);
     report.gate = shut.gate;
     if (shut.reason !== undefined) report.reason = shut.reason;
-    report.queued = reached.queued() ?? 0;
-    report.halfOpen = countHalfOpenAt(reached.held);
-    if (shut.gate === 'none') return reached.close();
+    report.queued = listener.queued() ?? 0;
+    report.halfOpen = countHalfOpenAt(listener.held);
+    if (shut.gate === 'none') return listener.close();
     report.shutAfter = shutAfter;
     this.#shut.set(inode, shut);
   }
 
-  /** Who is still to be accepted when the program is told to stop. */
+  /** Reports how many clients are queued when the program gets the signal. */
   noteSignal(): void {
-    for (const [inode, { reached }] of this.#shut) this.#reportOf(inode).queuedAtSignal = reached.queued() ?? 0;
+    for (const [inode, { listener }] of this.#shut) this.#reportOf(inode).queuedAtSignal = listener.queued() ?? 0;
   }
 
-  /** Who was never accepted. */
+  /** Reports how many clients were never accepted. */
   noteEnd(): void {
-    for (const [inode, { reached }] of this.#shut) this.#reportOf(inode).left = reached.queued() ?? 0;
+    for (const [inode, { listener }] of this.#shut) this.#reportOf(inode).left = listener.queued() ?? 0;
   }
 
-  /** Lets new connections in again: each, whatever comes of the others. */
+  /** Opens every gate again, even if one of them fails. */
   reopen(): void {
     let isOpen = this.#shut.size > 0;
     for (const gate of this.#shut.values()) {
@@ -132,30 +134,30 @@ export class ProgramGates {
       } catch (error) {
         isOpen = false;
         this.notes.add(
-          `it lives on, and the gate of ${gate.reached.held.name} could not be opened again (${messageOf(error)})`,
+          `it is still running, and the gate of ${gate.listener.held.name} could not be opened again (${messageOf(error)})`,
         );
       }
     }
-    if (isOpen) this.notes.add('it lives on, and its gates are open again');
+    if (isOpen) this.notes.add('it is still running, and its gates are open again');
   }
 
-  /** Processes that were the program's when it was last looked for, and have a listener still whose gate was shut. */
+  /** Processes of the program that still hold a listener whose gate is shut. */
   holdersLeft(): readonly number[] {
     const left = new Set<number>();
-    for (const [inode, { reached }] of this.#shut) {
-      for (const { pid } of reached.held.holders) if (holds(pid, inode)) left.add(pid);
+    for (const [inode, { listener }] of this.#shut) {
+      for (const { pid } of listener.held.holders) if (holds(pid, inode)) left.add(pid);
     }
     return [...left];
   }
 
-  /** A duplicate keeps the queue alive. With nobody in it, nothing needs it but a reopening. */
+  /** Closes the copies of empty listeners. A copy keeps the queue open, and is needed for clients in it, or to reopen the gate. */
   releaseEmpty(): void {
     if (!this.#options.mayKill) return;
-    for (const { reached } of this.#shut.values()) if (reached.queued() === 0) reached.close();
+    for (const { listener } of this.#shut.values()) if (listener.queued() === 0) listener.close();
   }
 
   release(): void {
-    for (const { reached } of this.#shut.values()) reached.close();
+    for (const { listener } of this.#shut.values()) listener.close();
   }
 
   #reportOf(inode: number): ListenerReport {
@@ -174,8 +176,4 @@ function holds(pid: number, inode: number): boolean {
   }
 }
 
-const WAYS_OUT = 'CAP_SYS_PTRACE would allow it, and `lastcall run` with --listen or --inside does without';
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
+const WAYS_OUT = 'CAP_SYS_PTRACE allows it, and `lastcall run` with --listen or --inside does not need it';

@@ -1,60 +1,65 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HeldProcess } from '../../linux/process/pidfd.ts';
-import type { CookieCounters } from '../../linux/tables/proc-net.ts';
-import { mayReopen } from '../gate/outside-gate.ts';
-import { ProgramGates } from './program-gates.ts';
+import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
+import { mayReopen } from '../gate/program-gate.ts';
+import { readTraffic } from '../gate/traffic.ts';
 import type { StopReport } from '../report.ts';
-import { look, type Seen, settle } from './settle.ts';
-import { lookAtTraffic } from '../gate/traffic.ts';
+import { awaitEmptyQueues, type Pending, readPending } from './await-empty-queues.ts';
+import { ProgramGates } from './program-gates.ts';
 
-/** The program that is to stop. */
-export interface Target {
+/** The program to stop. */
+export interface StoppedProgram {
   readonly process: HeldProcess;
   readonly command: string;
-  /** Listeners that this process has opened for it: the descriptor here by the socket's inode. */
+  /** Listeners that this process has opened for it: descriptors here by the socket's inode. */
   readonly own: ReadonlyMap<number, number>;
-  /** SYN cookies counted when it began; undefined if it ran already. */
+  /** The counters of SYN cookies when it started; undefined if it was already running. */
   readonly cookies?: CookieCounters | undefined;
   /**
-   * Whether somebody else sees to what it leaves running, as `lastcall run` does. If not, it has ended when nobody is left who holds
-   * a listener whose gate was shut.
+   * Whether the caller ends the processes that it leaves running, as `lastcall run` does. If not, the program has ended once no
+   * process holds a listener whose gate was shut.
    */
-  readonly leavesNobody: boolean;
-  /** Kills it, and what belongs to it. */
+  readonly callerEndsTheRest: boolean;
+  /** Kills it, and all that belongs to it. */
   kill(): void;
 }
 
-/** How a program is stopped. Times are in milliseconds. */
+/** How to stop a program. */
 export interface StopOptions {
   readonly reason: string;
   readonly signal: NodeJS.Signals;
+  /** From the start of the stop, in ms. */
   readonly deadline: number;
-  /** Whether it may be killed if it lives on at the deadline. */
+  /** Whether to kill it if it is still running at the deadline. */
   readonly mayKill: boolean;
-  /** Aborted when it must be now: the signal is sent without waiting any longer. */
+  /** Aborted to send the signal at once. */
   readonly now: AbortSignal;
-  /** Aborted when the deadline is now, too. */
-  readonly enough?: AbortSignal;
-  /** Why no gate is to be shut at all; undefined if they may. */
+  /** Aborted to end the stop at once, as at the deadline. */
+  readonly giveUp?: AbortSignal;
+  /** Why no gate may be shut; undefined if they may. */
   readonly noGates?: string | undefined;
-  /** About ten times a second. */
-  readonly onProgress?: (phase: StopPhase, seen: Seen) => void;
+  /** Called about ten times a second. */
+  readonly onProgress?: (phase: StopPhase, pending: Pending) => void;
 }
 
 export type StopPhase = 'emptying the queues' | 'ending';
 
+/** Signals within this time after the first one count as the same request, in ms: supervisors often send two in a row. */
+export const SECOND_AFTER = 500;
+
+// In ms.
 const LOOK_EVERY = 20;
-const TELL_EVERY = 100;
-// After SIGKILL, until the kernel has taken it down.
+const PROGRESS_EVERY = 100;
+// How long the kernel may take to end a process after SIGKILL.
 const DEATH_WAIT = 2_000;
 
 /**
- * Stops somebody else's program without losing a client: shuts the gates of its listeners from outside, waits until it has emptied
- * its queues, and only then sends the signal that it knows. It is never left running behind a shut gate: if it lives on at the
- * deadline it is killed, or its gates are opened again. Throws EPERM, before anything was done, where it may not be signalled.
+ * Stops a program without losing a client: shuts the gates of its listeners, waits until it has emptied its queues, and only then
+ * sends its stop signal. A program is never left running behind a shut gate: at the deadline it is killed, or its gates are
+ * opened again. Throws EPERM before it changes anything if the program must not be signalled.
  */
-export async function stopProgram(target: Target, options: StopOptions): Promise<StopReport> {
-  const stop = new ProgramStop(target, options);
+export async function stopProgram(program: StoppedProgram, options: StopOptions): Promise<StopReport> {
+  const stop = new ProgramStop(program, options);
   try {
     stop.checkRight();
     await stop.emptyQueues();
@@ -63,7 +68,7 @@ export async function stopProgram(target: Target, options: StopOptions): Promise
     if (stop.isRunning()) await stop.endAtDeadline();
     return stop.report();
   } catch (error) {
-    // Whatever went wrong, it is not left running behind a shut gate.
+    // The program is not left running behind a shut gate after any error.
     if (stop.gates.shut.length > 0 && stop.isRunning()) await stop.endAtDeadline();
     throw error;
   } finally {
@@ -73,46 +78,46 @@ export async function stopProgram(target: Target, options: StopOptions): Promise
 
 class ProgramStop {
   readonly gates: ProgramGates;
-  readonly #target: Target;
+  readonly #program: StoppedProgram;
   readonly #options: StopOptions;
   readonly #began: number = performance.now();
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
   #signalledAfter: number | undefined;
   #outcome: StopReport['outcome'] = 'complete';
 
-  constructor(target: Target, options: StopOptions) {
-    this.#target = target;
+  constructor(program: StoppedProgram, options: StopOptions) {
+    this.#program = program;
     this.#options = options;
-    const { own, cookies, process } = target;
+    const { own, cookies, process } = program;
     const elapsed = (): number => this.#elapsed();
     this.gates = new ProgramGates({ pid: process.pid, own, cookies, mayKill: options.mayKill, elapsed });
     if (options.noGates !== undefined) this.gates.notes.add(options.noGates);
   }
 
-  isRunning = (): boolean => this.#target.process.isRunning() || this.#left().length > 0;
+  isRunning = (): boolean => this.#program.process.isRunning() || this.#left().length > 0;
 
-  /** Who was never told to stop by us, but by the program, and has not ended with it. */
+  /** Processes of the program, such as its workers, that have not ended with it. */
   #left(): readonly number[] {
-    return this.#target.leavesNobody ? [] : this.gates.holdersLeft();
+    return this.#program.callerEndsTheRest ? [] : this.gates.holdersLeft();
   }
 
-  /** Before any gate is shut: it must be possible to go through with it. */
+  /** Comes before any gate is shut. */
   checkRight(): void {
-    this.#target.process.signal(0);
+    this.#program.process.signal(0);
   }
 
-  /** Shuts the gates, and waits until the program owes nobody anything; and again for what it has opened meanwhile. */
+  /** Shuts the gates, and waits until the queues are empty. Repeats this for listeners that the program opens meanwhile. */
   async emptyQueues(): Promise<void> {
     const { deadline, now, noGates } = this.#options;
     if (noGates !== undefined) return;
     let isNew = await this.gates.shutNew(now);
-    this.#connections.atStart = lookAtTraffic(this.gates.listeners).open;
+    this.#connections.atStart = readTraffic(this.gates.listeners).open;
     while (isNew && this.isRunning()) {
-      await settle(this.gates.shut, {
+      await awaitEmptyQueues(this.gates.shut, {
         most: Math.max(0, deadline / 3 - this.#elapsed()),
         now,
         isRunning: this.isRunning,
-        onLook: (seen) => this.#options.onProgress?.('emptying the queues', seen),
+        onLook: (pending) => this.#options.onProgress?.('emptying the queues', pending),
       });
       isNew = await this.gates.shutNew(now);
     }
@@ -120,42 +125,42 @@ class ProgramStop {
 
   signal(): void {
     this.gates.noteSignal();
-    this.#connections.atSignal = this.#connections.lastSeen = lookAtTraffic(this.gates.listeners).open;
+    this.#connections.atSignal = this.#connections.lastSeen = readTraffic(this.gates.listeners).open;
     const after = this.#elapsed();
-    if (this.isRunning() && this.#target.process.signal(this.#options.signal)) this.#signalledAfter = after;
+    if (this.isRunning() && this.#program.process.signal(this.#options.signal)) this.#signalledAfter = after;
   }
 
-  /** Until the program has ended, or the deadline. */
+  /** Waits until the program has ended, or until the deadline. */
   async waitForEnd(): Promise<void> {
     let lookedAt = 0;
-    while (this.isRunning() && this.#elapsed() < this.#options.deadline && this.#options.enough?.aborted !== true) {
-      if (performance.now() - lookedAt >= TELL_EVERY) {
+    while (this.isRunning() && this.#elapsed() < this.#options.deadline && this.#options.giveUp?.aborted !== true) {
+      if (performance.now() - lookedAt >= PROGRESS_EVERY) {
         lookedAt = performance.now();
-        const seen = { ...look(this.gates.shut), ...lookAtTraffic(this.gates.listeners) };
-        this.#connections.lastSeen = seen.open;
-        this.#options.onProgress?.('ending', seen);
+        const pending = { ...readPending(this.gates.shut), ...readTraffic(this.gates.listeners) };
+        this.#connections.lastSeen = pending.open;
+        this.#options.onProgress?.('ending', pending);
         this.gates.releaseEmpty();
       }
       await sleep(Math.min(LOOK_EVERY, Math.max(1, this.#options.deadline - this.#elapsed())));
     }
   }
 
-  /** It lives on: never behind a shut gate. */
+  /** Kills the program, or opens its gates again: it must not run behind a shut gate. */
   async endAtDeadline(): Promise<void> {
     if (!this.#options.mayKill) {
       this.#outcome = 'still running';
       return this.gates.reopen();
     }
     this.#outcome = 'killed';
-    this.#target.kill();
-    for (const pid of this.#left()) killOne(pid);
+    this.#program.kill();
+    for (const pid of this.#left()) sendSignal(pid, 'SIGKILL');
     const end = performance.now() + DEATH_WAIT;
     while (this.isRunning() && performance.now() < end) await sleep(LOOK_EVERY);
   }
 
   report(): StopReport {
     this.gates.noteEnd();
-    const { process, command } = this.#target;
+    const { process, command } = this.#program;
     const { reason, signal } = this.#options;
     return {
       outcome: this.#outcome,
@@ -174,16 +179,17 @@ class ProgramStop {
   }
 }
 
-function killOne(pid: number): void {
+/** Sends a signal to a process, or to a group by a negative PID, if it is there and may be signalled. */
+export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   } catch {
-    // It has ended meanwhile.
+    // It has ended, or belongs to another user: a setuid program ends by itself or not at all.
   }
 }
 
-/** Why no gate may be shut where the program must not be killed: there would be no way back. Undefined where there is one. */
+/** Why no gate may be shut: it could not be opened again, and the program must not be killed. Undefined if gates may be shut. */
 export function whyNoGates(mayKill: boolean): string | undefined {
   if (mayKill || mayReopen()) return undefined;
-  return 'no gate was shut: without CAP_NET_RAW it could not be opened again if the program lived on; --kill allows it';
+  return 'no gate was shut: without CAP_NET_RAW it could not be opened again; --kill allows it';
 }

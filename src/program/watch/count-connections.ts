@@ -8,54 +8,57 @@ import {
   TCP_SYN_RECV,
   TCP_TIME_WAIT,
 } from '../../linux/constants.ts';
-import type { VisitConnection } from '../../linux/tables/socket-tables.ts';
 import type { SocketAddress } from '../../linux/sockets.ts';
+import type { VisitConnection } from '../../linux/tables/inet-diag.ts';
 import type { LocalPort, Namespace } from '../find/namespace.ts';
-import { isAt } from '../gate/traffic.ts';
+import { isAt, isWildcard } from '../gate/traffic.ts';
 
-/** The connections at a listener's address, by state. */
+/** How many connections there are at a listener's address, by state. */
 export interface ConnectionStates {
   established: number;
   /** The client has closed, the program has not. */
   closeWait: number;
   /** The program has closed, the client has not: FIN_WAIT1, FIN_WAIT2. */
   finWait: number;
-  /** Both have, and an acknowledgement is missing: LAST_ACK, CLOSING. */
+  /** Both have closed, and an acknowledgement is missing: LAST_ACK, CLOSING. */
   closing: number;
   timeWait: number;
 }
 
-/** What there is at an address, beside its listener. */
-export interface EndCounts {
+/** The connections at a listener's address. */
+export interface AddressCounts {
   readonly halfOpen: number;
   readonly connections: Readonly<ConnectionStates>;
 }
 
-/** An address that is listened on, and what it is called. */
-export interface CountedEnd {
+/** A listener's address, with its name. */
+export interface NamedAddress {
   readonly name: string;
   readonly address: SocketAddress;
 }
 
-export const NO_CONNECTIONS: EndCounts = { halfOpen: 0, connections: noStates() };
+export const NO_CONNECTIONS: AddressCounts = { halfOpen: 0, connections: noStates() };
 
-/** Counts the connections at these addresses, by the name of each. The kernel walks its whole table for it. */
-export function countConnections(namespace: Namespace, ends: readonly CountedEnd[]): ReadonlyMap<string, EndCounts> {
+/** Counts the connections at these addresses, by the name of each. The kernel walks its whole table for this. */
+export function countConnections(
+  namespace: Namespace,
+  addresses: readonly NamedAddress[],
+): ReadonlyMap<string, AddressCounts> {
   let failure: unknown;
-  for (const visitAll of namespace.waysToVisit) {
-    const counters = ends.map((end): Counter => ({ ...end, halfOpen: 0, connections: noStates() }));
+  for (const visitAll of namespace.visitors) {
+    const counters = addresses.map((one): Counter => ({ ...one, halfOpen: 0, connections: noStates() }));
     try {
-      visitAll(portsOf(ends), countInto(counters));
+      visitAll(portsOf(addresses), countInto(counters));
       return new Map(counters.map((counter) => [counter.name, counter]));
     } catch (error) {
-      // What it has counted so far is thrown away.
+      // The next method begins with new counters.
       failure = error;
     }
   }
   throw failure;
 }
 
-interface Counter extends CountedEnd {
+interface Counter extends NamedAddress {
   halfOpen: number;
   readonly connections: ConnectionStates;
 }
@@ -74,9 +77,9 @@ const STATES: ReadonlyMap<number, keyof ConnectionStates> = new Map([
   [TCP_TIME_WAIT, 'timeWait'],
 ]);
 
-function portsOf(ends: readonly CountedEnd[]): readonly LocalPort[] {
+function portsOf(addresses: readonly NamedAddress[]): readonly LocalPort[] {
   const ports: LocalPort[] = [];
-  for (const { address } of ends) {
+  for (const { address } of addresses) {
     if (address.family === 'Unix') continue;
     const { family, port } = address;
     if (!ports.some((one) => one.family === family && one.port === port)) ports.push({ family, port });
@@ -95,7 +98,7 @@ function countInto(counters: readonly Counter[]): VisitConnection {
   return (state, localPort, localAddress) => {
     const candidates = byPort.get(localPort);
     if (candidates === undefined) return;
-    // The text of an address costs more than all the rest, and one listener's port needs none.
+    // To decode an address costs more than all the rest, and is not needed for the only listener at a port.
     const counter = candidates.length === 1 ? candidates[0] : closest(candidates, localAddress(), localPort);
     if (counter === undefined) return;
     const name = STATES.get(state);
@@ -104,16 +107,12 @@ function countInto(counters: readonly Counter[]): VisitConnection {
   };
 }
 
-/** A listener on the very address comes before one on all. */
+/** A listener on exactly this address comes before one on all addresses. */
 function closest(counters: readonly Counter[], localAddress: string, localPort: number): Counter | undefined {
-  // What came in over IPv4 to a listener of both families is IPv6, with a mapped address.
+  // An IPv4 connection to a dual-stack listener is IPv6, with a mapped address.
   const family = localAddress.includes(':') ? 'IPv6' : 'IPv4';
   const matching = counters.filter(
     ({ address }) => address.family === family && isAt(address, { localAddress, localPort }),
   );
-  return matching.find(({ address }) => !isWildcard(address)) ?? matching[0];
-}
-
-function isWildcard(address: SocketAddress): boolean {
-  return address.family !== 'Unix' && (address.address === '0.0.0.0' || address.address === '::');
+  return matching.find(({ address }) => address.family !== 'Unix' && !isWildcard(address.address)) ?? matching[0];
 }

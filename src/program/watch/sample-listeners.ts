@@ -1,58 +1,59 @@
-import type { ListeningSocket } from '../../linux/tables/socket-tables.ts';
+import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
-import { type ConnectionStates, type CountedEnd, type EndCounts, NO_CONNECTIONS } from './count-connections.ts';
-import { nameOf } from '../find/find-listeners.ts';
+import { printableName } from '../find/find-listeners.ts';
 import type { Namespace } from '../find/namespace.ts';
+import { type AddressCounts, type ConnectionStates, type NamedAddress, NO_CONNECTIONS } from './count-connections.ts';
 
 /**
- * What is seen of a gate from outside: `refuse` and `unix` are shut by that method; `device` is bound to an interface, by whoever
- * made it; `open` is none of these. (A filter, which `hold` is, cannot be seen.)
+ * A gate as other processes see it. `refuse` and `unix`: shut by that method. `device`: the program has bound the listener to an
+ * interface. `open`: none of these. (`hold` is a filter, which other processes cannot see.)
  */
 export type SeenGate = 'open' | 'refuse' | 'unix' | 'device';
 
-/** One address that is listened on, as it is now. */
+/** The listeners at one address, at one moment. */
 export interface ListenerSample {
   readonly address: string;
   readonly family: 'TCP' | 'Unix';
   readonly gate: SeenGate;
-  /** How many sockets share the address (SO_REUSEPORT), and how many of them have that gate. Counts are of all together. */
+  /** How many sockets share the address (SO_REUSEPORT). The other numbers are their sums. */
   readonly sockets: number;
+  /** How many of the sockets have this gate. */
   readonly gated: number;
   readonly queued: number;
-  /** How many may wait; undefined where the kernel does not tell. */
+  /** The limit of the accept queue; undefined if the kernel does not return it. */
   readonly limit: number | undefined;
   readonly halfOpen: number;
-  /** SYNs and final ACKs turned away since the listener was made; undefined where the kernel does not tell. */
+  /** SYNs and final ACKs turned away since the listener was made; undefined if the kernel does not return it. */
   readonly drops: number | undefined;
   readonly connections: ConnectionStates;
 }
 
-/** Looks at these listeners of a namespace, once; `count` counts the connections of those that are TCP. */
+/** Takes a sample of the listeners of a namespace for which `isWanted` is true; `count` counts the connections of TCP listeners. */
 export function sampleListeners(
   namespace: Namespace,
   isWanted: (socket: ListeningSocket) => boolean,
-  count: (namespace: Namespace, ends: readonly CountedEnd[]) => ReadonlyMap<string, EndCounts>,
+  count: (namespace: Namespace, addresses: readonly NamedAddress[]) => ReadonlyMap<string, AddressCounts>,
 ): readonly ListenerSample[] {
   const groups = new Map<string, Group>();
   for (const socket of namespace.listeners()) {
     if (!isWanted(socket)) continue;
-    const name = nameOf(socket.address);
+    const name = printableName(socket.address);
     const group = groups.get(name);
     if (group === undefined) groups.set(name, { name, address: socket.address, sockets: [socket] });
     else group.sockets.push(socket);
   }
-  const ends = [...groups.values()].filter(({ address }) => address.family !== 'Unix');
-  const counts = ends.length === 0 ? new Map<string, EndCounts>() : count(namespace, ends);
+  const tcp = [...groups.values()].filter(({ address }) => address.family !== 'Unix');
+  const counts = tcp.length === 0 ? new Map<string, AddressCounts>() : count(namespace, tcp);
   return [...groups.values()].map((group) => sampleOf(group, counts.get(group.name) ?? NO_CONNECTIONS));
 }
 
-interface Group extends CountedEnd {
+interface Group extends NamedAddress {
   readonly sockets: ListeningSocket[];
 }
 
-function sampleOf({ name, sockets }: Group, { halfOpen, connections }: EndCounts): ListenerSample {
+function sampleOf({ name, sockets }: Group, { halfOpen, connections }: AddressCounts): ListenerSample {
   const gates = sockets.map(gateOf);
-  // What stands out is told of a group: one gate that is shut.
+  // One shut gate in a group is the most important one to show.
   const gate = gates.find((one) => one === 'refuse' || one === 'unix') ?? gates.find((one) => one !== 'open') ?? 'open';
   const drops = sockets.map((socket) => socket.drops).filter((number) => number !== undefined);
   const limit = sum(sockets, (socket) => socket.limit);
@@ -63,7 +64,7 @@ function sampleOf({ name, sockets }: Group, { halfOpen, connections }: EndCounts
     sockets: sockets.length,
     gated: gates.filter((one) => one === gate).length,
     queued: sum(sockets, (socket) => socket.queued),
-    // Of /proc it is not known.
+    // /proc does not have the limit.
     limit: limit === 0 ? undefined : limit,
     halfOpen,
     drops: drops.length === 0 ? undefined : drops.reduce((all, one) => all + one, 0),

@@ -1,107 +1,86 @@
-import { socketsOf } from '../../linux/process/processes.ts';
-import type { ListeningSocket } from '../../linux/tables/socket-tables.ts';
+import { hasEnded, readStat, socketsOf } from '../../linux/process/processes.ts';
 import type { TcpCounters } from '../../linux/tables/tcp-counters.ts';
-import { type CountedEnd, countConnections, type EndCounts } from './count-connections.ts';
-import { TargetError } from '../find/find-target.ts';
 import { type Namespace, namespaceOf, OWN } from '../find/namespace.ts';
 import { findTree } from '../find/process-tree.ts';
-import { readStat } from '../../linux/process/processes.ts';
+import { isAtTarget, type Target, TargetError } from '../find/target.ts';
+import { type AddressCounts, countConnections, type NamedAddress } from './count-connections.ts';
 import { type ListenerSample, sampleListeners } from './sample-listeners.ts';
 
-/** Whose listeners are watched: those of a program, those at a port or a Unix path, or all TCP listeners. */
-export type WatchTarget =
-  | { readonly kind: 'program'; readonly pid: number }
-  | { readonly kind: 'port'; readonly port: number }
-  | { readonly kind: 'path'; readonly path: string }
-  | { readonly kind: 'all' };
-
-/** What was seen at one moment. */
+/** The listeners, counters and rates at one moment. */
 export interface WatchSample {
   /** ms since 1970. */
   readonly time: number;
   readonly listeners: readonly ListenerSample[];
-  /** Of the network namespace, over all its listeners; undefined where it cannot be told. */
+  /** Of the network namespace, over all its listeners; undefined if they cannot be read. */
   readonly counters: TcpCounters | undefined;
-  /** Their growth since the sample before, per second; undefined in the first. */
+  /** The growth of the counters since the previous sample, per second; undefined in the first sample. */
   readonly rates: TcpCounters | undefined;
-  /** How old the counts of connections are, half-open ones among them; in milliseconds. */
+  /** The age of the counts of connections and half-open connections, in ms. */
   readonly connectionsAge: number;
 }
 
 /**
- * Connections are counted anew only after so many times as long as it took: the kernel walks all of them for it, which takes 20 ms
- * of CPU time with 10,000. So it is a hundredth of a core at the most.
+ * To count connections the kernel walks all of them, which takes 20 ms of CPU time with 10,000. The next count comes after this
+ * many times the cost of the last, so that counting takes at most a hundredth of a core.
  */
 const COUNTING_SHARE = 100;
 
-/** `12345`, `:8080`, `/run/app.sock`, `@abstract`, or nothing for all. Throws a `TargetError` for anything else. */
-export function readWatchTarget(text: string | undefined): WatchTarget {
-  if (text === undefined) return { kind: 'all' };
-  if (/^\d{1,10}$/.test(text)) return { kind: 'program', pid: Number(text) };
-  const port = Number(text.slice(1));
-  if (/^:\d{1,5}$/.test(text) && port <= 65_535) return { kind: 'port', port };
-  const path = text.replace(/^unix:/, '').replace(/^@/, '\0');
-  if (path.startsWith('/') || path.startsWith('\0')) return { kind: 'path', path };
-  throw new TargetError(
-    'malformed',
-    `Expected a process (12345), a port (:8080) or a Unix path (/run/app.sock), got \`${text}\``,
-  );
-}
-
-/** Looks at listeners again and again, and tells what has happened between two looks. Nothing is changed by it. */
-export class Watcher {
-  readonly #target: WatchTarget;
+/** Samples listeners again and again, and computes rates between two samples. Changes nothing. */
+export class Sampler {
+  readonly #target: Target | undefined;
   readonly #namespace: Namespace;
   #before: { readonly at: number; readonly counters: TcpCounters } | undefined;
-  #counted: { readonly at: number; readonly cost: number; readonly counts: ReadonlyMap<string, EndCounts> } | undefined;
+  #counted:
+    | { readonly at: number; readonly cost: number; readonly counts: ReadonlyMap<string, AddressCounts> }
+    | undefined;
   #held: { readonly table: string; readonly inodes: ReadonlySet<number> } | undefined;
 
-  /** Throws a `TargetError`: no such process, or one that this user may not look into. */
-  constructor(target: WatchTarget) {
+  /** Without a target it samples all TCP listeners. Throws a `TargetError` if there is no such process, or if it cannot be inspected. */
+  constructor(target: Target | undefined) {
     this.#target = target;
-    this.#namespace = target.kind === 'program' ? namespaceOf(target.pid) : OWN;
-    if (target.kind !== 'program') return;
-    if (!this.isThere()) throw new TargetError('not found', `There is no process ${target.pid}`);
+    this.#namespace = target?.kind === 'process' ? namespaceOf(target.pid) : OWN;
+    if (target?.kind !== 'process') return;
+    if (!this.isRunning()) throw new TargetError('not found', `There is no process ${target.pid}`);
     try {
       socketsOf(target.pid);
     } catch {
-      throw new TargetError(
-        'hidden',
-        `Process ${target.pid} cannot be looked into by this user: name its port instead`,
-      );
+      throw new TargetError('hidden', `This user cannot inspect process ${target.pid}: name its port instead`);
     }
   }
 
-  /** False once the process that is watched has ended; a port is watched whoever listens there, or nobody. */
-  isThere(): boolean {
-    if (this.#target.kind !== 'program') return true;
-    const state = readStat(this.#target.pid)?.state;
-    return state !== undefined && state !== 'Z' && state !== 'X';
+  /** False once the target process has ended. A port or path has no end. */
+  isRunning(): boolean {
+    if (this.#target?.kind !== 'process') return true;
+    const stat = readStat(this.#target.pid);
+    return stat !== undefined && !hasEnded(stat);
   }
 
-  look(): WatchSample {
+  sample(): WatchSample {
     const at = performance.now();
-    const counters = this.#count();
+    const counters = this.#readCounters();
     const rates = counters === undefined ? undefined : this.#ratesAt(at, counters);
     if (counters !== undefined) this.#before = { at, counters };
-    const listeners = this.#sample();
+    const listeners = this.#sampleListeners();
     const connectionsAge = this.#counted === undefined ? 0 : Math.max(0, Math.round(at - this.#counted.at));
     return { time: Date.now(), listeners, counters, rates, connectionsAge };
   }
 
-  readonly #countConnections = (namespace: Namespace, ends: readonly CountedEnd[]): ReadonlyMap<string, EndCounts> => {
+  readonly #countConnections = (
+    namespace: Namespace,
+    addresses: readonly NamedAddress[],
+  ): ReadonlyMap<string, AddressCounts> => {
     const at = performance.now();
     const before = this.#counted;
     const isFresh = before !== undefined && at - before.at < before.cost * COUNTING_SHARE;
-    if (isFresh && ends.every(({ name }) => before.counts.has(name))) return before.counts;
+    if (isFresh && addresses.every(({ name }) => before.counts.has(name))) return before.counts;
     const used = process.cpuUsage();
-    const counts = countConnections(namespace, ends);
+    const counts = countConnections(namespace, addresses);
     const { user, system } = process.cpuUsage(used);
     this.#counted = { at, cost: (user + system) / 1_000, counts };
     return counts;
   };
 
-  #count(): TcpCounters | undefined {
+  #readCounters(): TcpCounters | undefined {
     try {
       return this.#namespace.counters();
     } catch {
@@ -122,15 +101,20 @@ export class Watcher {
     };
   }
 
-  #sample(): readonly ListenerSample[] {
+  #sampleListeners(): readonly ListenerSample[] {
     const target = this.#target;
-    if (target.kind !== 'program')
-      return sampleListeners(this.#namespace, (socket) => isNamed(socket, target), this.#countConnections);
-    const inodes = this.#inodesOf(target.pid);
-    return sampleListeners(this.#namespace, ({ inode }) => inodes.has(inode), this.#countConnections);
+    const inodes = target?.kind === 'process' ? this.#inodesOf(target.pid) : undefined;
+    return sampleListeners(
+      this.#namespace,
+      ({ inode, address }) => {
+        if (target === undefined) return address.family !== 'Unix';
+        return inodes === undefined ? isAtTarget(address, target) : inodes.has(inode);
+      },
+      this.#countConnections,
+    );
   }
 
-  /** Whose listeners they are is looked up again only when there are others than before: it takes the longest. */
+  /** Searches the holders again only if the listeners have changed: the search takes the longest. */
   #inodesOf(pid: number): ReadonlySet<number> {
     const table = this.#namespace
       .listeners()
@@ -141,18 +125,13 @@ export class Watcher {
   }
 }
 
-function isNamed({ address }: ListeningSocket, target: Exclude<WatchTarget, { readonly kind: 'program' }>): boolean {
-  if (address.family === 'Unix') return target.kind === 'path' && address.path === target.path;
-  return target.kind === 'all' || (target.kind === 'port' && address.port === target.port);
-}
-
 function inodesHeldBy(pid: number): ReadonlySet<number> {
   const inodes = new Set<number>();
   for (const one of findTree(pid)) {
     try {
       for (const inode of socketsOf(one).keys()) inodes.add(inode);
     } catch {
-      // It has ended, or belongs to another user: what it holds alone is not seen.
+      // It has ended, or belongs to another user.
     }
   }
   return inodes;

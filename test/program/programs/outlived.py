@@ -1,4 +1,4 @@
-"""A server on the port that is its argument, whose worker lives on when it is told to stop, and serves."""
+"""A server on the port that is its argument. Its worker keeps running and serving after the server has stopped."""
 import os
 import signal
 import socket

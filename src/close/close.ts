@@ -1,0 +1,42 @@
+import type net from 'node:net';
+import { LastCallError } from '../errors.ts';
+import { ConnectionAccounts } from './accounts.ts';
+import { CloseClock } from './clock.ts';
+import type { CompleteCloseOptions } from './options.ts';
+import type { CloseReport, ListenerReport } from './report.ts';
+import type { Channels } from './diagnostics.ts';
+
+/** One close: its options, its time, its accounts. It is handed down to everything that takes part. */
+export class Close {
+  readonly options: CompleteCloseOptions;
+  /** Which diagnostics channels it publishes to. */
+  readonly diagnostics: Channels;
+  readonly clock: CloseClock;
+  readonly accounts: ConnectionAccounts = new ConnectionAccounts();
+  /** Servers whose accepted sockets have no filter of a held gate. Known when the gate is shut. */
+  readonly unfiltered: Set<net.Server> = new Set();
+  readonly #errors: LastCallError[] = [];
+
+  constructor(options: CompleteCloseOptions, diagnostics: Channels) {
+    this.options = options;
+    this.diagnostics = diagnostics;
+    this.clock = new CloseClock(options);
+  }
+
+  /** A function of the caller's threw `cause`. */
+  noteThrown(name: string, cause: unknown): void {
+    this.#errors.push(new LastCallError('ERR_CALLBACK', `\`${name}\` threw`, { cause }));
+  }
+
+  /** What became of it until now. */
+  report(listeners: readonly ListenerReport[]): CloseReport {
+    const connections = this.accounts.report();
+    return {
+      outcome: connections.cut.length > 0 ? 'forced' : 'complete',
+      duration: this.clock.elapsed(),
+      listeners,
+      connections,
+      errors: this.#errors,
+    };
+  }
+}

@@ -1,0 +1,22 @@
+import type { ServerHttp2Session } from 'node:http2';
+import type { Protocol } from '../close/report.ts';
+
+/** The longest pause between two looks at a connection that is busy, in ms. */
+export const LONGEST_PAUSE = 100;
+/** The shortest pause, for one that is about to change, in ms. */
+export const SHORTEST_PAUSE = 10;
+
+/** How one connection comes to its end in its protocol. */
+export interface ProtocolEnd {
+  readonly protocol: Protocol;
+  /** Does what is due on the open connection. Returns in how many ms to look again. */
+  look(): number;
+  /** How many of the last bytes sent may stay unacknowledged without a loss; absent: none. */
+  readonly farewellBytes?: number;
+  /** Bytes that the protocol holds and has not given to the socket; absent: none. */
+  readonly unsent?: number;
+  /** The HTTP/2 session, for `onDrain`. Its farewell does not wait for what `onDrain` does. */
+  readonly session?: ServerHttp2Session | undefined;
+  /** Whether the peer has answered the farewell when the program ends the connection; absent: no. */
+  readonly isAnswered?: boolean;
+}

@@ -1,0 +1,42 @@
+import type { SocketAddress } from '../../linux/sockets.ts';
+
+/** What a user names: a process, or the listeners at a port or a Unix path. */
+export type Target =
+  | { readonly kind: 'process'; readonly pid: number }
+  | { readonly kind: 'port'; readonly port: number }
+  | { readonly kind: 'path'; readonly path: string };
+
+/** A target that cannot be used. `refused`: it must not be signalled. `hidden`: this user cannot see it. */
+export class TargetError extends Error {
+  override readonly name = 'TargetError';
+  readonly fault: 'malformed' | 'not found' | 'refused' | 'hidden';
+
+  constructor(fault: TargetError['fault'], message: string) {
+    super(message);
+    this.fault = fault;
+  }
+}
+
+/** Parses `12345`, `:8080`, `/run/app.sock`, `unix:/run/app.sock` or `@abstract`. Throws a `TargetError` for anything else. */
+export function parseTarget(text: string): Target {
+  if (/^\d{1,10}$/.test(text)) return { kind: 'process', pid: Number(text) };
+  if (/^:\d+$/.test(text)) return { kind: 'port', port: checkPort(text) };
+  const path = text.replace(/^unix:/, '').replace(/^@/, '\0');
+  if (path.startsWith('/') || path.startsWith('\0')) return { kind: 'path', path };
+  throw new TargetError(
+    'malformed',
+    `Expected a process (12345), a port (:8080) or a Unix path (/run/app.sock), got \`${text}\``,
+  );
+}
+
+function checkPort(text: string): number {
+  const port = Number(text.slice(1));
+  if (port <= 65_535) return port;
+  throw new TargetError('malformed', `Expected a port of at most 65535, got \`${text}\``);
+}
+
+/** Whether a target names the listeners at this address. */
+export function isAtTarget(address: SocketAddress, target: Target): boolean {
+  if (address.family === 'Unix') return target.kind === 'path' && address.path === target.path;
+  return target.kind === 'port' && address.port === target.port;
+}
