@@ -1,11 +1,11 @@
-// Serving
+// Server
 export { serveChannel, type ChannelServer } from './channel/server/serve.ts';
 export type { ServeChannelOptions } from './channel/server/options.ts';
-export type { ChannelHandler, ChannelRequest, HandlerResult } from './channel/server/request.ts';
-export type { ChannelPeer, GoodbyeWords } from './channel/wire/peer.ts';
+export type { ChannelHandler, ChannelPeer, ChannelRequest, HandlerResult } from './channel/server/request.ts';
 export type { GoodbyeReason } from './channel/wire/frames.ts';
+export type { GoodbyeWords } from './channel/wire/payloads.ts';
 
-// Asking
+// Client
 export { connectChannel, type Channel } from './channel/client/connect.ts';
 export type { ChannelAddress, ConnectChannelOptions } from './channel/client/options.ts';
 export type { ChannelReply, RequestOptions, RequestPayload } from './channel/client/request.ts';
@@ -13,7 +13,7 @@ export type { ChannelReply, RequestOptions, RequestPayload } from './channel/cli
 // Both
 export type { ChannelLimits } from './channel/link/limits.ts';
 
-// Remembering how requests ended
+// Stores for exactly-once
 export { memoryStore, type MemoryStoreOptions } from './channel/server/memory-store.ts';
 export type { Outcome, OutcomeStore } from './channel/server/outcomes.ts';
 

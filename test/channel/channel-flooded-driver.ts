@@ -1,4 +1,4 @@
-/** A server with a channel that is flooded, in a process of its own, and what floods it. */
+/** A server with a channel, in a process of its own, and the floods for it. */
 import { once } from 'node:events';
 import net from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,11 +9,11 @@ import { Scope } from '../harness/scope.ts';
 import { within } from '../harness/wait.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
-/** What a client says again and again, without reading. */
+/** What a client sends again and again, without reading. */
 export interface Flood {
   readonly greeting: Buffer;
   next(count: number): Buffer;
-  /** How often it is said; default: until the server takes no more. */
+  /** How often it is sent. Default: until the server takes no more. */
   readonly count?: number;
 }
 
@@ -42,25 +42,25 @@ export class FloodedServer implements AsyncDisposable {
     return this.#process.next('measured');
   }
 
-  /** A client that asks as it should. */
+  /** A client that keeps to the protocol. */
   connect(): Channel {
     const channel = connectChannel({ host: '127.0.0.1', port: this.#port });
     this.#scope.defer(() => channel.close({ deadline: 0 }));
     return channel;
   }
 
-  /** Floods it over so many connections; resolves when it takes no more, or has ended them, or all was said; with how many bytes were sent. */
+  /** Floods it over several connections until it takes no more, has ended them, or got all. Resolves with the number of bytes sent. */
   async flood(connections: number, flood: Flood): Promise<number> {
     const over = new AbortController();
     const floods = Promise.all(Array.from({ length: connections }, () => this.#floodOne(flood, over.signal)));
-    // What is said so many times is read to its end.
+    // A flood with a count is read to its end.
     const ends = flood.count === undefined ? [floods, this.#untilQuiet(over.signal)] : [floods];
     await within('the end of the floods', Promise.race(ends), 120_000);
     over.abort();
     return (await floods).reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  /** Sends a frame of which a byte comes now and then, and not the end. */
+  /** Sends a frame slowly, byte by byte, and never its end. */
   async drip(): Promise<WireReader> {
     const socket = await this.#connect();
     const reader = new WireReader(socket);
@@ -79,8 +79,8 @@ export class FloodedServer implements AsyncDisposable {
     socket.pause();
     socket.write(greeting);
     let sent = greeting.length;
-    for (let said = 0; said < count && socket.writable && !over.aborted; said++) {
-      const bytes = next(said);
+    for (let times = 0; times < count && socket.writable && !over.aborted; times++) {
+      const bytes = next(times);
       sent += bytes.length;
       this.#sent += bytes.length;
       if (!socket.write(bytes)) await drains(socket, over);
@@ -89,8 +89,8 @@ export class FloodedServer implements AsyncDisposable {
   }
 
   /**
-   * Resolves when nothing moves any more on any connection, neither here nor there. It is looked at ten times: a receiver that
-   * has little room may say so only when it is asked, by the kernel's timer, after 200 ms (tcp_input.c, the zero window probe).
+   * Resolves when nothing moves on any connection, on either side. It looks ten times, because a receiver with little room may
+   * announce it only after the kernel's timer has probed it, after 200 ms (tcp_input.c, the zero window probe).
    */
   async #untilQuiet(over: AbortSignal): Promise<void> {
     let last = '';
@@ -116,7 +116,7 @@ export class FloodedServer implements AsyncDisposable {
   }
 }
 
-/** Resolves when what was written goes on its way, or never will. */
+/** Resolves when the socket takes more, or has ended. */
 async function drains(socket: net.Socket, over: AbortSignal): Promise<void> {
   const settled = new AbortController();
   const signal = AbortSignal.any([over, settled.signal]);

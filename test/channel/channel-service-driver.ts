@@ -1,4 +1,4 @@
-/** A service with a channel and its clients, a process each. */
+/** A service with a channel, and its clients, in a process each. */
 import assert from 'node:assert/strict';
 import type {
   ChannelCallersConfig,
@@ -36,13 +36,13 @@ export class ChannelService implements AsyncDisposable {
     }
   }
 
-  /** Answers nothing from now on; resolves when so many requests are under way. It goes on when its close begins. */
+  /** Stops answering, until its close begins. Resolves when `requests` requests are under way. */
   async holdBack(requests: number): Promise<void> {
     this.#order({ holdBack: requests });
     await this.#process.next('heldBack');
   }
 
-  /** Closes; resolves with the report when it listens again. */
+  /** Closes. Resolves with the report when it listens again. */
   async close(): Promise<CloseReport> {
     this.#order({ close: 'gracefully' });
     const report = await this.#process.next('report');
@@ -50,7 +50,7 @@ export class ChannelService implements AsyncDisposable {
     return report;
   }
 
-  /** As a server that knows nothing of the channel; resolves when it listens again. */
+  /** Closes without regard to the channel. Resolves when it listens again. */
   async closePlainly(): Promise<void> {
     this.#order({ close: 'plainly' });
     await this.#process.next('closedPlainly');
@@ -63,12 +63,12 @@ export class ChannelService implements AsyncDisposable {
     return this.#process.next('processed');
   }
 
-  /** Lets it answer what {@link holdBack} holds back. */
+  /** Lets it answer what {@link holdBack} held back. */
   goOn(): void {
     this.#order({ goOn: true });
   }
 
-  /** Stops it by SIGTERM; resolves with the numbers that it has processed, and, unless it closes plainly, its report. */
+  /** Stops it with SIGTERM. Resolves with the numbers that it processed, and its report unless it closes plainly. */
   async stop(): Promise<{ readonly processed: readonly number[]; readonly report: CloseReport | undefined }> {
     this.#process.signal('SIGTERM');
     const processed = await this.#process.next('processed');
@@ -95,19 +95,19 @@ export class ChannelCallers implements AsyncDisposable {
     this.#process = startFixture('channel/channel-callers', { ...options, args: [JSON.stringify(config)] });
   }
 
-  /** Resolves when each client has been answered so many times more. */
+  /** Resolves when each client has got `times` more replies. */
   async answered(times: number): Promise<void> {
     this.#order({ answered: times });
     await this.#process.next('answered');
   }
 
-  /** Resolves when all clients together have been answered so many times more. */
+  /** Resolves when all clients together have got `count` more replies. */
   async answers(count: number): Promise<void> {
     this.#order({ answers: count });
     await this.#process.next('answers');
   }
 
-  /** Ends the asking; resolves with what became of all. */
+  /** Stops the clients. Resolves with the results of all requests. */
   stop(): Promise<ChannelCallersResult> {
     this.#order({ stop: true });
     return this.#process.next('result');
@@ -122,7 +122,7 @@ export class ChannelCallers implements AsyncDisposable {
   }
 }
 
-/** That every request was done, and processed once. */
+/** Asserts that every request succeeded, and was processed once. */
 export function assertExactlyOnce({ done, others }: ChannelCallersResult, processed: readonly number[]): void {
   assert.deepEqual(others, []);
   assert.equal(new Set(processed).size, processed.length, 'some were processed twice');

@@ -30,13 +30,13 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
     const skip = how === 'TLS' && needsPrograms('openssl');
     const proof = prove(`requests under way over a channel on ${how}`);
 
-    it(`says the farewell over ${how}, and ends each connection when it was answered and all replies are out`, {
+    it(`sends the farewell over ${how}, and ends each connection after the answer and the last reply`, {
       skip,
     }, async (t) => {
       await using scope = new Scope();
-      const { served, clients, asked, answer } = await askOver(how, scope);
+      const { served, clients, asked, answer } = await requestOver(how, scope);
       const closed = gracefulClose(served.server, { deadline: 20_000 });
-      // The farewell has come to each.
+      // Each client has received the farewell.
       await until(() => !clients.some(({ isConnected }) => isConnected));
       answer();
       assert.deepEqual(
@@ -52,16 +52,16 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
       proof.held(t, { 'under way': asked.length });
     });
 
-    it(`loses all that is under way over ${how} where it is closed plainly (control)`, { skip }, async (t) => {
+    it(`loses all requests under way over ${how} after a plain close (control)`, { skip }, async (t) => {
       await using scope = new Scope();
-      const { served, asked } = await askOver(how, scope);
+      const { served, asked } = await requestOver(how, scope);
       const lost = asked.map((one) => rejectsWith(one, 'ERR_OUTCOME_UNKNOWN'));
       await closePlainly(served.server, served.sockets);
       proof.lost(t, (await Promise.all(lost)).length);
     });
   }
 
-  it('tells clients its reason, and when to come back: they go to the next address at once', async () => {
+  it('sends clients its reason and retry-after, and they go to the next address at once', async () => {
     await using scope = new Scope();
     const first = await serve(scope, () => Buffer.from('first'), {
       farewell: { reason: 'moving on', retryAfter: 60_000 },
@@ -81,7 +81,7 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
     assert.equal((await closed).outcome, 'complete');
   });
 
-  it('ends one that never answers at the deadline, and counts it', async () => {
+  it('ends a client that never answers at the deadline, and counts it', async () => {
     await using scope = new Scope();
     const served = await serve(scope);
     const raw = await connectRaw(scope, served);
@@ -104,7 +104,7 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
     assert.deepEqual(reader.kinds, ['hello', 'reply', 'goodbye']);
   });
 
-  it('ends one that answers and goes on asking, with an error that names it', async () => {
+  it('ends a client that sends a request after its answer, with an error that names the mistake', async () => {
     await using scope = new Scope();
     let calls = 0;
     const answer = deferred<void>();
@@ -121,23 +121,23 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
     raw.write(Buffer.concat([frame('goodbyeAck', 1), frame('request', 2)]));
     const { id, payload } = await reader.first('error');
     assert.deepEqual({ id, code: payload.readUInt16BE() }, { id: 1, code: ERROR_CODES.protocol });
-    assert.match(payload.toString('utf8', 2), /A request came after the answer to the farewell/);
+    assert.match(payload.toString('utf8', 2), /A request came after the GOODBYE-ACK/);
     raw.end();
     const { connections } = await closed;
     const { farewells, ended } = connections;
     assert.deepEqual({ farewells, ended }, { farewells: { said: 1, answered: 1, unanswered: 0 }, ended: 1 });
     assert.equal(calls, 1);
-    assert.match(String(served.errors[0]), /A request came after the answer/);
+    assert.match(String(served.errors[0]), /A request came after the GOODBYE-ACK/);
   });
 
-  it('does not wait for one that vanishes longer than for its sign of life', async () => {
+  it('waits for a client that has vanished only until its sign of life is overdue', async () => {
     await using scope = new Scope();
     const served = await serve(scope, echo, { pingAfter: 200, pingWait: 200 });
     const raw = await connectRaw(scope, served);
     const reader = new WireReader(raw);
     raw.write(hello());
     await reader.first('hello');
-    // As one whose host is gone: it neither answers nor ends.
+    // Like a client whose host has vanished: it neither answers nor ends.
     raw.pause();
     const { outcome, duration, connections } = await gracefulClose(served.server, {
       deadline: 20_000,
@@ -150,7 +150,7 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
     assert.match(String(served.errors[0]), /a PING was not answered/);
   });
 
-  it('ends one that has never greeted once it is quiet', async () => {
+  it('ends a client that never sent HELLO as soon as it is quiet', async () => {
     await using scope = new Scope();
     const served = await serve(scope);
     const raw = await connectRaw(scope, served);
@@ -165,7 +165,7 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
     assert.deepEqual({ outcome, said: farewells.said, ended }, { outcome: 'complete', said: 0, ended: 1 });
   });
 
-  it('answers a client that says farewell itself, and ends when it owes nothing', async () => {
+  it("answers a client's own farewell, and ends after the last reply", async () => {
     await using scope = new Scope();
     const answer = deferred<void>();
     const served = await serve(scope, async (request) => {
@@ -182,7 +182,7 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
     assert.deepEqual(reader.kinds, ['hello', 'goodbyeAck', 'reply']);
   });
 
-  it('says one client farewell and serves the others: it comes back', async () => {
+  it('sends one client the farewell and serves the others; that client comes back', async () => {
     await using scope = new Scope();
     const served = await serve(scope);
     const channels = [connect(scope, served), connect(scope, served)];
@@ -196,8 +196,8 @@ describe('gracefulClose of a server with a channel', { timeout: 300_000 }, () =>
   });
 });
 
-/** Clients that have asked; all that they have asked is under way until `answer` is called. */
-async function askOver(
+/** Clients whose requests are under way until `answer` is called. */
+async function requestOver(
   how: 'TCP' | 'a Unix socket' | 'TLS',
   scope: Scope,
 ): Promise<{

@@ -12,7 +12,7 @@ const ESTABLISHED = 1; // net/tcp_states.h
 const proof = prove('additions that a server of examples/channel has not read');
 
 describe('examples/channel', { timeout: 300_000 }, () => {
-  it('adds each addition once, though its server is restarted while it adds', async (t) => {
+  it('makes each addition once, although its server restarts in the middle', async (t) => {
     await using first = startExample('channel');
     const port = await first.port;
     await using adding = startClient(port);
@@ -32,7 +32,7 @@ describe('examples/channel', { timeout: 300_000 }, () => {
     t.diagnostic(totals.join(' and '));
   });
 
-  it('loses sight of an addition where its server is killed (control)', async (t) => {
+  it('leaves the outcome of an addition unknown when its server is killed (control)', async (t) => {
     await using server = startExample('channel');
     const port = await server.port;
     await using adding = startClient(port);
@@ -45,13 +45,13 @@ describe('examples/channel', { timeout: 300_000 }, () => {
   });
 });
 
-/** Starts its client, as its user would. */
+/** Starts its client as a user does. */
 function startClient(port: number): TestProcess {
   const file = fileURLToPath(new URL('../../../examples/channel/client.js', import.meta.url));
   return startCommand([process.execPath, file], { env: { PORT: String(port) } });
 }
 
-/** Stops a server in the middle of the additions, until it has some to read; how many bytes they are. */
+/** Stops a server in the middle of the additions until some wait to be read. Resolves with their bytes. */
 async function holdWhileAsked(server: ExampleProcess, port: number, adding: TestProcess): Promise<number> {
   await adding.prints(/^added 100$/m);
   await server.hold();

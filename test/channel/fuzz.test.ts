@@ -14,7 +14,7 @@ const RUNS = count(10_000, 500);
 
 const LIMITS = { maxFrame: 1_024, maxUnread: 4_096, maxPayload: 2_000, frameWait: 5_000, helloWait: 5_000 };
 
-/** A frame of any kind, most often one that there is. */
+/** A frame of any kind, most often a known one. */
 const anyFrame = fc
   .record({
     kind: fc.oneof(fc.constantFrom(...Object.values(FRAME)), fc.nat(255)),
@@ -24,7 +24,7 @@ const anyFrame = fc
   })
   .map(({ kind, id, flags, payload }) => frame(kind, id, payload, flags));
 
-/** Requests that are right, so that something is under way when the rest comes. */
+/** Valid requests, so that something is under way when the rest comes. */
 const requests = fc
   .nat(4)
   .map((count) =>
@@ -41,12 +41,12 @@ const conversation = fc.record({
   greets: fc.boolean().chain((greets) => (greets ? fc.constant(true) : fc.boolean())),
   asked: requests,
   noise: fc.array(noise, { maxLength: 12 }),
-  /** Where what is said is cut in two writes. */
+  /** Where the bytes are cut into two writes. */
   cut: fc.nat(2_000),
 });
 
 describe('Fuzzed frames', { timeout: 600_000 }, () => {
-  it('end their own connection, by a named error where they break the protocol, and no other', async (t) => {
+  it('end only their own connection, with a named error where they break the protocol', async (t) => {
     await using scope = new Scope();
     const served = await serve(scope, echo, { ...LIMITS, maxRequests: 8 });
     const other = connect(scope, served);
@@ -71,7 +71,7 @@ describe('Fuzzed frames', { timeout: 600_000 }, () => {
     t.diagnostic(`${seen.ended} conversations, ${seen.errors} ended by an error of ours`);
   });
 
-  it('sent by a server end its connection, and the client goes on elsewhere', async () => {
+  it('from a server end its connection, and the client goes on at the next address', async () => {
     await using scope = new Scope();
     const served = await serve(scope);
     let bytes = Buffer.alloc(0);
@@ -89,7 +89,7 @@ describe('Fuzzed frames', { timeout: 600_000 }, () => {
         bytes = Buffer.concat([...(greets ? [hello({ maxRequests: 9 })] : []), ...noise]);
         const channel = connect(scope, { target: [{ host: '127.0.0.1', port }, served.target] as never }, LIMITS);
         const reply = await channel.request(Buffer.from('x'), { idempotent: true }).catch((error: unknown) => error);
-        // Noise may be a reply, or a failure.
+        // Noise can be a valid reply or failure.
         assert.ok(reply instanceof Uint8Array || reply instanceof LastCallError, String(reply));
         await channel.close({ deadline: 2_000 });
       }),
@@ -98,7 +98,7 @@ describe('Fuzzed frames', { timeout: 600_000 }, () => {
   });
 });
 
-/** Says all that, and then nothing; resolves when the server has ended the connection, with the code of its ERROR. */
+/** Sends all frames, and then nothing. Resolves when the server has ended the connection, with the code of its ERROR. */
 async function converse(
   { target }: Served,
   bytes: Buffer,

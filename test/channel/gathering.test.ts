@@ -10,13 +10,13 @@ import { frame, hello, WireReader } from './wire.ts';
 
 const KIBI = 1_024;
 const WINDOW = 16 * KIBI;
-/** Limits under which a payload of 256 KiB is long, and half of what there is room for are twenty first windows. */
+/** Limits under which a payload of 256 KiB is long, and twenty first windows fill half of the room. */
 const SMALL = { maxFrame: 4 * KIBI, maxUnread: 4 * WINDOW, maxPayload: 256 * KIBI, maxGathered: 40 * WINDOW };
 
-/** How many long payloads a client has at once, where it begins a few at a time. */
+/** How many long payloads a client has at once. */
 const LONG = count(300, 90);
 
-/** Notes what the payloads of all connections hold together at most that are read whole, how many have waited, and ended. */
+/** Counts the most bytes that payloads of all connections held together while they were read whole, and how many waited and ended. */
 function watch(t: TestContext): {
   readonly most: () => number;
   readonly waited: () => number;
@@ -56,10 +56,10 @@ function watch(t: TestContext): {
 describe('Payloads that are read whole', { timeout: 300_000 }, () => {
   for (const [direction, asked, answered, inChunks] of [
     ['requests', SMALL.maxPayload, 1, false],
-    ['requests that are read in their reply', SMALL.maxPayload, 1, true],
+    ['requests that are read inside their reply', SMALL.maxPayload, 1, true],
     ['replies', 1, SMALL.maxPayload, false],
   ] as const) {
-    it(`come all, where the ${direction} are too much together: some wait for the others`, async (t) => {
+    it(`all arrive where the ${direction} together exceed the limit, because some wait for the others`, async (t) => {
       await using scope = new Scope();
       const watched = watch(t);
       const reply = async (request: ChannelRequest): Promise<Buffer> => Buffer.alloc(answered, await request.bytes());
@@ -75,20 +75,20 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
         assert.ok(reply.length === answered && reply.every((byte) => byte === index), `reply ${index}`);
       }
       assert.ok(watched.waited() > 5, `${watched.waited()} have waited`);
-      // The first may be whole, and is allowed one window beyond its end.
+      // The oldest may be whole, and gets credit for one window beyond its end.
       const bound = SMALL.maxGathered + SMALL.maxPayload + WINDOW;
       assert.ok(watched.most() <= bound, `${watched.most()} of ${bound} bytes`);
       assert.deepEqual(served.errors, []);
     });
   }
 
-  it('come all, however many a client of ours has at once: it begins a few at a time', async (t) => {
+  it('all arrive no matter how many a client has at once, because it begins a few at a time', async (t) => {
     await using scope = new Scope();
     const watched = watch(t);
     const served = await serve(scope, async (request) => Buffer.alloc(1, (await request.bytes()).length), SMALL);
     const channel = connect(scope, served, SMALL);
     const long = Array.from({ length: LONG }, () => channel.request(Buffer.alloc(SMALL.maxPayload)));
-    // What is short overtakes them.
+    // A short request overtakes them.
     const short = await channel.request(Buffer.alloc(1));
     assert.equal(short[0], 1);
     assert.ok(watched.ended() < LONG / 3, `${watched.ended()} long ones came first`);
@@ -96,7 +96,7 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
     assert.deepEqual({ ended: watched.ended(), errors: served.errors }, { ended: LONG, errors: [] });
   });
 
-  it('hold more where they may (control)', async (t) => {
+  it('hold more under a higher limit (control)', async (t) => {
     await using scope = new Scope();
     const watched = watch(t);
     const limits = { ...SMALL, maxGathered: 20 * SMALL.maxPayload };
@@ -107,7 +107,7 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
     assert.ok(watched.most() > SMALL.maxGathered + SMALL.maxPayload + WINDOW, `${watched.most()} bytes`);
   });
 
-  it('let a client send no more than there is room for, but for the one that is first', async () => {
+  it('let a client send no more than there is room for, except the oldest payload', async () => {
     await using scope = new Scope();
     const maxGathered = 6 * WINDOW;
     const served = await serve(scope, (request) => request.bytes(), { ...SMALL, maxGathered });
@@ -124,7 +124,7 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
       sent.set(id, (before ?? 0) + 4 * KIBI);
       socket.write(frame(before === undefined ? 'request' : 'data', id, Buffer.alloc(4 * KIBI), flags));
     };
-    // Three of them take the windows that were granted with the greeting, and whatever comes beyond.
+    // Three payloads use their first windows, and all credit beyond.
     const others = [2, 3, 4];
     for (const id of [1, ...others]) send(id);
     for (let round = 0; round < 40; round++) {
@@ -135,7 +135,7 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
     const taken = others.reduce((sum, id) => sum + (sent.get(id) ?? 0), 0);
     assert.ok(taken <= maxGathered, `${taken} bytes were taken`);
     assert.ok(taken >= 3 * WINDOW, `${taken} bytes were taken`);
-    // The first has its whole length.
+    // The oldest arrives whole.
     while ((sent.get(1) ?? 0) < SMALL.maxPayload - 4 * KIBI) {
       await until(() => (sent.get(1) ?? 0) + 4 * KIBI <= WINDOW + granted(1));
       send(1);
@@ -143,12 +143,12 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
     const before = others.map(granted);
     send(1, 1);
     await reader.first('reply');
-    // And then there is room.
+    // Then there is room.
     await until(() => others.some((id, index) => granted(id) > (before[index] ?? 0)));
     assert.ok(!reader.kinds.includes('error'), reader.kinds.join(' '));
   });
 
-  it('are refused, and named, where the windows alone that were granted with the greeting are too much', async () => {
+  it('are refused, with the name of the limit, where their first windows alone are too much', async () => {
     await using scope = new Scope();
     const served = await serve(scope, (request) => request.bytes(), {
       ...SMALL,
@@ -167,13 +167,13 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
     socket.write(frame('request', 5, Buffer.alloc(1 * KIBI), 0));
     await until(() => reader.kinds.filter((kind) => kind === 'failure').length === 2);
     assert.match(String(reader.frames.at(-1)?.payload), /maxGathered/);
-    // What is whole with its first frame holds nothing.
+    // A payload of one frame holds nothing.
     socket.write(frame('request', 6, Buffer.from('whole')));
     assert.equal((await reader.first('reply')).id, 6);
     assert.ok(!reader.kinds.includes('error'), reader.kinds.join(' '));
   });
 
-  it('do not wait where what goes the other way has not gone: it may be an echo', async () => {
+  it('do not wait while their request is unsent, because they may be its echo', async () => {
     await using scope = new Scope();
     const limits = { ...SMALL, maxGathered: 0 };
     const isEchoed = deferred<void>();
@@ -193,7 +193,7 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
       SMALL,
     );
     const channel = connect(scope, served, limits);
-    // The reply of the first has begun, and ends after most of the second was echoed, which would wait for it.
+    // The first reply has begun, and ends only after most of the second was echoed. The second would wait for the first.
     const first = channel.request(Buffer.alloc(1));
     await until(() => served.sockets.size === 1);
     const second = channel.request(Buffer.alloc(60 * KIBI));
@@ -201,7 +201,7 @@ describe('Payloads that are read whole', { timeout: 300_000 }, () => {
     assert.deepEqual(lengths, { second: 60 * KIBI, first: 2 * WINDOW + 1 });
   });
 
-  it('make room where they are given up', async () => {
+  it('make room when they are cancelled', async () => {
     await using scope = new Scope();
     const served = await serve(scope, (request) => request.bytes(), { ...SMALL, maxGathered: 0 });
     const channel = connect(scope, served);

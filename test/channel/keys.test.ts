@@ -8,7 +8,7 @@ import { frame, hello, WireReader } from './wire.ts';
 
 const nothing = Buffer.alloc(0);
 
-/** A memory that does one thing in another way. */
+/** A store that does one thing differently. */
 function storeWith(changes: Partial<OutcomeStore>): OutcomeStore {
   const store = memoryStore();
   return {
@@ -22,7 +22,7 @@ function storeWith(changes: Partial<OutcomeStore>): OutcomeStore {
 }
 
 describe('A request with a key', { timeout: 300_000 }, () => {
-  it('is unknown where the memory has no room for its reply, and is not processed again', async () => {
+  it('has an unknown outcome where the store has no room for its reply, and is not processed again', async () => {
     await using scope = new Scope();
     let calls = 0;
     const store = memoryStore({ maxBytes: 10_000 });
@@ -30,13 +30,13 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     const channel = connect(scope, served);
     const error = await rejectsWith(channel.request(nothing, { exactlyOnce: 'k' }), 'ERR_OUTCOME_UNKNOWN');
     assert.match(error.message, /could not keep how it ended/);
-    // Whoever says so: it is neither claimed nor forgotten.
+    // It can be neither forgotten nor claimed.
     void store.forget('k');
     assert.equal(await store.claim('k'), 'under way');
     assert.equal(calls, 1);
   });
 
-  it('has its reply counted among what is remembered', () => {
+  it('has its reply counted in `maxBytes`', () => {
     const store = memoryStore({ maxBytes: 10_000 });
     let kept = 0;
     assert.throws(() => {
@@ -48,7 +48,7 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     assert.ok(kept >= 7 && kept < 10, `${kept} replies were kept`);
   });
 
-  it('is processed once by two servers of one memory, where a client says that it has the outcome', async () => {
+  it('is processed once by two servers with one store, even if a client claims to have the outcome', async () => {
     await using scope = new Scope();
     let calls = 0;
     const goOn = deferred<void>();
@@ -76,7 +76,7 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     assert.equal(text((await reader.first('reply')).payload), '1');
   });
 
-  it('goes on while one of those wants it that have asked for it', async (t) => {
+  it('goes on while one of the requests with its key is not cancelled', async (t) => {
     await using scope = new Scope();
     const resolved = t.mock.method(Outcomes.prototype, 'resolve');
     const goOn = deferred<void>();
@@ -97,14 +97,14 @@ describe('A request with a key', { timeout: 300_000 }, () => {
       const ended = rejectsWith(reply, 'ERR_OUTCOME_UNKNOWN');
       controller.abort();
       await ended;
-      // The server has heard of it when it answers what comes behind it.
+      // The server has received the cancel when it answers the next request.
       await channel.request(nothing);
     }
     goOn.resolve();
     assert.deepEqual({ reply: text(await asked[0]!.reply), aborted }, { reply: 'done', aborted: 0 });
   });
 
-  it('is aborted when nobody wants it any more', async (t) => {
+  it('is aborted when all requests with its key are cancelled', async (t) => {
     await using scope = new Scope();
     const resolved = t.mock.method(Outcomes.prototype, 'resolve');
     const aborted = deferred<unknown>();
@@ -120,14 +120,14 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     await until(() => resolved.mock.callCount() === 2);
     for (const controller of asked) controller.abort();
     await Promise.all(replies);
-    assert.match(String(await aborted.promise), /taken the request back/);
+    assert.match(String(await aborted.promise), /cancelled the request/);
   });
 
   for (const [isOwn, exactlyOnce, code] of [
     [true, 'mine', 'ERR_OUTCOME_UNKNOWN'],
     [false, true, 'ERR_NOT_PROCESSED'],
   ] as const) {
-    it(`that ${isOwn ? 'the program' : 'the client'} has made ends with ${code} where the store is away`, async () => {
+    it(`that ${isOwn ? 'the program' : 'the client'} made ends with ${code} while the store is away`, async () => {
       await using scope = new Scope();
       let isAway = false;
       const claimed = memoryStore();
@@ -143,19 +143,19 @@ describe('A request with a key', { timeout: 300_000 }, () => {
       assert.equal(text(await channel.request(nothing, { exactlyOnce })), '1');
       isAway = true;
       const error = await rejectsWith(channel.request(nothing, { exactlyOnce }), code);
-      // What the store says is not for the client.
+      // The client does not get the store's error.
       assert.match(error.message, /the server cannot remember it$/);
       assert.match(String(served.errors), /The database is away/);
     });
   }
 
   for (const [title, claim] of [
-    ['gives nothing', () => undefined],
-    ['gives a word that is none', () => 'done'],
-    ['gives an outcome that is none', () => ({ reply: 'text' })],
-    ['throws nothing', () => Promise.reject(undefined)],
+    ['returns nothing', () => undefined],
+    ['returns an unknown word', () => 'done'],
+    ['returns an invalid outcome', () => ({ reply: 'text' })],
+    ['throws undefined', () => Promise.reject(undefined)],
   ] as const) {
-    it(`is not processed where a store's claim ${title}`, async () => {
+    it(`is not processed where the store's claim ${title}`, async () => {
       await using scope = new Scope();
       let calls = 0;
       const store = storeWith({ claim: claim as unknown as OutcomeStore['claim'] });
@@ -167,7 +167,7 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     });
   }
 
-  it('is unknown where the store cannot keep how it ended', async () => {
+  it('has an unknown outcome where the store cannot keep it', async () => {
     await using scope = new Scope();
     const store = storeWith({ keep: () => Promise.reject(new Error('The disk is full')) });
     const served = await serve(scope, echo, { store });

@@ -11,7 +11,7 @@ import { assertExactlyOnce, ChannelCallers, ChannelService } from './channel-ser
 
 const PORT = 7_000;
 
-// The farewell of a connection, its answer, the last replies, both FINs and what acknowledges them are fewer.
+// More than the farewell of a connection, its answer, the last replies, both FINs and their acknowledgements.
 const PACKETS = count(24, 6);
 
 describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 300_000 }, () => {
@@ -26,7 +26,7 @@ describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 3
   after(() => lab.close());
 
   for (const direction of ['to client', 'to server'] as const) {
-    it(`keeps every request exactly once, whichever packet ${direction} is lost around it`, async (t) => {
+    it(`keeps every request exactly once, no matter which packet ${direction} is lost around it`, async (t) => {
       await using service = await startService(lab);
       await using callers = startCallers(lab, { clients: 1, atOnce: 20 });
       for (let packet = 1; packet <= PACKETS; packet++) {
@@ -42,7 +42,7 @@ describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 3
     });
   }
 
-  it('keeps every request exactly once where many connections lose one packet in twenty', async (t) => {
+  it('keeps every request exactly once while many connections lose one packet in twenty', async (t) => {
     await using service = await startService(lab);
     await using callers = startCallers(lab, { clients: 50, atOnce: 10 });
     await lab.wire.shape({ loss: 0.05, seed: 3 });
@@ -60,13 +60,13 @@ describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 3
     }
   });
 
-  it('loses sight of all that is under way where the service is closed plainly (control)', async (t) => {
+  it('leaves all requests under way unknown after a plain close (control)', async (t) => {
     const unknown = await closePlainly(lab, { clients: 1, atOnce: 20 });
     losingPackets.lost(t, unknown);
     withKeys.lost(t, unknown);
   });
 
-  it('loses sight of all that is under way of many, where it is closed plainly (control)', async (t) => {
+  it('leaves all requests under way of many clients unknown after a plain close (control)', async (t) => {
     await lab.wire.shape({ loss: 0.05, seed: 3 });
     try {
       losingOften.lost(t, await closePlainly(lab, { clients: 50, atOnce: 10 }));
@@ -75,12 +75,12 @@ describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 3
     }
   });
 
-  it('does those with a key exactly once even then: the next connection asks how they ended', async (t) => {
+  it('processes requests with a key exactly once even then, because the next connection asks how they ended', async (t) => {
     await using service = await startService(lab);
     await using callers = startCallers(lab, { clients: 5, atOnce: 20, exactlyOnce: true });
     for (let close = 0; close < 5; close++) {
       await callers.answered(40);
-      // By turns, all requests are under way when it goes, and some replies are on their way.
+      // In every other round all requests are under way at the close. In the others some replies are on their way.
       if (close % 2 === 0) await service.holdBack(5 * 20);
       await service.closePlainly();
       if (close % 2 === 0) withKeys.held(t, { 'under way': 5 * 20 });
@@ -90,7 +90,7 @@ describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 3
     t.diagnostic(`5 plain closes, ${result.done.length} requests`);
   });
 
-  it('is not answered by one that vanishes: the close ends at its deadline, and says so', async () => {
+  it('is not answered by a client that vanishes, and the close ends at its deadline and reports that', async () => {
     await using service = await startService(lab, { deadline: 1_500 });
     await using callers = startCallers(lab, { clients: 2, atOnce: 5 });
     await callers.answered(10);
@@ -108,7 +108,7 @@ describe('The farewell of a channel over a wire', { skip: labMissing, timeout: 3
   });
 });
 
-/** Closes, and loses the n-th packet after the order. */
+/** Closes, and drops the n-th packet after that. */
 async function closeWithLoss(
   lab: Lab,
   service: ChannelService,
@@ -121,7 +121,7 @@ async function closeWithLoss(
   return report;
 }
 
-/** Closes plainly when all that the clients may ask is under way; how many they have lost sight of, which must be all. */
+/** Closes plainly while all requests are under way. Resolves with the number of unknown outcomes, which must be all. */
 async function closePlainly(lab: Lab, load: { readonly clients: number; readonly atOnce: number }): Promise<number> {
   await using service = await startService(lab);
   await using callers = startCallers(lab, load);

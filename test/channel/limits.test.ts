@@ -9,7 +9,7 @@ import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, echo, rejectsWith, serve, type Served, text, until } from './open-channel.ts';
 import { type Frame, frame, hello, WireReader } from './wire.ts';
 
-/** What a client does that breaks the protocol, and what is said of it. */
+/** Bytes of a client that break the protocol, and the error for them. */
 interface Violation {
   readonly title: string;
   readonly bytes: readonly Buffer[];
@@ -29,11 +29,11 @@ const VIOLATIONS: readonly Violation[] = [
     'protocol',
     /does not speak this protocol/,
   ),
-  violation('a request before the greeting', [request(1)], 'protocol', /no HELLO/),
-  violation('a greeting that is none', [frame('hello', 0, Buffer.alloc(40), 0)], 'protocol', /it is no HELLO/),
-  violation('a greeting with limits that are none', [hello({ credit: 0 })], 'protocol', /its limits are too small/),
-  violation('a version that nobody speaks', [hello({ versions: [7, 9] })], 'version', /We speak versions 1 to 1/),
-  violation('a second greeting', [hello(), hello()], 'protocol', /A second HELLO/),
+  violation('a request before HELLO', [request(1)], 'protocol', /no HELLO/),
+  violation('an invalid HELLO', [frame('hello', 0, Buffer.alloc(40), 0)], 'protocol', /it is not a HELLO/),
+  violation('a HELLO with limits that are too small', [hello({ credit: 0 })], 'protocol', /its limits are too small/),
+  violation('an unknown version', [hello({ versions: [7, 9] })], 'version', /We speak versions 1 to 1/),
+  violation('a second HELLO', [hello(), hello()], 'protocol', /A second HELLO/),
   violation(
     'a frame that is too long',
     [hello(), request(1, 65_537)],
@@ -46,44 +46,49 @@ const VIOLATIONS: readonly Violation[] = [
     'limit',
     /A frame of 4294967295 bytes/,
   ),
-  violation('ids that go back', [hello(), request(2), request(1)], 'protocol', /Request 1 came after request 2/),
-  violation('more of what never began', [hello(), more(3)], 'protocol', /More of request 1 came, which did not begin/),
-  violation('more of what has ended', [hello(), request(1), frame('data', 1)], 'protocol', /after its end/),
   violation(
-    'more than was granted',
+    'an id that does not rise',
+    [hello(), request(2), request(1)],
+    'protocol',
+    /Request 1 came after request 2/,
+  ),
+  violation(
+    'DATA of a request that did not begin',
+    [hello(), more(3)],
+    'protocol',
+    /More of request 1 came, which did not begin/,
+  ),
+  violation('DATA of a request that has ended', [hello(), request(1), frame('data', 1)], 'protocol', /after its end/),
+  violation(
+    'more payload than was granted',
     [hello(), open(65_536), ...Array<Buffer>(4).fill(more(65_536))],
     'limit',
     /than was granted/,
   ),
+  violation('an invalid key', [hello(), frame('request', 1, Buffer.from([9, 1]), 3)], 'protocol', /has an invalid key/),
+  violation('a CANCEL of a request that did not begin', [hello(), frame('cancel', 9)], 'protocol', /did not begin/),
   violation(
-    'a key that is none',
-    [hello(), frame('request', 1, Buffer.from([9, 1]), 3)],
-    'protocol',
-    /has a key that is none/,
-  ),
-  violation('a cancel of what never was', [hello(), frame('cancel', 9)], 'protocol', /did not begin/),
-  violation(
-    'an answer to no farewell',
+    'a GOODBYE-ACK without a GOODBYE',
     [hello(), frame('goodbyeAck', 0)],
     'protocol',
-    /a farewell came that was not said/,
+    /GOODBYE-ACK came without a GOODBYE/,
   ),
   violation(
-    'a farewell that names another request',
+    'a GOODBYE that names another request',
     [hello(), frame('goodbye', 5, Buffer.alloc(6))],
     'protocol',
     /another last/,
   ),
   violation(
-    'a request after its own farewell',
+    'a request after its own GOODBYE',
     [hello(), request(1), frame('goodbye', 1, Buffer.alloc(6)), request(2)],
     'protocol',
     /own/,
   ),
-  violation("a server's frame", [hello(), frame('reply', 1)], 'protocol', /which no client sends/),
-  violation('a kind that must not be ignored', [hello(), frame(0x7f, 0)], 'protocol', /kind 127/),
+  violation('a frame that only servers send', [hello(), frame('reply', 1)], 'protocol', /which no client sends/),
+  violation('an unknown kind that must not be ignored', [hello(), frame(0x7f, 0)], 'protocol', /kind 127/),
   violation(
-    'a credit of the wrong length',
+    'a CREDIT of the wrong length',
     [hello(), frame('credit', 0, Buffer.alloc(3))],
     'protocol',
     /A CREDIT has 4 bytes/,
@@ -95,7 +100,7 @@ const VIOLATIONS: readonly Violation[] = [
     /More credit/,
   ),
   violation(
-    'a ping of the wrong length',
+    'a PING of the wrong length',
     [hello(), frame('ping', 0, Buffer.alloc(9))],
     'protocol',
     /A PING has 8 bytes/,
@@ -104,20 +109,20 @@ const VIOLATIONS: readonly Violation[] = [
 
 describe('A server with a channel', { timeout: 300_000 }, () => {
   for (const { title, bytes, error, code, says } of VIOLATIONS) {
-    it(`ends a connection with ${title} by a named error, and serves the others`, async () => {
+    it(`ends a connection with ${title}, names the error, and serves the others`, async () => {
       await using scope = new Scope();
       let first: unknown;
-      // Of those that break the protocol it reads nothing, and answers nothing.
+      // It reads nothing from the client that breaks the protocol, and answers it nothing.
       const served = await serve(scope, async (request) => {
         first ??= request.peer;
         return request.peer === first ? request.bytes() : new Promise(() => {});
       });
       const other = connect(scope, served);
       await other.request(Buffer.from('other'));
-      const { reader, ended } = await speak(scope, served, bytes);
-      const said = await reader.first('error');
-      assert.equal(said.payload.readUInt16BE(), ERROR_CODES[error]);
-      assert.match(said.payload.toString('utf8', 2), says);
+      const { reader, ended } = await send(scope, served, bytes);
+      const frame = await reader.first('error');
+      assert.equal(frame.payload.readUInt16BE(), ERROR_CODES[error]);
+      assert.match(frame.payload.toString('utf8', 2), says);
       await ended;
       assert.equal(text(await other.request(Buffer.from('other'))), 'other');
       assert.equal((served.errors[0] as { code: string }).code, code);
@@ -125,16 +130,16 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     });
   }
 
-  it('ends one that has more requests at once than it serves', async () => {
+  it('ends a connection with more requests at once than `maxRequests`', async () => {
     await using scope = new Scope();
     const served = await serve(scope, () => new Promise(() => {}), { maxRequests: 3 });
-    const { reader } = await speak(scope, served, [hello(), ...[1, 2, 3, 4].map((id) => request(id))]);
+    const { reader } = await send(scope, served, [hello(), ...[1, 2, 3, 4].map((id) => request(id))]);
     const { id, payload } = await reader.first('error');
     assert.deepEqual({ id, code: payload.readUInt16BE() }, { id: 3, code: ERROR_CODES.limit });
     assert.match(payload.toString('utf8', 2), /More than 3 requests at once/);
   });
 
-  it('counts what is taken back while its handler is at it', async () => {
+  it('counts a cancelled request until its handler ends', async () => {
     await using scope = new Scope();
     let begun = 0;
     const served = await serve(
@@ -146,13 +151,13 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
       { maxRequests: 3 },
     );
     const pairs = Array.from({ length: 100 }, (_, index) => [request(index + 1), frame('cancel', index + 1)]).flat();
-    const { reader } = await speak(scope, served, [hello(), ...pairs]);
+    const { reader } = await send(scope, served, [hello(), ...pairs]);
     const { payload } = await reader.first('error');
     assert.match(payload.toString('utf8', 2), /More than 3 requests at once/);
     assert.equal(begun, 3);
   });
 
-  it('does not hold a client to the end of a frame that it has not read itself', async () => {
+  it('applies no `frameWait` to a frame whose rest it does not read', async () => {
     await using scope = new Scope();
     const served = await serve(
       scope,
@@ -166,13 +171,13 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     const last = frame('request', 200, Buffer.from('last'));
     socket.pause();
     socket.write(hello({ credit: 0x3fff_ffff, requestCredit: 0x3fff_ffff }));
-    // More than the buffers of both kernels hold.
+    // More than the buffers of the kernel hold.
     for (let id = 1; id <= 30; id++) socket.write(request(id));
     socket.write(last.subarray(0, 5));
-    // Until the server has stopped reading, for the client does not.
+    // The client does not read, so the server stops reading.
     await until(() => [...served.sockets].some((accepted) => accepted.isPaused()));
     socket.write(last.subarray(5));
-    // Longer than a frame may take.
+    // Time must pass: longer than `frameWait`.
     await setTimeout(600);
     const reader = new WireReader(socket);
     socket.resume();
@@ -182,7 +187,7 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     assert.deepEqual(served.errors, []);
   });
 
-  it('goes on with a slow reader, however small its limits are', async () => {
+  it('keeps a slow reader, even with small limits', async () => {
     await using scope = new Scope();
     const reply = 8_000_000;
     const served = await serve(scope, () => Buffer.alloc(reply), { maxFrame: 1_024, maxUnread: 4_096 });
@@ -190,7 +195,7 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     socket.pause();
     socket.write(hello({ maxFrame: 1_024, credit: 0x3fff_ffff, requestCredit: 0x3fff_ffff }));
     socket.write(request(1));
-    // The kernel takes no more, and what waits is less than Node would tell of ('drain').
+    // The kernel takes no more, and less waits than Node's high-water mark, so that no 'drain' follows.
     await until(() => [...served.sockets].some((accepted) => accepted.writableLength > 4_096));
     const reader = new WireReader(socket);
     socket.resume();
@@ -201,7 +206,7 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     );
   });
 
-  it('takes keys for equal only where their bytes are', async () => {
+  it('treats keys as equal only where their bytes are equal', async () => {
     await using scope = new Scope();
     let calls = 0;
     const served = await serve(scope, () => Buffer.from(`${++calls}`));
@@ -212,7 +217,7 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     assert.throws(() => channel.request(Buffer.alloc(0), { exactlyOnce: '\uD800' }), { code: 'ERR_OPTION' });
   });
 
-  it('never has more from a client of ours than it serves: the others wait there', async () => {
+  it('never gets more than `maxRequests` from a client of this package, where the others wait', async () => {
     await using scope = new Scope();
     let most = 0;
     let underWay = 0;
@@ -231,7 +236,7 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     assert.equal(most, 3);
   });
 
-  it('refuses a payload that is longer than it reads whole', async () => {
+  it('refuses a payload that is longer than `maxPayload`', async () => {
     await using scope = new Scope();
     const served = await serve(scope, echo, { maxPayload: 100_000 });
     const channel = connect(scope, served);
@@ -241,7 +246,7 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
     assert.equal((await channel.request(Buffer.alloc(100_000))).length, 100_000);
   });
 
-  it('remembers no more than it has room for: what has a key is not processed then', async () => {
+  it('does not process a request with a key that the store has no room for', async () => {
     await using scope = new Scope();
     let calls = 0;
     const served = await serve(scope, () => void (calls += 1), { store: memoryStore({ maxBytes: 1_000 }) });
@@ -254,26 +259,21 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
   });
 
   for (const [title, bytes, options, says] of [
-    ['does not greet', [], { helloWait: 100 }, /No HELLO came within 100 ms/],
-    [
-      'does not end a frame',
-      [hello(), request(1, 10).subarray(0, 12)],
-      { frameWait: 100 },
-      /A frame did not come to its end/,
-    ],
-    ['says nothing, and answers no PING', [hello()], { pingAfter: 50, pingWait: 50 }, /a PING was not answered/],
+    ['sends no HELLO', [], { helloWait: 100 }, /No HELLO came within 100 ms/],
+    ['does not end a frame', [hello(), request(1, 10).subarray(0, 12)], { frameWait: 100 }, /A frame was not complete/],
+    ['sends nothing, and answers no PING', [hello()], { pingAfter: 50, pingWait: 50 }, /a PING was not answered/],
   ] as const) {
-    it(`ends one that ${title}`, async () => {
+    it(`ends a connection that ${title}`, async () => {
       await using scope = new Scope();
       const served = await serve(scope, echo, options);
-      const { reader } = await speak(scope, served, bytes);
+      const { reader } = await send(scope, served, bytes);
       const { payload } = await reader.first('error');
       assert.equal(payload.readUInt16BE(), ERROR_CODES.timeout);
       assert.match(payload.toString('utf8', 2), says);
     });
   }
 
-  it('keeps a client of ours that has nothing to ask: it answers each PING', async () => {
+  it('keeps an idle client of this package, which answers each PING', async () => {
     await using scope = new Scope();
     const served = await serve(scope, echo, { pingAfter: 20, pingWait: 10_000 });
     const channel = connect(scope, served);
@@ -292,21 +292,21 @@ describe('A server with a channel', { timeout: 300_000 }, () => {
       frame(0x80, 7, Buffer.from('new')),
       frame('request', 1, Buffer.from('x'), 0xf1),
     ];
-    const { reader } = await speak(scope, served, bytes);
+    const { reader } = await send(scope, served, bytes);
     assert.equal((await reader.first('reply')).payload.toString(), 'x');
   });
 });
 
 describe('A client of a channel', { timeout: 300_000 }, () => {
   for (const [title, says, bytes] of [
-    ['replies to what was not asked', /which has none to come/, [hello({ maxRequests: 9 }), frame('reply', 7)]],
+    ['replies to a request that was not sent', /which awaits none/, [hello({ maxRequests: 9 }), frame('reply', 7)]],
     [
-      'says farewell with a request that was not sent',
-      /A farewell came that is wrong/,
+      'sends a GOODBYE that names a request that was not sent',
+      /A GOODBYE names request 7 of 0/,
       [hello({ maxRequests: 9 }), frame('goodbye', 7, Buffer.alloc(6))],
     ],
-    ['speaks something else', /does not speak this protocol/, [Buffer.from('220 mail.example.com ESMTP\r\n')]],
-    ['sends what only clients do', /which no server sends/, [hello({ maxRequests: 9 }), request(1)]],
+    ['speaks another protocol', /does not speak this protocol/, [Buffer.from('220 mail.example.com ESMTP\r\n')]],
+    ['sends a frame that only clients send', /which no server sends/, [hello({ maxRequests: 9 }), request(1)]],
   ] as const) {
     it(`leaves a server that ${title}, and goes on`, async () => {
       await using scope = new Scope();
@@ -319,19 +319,19 @@ describe('A client of a channel', { timeout: 300_000 }, () => {
       await once(strange, 'listening');
       scope.defer(() => strange.close());
       const served = await serve(scope);
-      const heard: string[] = [];
+      const errors: string[] = [];
       const { port } = strange.address() as net.AddressInfo;
       const channel = connectChannel([{ host: '127.0.0.1', port }, served.target], {
-        onError: ({ message }) => heard.push(message),
+        onError: ({ message }) => errors.push(message),
       });
       scope.defer(() => channel.close({ deadline: 0 }));
-      await until(() => heard.length > 0);
-      assert.match(heard[0]!, says);
+      await until(() => errors.length > 0);
+      assert.match(errors[0]!, says);
       assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
     });
   }
 
-  it('stays away from a server that wants it to for longer than timers can wait', async () => {
+  it('stays away from a server for a retry-after that is longer than a timer can wait', async () => {
     await using scope = new Scope();
     let connections = 0;
     const server = net.createServer((socket) => {
@@ -351,7 +351,7 @@ describe('A client of a channel', { timeout: 300_000 }, () => {
     assert.equal(connections, 1);
   });
 
-  it('says what is wrong with its options at once', async () => {
+  it('throws at once for a wrong option, and names it', async () => {
     await using scope = new Scope();
     const served = await serve(scope);
     const channel = connect(scope, served);
@@ -402,7 +402,7 @@ describe('A client of a channel', { timeout: 300_000 }, () => {
     }
     assert.throws(() => connectChannel({ port: 1 }, { tls: { cert: 'none' } }), {
       code: 'ERR_OPTION',
-      message: /`tls` is of no use: .*PEM/,
+      message: /`tls` cannot be used: .*PEM/,
     });
   });
 });
@@ -417,8 +417,8 @@ function violation(title: string, bytes: readonly Buffer[], error: keyof typeof 
   return { title, bytes, error, code: codes[error], says };
 }
 
-/** Says so much, and listens; it ends its side when the server has. */
-async function speak(
+/** Sends these bytes, and reads. Ends its side after the server has ended its own. */
+async function send(
   scope: Scope,
   served: Served,
   bytes: readonly Buffer[],

@@ -21,11 +21,11 @@ import { closePlainly } from './open-channel.ts';
 const WORKERS = 60;
 const REQUESTS = 20;
 
-/** Under these whatever is long waits for whatever else is, all the time. */
+/** Limits under which long payloads wait for each other all the time. */
 const SMALL = { maxFrame: 1_024, maxUnread: 4_096, maxPayload: 60_000 };
 const LENGTHS = [0, 5, 900, 3_000, 20_000, 59_000];
 
-/** The same numbers for the same seed. */
+/** Random numbers, the same for the same seed. */
 class Dice {
   #state: number;
 
@@ -56,7 +56,7 @@ async function gather(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(all);
 }
 
-/** Echoes: whole, as it comes, in chunks of its own, or read as chunks and answered whole. */
+/** Echoes in four ways: whole, as it comes, in chunks of another size, or read as chunks and answered whole. */
 function echoInAnyWay(dice: Dice): ChannelHandler {
   return async (request) => {
     switch (dice.next(4)) {
@@ -83,7 +83,7 @@ async function closeGracefully(server: net.Server): Promise<void> {
 /** How many requests were under way at each close. */
 type Closes = readonly number[];
 
-/** One server after the other, each closed while it is asked; until `isDone`. A plain close waits until it must lose some. */
+/** Runs one server after the other, each closed under load, until `isDone`. A plain close waits until it must lose some requests. */
 async function restart(path: string, dice: Dice, close: Close, isDone: () => boolean): Promise<Closes> {
   const store = memoryStore();
   const closes: number[] = [];
@@ -97,9 +97,9 @@ async function restart(path: string, dice: Dice, close: Close, isDone: () => boo
     const maxRequests = mustLose ? WORKERS : 1 + dice.next(60);
     serveChannel(server, handler.handle, { ...SMALL, maxGathered, maxRequests, store });
     server.listen(path);
-    // At any moment of what goes on.
+    // At a random moment.
     await setTimeout(50 + dice.next(150));
-    // One in ten may be taken back.
+    // One request in ten may be cancelled.
     if (mustLose) await until('five requests without a key are under way', () => handler.plain >= 5 || isDone());
     const underWay = handler.all;
     await close(server, sockets);
@@ -108,10 +108,10 @@ async function restart(path: string, dice: Dice, close: Close, isDone: () => boo
   }
 }
 
-/** Counts the requests that have come and are not answered. */
+/** Counts the requests that are under way. */
 class CountedHandler {
   all = 0;
-  /** Those without a key: nobody can tell how they end if the connection does. */
+  /** Those without a key. Their outcome is unknown if the connection breaks. */
   plain = 0;
   readonly #handler: ChannelHandler;
 
@@ -132,12 +132,12 @@ class CountedHandler {
   };
 }
 
-/** Asks once, in any way; what it has come to. */
+/** Sends one request, in a random way. Resolves with its result. */
 async function ask(channel: Channel, dice: Dice): Promise<string> {
   const payload = Buffer.alloc(dice.oneOf(LENGTHS), dice.next(256));
   const controller = new AbortController();
-  const isTakenBack = dice.next(10) === 0;
-  if (isTakenBack) void setTimeout(dice.next(20)).then(() => controller.abort());
+  const isCancelled = dice.next(10) === 0;
+  if (isCancelled) void setTimeout(dice.next(20)).then(() => controller.abort());
   const options = { exactlyOnce: dice.next(2) === 0, signal: controller.signal };
   const asked = dice.next(3) === 0 ? () => cut(payload, 500, dice) : payload;
   try {
@@ -148,25 +148,25 @@ async function ask(channel: Channel, dice: Dice): Promise<string> {
     return payload.equals(reply) ? 'done' : 'wrong reply';
   } catch (error) {
     if (!(error instanceof LastCallError)) throw error;
-    return isTakenBack ? 'taken back' : `${error.code}: ${error.message}`;
+    return isCancelled ? 'cancelled' : `${error.code}: ${error.message}`;
   }
 }
 
-/** All workers ask until they have done; how often each word was said. */
+/** Runs all workers to their end. Resolves with how often each result came. */
 async function run(
   seed: number,
   close: Close,
-): Promise<{ readonly said: Readonly<Record<string, number>>; readonly closes: Closes }> {
+): Promise<{ readonly results: Readonly<Record<string, number>>; readonly closes: Closes }> {
   const dice = new Dice(seed);
   using folder = makeFolder();
   const path = join(folder.path, 'socket');
   const channel = connectChannel({ path }, { ...SMALL, maxGathered: dice.oneOf([0, 0, 20_000, 5_000_000]) });
-  const said: Record<string, number> = {};
+  const results: Record<string, number> = {};
   let left = WORKERS * REQUESTS;
   const workers = Array.from({ length: WORKERS }, async () => {
     for (let request = 0; request < REQUESTS; request++) {
       const word = await ask(channel, dice);
-      said[word] = (said[word] ?? 0) + 1;
+      results[word] = (results[word] ?? 0) + 1;
       left -= 1;
     }
   });
@@ -178,7 +178,7 @@ async function run(
     left = 0;
     await channel.close({ deadline: 0 });
   }
-  return { said, closes: await restarting };
+  return { results, closes: await restarting };
 }
 
 describe('Requests of every kind over small windows, while the server is closed again and again', {
@@ -187,25 +187,25 @@ describe('Requests of every kind over small windows, while the server is closed 
   const proof = prove('requests of every kind over a channel with small windows');
 
   for (const seed of Array.from({ length: count(40, 1) }, (_, index) => index + 1)) {
-    it(`all come to their end, and none is lost (${seed})`, async (t) => {
-      const { said, closes } = await run(seed, closeGracefully);
-      const { done = 0, 'taken back': takenBack = 0, ...others } = said;
-      assert.deepEqual({ others, ended: done + takenBack }, { others: {}, ended: WORKERS * REQUESTS });
+    it(`all end, and none is lost (${seed})`, async (t) => {
+      const { results, closes } = await run(seed, closeGracefully);
+      const { done = 0, cancelled = 0, ...others } = results;
+      assert.deepEqual({ others, ended: done + cancelled }, { others: {}, ended: WORKERS * REQUESTS });
       assert.ok(done > (WORKERS * REQUESTS) / 2);
       const underWay = Math.max(...closes);
       assert.ok(underWay > 0, 'none was under way at any close');
       proof.held(t, { closes: closes.length, 'under way': underWay });
-      t.diagnostic(JSON.stringify(said));
+      t.diagnostic(JSON.stringify(results));
     });
   }
 
-  it('come to their end, and some are lost, where it is closed plainly (control)', async (t) => {
-    const { said } = await run(1, closePlainly);
-    assert.equal(said['wrong reply'], undefined);
-    const unknown = Object.keys(said).filter((word) => word.startsWith('ERR_OUTCOME_UNKNOWN'));
+  it('all end, and some are lost, after plain closes (control)', async (t) => {
+    const { results } = await run(1, closePlainly);
+    assert.equal(results['wrong reply'], undefined);
+    const unknown = Object.keys(results).filter((word) => word.startsWith('ERR_OUTCOME_UNKNOWN'));
     proof.lost(
       t,
-      unknown.reduce((sum, word) => sum + (said[word] ?? 0), 0),
+      unknown.reduce((sum, word) => sum + (results[word] ?? 0), 0),
     );
   });
 });

@@ -20,20 +20,20 @@ async function* throwsNothing(): AsyncGenerator<Uint8Array, void> {
 }
 
 describe('A channel whose program does odd things', { timeout: 300_000 }, () => {
-  it('tells the client of a reply whose chunks throw undefined', async () => {
+  it('fails the request where the chunks of the reply throw undefined', async () => {
     await using scope = new Scope();
     const served = await serve(scope, throwsNothing);
     await rejectsWith(connect(scope, served).request(Buffer.from('x')), 'ERR_REQUEST_FAILED');
     assert.match(String(served.errors[0]), /The chunks threw nothing/);
   });
 
-  it('tells the program of a payload whose chunks throw undefined', async () => {
+  it('fails the request where the chunks of its payload throw undefined', async () => {
     await using scope = new Scope();
     const channel = connect(scope, await serve(scope));
     await rejectsWith(channel.request(throwsNothing), 'ERR_OUTCOME_UNKNOWN');
   });
 
-  it('tells the reader of a reply whose handler fails in the middle of it', async () => {
+  it('fails the reader of a reply whose handler fails in the middle', async () => {
     await using scope = new Scope();
     const served = await serve(scope, async function* () {
       yield await Promise.resolve(Buffer.from('part'));
@@ -52,15 +52,15 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
   });
 
   for (const [title, iterator] of [
-    ['whose iterator is none', () => undefined],
+    ['without an iterator', () => undefined],
     ['whose iterator has no next', () => ({})],
-    ['whose iterator gives nothing', () => ({ next: () => undefined })],
+    ['whose iterator returns nothing', () => ({ next: () => undefined })],
     ['whose iterator throws', () => ({ next: () => assert.fail('odd') })],
     ['whose chunks are text', () => ({ next: () => ({ done: false, value: 'text' }) })],
   ] as const) {
     const odd = { [Symbol.asyncIterator]: iterator } as unknown as AsyncIterable<Uint8Array>;
 
-    it(`settles the request that is answered, or asked, with a payload ${title}`, async () => {
+    it(`settles the request with a payload, or a reply, ${title}`, async () => {
       await using scope = new Scope();
       const served = await serve(scope, (request) => (request.key === undefined ? odd : echo(request)));
       const channel = connect(scope, served);
@@ -73,7 +73,7 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
     });
   }
 
-  it('does not send a request that its own payload function takes back', async () => {
+  it('does not send a request that its own payload function cancels', async () => {
     await using scope = new Scope();
     let calls = 0;
     const served = await serve(scope, () => void (calls += 1));
@@ -92,7 +92,7 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
     assert.deepEqual({ calls, destroyed: stream.destroyed }, { calls: 1, destroyed: true });
   });
 
-  it('sends both where a payload function asks for something else, and there is room for one', async () => {
+  it('sends both requests where a payload function makes another one, and there is room for one', async () => {
     await using scope = new Scope();
     const served = await serve(scope, echo, { maxRequests: 1 });
     const channel = connect(scope, served);
@@ -107,8 +107,8 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
     assert.equal(served.sockets.size, 1);
   });
 
-  for (const [title, isTakenBack] of [
-    ['is taken back', true],
+  for (const [title, isCancelled] of [
+    ['is cancelled', true],
     ['has lost its connection', false],
   ] as const) {
     it(`closes the stream that a handler returns for a request that ${title}`, async () => {
@@ -125,14 +125,14 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
       const asked = connect(scope, served).request(Buffer.from('x'), { signal: controller.signal });
       const ended = rejectsWith(asked, 'ERR_OUTCOME_UNKNOWN');
       await begun.promise;
-      if (isTakenBack) controller.abort();
+      if (isCancelled) controller.abort();
       else for (const socket of served.sockets) socket.destroy();
       await ended;
       await closed;
     });
   }
 
-  it('tells a handler that reads on after its reply that it was answered', async () => {
+  it('throws in a handler that reads on after its reply', async () => {
     await using scope = new Scope();
     const read = deferred<unknown>();
     const served = await serve(scope, (request) => {
@@ -144,7 +144,7 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
     assert.ok(error instanceof LastCallError && error.code === 'ERR_CHANNEL_READ', String(error));
   });
 
-  it('serves a reader that asks for the next chunk before it has the last', async () => {
+  it('serves a reader that calls `next` before it has the last chunk', async () => {
     await using scope = new Scope();
     const served = await serve(scope, async function* () {
       yield await Promise.resolve(Buffer.from('a'));
@@ -155,11 +155,11 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
     assert.deepEqual({ second: second.done, third: third.done }, { second: true, third: true });
   });
 
-  it('takes a reply from what only behaves like a promise', async () => {
+  it('takes a reply from an object that only behaves like a promise', async () => {
     await using scope = new Scope();
     const served = await serve(scope, () => {
       const likePromise = {
-        // oxlint-disable-next-line no-thenable -- what is looked at
+        // oxlint-disable-next-line no-thenable -- what is tested
         then: (resolve: (reply: Uint8Array) => void) => resolve(Buffer.from('then')),
       };
       return likePromise as Promise<Uint8Array>;
@@ -167,7 +167,7 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
     assert.equal(text(await connect(scope, served).request(Buffer.alloc(0))), 'then');
   });
 
-  it('settles every request where a farewell is below a reply that has begun', async () => {
+  it('settles every request where a GOODBYE names one below a reply that has begun', async () => {
     await using scope = new Scope();
     const strange = net.createServer((socket) => {
       socket.on('error', () => {});
@@ -189,7 +189,7 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
     await channel.close({ deadline: 0 });
   });
 
-  it('gives back the credit of an upload that is taken back, though its handler goes on', async () => {
+  it('gives back the credit of a cancelled upload, although its handler goes on', async () => {
     await using scope = new Scope();
     const never = deferred<Uint8Array>();
     let begun = 0;
@@ -212,7 +212,7 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
     never.resolve(Buffer.alloc(0));
   });
 
-  it('keeps nothing of requests that have gone while others always wait', async () => {
+  it('frees the memory of requests that have left the queue while others wait', async () => {
     const queue = new RequestQueue();
     let gone = 0;
     const registry = new FinalizationRegistry(() => (gone += 1));
@@ -231,12 +231,12 @@ describe('A channel whose program does odd things', { timeout: 300_000 }, () => 
       push();
       queue.take();
     }
-    // New memory makes the old be looked through.
+    // New memory makes the garbage collector run.
     await until(() => Buffer.alloc(10_000_000).length > 0 && gone > 900);
     assert.equal(queue.isEmpty, false);
   });
 
-  it('looks once, and not at each request, who of those that wait has waited longest', async (t) => {
+  it('searches once, and not for each request, for the one that has waited longest', async (t) => {
     const looked = t.mock.getter(RequestQueue.prototype, 'waitingSince', () => 0);
     const channel = connectChannel({ host: '127.0.0.1', port: 1 }, { giveUpAfter: 60_000 });
     const asked = Array.from({ length: 1_000 }, () => channel.request(Buffer.alloc(1)));

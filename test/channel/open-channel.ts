@@ -1,4 +1,4 @@
-/** Channels over real sockets, gone when their scope ends. */
+/** Channels over real sockets, which end with their scope. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
@@ -18,14 +18,14 @@ import { makeFolder } from '../harness/folders.ts';
 import type { Scope } from '../harness/scope.ts';
 import { until as untilNamed } from '../harness/wait.ts';
 
-/** Answers with what it was asked. */
+/** Answers with the payload of the request. */
 export const echo: ChannelHandler = (request) => request.bytes();
 
 export interface Served {
   readonly server: net.Server;
   readonly channel: ChannelServer;
   readonly target: { readonly host: string; readonly port: number } | { readonly path: string };
-  /** What was told to `onError`. */
+  /** The errors that `onError` got. */
   readonly errors: unknown[];
   /** All connections that were accepted. */
   readonly sockets: Set<net.Socket>;
@@ -54,7 +54,7 @@ export async function serve(
   return { server, channel, target: path === undefined ? { host: '127.0.0.1', port } : { path }, errors, sockets };
 }
 
-/** A client that is closed at the end of the scope, whatever is under way. */
+/** A client that is closed at the end of the scope, with all requests under way. */
 export function connect(
   scope: Scope,
   { target }: Pick<Served, 'target'>,
@@ -65,7 +65,7 @@ export function connect(
   return channel;
 }
 
-/** Whatever speaks to the server without being a channel. */
+/** A plain socket to the server, for handmade frames. */
 export async function connectRaw(scope: Scope, { target }: Pick<Served, 'target'>): Promise<net.Socket> {
   const socket = net.connect(target);
   socket.on('error', () => {});
@@ -74,7 +74,7 @@ export async function connectRaw(scope: Scope, { target }: Pick<Served, 'target'
   return socket;
 }
 
-/** That a promise rejects with an error of ours, of this code; returns it. */
+/** Asserts that a promise rejects with a LastCallError of this code. Resolves with the error. */
 export async function rejectsWith(promise: Promise<unknown>, code: LastCallErrorCode): Promise<LastCallError> {
   const error: unknown = await promise.then(
     () => undefined,
@@ -85,7 +85,7 @@ export async function rejectsWith(promise: Promise<unknown>, code: LastCallError
   return error;
 }
 
-/** A promise, and what settles it. */
+/** A promise, and the function that resolves it. */
 export function deferred<Value>(): { readonly promise: Promise<Value>; readonly resolve: (value: Value) => void } {
   let resolve: (value: Value) => void = () => {};
   const promise = new Promise<Value>((settle) => {
@@ -98,12 +98,12 @@ export function text(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString();
 }
 
-/** Resolves when it is so; it becomes so by what others do. The condition itself says what was awaited, where it does not. */
+/** Resolves when the condition holds. If it never does, the error shows the condition's source. */
 export async function until(isSo: () => boolean): Promise<void> {
   await untilNamed(String(isSo), isSo);
 }
 
-/** As a server is closed that knows nothing of the channel. */
+/** Closes a server without regard to its channel. */
 export async function closePlainly(server: net.Server, sockets: ReadonlySet<net.Socket>): Promise<void> {
   const closed = once(server, 'close');
   server.close();

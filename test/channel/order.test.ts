@@ -5,22 +5,22 @@ import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, deferred, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
-/** As many long payloads as use up the credit of a connection, if they may. */
+/** How many long payloads use up the credit of a connection. */
 const LONG = 16;
 
 async function* endless(): AsyncGenerator<Uint8Array, void> {
   for (;;) yield await Promise.resolve(Buffer.alloc(65_536));
 }
 
-/** One for each: a signal with more than ten listeners is taken for a leak. */
+/** One signal for each, because Node warns of a leak at more than ten listeners. */
 function controllers(): readonly AbortController[] {
   return Array.from({ length: LONG }, () => new AbortController());
 }
 
-describe('Beside payloads without an end, each of which takes all the credit that there is', {
+describe('Beside endless payloads, each of which uses all credit', {
   timeout: 300_000,
 }, () => {
-  it('requests are sent, and answered', async () => {
+  it('requests are sent and answered', async () => {
     await using scope = new Scope();
     let begun = 0;
     let bytes = 0;
@@ -47,16 +47,16 @@ describe('Beside payloads without an end, each of which takes all the credit tha
     await Promise.all(ended);
   });
 
-  it('messages are sent, and heard', async () => {
+  it('messages are sent and received', async () => {
     await using scope = new Scope();
-    let heard = 0;
-    const isHeard = deferred<void>();
+    let received = 0;
+    const isComplete = deferred<void>();
     const served = await serve(scope, endless);
     const channel = connect(scope, served, {
       onMessage: ({ length }) => {
-        heard += 1;
+        received += 1;
         assert.equal(length, 60_000);
-        if (heard === 20) isHeard.resolve();
+        if (received === 20) isComplete.resolve();
       },
     });
     const leaving = controllers();
@@ -70,19 +70,19 @@ describe('Beside payloads without an end, each of which takes all the credit tha
     await until(() => read.size === LONG);
     const [peer] = served.channel.peers;
     for (let message = 0; message < 20; message++) await peer?.send(Buffer.alloc(60_000));
-    await isHeard.promise;
+    await isComplete.promise;
     for (const controller of leaving) controller.abort();
     await Promise.all(ended);
   });
 
-  it('messages are heard by a client that grants no more at once than it has read', async () => {
+  it('messages reach a client that grants only what it has read', async () => {
     await using scope = new Scope();
     const served = await serve(scope, endless);
     const socket = await connectRaw(scope, served);
     const reader = new WireReader(socket);
     socket.write(hello({ maxFrame: 1_024, credit: 2_048, requestCredit: 1_024 }));
     for (const id of [1, 2]) socket.write(frame('request', id));
-    // Half a frame of DATA is granted for each half that came.
+    // Grants half a frame of DATA for each half that came.
     let granted = 0;
     const grant = (): void => {
       const read =

@@ -9,9 +9,9 @@ const RUNS = count(5_000, 150);
 
 const STEADY: readonly Happening[] = ['ask', 'ask', 'ask', 'deliver', 'deliver', 'deliver', 'accept', 'answer', 'time'];
 const RESTARTS: readonly Happening[] = ['close', 'start'];
-const BREAKS: readonly Happening[] = ['cut', 'tell', 'kill', 'long time'];
+const BREAKS: readonly Happening[] = ['cut', 'notice', 'kill', 'long time'];
 
-/** A server is killed that has a request with a key in hand: it is to be processed again. */
+/** The server is killed while it processes a request with a key, which must be processed again. */
 const KILLED_IN_THE_MIDDLE: readonly Step[] = [
   'time',
   'accept',
@@ -21,7 +21,7 @@ const KILLED_IN_THE_MIDDLE: readonly Step[] = [
   'kill',
 ].map((happens) => ({ happens: happens as Happening, pick: 0, amount: happens === 'deliver' ? 1_000 : 2 }));
 
-/** The first client asks, and is answered before it asks again. */
+/** The first client sends a request, and is answered before it sends the next. */
 const STEADY_STEPS: readonly Step[] = (
   [
     'ask',
@@ -36,7 +36,7 @@ const STEADY_STEPS: readonly Step[] = (
 const proof = prove('requests over a simulated network whose server is closed and started');
 
 describe('The channel over a simulated network', { timeout: 900_000 }, () => {
-  it('does every request exactly once where nothing is cut, however often the server is closed and started', async (t) => {
+  it('processes every request exactly once where nothing breaks, no matter how often the server restarts', async (t) => {
     const seen = { requests: 0, closes: 0 };
     await check([...STEADY, ...RESTARTS], true, (outcome, steps) => {
       seen.requests += outcome.requests.length;
@@ -50,10 +50,10 @@ describe('The channel over a simulated network', { timeout: 900_000 }, () => {
     proof.held(t, seen);
   });
 
-  it('loses sight of some where the server is closed without the farewell (control)', async (t) => {
+  it('leaves some outcomes unknown where the server closes without the farewell (control)', async (t) => {
     const seen = { done: 0, unknown: 0 };
     await check([...STEADY, 'close plainly', 'start'], true, (outcome) => {
-      neverSaysMoreThanIsKnown(outcome);
+      neverClaimsTooMuch(outcome);
       for (const { kind, said } of outcome.requests) {
         if (kind !== 'plain') assert.equal(said, 'done');
         else if (said === 'done') seen.done += 1;
@@ -64,20 +64,20 @@ describe('The channel over a simulated network', { timeout: 900_000 }, () => {
     proof.lost(t, seen.unknown);
   });
 
-  it('never says more than is known, whatever is cut, killed or taken back', async () => {
+  it('never claims more than is known, no matter what is cut, killed or cancelled', async () => {
     const said = new Map<string, number>();
-    await check([...STEADY, ...RESTARTS, ...BREAKS, 'take back'], false, (outcome) => {
-      neverSaysMoreThanIsKnown(outcome);
+    await check([...STEADY, ...RESTARTS, ...BREAKS, 'cancel'], false, (outcome) => {
+      neverClaimsTooMuch(outcome);
       for (const request of outcome.requests) said.set(request.said, (said.get(request.said) ?? 0) + 1);
     });
-    // All that can be said was said.
+    // Each result occurred.
     for (const word of ['done', 'ERR_NOT_PROCESSED', 'ERR_OUTCOME_UNKNOWN']) assert.ok(said.get(word)! > 0, word);
   });
 
-  it('does every request with a key exactly once, cuts or no, where the store outlives the server', async () => {
+  it('processes every request with a key exactly once, even with cuts, where the store outlives the server', async () => {
     let again = 0;
     await check([...STEADY, ...RESTARTS, ...BREAKS], true, (outcome) => {
-      neverSaysMoreThanIsKnown(outcome);
+      neverClaimsTooMuch(outcome);
       for (const { number, kind, said } of outcome.requests) {
         if (kind !== 'exactly once') continue;
         assert.equal(said, 'done', `request ${number}`);
@@ -85,13 +85,13 @@ describe('The channel over a simulated network', { timeout: 900_000 }, () => {
         if (outcome.processed.get(number)! > 1) again += 1;
       }
     });
-    // Some were in the hands of a server that was killed, without effect.
+    // Some were processed by a server that was killed before they had an effect.
     assert.ok(again > 0);
   });
 });
 
 describe('A client whose ids are used up', () => {
-  it('leaves for a new connection, also where it asks one after the other', async () => {
+  it('makes a new connection, even if it sends one request after the other', async () => {
     const { requests, processed, connections } = await simulate(
       Array.from({ length: 30 }, () => STEADY_STEPS).flat(),
       true,
@@ -101,12 +101,12 @@ describe('A client whose ids are used up', () => {
       [...processed.values()],
       Array.from({ length: 30 }, () => 1),
     );
-    // Nine on each.
+    // Nine requests on each connection.
     assert.ok(connections >= 4, `${connections} connections`);
   });
 });
 
-/** Runs schedules made of these, and sees that each comes to its end. */
+/** Runs schedules made of these, and asserts that each ends. */
 async function check(
   happenings: readonly Happening[],
   hasDatabase: boolean,
@@ -126,7 +126,7 @@ async function check(
   );
 }
 
-function neverSaysMoreThanIsKnown({ requests, processed, effects }: Outcome): void {
+function neverClaimsTooMuch({ requests, processed, effects }: Outcome): void {
   for (const { number, kind, said } of requests) {
     const times = processed.get(number) ?? 0;
     const text = `request ${number}, ${kind}: ${said}, processed ${times} times`;
@@ -134,7 +134,7 @@ function neverSaysMoreThanIsKnown({ requests, processed, effects }: Outcome): vo
     if (said === 'done') assert.ok(times >= 1, text);
     if (said === 'ERR_NOT_PROCESSED') assert.equal(times, 0, text);
     if (kind === 'plain') assert.ok(times <= 1, text);
-    // Without a database a server that is gone remembers nothing: nobody may ask its successor.
+    // Without a database a dead server leaves no memory, so no client may send the request to its successor.
     if (kind === 'exactly once') assert.ok((effects === undefined ? times : (effects.get(number) ?? 0)) <= 1, text);
     assert.ok(['done', 'ERR_NOT_PROCESSED', 'ERR_OUTCOME_UNKNOWN'].includes(said), text);
   }

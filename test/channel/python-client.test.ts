@@ -19,16 +19,16 @@ const PROGRAM = fileURLToPath(new URL('../../../test/fixtures/channel/channel_cl
 const REQUESTS = 2_000;
 const AT_ONCE = 50;
 const RESTARTS = 5;
-/** After so many requests a server is closed. */
+/** A server is closed after this many requests. */
 const EACH = 300;
-/** How many of those that are under way may be answered as the close begins: what the client asks then crosses the farewell. */
+/** How many of the requests under way may be answered as the close begins. The client's next requests cross the farewell then. */
 const CROSSING = AT_ONCE / 2;
 
 const skip =
   needsPrograms('python3') ||
   needsSuccess('python3 3.10 or later', ['python3', '-c', 'import sys; sys.exit(sys.version_info < (3, 10))']);
 
-/** What the client prints: how many requests came to which end. */
+/** What the client prints: how many requests had which result. */
 interface Counts {
   readonly done: number;
   readonly not_processed: number;
@@ -41,7 +41,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
   const proof = prove('a client in Python whose server is restarted');
   const byKeys = prove('a client in Python with keys, whose server is closed plainly');
 
-  it('says and understands what docs/channel-vectors has', async () => {
+  it('sends and understands the frames of docs/channel-vectors', async () => {
     const printed = await runClient('vectors', VECTORS);
     const count = (vectors: typeof conversations): number =>
       vectors.filter(({ tests }) => tests.includes('client')).length;
@@ -52,10 +52,10 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
     });
   });
 
-  it(`has ${REQUESTS} requests done exactly once by a server that is restarted ${RESTARTS} times`, async (t) => {
+  it(`gets ${REQUESTS} requests processed exactly once by a server that restarts ${RESTARTS} times`, async (t) => {
     const reports: CloseReport[] = [];
     await using service = new RestartedService(async (server, _, onShut) => {
-      // Nobody else holds it: on a busy host the search for others takes longer than it may.
+      // No other process holds the listener. On a busy host the search for others would take too long.
       subscribe('lastcall:gate', onShut);
       reports.push(await gracefulClose(server, { deadline: 20_000, gate: 'own' }));
       unsubscribe('lastcall:gate', onShut);
@@ -68,9 +68,9 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
       const { said, answered } = report.connections.farewells;
       const all = JSON.stringify(reports);
       assert.equal(report.outcome, 'complete', all);
-      // More than one where the gate shuts late, and the client, told to leave, connects anew before that: its server's socket is
-      // searched for among all processes, for the client is a child, and on a busy host not in time (`gate: 'shared'`); or another
-      // program of the host has SYN cookies out, which are awaited.
+      // More than one where the gate shuts late, and the client makes a new connection before that. The gate is late where the search
+      // for the listener's other holders is slow (the client is a child, and the host is busy: `gate: 'shared'`), or where the close
+      // waits for SYN cookies of another program on the host.
       assert.ok(said >= 1 && answered === said, all);
     }
     assert.ok(connections > RESTARTS, `${connections} connections`);
@@ -78,7 +78,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
     for (const underWay of service.underWay) proof.held(t, { 'under way': underWay });
   });
 
-  it('loses sight of some where the server is closed plainly (control)', async (t) => {
+  it('leaves some outcomes unknown after plain closes (control)', async (t) => {
     await using service = new RestartedService(closeAtOnce);
     const { done, not_processed, unknown, failed } = await talk(service);
     assert.ok(unknown >= RESTARTS * (AT_ONCE - CROSSING), `${unknown} unknown`);
@@ -88,7 +88,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
     byKeys.lost(t, unknown);
   });
 
-  it('has all done exactly once there, too, by keys, where the store outlives the server', async (t) => {
+  it('gets all processed exactly once there, too, with keys and a store that outlives the server', async (t) => {
     await using service = new RestartedService(closeAtOnce, memoryStore());
     const counts = await talk(service, '--key');
     const { connections } = counts;
@@ -99,7 +99,7 @@ describe('A client in Python', { skip, timeout: 300_000 }, () => {
   });
 });
 
-/** Closes a server, and calls `onShut` when no new connection gets in any more. */
+/** Closes a server, and calls `onShut` when it takes no new connections any more. */
 type Close = (server: net.Server, sockets: ReadonlySet<net.Socket>, onShut: () => void) => Promise<void>;
 
 const closeAtOnce: Close = (server, sockets, onShut) => {
@@ -109,8 +109,8 @@ const closeAtOnce: Close = (server, sockets, onShut) => {
 };
 
 /**
- * One server after the other on the same port. Each answers until its time has come; what comes then it holds back until the
- * client waits for all that it may ask at once, so that there is always a client when it is closed.
+ * One server after the other on the same port. Each answers its share of requests. It holds the next ones back until the client
+ * has all its requests under way, so that there is always a client at the close.
  */
 class RestartedService implements AsyncDisposable {
   /** The requests that were processed, or begun. */
@@ -143,7 +143,7 @@ class RestartedService implements AsyncDisposable {
     return this.#port;
   }
 
-  /** Closes and starts it again, each time when so many more requests have been begun. */
+  /** Closes and starts it again, each time after `EACH` more requests. */
   async restart(): Promise<void> {
     while (this.underWay.length < RESTARTS) {
       const nth = this.underWay.length + 1;
@@ -171,8 +171,8 @@ class RestartedService implements AsyncDisposable {
   }
 
   /**
-   * Whether it waits for its next close. Until the gate is shut the client may come anew, and ask on; it is not to have asked
-   * all before the next close. What has come when the gate is shut is answered: the close waits for it.
+   * Whether it holds requests back until the next close. While the gate is open, the client may make a new connection and send
+   * requests. It must not send all of them before the next close. After the gate is shut, the close waits for what has come.
    */
   get #holdsBack(): boolean {
     if (this.#gate !== 'open') return this.#gate === 'shutting';
@@ -197,7 +197,7 @@ async function talk(service: RestartedService, ...options: readonly string[]): P
   return counts as Counts;
 }
 
-/** What the client prints, when it has ended. */
+/** Resolves with what the client prints, when it has ended. */
 async function runClient(...args: readonly string[]): Promise<unknown> {
   await using client = startCommand(['python3', PROGRAM, ...args]);
   const { code, stdout, stderr } = await within('the end of the client in Python', client.ended, 200_000);

@@ -11,7 +11,7 @@ import { connect, rejectsWith } from './open-channel.ts';
 import { SimClock } from './simulation/sim-clock.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
-/** A server that greets, and says farewell: at once, or when it has answered one request. */
+/** A server that sends HELLO and GOODBYE: at once, or after it has answered one request. */
 async function serveUnwilling(scope: Scope, serves: boolean): Promise<{ port: number; connections: () => number }> {
   let connections = 0;
   const server = net.createServer((socket) => {
@@ -30,17 +30,17 @@ async function serveUnwilling(scope: Scope, serves: boolean): Promise<{ port: nu
   return { port, connections: () => connections };
 }
 
-describe('A client of a channel dials', { timeout: 300_000 }, () => {
-  it('a server that says farewell to everyone with pauses, and gives up in the end', async () => {
+describe('A client of a channel', { timeout: 300_000 }, () => {
+  it('pauses between dials to a server that only sends farewells, and gives up in the end', async () => {
     await using scope = new Scope();
     const { port, connections } = await serveUnwilling(scope, false);
     const channel = connect(scope, { target: { host: '127.0.0.1', port } }, { giveUpAfter: 3_000 });
     await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
-    // Pauses of 20 ms and more, each up to twice the one before; half of each is left to chance.
+    // Pauses from 20 ms on, each up to twice the one before. Half of each is random.
     assert.ok(connections() > 2 && connections() <= 12, `${connections()} connections`);
   });
 
-  it('one that says it after each answer at once: nothing is in vain (control)', async () => {
+  it('dials at once after a farewell that follows an answer (control)', async () => {
     await using scope = new Scope();
     const { port, connections } = await serveUnwilling(scope, true);
     const channel = connect(scope, { target: { host: '127.0.0.1', port } }, { giveUpAfter: 5_000 });
@@ -49,8 +49,8 @@ describe('A client of a channel dials', { timeout: 300_000 }, () => {
   });
 
   for (const [title, staysConnected] of [
-    ['no more when nobody waits for it', false],
-    ['on where messages may come', true],
+    ['stops dialling when no request waits', false],
+    ['goes on dialling where messages may come', true],
   ] as const) {
     it(title, async () => {
       const clock = new SimClock();
@@ -67,7 +67,7 @@ describe('A client of a channel dials', { timeout: 300_000 }, () => {
           throw new TypeError('An option is wrong');
         },
       });
-      const asked = rejectsWith(client.ask(completeRequest(Buffer.from('x')), false), 'ERR_NOT_PROCESSED');
+      const asked = rejectsWith(client.request(completeRequest(Buffer.from('x')), false), 'ERR_NOT_PROCESSED');
       await clock.pass(20_000, () => setImmediate());
       const { cause } = await asked;
       assert.ok(cause instanceof LastCallError && cause.cause instanceof TypeError, String(cause));

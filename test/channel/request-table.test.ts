@@ -20,7 +20,7 @@ it('a table of requests holds what a Map would, in the order of the ids', () => 
           map.set(next, `${next}`);
           next += 1 + (pick % 3 === 0 ? pick : 0);
         } else {
-          // One of the last, or whatever else.
+          // One of the last ids, or any other.
           const id = pick % 2 === 0 ? next - (pick % 40) : pick;
           assert.equal(table.get(id), map.get(id));
           table.delete(id);

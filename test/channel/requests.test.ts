@@ -38,7 +38,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     assert.ok(long.equals(await channel.request(long)));
   });
 
-  it('is answered by a server that pauses its connections first', async () => {
+  it('is answered by a server with `pauseOnConnect`', async () => {
     await using scope = new Scope();
     const served = await serve(scope, echo, {}, { server: net.createServer({ pauseOnConnect: true }) });
     assert.equal(text(await connect(scope, served).request(Buffer.from('hello'))), 'hello');
@@ -68,7 +68,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     }
   });
 
-  it('tells a handler which of its errors the client may read, and the server of all', async () => {
+  it('sends clients only the errors that are meant for them, and calls `onError` with all', async () => {
     await using scope = new Scope();
     const served = await serve(scope, async (request) => {
       const asked = text(await request.bytes());
@@ -88,7 +88,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     );
   });
 
-  it('lets a payload be read once', async () => {
+  it('lets a payload be read only once', async () => {
     await using scope = new Scope();
     const served = await serve(scope, async (request) => {
       await request.bytes();
@@ -98,7 +98,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     assert.equal((served.errors[0] as LastCallError).code, 'ERR_CHANNEL_READ');
   });
 
-  it('gives back what is asked for in chunks as it comes', async () => {
+  it('gives a reply in chunks as it comes', async () => {
     await using scope = new Scope();
     const goOn = deferred<void>();
     const served = await serve(scope, async function* () {
@@ -115,7 +115,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     assert.deepEqual(chunks, ['first', 'second']);
   });
 
-  it('asks a sender for no more than the reader takes', async () => {
+  it('makes a server send no more of a reply than the client reads', async () => {
     await using scope = new Scope();
     let made = 0;
     async function* makeChunks(): AsyncGenerator<Uint8Array, void> {
@@ -131,17 +131,17 @@ describe('A channel', { timeout: 300_000 }, () => {
     const channel = connect(scope, served);
     const reply = (await channel.requestChunks(new Uint8Array(0)))[Symbol.asyncIterator]();
     await reply.next();
-    // So many others are answered meanwhile: all has come by then that comes without being read.
+    // By the time that these are answered, everything has come that comes without being read.
     for (let other = 0; other < 100; other++) await channel.request(Buffer.from('x'));
     const madeUnread = made;
-    // The window of a reply, and one chunk that waits for more.
+    // The window of a reply, and one chunk that waits for credit.
     assert.ok(madeUnread <= 262_144 + 2 * 10_000, `${madeUnread} bytes were made`);
     let read = 10_000;
     for (let next = await reply.next(); next.done !== true; next = await reply.next()) read += next.value.length;
     assert.equal(read, 10_000_000);
   });
 
-  it('asks a client for no more of a request than the handler takes', async () => {
+  it('makes a client send no more of a request than the handler reads', async () => {
     await using scope = new Scope();
     let made = 0;
     const goOn = deferred<void>();
@@ -161,7 +161,7 @@ describe('A channel', { timeout: 300_000 }, () => {
       }
     });
     await begun.promise;
-    // Another request goes by it.
+    // Another request overtakes it.
     const other = channel.request(Buffer.from('x'));
     await until(() => made >= 262_144);
     const madeUnread = made;
@@ -171,7 +171,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     assert.ok(madeUnread <= 262_144 + 10_000, `${madeUnread} bytes were made`);
   });
 
-  it('takes a request back: the handler hears of it, and the client no more than that it was sent', async () => {
+  it('cancels a request: its handler is aborted, and its outcome is unknown', async () => {
     await using scope = new Scope();
     const aborted = deferred<unknown>();
     const begun = deferred<void>();
@@ -191,7 +191,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     await rejectsWith(channel.request(Buffer.from('x'), { signal: AbortSignal.abort() }), 'ERR_NOT_PROCESSED');
   });
 
-  it('lets a server stop that makes a reply which its reader leaves', async () => {
+  it('stops the chunks of a reply that the client does not read to its end', async () => {
     await using scope = new Scope();
     const left = deferred<void>();
     async function* endless(): AsyncGenerator<Uint8Array, void> {
@@ -207,7 +207,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     });
     const channel = connect(scope, served);
     for await (const chunk of await channel.requestChunks(new Uint8Array(0))) {
-      // They may have been put together.
+      // Chunks may be joined.
       assert.equal(chunk.length % 1_000, 0);
       break;
     }
@@ -216,7 +216,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     assert.deepEqual(served.errors, []);
   });
 
-  it('tells the reader of a reply that is taken back', async () => {
+  it('fails the reader of a reply whose request is cancelled', async () => {
     await using scope = new Scope();
     const served = await serve(scope, async function* () {
       yield Buffer.from('first');
@@ -228,7 +228,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     await chunks.next();
     const next = rejectsWith(chunks.next(), 'ERR_OUTCOME_UNKNOWN');
     controller.abort(new Error('enough'));
-    assert.match((await next).message, /it was taken back/);
+    assert.match((await next).message, /it was cancelled/);
   });
 
   for (const [title, payload] of [
@@ -238,7 +238,7 @@ describe('A channel', { timeout: 300_000 }, () => {
         throw new Error('no payload');
       },
     ],
-    ['returns what is no chunks', () => 'text'],
+    ['is not made of chunks', () => 'text'],
   ] as const) {
     it(`does not send a request whose payload ${title}`, async () => {
       await using scope = new Scope();
@@ -272,26 +272,26 @@ describe('A channel', { timeout: 300_000 }, () => {
       }),
     ],
   ] as const) {
-    it(`tells a server that a request's payload ${title}`, async () => {
+    it(`aborts the handler of a request whose payload ${title}`, async () => {
       await using scope = new Scope();
-      const heard = deferred<unknown>();
+      const thrown = deferred<unknown>();
       const served = await serve(scope, async (request) => {
         try {
           return await request.bytes();
         } catch (error) {
-          heard.resolve(error);
+          thrown.resolve(error);
           throw error;
         }
       });
       const channel = connect(scope, served);
       const { message } = await rejectsWith(channel.request(makePayload as never), 'ERR_OUTCOME_UNKNOWN');
       assert.match(message, /its payload threw/);
-      assert.match(String(await heard.promise), /taken the request back/);
+      assert.match(String(await thrown.promise), /cancelled the request/);
       assert.equal(text(await channel.request(Buffer.from('x'))), 'x');
     });
   }
 
-  it('sends messages to clients, in their order, as fast as they are read', async () => {
+  it('sends messages to clients in order, as fast as they are read', async () => {
     await using scope = new Scope();
     const peers: ChannelPeer[] = [];
     const served = await serve(scope, echo, { onPeer: (peer) => peers.push(peer) });
@@ -320,7 +320,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     await rejectsWith(peers[0]!.send(Buffer.from('too late')), 'ERR_CHANNEL_CLOSED');
   });
 
-  it('tells a client that has been idle to leave; it comes back with its next request', async () => {
+  it('sends an idle client away, which comes back with its next request', async () => {
     await using scope = new Scope();
     const served = await serve(scope, echo, { idleLimit: 1_000 });
     const channel = connect(scope, served);
@@ -333,7 +333,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     assert.deepEqual(served.errors, []);
   });
 
-  it('closes when everything was answered, and takes nothing more', async () => {
+  it('closes after the last reply, and takes no new requests', async () => {
     await using scope = new Scope();
     const answer = deferred<void>();
     const served = await serve(scope, async (request) => {
@@ -351,7 +351,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     assert.deepEqual(served.errors, []);
   });
 
-  it('cuts what is left at the deadline of its close', async () => {
+  it('cuts what is left at the deadline of `close`', async () => {
     await using scope = new Scope();
     const served = await serve(scope, () => new Promise(() => {}));
     const channel = connect(scope, served);
@@ -361,16 +361,16 @@ describe('A channel', { timeout: 300_000 }, () => {
     await asked;
   });
 
-  it('gives up what waits where no server can be reached, each after its time', async () => {
+  it('gives up each request after `giveUpAfter` while no server can be reached', async () => {
     await using scope = new Scope();
     const served = await serve(scope);
     served.server.close();
     await once(served.server, 'close');
-    const heard: string[] = [];
-    const channel = connect(scope, served, { giveUpAfter: 300, onError: ({ code }) => heard.push(code) });
+    const codes: string[] = [];
+    const channel = connect(scope, served, { giveUpAfter: 300, onError: ({ code }) => codes.push(code) });
     const began = performance.now();
     const first = rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
-    await until(() => heard.length > 2);
+    await until(() => codes.length > 2);
     const later = performance.now();
     const second = rejectsWith(channel.request(Buffer.from('y')), 'ERR_NOT_PROCESSED');
     assert.match(((await first).cause as LastCallError).message, /ECONNREFUSED/);
@@ -378,12 +378,12 @@ describe('A channel', { timeout: 300_000 }, () => {
     await second;
     assert.ok(performance.now() - later >= 299, 'the second was given up too early');
     assert.ok(
-      heard.every((code) => code === 'ERR_CHANNEL_BROKEN'),
-      heard.join(),
+      codes.every((code) => code === 'ERR_CHANNEL_BROKEN'),
+      codes.join(),
     );
   });
 
-  it('gives up what waits for a server that has sent it away for long', async () => {
+  it('gives up a request that waits for a server with a long retry-after', async () => {
     await using scope = new Scope();
     const served = await serve(scope, echo, { farewell: { reason: 'moving on', retryAfter: 1_000_000 } });
     const channel = connect(scope, served, { giveUpAfter: 100 });
@@ -393,7 +393,7 @@ describe('A channel', { timeout: 300_000 }, () => {
     await rejectsWith(channel.request(Buffer.from('x')), 'ERR_NOT_PROCESSED');
   });
 
-  it('leaves no socket, timer or listener behind, however it ends', async () => {
+  it('leaves no socket, timer or listener behind, no matter how it ends', async () => {
     await using scope = new Scope();
     const served = await serve(scope, echo, { pingAfter: 1_000 });
     const use = async (): Promise<void> => {
@@ -410,7 +410,7 @@ describe('A channel', { timeout: 300_000 }, () => {
       await until(() => [...served.sockets].every(({ closed }) => closed));
     };
     await use();
-    // The reporter of the test run writes to a file when it likes; a channel opens none.
+    // The reporter of the test run writes to a file at any time. A channel opens no file.
     const open = (): readonly string[] =>
       process
         .getActiveResourcesInfo()

@@ -10,7 +10,7 @@ export interface Restarts {
   readonly atSigterm: ChannelServiceConfig['atSigterm'];
   readonly times: number;
   readonly clients: number;
-  /** The Node that runs the service and its clients; default the one that runs the test. */
+  /** The Node that runs the service and its clients. Default: the one that runs the test. */
   readonly node?: string;
 }
 
@@ -18,11 +18,11 @@ export interface Restarted {
   readonly result: ChannelCallersResult;
   /** What all the processes together have processed. */
   readonly processed: readonly number[];
-  /** Of each restart; a plain close says none. */
+  /** Of each restart. A plain close sends none. */
   readonly farewells: readonly { readonly said: number; readonly answered: number; readonly unanswered: number }[];
 }
 
-/** Runs one process after the other on the same port, while clients ask. */
+/** Runs one process after the other on the same port, while clients send requests. */
 export async function restart({ atSigterm, times, clients, ...options }: Restarts): Promise<Restarted> {
   await using scope = new Scope();
   const config = { host: '127.0.0.1', port: 0, takes: 100, atSigterm };
@@ -33,11 +33,11 @@ export async function restart({ atSigterm, times, clients, ...options }: Restart
   const processed: number[] = [];
   const farewells: Restarted['farewells'][number][] = [];
   for (let restarts = 0; restarts < times; restarts++) {
-    // Not each client: those that are connected keep a busy service from accepting the others, for Node accepts one in a turn of
-    // its loop. They wait in its queue, and are accepted when it closes.
+    // Not of each client: Node accepts one connection in a turn of its loop, so a busy service leaves some clients in its queue. They
+    // are accepted when it closes.
     await callers.answers(3 * clients * AT_ONCE);
-    // All are connected, and all requests are under way. By turns they still are when it goes, or answers and new requests
-    // cross its farewell.
+    // All are connected, and all requests are under way. In every other round they still are at the close. In the others, answers and
+    // new requests cross the farewell.
     await service.holdBack(clients * AT_ONCE);
     if (restarts % 2 === 1) service.goOn();
     const stopped = await service.stop();

@@ -22,7 +22,7 @@ for (const { title, path, missing } of otherNodes) {
       t.diagnostic(`${result.done.length} requests`);
     });
 
-    it('loses sight of some where it is closed plainly (control)', async (t) => {
+    it('leaves some outcomes unknown after a plain close (control)', async (t) => {
       const { result } = await restart({ atSigterm: 'close plainly', times: 1, clients: CLIENTS, node: path });
       proof.lost(t, result.others.filter(({ said }) => said === 'ERR_OUTCOME_UNKNOWN').length);
     });

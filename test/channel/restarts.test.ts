@@ -10,7 +10,7 @@ const CLIENTS = count(1_000, 100);
 const proof = prove('clients of a channel whose service is restarted');
 
 describe('A service with a channel that is restarted', { timeout: isFull ? 600_000 : 120_000 }, () => {
-  it(`answers ${CLIENTS} clients, ${AT_ONCE} requests at once each, and every request exactly once`, async (t) => {
+  it(`answers every request of ${CLIENTS} clients exactly once, ${AT_ONCE} at once each`, async (t) => {
     const { result, processed, farewells } = await restart({
       atSigterm: 'lastCall',
       times: count(20, 2),
@@ -22,7 +22,7 @@ describe('A service with a channel that is restarted', { timeout: isFull ? 600_0
     t.diagnostic(`${farewells.length} restarts, ${result.done.length} requests, each done once`);
   });
 
-  it('loses sight of some where it is closed plainly (control)', async (t) => {
+  it('leaves some outcomes unknown after a plain close (control)', async (t) => {
     const { result } = await restart({ atSigterm: 'close plainly', times: 1, clients: CLIENTS });
     const unknown = result.others.filter(({ said }) => said === 'ERR_OUTCOME_UNKNOWN').length;
     assert.deepEqual({ unknown, others: result.others.length }, { unknown: CLIENTS * AT_ONCE, others: unknown });

@@ -9,14 +9,14 @@ const PLAYERS = { client: playServer, server: playClient } as const;
 
 describe('The frames of docs/channel-vectors', () => {
   for (const { name, hex, frame, encodes } of frameVectors) {
-    it(`say what they mean, wherever they are cut: ${name}`, () => {
+    it(`are decoded no matter where they are cut, and encoded: ${name}`, () => {
       const bytes = Buffer.from(hex, 'hex');
       for (let length = 1; length <= bytes.length; length++) assert.deepEqual(decodeFrames(bytes, length), [frame]);
       if (encodes !== false) assert.equal(encodeFrame(frame).toString('hex'), hex);
     });
   }
 
-  it('say the same one behind the other', () => {
+  it('are decoded one after the other', () => {
     const bytes = Buffer.from(frameVectors.map(({ hex }) => hex).join(''), 'hex');
     const frames = frameVectors.map(({ frame }) => frame);
     for (const length of [1, 9, 10, 11, 100, bytes.length]) assert.deepEqual(decodeFrames(bytes, length), frames);
@@ -26,7 +26,7 @@ describe('The frames of docs/channel-vectors', () => {
 for (const side of ['client', 'server'] as const) {
   describe(`A ${side} of a channel`, { timeout: 300_000 }, () => {
     for (const conversation of conversations.filter(({ tests }) => tests.includes(side))) {
-      it(`says byte for byte what is its part: ${conversation.name}`, (t) => PLAYERS[side](conversation, t));
+      it(`sends its part byte for byte: ${conversation.name}`, (t) => PLAYERS[side](conversation, t));
     }
 
     for (const vector of errorVectors.filter(({ tests }) => tests.includes(side))) {

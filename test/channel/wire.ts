@@ -1,4 +1,4 @@
-/** Frames by hand, for peers that do not keep to the protocol. */
+/** Handmade frames, for peers that break the protocol. */
 import type net from 'node:net';
 import { FRAME } from '../../src/channel/wire/frames.ts';
 import { FrameReader } from '../../src/channel/wire/frame-reader.ts';
@@ -43,7 +43,7 @@ export function hello(changes: Partial<Hello> = {}): Buffer {
   return frame('hello', 0, encodeHello({ ...usual, ...changes }), 0);
 }
 
-/** Hears the frames of the other side. */
+/** Reads the frames of the other side. */
 export class WireReader {
   readonly frames: Frame[] = [];
   #hasClosed = false;
@@ -58,12 +58,12 @@ export class WireReader {
     socket.on('close', () => (this.#hasClosed = true));
   }
 
-  /** The kinds of what has come, by name. */
+  /** The kinds of the frames that have come, by name. */
   get kinds(): readonly string[] {
     return this.frames.map(({ kind }) => names.get(kind) ?? `${kind}`);
   }
 
-  /** Resolves with the first frame of a kind, when it has come. */
+  /** Resolves with the first frame of a kind. */
   async first(kind: keyof typeof FRAME): Promise<Frame> {
     const find = (): Frame | undefined => this.frames.find((frame) => frame.kind === FRAME[kind]);
     await until(`${kind} comes, after ${this.kinds.join(' ')}`, () => find() !== undefined || this.#hasClosed);

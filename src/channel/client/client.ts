@@ -1,48 +1,55 @@
 import { LastCallError } from '../../errors.ts';
-import { ClientConnection } from './connection.ts';
-import type { ClientConnectionOwner, ClientSettings, ServerGoodbye, UnansweredRequests } from './connection-owner.ts';
-import { type Asking, type ChannelReply, ClientRequest } from './request.ts';
-import type { LinkEnd } from '../link/link.ts';
-import { Patience } from './patience.ts';
+import type { Transport } from '../wire/transport.ts';
+import { ClientConnection, type ConnectionCalls } from './connection.ts';
+import { GiveUpTimer } from './give-up-timer.ts';
+import type { ChannelAddress, ClientSettings } from './options.ts';
 import { Redial } from './redial.ts';
+import { type ChannelReply, ClientRequest, type RequestDetails } from './request.ts';
 import { RequestQueue } from './request-queue.ts';
-import type { Transport, TransportEvents } from '../wire/transport.ts';
+import { isAcceptable, isSentAgain } from './send-again.ts';
 
-/** A client's options, checked and complete. Times are in milliseconds. */
-export interface ChannelClientSettings<Address> extends ClientSettings {
-  readonly addresses: readonly Address[];
-  /** For how long a request may wait while no connection can be made. */
-  readonly giveUpAfter: number;
-  /** How often a request is sent whose outcome is unknown each time. */
-  readonly maxSendings: number;
-  /** Whether to be connected also while nothing is asked: messages may come. */
-  readonly staysConnected: boolean;
-  readonly random: () => number;
-  onMessage(message: Uint8Array): void;
-  onError(error: LastCallError): void;
-  /** Begins a connection; `attach` gives what is to hear of it. */
-  dial(address: Address, attach: (transport: Transport) => TransportEvents): void;
-}
-
-/** A client: its requests, and the connections that they go over, of which one takes new requests. */
-export class ChannelClient<Address> implements ClientConnectionOwner {
-  readonly #settings: ChannelClientSettings<Address>;
+/** A client: its requests, and its connections. The current connection takes new requests, the others end. */
+export class ChannelClient {
+  readonly #settings: ClientSettings;
   readonly #queue = new RequestQueue();
-  readonly #redial: Redial<Address>;
-  readonly #patience: Patience;
+  readonly #redial: Redial;
+  readonly #giveUpTimer: GiveUpTimer;
   readonly #connections = new Set<ClientConnection>();
+  readonly #calls: ConnectionCalls;
   #current: ClientConnection | undefined;
   #step: 'in use' | 'closing' | 'closed' = 'in use';
-  #forgetDial: (() => void) | undefined;
-  /** What the last try said. */
+  #stopDialTimer: (() => void) | undefined;
+  /** The error of the last attempt to connect. */
   #lastError: LastCallError | undefined;
   #onClosed: (() => void) | undefined;
 
-  constructor(settings: ChannelClientSettings<Address>) {
+  constructor(settings: ClientSettings) {
     this.#settings = settings;
     const { addresses, clock, random, giveUpAfter } = settings;
     this.#redial = new Redial(addresses, clock, random);
-    this.#patience = new Patience(giveUpAfter, clock, this.#queue, () => this.#giveUp());
+    this.#giveUpTimer = new GiveUpTimer(giveUpAfter, clock, this.#queue, () => this.#giveUp());
+    this.#calls = {
+      hasWaiting: (connection) => connection === this.#current && this.#queue.hasNext(),
+      onOpen: (connection) => {
+        if (connection === this.#current) this.#sendWaiting();
+      },
+      onRoom: (connection) => this.#useRoom(connection),
+      onMessage: settings.onMessage,
+      onLeave: (connection, { reason, retryAfter }, notProcessed) => {
+        if (connection === this.#current) {
+          this.#current = undefined;
+          // After `idle` the client may come back to the same address at once.
+          if (reason !== 'idle') this.#redial.noteLeft(retryAfter, connection.hasServed);
+        }
+        this.#putBack(notProcessed, connection.hasServed);
+        this.#goOn();
+      },
+      onEnd: (connection, error, { notProcessed, inDoubt }) => this.#takeOver(connection, error, notProcessed, inDoubt),
+      onClosed: (connection) => {
+        this.#connections.delete(connection);
+        this.#closeWhenDone();
+      },
+    };
     this.#connect(true);
   }
 
@@ -50,12 +57,12 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     return this.#current?.isOpen === true;
   }
 
-  ask(asking: Asking, wantsChunks: boolean): Promise<Uint8Array | ChannelReply> {
+  request(details: RequestDetails, wantsChunks: boolean): Promise<Uint8Array | ChannelReply> {
     return new Promise((resolve, reject) => {
-      const request = new ClientRequest(asking, wantsChunks, resolve, reject);
+      const request = new ClientRequest(details, wantsChunks, resolve, reject);
       if (this.#step !== 'in use') return request.fail(closedError());
-      if (asking.signal?.aborted === true) return request.giveUp('it was taken back', asking.signal.reason);
-      request.onAbort(() => this.#takeBack(request));
+      if (details.signal?.aborted === true) return request.giveUp('it was cancelled', details.signal.reason);
+      request.onAbort(() => this.#cancel(request));
       const current = this.#current;
       if (this.#queue.isEmpty && current?.canSend === true && this.#send(request, current)) return;
       request.waitsSince = this.#settings.clock.now();
@@ -64,7 +71,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     });
   }
 
-  /** Takes no more requests; resolves when all have been answered and every connection has ended, at the deadline at the latest. */
+  /** Takes no more requests. Resolves when all are answered and every connection has ended, at the deadline at the latest. */
   close(deadline: number): Promise<void> {
     if (this.#step === 'closed') return Promise.resolve();
     const closed = new Promise<void>((resolve) => {
@@ -75,86 +82,49 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
       };
     });
     this.#step = 'closing';
-    // Of several the soonest holds.
-    const forget = this.#settings.clock.after(deadline, () => this.#cut(), true);
-    void closed.then(forget);
+    // Of several deadlines the soonest holds.
+    const stopTimer = this.#settings.clock.after(deadline, () => this.#cut(), true);
+    void closed.then(stopTimer);
     this.#closeWhenDone();
     return closed;
   }
 
-  opened(connection: ClientConnection): void {
-    if (connection === this.#current) this.#sendWaiting();
-  }
-
-  hasWaiting(connection: ClientConnection): boolean {
-    return connection === this.#current && this.#queue.hasNext();
-  }
-
-  maySend(connection: ClientConnection): void {
-    if (connection === this.#current && connection.hasServed) this.#noteReached();
+  #useRoom(connection: ClientConnection): void {
+    if (connection === this.#current && connection.hasServed) this.#noteServed();
     if (connection === this.#current && !this.#queue.isEmpty) this.#sendWaiting();
-    if (this.#step === 'closing') this.#closeWhenDone();
+    this.#closeWhenDone();
   }
 
-  leaving(
+  /** A connection has ended. Its requests go back to the queue, except those that must not be sent again. */
+  #takeOver(
     connection: ClientConnection,
-    { reason, retryAfter }: ServerGoodbye,
+    error: LastCallError,
     notProcessed: readonly ClientRequest[],
+    inDoubt: readonly ClientRequest[],
   ): void {
     if (connection === this.#current) {
       this.#current = undefined;
-      // An idle one is welcome again where it was.
-      if (reason !== 'idle') this.#redial.noteLeft(retryAfter, connection.hasServed);
-    }
-    this.#putBack(notProcessed, connection.hasServed);
-    this.#goOn();
-  }
-
-  ended(connection: ClientConnection, { error }: LinkEnd, { notProcessed, inDoubt }: UnansweredRequests): void {
-    if (connection === this.#current) {
-      this.#current = undefined;
-      if (!connection.hasOpened || error !== undefined) this.#redial.noteFailed();
+      this.#redial.noteFailed();
       this.#noteError(error);
     }
-    const again = inDoubt.filter((request) => this.#isToSendAgain(request, connection, error));
-    // Whoever had requests in hand was reached.
-    if (inDoubt.length > 0) this.#patience.noteReached();
+    const { maxSendings } = this.#settings;
+    const again = inDoubt.filter((request) => isSentAgain(request, connection.memory, maxSendings, error));
+    if (inDoubt.length > 0) this.#giveUpTimer.noteReached();
     const waiting = notProcessed.filter(({ isSettled }) => !isSettled);
     this.#putBack(waiting, connection.hasServed || inDoubt.length > 0);
     this.#putBack(again, true);
     this.#goOn();
   }
 
-  closed(connection: ClientConnection): void {
-    this.#connections.delete(connection);
-    if (this.#step === 'closing') this.#closeWhenDone();
-  }
-
-  message(message: Uint8Array): void {
-    this.#settings.onMessage(message);
-  }
-
-  /** Of one that may have been processed: whether the program allows to send it again, or to ask how it ended. */
-  #isToSendAgain(request: ClientRequest, connection: ClientConnection, cause: LastCallError | undefined): boolean {
-    if (request.isSettled) return false;
-    const { key, idempotent } = request.asking;
-    request.doubt ??= { store: connection.memory.store };
-    if (!idempotent && key === undefined) request.failUnknown('its connection broke', cause);
-    else if (request.sendings >= this.#settings.maxSendings) {
-      request.failUnknown(`it was sent ${request.sendings} times, and each time the connection broke`, cause);
-    }
-    return !request.isSettled;
-  }
-
   #sendWaiting(): void {
     for (let current = this.#current; current?.canSend === true && this.#queue.hasNext(); current = this.#current) {
       const request = this.#queue.take();
-      if (request === undefined || !this.#mayAsk(request, current) || this.#send(request, current)) continue;
-      this.#queue.putBack([request]);
+      if (request === undefined || !isAcceptable(request, current.memory, this.#settings.clock.now())) continue;
+      if (!this.#send(request, current)) this.#queue.putBack([request]);
     }
   }
 
-  /** Sends a request, unless it is settled by then; false where the connection has no room any more, and it has to wait. */
+  /** Sends a request, unless it is settled by then. False where the connection has no room any more. */
   #send(request: ClientRequest, connection: ClientConnection): boolean {
     try {
       request.prepare();
@@ -171,109 +141,92 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
     return true;
   }
 
-  /** A request with a key whose outcome is in doubt is asked for only where the answer can be known (docs/channel.md). */
-  #mayAsk(request: ClientRequest, { memory }: ClientConnection): boolean {
-    const { doubt, asking, sentAt = 0 } = request;
-    if (doubt === undefined || asking.idempotent) return true;
-    if (memory.store !== doubt.store) request.failUnknown('the server that was found remembers nothing of it');
-    else if (this.#settings.clock.now() - sentAt > memory.remembers / 2) {
-      request.failUnknown(`the server remembers for ${memory.remembers} ms, and half of that is over`);
-    }
-    return !request.isSettled;
-  }
-
-  #takeBack(request: ClientRequest): void {
+  #cancel(request: ClientRequest): void {
     for (const connection of this.#connections) connection.cancel(request);
-    request.giveUp('it was taken back', request.asking.signal?.reason);
+    request.giveUp('it was cancelled', request.details.signal?.reason);
   }
 
   #goOn(): void {
     this.#connect();
-    if (this.#step === 'closing') this.#closeWhenDone();
+    this.#closeWhenDone();
   }
 
-  /** Makes a connection where there is none, and one is wanted. */
+  /** Makes a connection where there is none and one is wanted. */
   #connect(isFirst: boolean = false): void {
     const { staysConnected, clock } = this.#settings;
     if (this.#current?.hasOpened === true || this.#step === 'closed') return;
-    if (this.#queue.hasNext()) this.#patience.watch();
-    if (this.#current !== undefined || this.#forgetDial !== undefined) return;
+    if (this.#queue.hasNext()) this.#giveUpTimer.start();
+    if (this.#current !== undefined || this.#stopDialTimer !== undefined) return;
     const isWanted = isFirst || (staysConnected && this.#step === 'in use');
     if (!isWanted && !this.#queue.hasNext()) return;
     const { address, wait } = this.#redial.next();
-    this.#forgetDial = clock.after(
-      wait,
-      () => {
-        this.#forgetDial = undefined;
-        this.#dial(address);
-      },
-      true,
-    );
+    const dial = (): void => {
+      this.#stopDialTimer = undefined;
+      this.#dial(address);
+    };
+    this.#stopDialTimer = clock.after(wait, dial, true);
   }
 
-  /** Nobody waits for it: it would only keep the process alive. */
+  /** The timer would keep the process running, and nobody waits for it. */
   #stopDialling(): void {
-    this.#forgetDial?.();
-    this.#forgetDial = undefined;
+    this.#stopDialTimer?.();
+    this.#stopDialTimer = undefined;
   }
 
-  #dial(address: Address): void {
+  #dial(address: ChannelAddress): void {
+    let transport: Transport;
     try {
-      this.#settings.dial(address, (transport) => {
-        const connection = new ClientConnection(transport, this.#settings, this);
-        this.#connections.add(connection);
-        this.#current = connection;
-        return connection.link;
-      });
+      transport = this.#settings.dial(address);
     } catch (cause) {
       this.#redial.noteFailed();
       this.#noteError(new LastCallError('ERR_CHANNEL_BROKEN', 'A connection could not be begun', { cause }));
-      this.#goOn();
+      return this.#goOn();
     }
+    this.#current = new ClientConnection(transport, this.#settings, this.#calls);
+    this.#connections.add(this.#current);
   }
 
-  #noteError(error: LastCallError | undefined): void {
+  #noteError(error: LastCallError): void {
     this.#lastError = error;
-    if (error !== undefined && this.#step === 'in use') this.#settings.onError(error);
+    if (this.#step === 'in use') this.#settings.onError(error);
   }
 
-  /** Where the server has served nothing they have been waiting all the time. */
+  /** Returns requests to the queue. Where the server has answered nothing, they have waited all the time. */
   #putBack(requests: readonly ClientRequest[], hasServed: boolean): void {
     const now = this.#settings.clock.now();
     for (const request of requests) if (hasServed || request.waitsSince === 0) request.waitsSince = now;
     this.#queue.putBack(requests);
   }
 
-  /** A server serves: whatever was in vain before is over. */
-  #noteReached(): void {
-    if (this.#patience.isFresh && this.#redial.isAtEase) return;
+  /** A server has answered: earlier failures do not count any more. */
+  #noteServed(): void {
+    if (this.#giveUpTimer.isReachable && this.#redial.hasNoFailures) return;
     this.#redial.noteServed();
-    this.#patience.noteReached();
+    this.#giveUpTimer.noteReached();
   }
 
-  /** Requests may have waited for too long. One that is connected, and busy, is not to be given up. */
+  /** Gives up the requests that have waited for too long, but not those that wait for a connected, busy server. */
   #giveUp(): void {
-    if (this.#patience.isFresh || this.#current?.isOpen === true) return;
+    if (this.#giveUpTimer.isReachable || this.isConnected) return;
     const why = `no server could be reached for ${this.#settings.giveUpAfter} ms`;
-    for (const request of this.#patience.takeOverdue()) request.giveUp(why, this.#lastError);
-    if (this.#queue.hasNext()) this.#patience.watch();
+    for (const request of this.#giveUpTimer.takeOverdue()) request.giveUp(why, this.#lastError);
+    if (this.#queue.hasNext()) this.#giveUpTimer.start();
     else if (!this.#settings.staysConnected) this.#stopDialling();
-    if (this.#step === 'closing') this.#closeWhenDone();
+    this.#closeWhenDone();
   }
 
   #closeWhenDone(): void {
     if (this.#step !== 'closing' || this.#queue.hasNext()) return;
     if ([...this.#connections].some(({ underWay }) => underWay > 0)) return;
     for (const connection of this.#connections) connection.leave('closing');
-    if (this.#connections.size > 0) return;
-    this.#end();
+    if (this.#connections.size === 0) this.#end();
   }
 
-  /** The deadline of `close` has come. */
+  /** The deadline of `close` has passed. */
   #cut(): void {
     if (this.#step === 'closed') return;
     this.#step = 'closed';
-    for (const connection of this.#connections) connection.link.destroy();
+    for (const connection of this.#connections) connection.destroy();
     for (const request of this.#queue.takeAll()) request.giveUp('the channel was closed');
     this.#end();
   }
@@ -281,7 +234,7 @@ export class ChannelClient<Address> implements ClientConnectionOwner {
   #end(): void {
     this.#step = 'closed';
     this.#stopDialling();
-    this.#patience.stop();
+    this.#giveUpTimer.stop();
     this.#onClosed?.();
   }
 }

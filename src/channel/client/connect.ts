@@ -1,42 +1,44 @@
 import net from 'node:net';
 import tls from 'node:tls';
-import { ChannelClient } from './client.ts';
-import type { ChannelReply, RequestOptions, RequestPayload } from './request.ts';
-import { type ChannelAddress, completeConnectOptions, completeRequest, type ConnectChannelOptions } from './options.ts';
 import { LastCallError, optionError } from '../../errors.ts';
 import { milliseconds } from '../../option-checks.ts';
 import { SocketTransport } from '../link/socket-transport.ts';
+import { ChannelClient } from './client.ts';
+import { type ChannelAddress, completeConnectOptions, completeRequest, type ConnectChannelOptions } from './options.ts';
+import type { ChannelReply, RequestOptions, RequestPayload } from './request.ts';
 
-/** A client's channel: requests, over one connection after the other. */
+/** The channel of a client. Its requests go over one connection after the other. */
 export interface Channel {
   /** Whether a request would be sent at once. */
   readonly isConnected: boolean;
   /**
-   * Asks, and resolves with the whole reply. The payload must not change until then.
+   * Sends a request, and resolves with the whole reply. The payload must not change until then.
    *
-   * @throws `LastCallError`, as a rejection, and never more than is known. `ERR_REQUEST_FAILED`: it was processed, and the handler
-   *   failed. `ERR_NOT_PROCESSED`: it was not. `ERR_OUTCOME_UNKNOWN`: nobody here knows. `ERR_CHANNEL_LIMIT`: the reply
-   *   is longer than `maxPayload`. `ERR_CHANNEL_CLOSED`: the channel was closed before. `ERR_OPTION` is thrown at once.
+   * @throws `LastCallError`, as a rejection, which never claims more than is known. `ERR_REQUEST_FAILED`: the request was processed,
+   *   and the handler failed. `ERR_NOT_PROCESSED`: it was not processed. `ERR_OUTCOME_UNKNOWN`: it is unknown which of the two.
+   *   `ERR_CHANNEL_LIMIT`: the reply is longer than `maxPayload`. `ERR_CHANNEL_CLOSED`: the channel was closed before. `ERR_OPTION`
+   *   is thrown at once.
    */
   request(payload: RequestPayload, options?: RequestOptions): Promise<Uint8Array>;
   /**
-   * The same, and resolves with the reply as it begins. Where the connection breaks in the middle of it, reading it throws
-   * `ERR_OUTCOME_UNKNOWN`: it is not asked for again.
+   * Sends a request, and resolves when the reply begins. Where the connection breaks in the middle of the reply, reading it throws
+   * `ERR_OUTCOME_UNKNOWN`. The request is not sent again then.
    */
   requestChunks(payload: RequestPayload, options?: RequestOptions): Promise<ChannelReply>;
   /**
-   * Takes no more requests, waits for the answers to those there are, and says farewell. Idempotent.
+   * Takes no more requests, waits for the replies to those under way, and sends the farewell. Idempotent.
    *
-   * @param options.deadline - Milliseconds until everything is cut. Default 10,000.
+   * @param options.deadline - After how long to cut what is left, in milliseconds. Default 10,000.
    */
   close(options?: { readonly deadline?: number }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /**
- * Connects to a server that serves a channel; when that says farewell, or the connection breaks, to the same or the next address.
+ * Connects to a server that serves a channel. When the server sends its farewell, or the connection breaks, connects to the same or
+ * the next address.
  *
- * @param address - Where the server is, or a list of such: each leads to the same service.
+ * @param address - Where the server is, or a list of addresses of the same service.
  * @throws `LastCallError` with code `ERR_OPTION` for a wrong address or option.
  *
  * @example
@@ -55,13 +57,12 @@ export function connectChannel(
 ): Channel {
   const { tls: given, ...settings } = completeConnectOptions(address, options);
   const secure = given && withContext(given);
-  const client = new ChannelClient<ChannelAddress>({
+  const client = new ChannelClient({
     ...settings,
-    dial: (to, attach) => {
+    dial: (to) => {
       const socket = secure === undefined ? net.connect({ ...to, noDelay: true }) : tls.connect({ ...secure, ...to });
       if (secure !== undefined) socket.setNoDelay(true);
-      const transport = new SocketTransport(socket);
-      transport.listen(attach(transport));
+      return new SocketTransport(socket);
     },
   });
   const close = (when: { readonly deadline?: number } = {}): Promise<void> => {
@@ -72,18 +73,18 @@ export function connectChannel(
     get isConnected() {
       return client.isConnected;
     },
-    request: (payload, asked) => client.ask(completeRequest(payload, asked), false) as Promise<Uint8Array>,
-    requestChunks: (payload, asked) => client.ask(completeRequest(payload, asked), true) as Promise<ChannelReply>,
+    request: (payload, given) => client.request(completeRequest(payload, given), false) as Promise<Uint8Array>,
+    requestChunks: (payload, given) => client.request(completeRequest(payload, given), true) as Promise<ChannelReply>,
     close,
     [Symbol.asyncDispose]: () => close(),
   };
 }
 
-/** Certificates and keys are read once, for all connections: what is wrong with them is said at once. */
+/** Reads certificates and keys once, for all connections, so that a mistake throws at once. */
 function withContext(given: tls.ConnectionOptions): tls.ConnectionOptions {
   try {
     return { ...given, secureContext: given.secureContext ?? tls.createSecureContext(given) };
   } catch (cause) {
-    throw new LastCallError('ERR_OPTION', `\`tls\` is of no use: ${String(cause)}`, { cause });
+    throw new LastCallError('ERR_OPTION', `\`tls\` cannot be used: ${String(cause)}`, { cause });
   }
 }

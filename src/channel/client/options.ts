@@ -1,32 +1,37 @@
 import type tls from 'node:tls';
-import { LastCallError, optionError } from '../../errors.ts';
-import { checkBoolean, checkFunction, checkNames, checkSignal, isObject, milliseconds } from '../../option-checks.ts';
-import { callApart } from '../link/call-apart.ts';
-import type { ChannelClientSettings } from './client.ts';
-import type { Asking, RequestOptions, RequestPayload } from './request.ts';
+import { type LastCallError, optionError } from '../../errors.ts';
+import { checkBoolean, checkNames, checkSignal, isObject, milliseconds } from '../../option-checks.ts';
+import {
+  type ChannelLimits,
+  checkCallback,
+  copyOptions,
+  type LinkSettings,
+  linkSettings,
+  wholeNumber,
+} from '../link/limits.ts';
 import { LAST_ID } from '../wire/frames.ts';
-import { LONGEST_KEY } from '../wire/key.ts';
-import { type ChannelLimits, completeLimits, helloFor, LIMIT_NAMES, wholeNumber } from '../link/limits.ts';
-import { realClock } from '../wire/transport.ts';
+import { LONGEST_KEY } from '../wire/payloads.ts';
+import { type Clock, realClock, type Transport } from '../wire/transport.ts';
+import type { RequestDetails, RequestOptions, RequestPayload } from './request.ts';
 
 /** Where a server is: TCP, `localhost` by default, or a Unix socket (`\0name` for one in the abstract namespace). */
 export type ChannelAddress = { readonly host?: string; readonly port: number } | { readonly path: string };
 
 /** How to be a client. Sizes are in bytes, times in milliseconds. */
 export interface ConnectChannelOptions extends ChannelLimits {
-  /** For TLS: what tls.connect takes besides the address, `{}` for nothing. Default: none. */
+  /** For TLS: the options of tls.connect without the address, `{}` for none. Default: no TLS. */
   readonly tls?: tls.ConnectionOptions;
-  /** For how long to try, while no server can be reached, before the requests that wait are given up. Default 30,000. */
+  /** How long requests wait while no server can be reached, until they are given up. Default 30,000. */
   readonly giveUpAfter?: number;
-  /** How often a request is sent at most that is `idempotent` or `exactlyOnce`, and whose connection breaks each time. Default 10. */
+  /** How often an `idempotent` or `exactlyOnce` request is sent at most, if its connection breaks each time. Default 10. */
   readonly maxSendings?: number;
-  /** Hears the server's messages; with it the channel stays connected while nothing is asked. */
+  /** Called with each message of the server. With it the channel stays connected without a request. */
   readonly onMessage?: (message: Uint8Array) => void;
-  /** Hears why a connection could not be made, or has broken. What comes of the requests their promises tell. */
+  /** Called when a connection could not be made, or broke. The promises of the requests give their results. */
   readonly onError?: (error: LastCallError) => void;
 }
 
-/** Those that a client has beside the limits. */
+/** The options of a client besides the limits. */
 export const CONNECT_OPTION_NAMES: readonly string[] = [
   'tls',
   'giveUpAfter',
@@ -41,47 +46,47 @@ const REQUEST_NAMES: readonly string[] = [
   'exactlyOnce',
 ] satisfies readonly (keyof RequestOptions)[];
 
-/** Everything of a client but how it dials. */
-type Settings = Omit<ChannelClientSettings<ChannelAddress>, 'dial'>;
+/** The options of a client, complete. All its connections share them. */
+export interface ClientSettings extends Required<Omit<ConnectChannelOptions, keyof ChannelLimits | 'tls'>> {
+  readonly addresses: readonly ChannelAddress[];
+  readonly link: LinkSettings;
+  readonly clock: Clock;
+  /** The highest id of a request. */
+  readonly lastId: number;
+  /** Whether to be connected without a request, because messages may come. */
+  readonly staysConnected: boolean;
+  readonly random: () => number;
+  /** Begins a connection. */
+  readonly dial: (address: ChannelAddress) => Transport;
+}
 
-/** Checks where to go and how, once, at the edge. Throws a `LastCallError` with code `ERR_OPTION`. */
+/** Checks the address and the options. Throws a `LastCallError` with code `ERR_OPTION`. */
 export function completeConnectOptions(
   address: unknown,
   given: ConnectChannelOptions = {},
-): Settings & { readonly tls: tls.ConnectionOptions | undefined } {
+): Omit<ClientSettings, 'dial'> & { readonly tls: tls.ConnectionOptions | undefined } {
   const addresses: readonly unknown[] = Array.isArray(address) ? address : [address];
   if (addresses.length === 0) throw optionError('address', 'at least one address', address);
-  if (!isObject(given)) throw optionError('options', 'an object', given);
-  const options: ConnectChannelOptions = Object.assign(Object.create(null), given);
-  checkNames('options', options, [...LIMIT_NAMES, ...CONNECT_OPTION_NAMES]);
-  const limits = completeLimits(options);
+  const options = copyOptions(given, CONNECT_OPTION_NAMES);
   const { tls } = options;
   if (tls !== undefined && !isObject(tls)) throw optionError('tls', 'an object', tls);
-  const onMessage = checkFunction('onMessage', options.onMessage);
-  const onError = checkFunction('onError', options.onError);
   return {
     addresses: addresses.map(checkAddress),
     tls,
     clock: realClock,
-    link: {
-      ...limits,
-      hello: helloFor(limits, { maxRequests: 0, remembers: 0, store: '' }),
-      maxUnsent: limits.maxUnread,
-      pausesWhenFull: false,
-    },
-    maxPayload: limits.maxPayload,
+    link: linkSettings(options, { maxRequests: 0, remembers: 0, store: '' }),
     lastId: LAST_ID,
     giveUpAfter: milliseconds('giveUpAfter', options.giveUpAfter, 30_000),
     maxSendings: wholeNumber('maxSendings', options.maxSendings, 10, 1),
-    staysConnected: onMessage !== undefined,
+    staysConnected: options.onMessage !== undefined,
     random: Math.random,
-    onMessage: (message) => callApart(() => onMessage?.(message)),
-    onError: (error) => callApart(() => onError?.(error)),
+    onMessage: checkCallback('onMessage', options.onMessage),
+    onError: checkCallback('onError', options.onError),
   };
 }
 
 /** Checks one request. Throws a `LastCallError` with code `ERR_OPTION`. */
-export function completeRequest(payload: unknown, given: RequestOptions = {}): Asking {
+export function completeRequest(payload: unknown, given: RequestOptions = {}): RequestDetails {
   if (!(payload instanceof Uint8Array) && typeof payload !== 'function') {
     throw optionError('payload', 'a Uint8Array, or a function that returns chunks', payload);
   }
@@ -101,7 +106,7 @@ export function completeRequest(payload: unknown, given: RequestOptions = {}): A
   return { payload: payload as RequestPayload, key, isOwnKey, idempotent, signal: checkSignal(given.signal) };
 }
 
-/** A surrogate without its other half has no bytes of its own. */
+/** A surrogate without its other half has no encoding in UTF-8. */
 function isKey(text: string): boolean {
   return text.length > 0 && Buffer.byteLength(text) <= LONGEST_KEY && !/\p{Surrogate}/u.test(text);
 }

@@ -1,65 +1,69 @@
 import type { Clock } from '../wire/transport.ts';
+import type { ChannelAddress } from './options.ts';
 
-// The first wait after all addresses were tried in vain; it doubles up to the last. In milliseconds.
+// The wait after all addresses have failed once. It doubles each time, up to the last. In milliseconds.
 const FIRST_WAIT = 20;
 const LAST_WAIT = 1_000;
 
-// A timer's own limit (2^31 - 1 ms): a longer one would be over at once.
+// The limit of setTimeout (2^31 - 1 ms). A longer timer would fire at once.
 const LONGEST_WAIT = 2_147_483_647;
 
-/** Which address to try next, and when. */
-export class Redial<Address> {
-  readonly #addresses: readonly Address[];
+/** Which address to dial next, and when. */
+export class Redial {
+  readonly #addresses: readonly ChannelAddress[];
   readonly #clock: Clock;
   readonly #random: () => number;
-  /** When each may be tried again, on the clock. */
+  /** When each address may be dialled again. */
   readonly #notBefore: number[];
   #next = 0;
   #failures = 0;
 
-  constructor(addresses: readonly Address[], clock: Clock, random: () => number) {
+  constructor(addresses: readonly ChannelAddress[], clock: Clock, random: () => number) {
     this.#addresses = addresses;
     this.#clock = clock;
     this.#random = random;
     this.#notBefore = addresses.map(() => Number.NEGATIVE_INFINITY);
   }
 
-  /** The address to try, and in how many milliseconds. */
-  next(): { readonly address: Address; readonly wait: number } {
+  /** The address to dial, and in how many milliseconds. */
+  next(): { readonly address: ChannelAddress; readonly wait: number } {
     const now = this.#clock.now();
-    // From the next one on, the one that may be tried first.
+    // The first address from the next one on that may be dialled soonest.
     const order = this.#addresses.map((_, index) => (this.#next + index) % this.#addresses.length);
     const waits = order.map((index) => Math.max(0, (this.#notBefore[index] ?? 0) - now));
     const shortest = Math.min(...waits);
-    const chosen = order[waits.indexOf(shortest)] ?? 0;
-    this.#next = chosen;
-    return { address: this.#addresses[chosen] as Address, wait: Math.max(shortest, this.#backOff()) };
+    this.#next = order[waits.indexOf(shortest)] ?? 0;
+    return { address: this.#addresses[this.#next] as ChannelAddress, wait: Math.max(shortest, this.#backOff()) };
   }
 
-  /** Whether nothing has failed since one has served. */
-  get isAtEase(): boolean {
+  /** Whether nothing has failed since a server answered. */
+  get hasNoFailures(): boolean {
     return this.#failures === 0;
   }
 
-  /** The address that was tried last serves. */
+  /** The server at the last address has answered a request. */
   noteServed(): void {
     this.#failures = 0;
   }
 
-  /** The address that was tried last is not to be had: the next one. */
+  /** The last address cannot be reached. */
   noteFailed(): void {
     this.#failures += 1;
-    this.#next = (this.#next + 1) % this.#addresses.length;
+    this.#skip();
   }
 
-  /** It wants to be left alone for so long: the next one. Where it has served nothing it was tried in vain. */
+  /** The server at the last address has sent us away for `retryAfter` ms. That is a failure where it had answered nothing. */
   noteLeft(retryAfter: number, hasServed: boolean): void {
     if (!hasServed) this.#failures += 1;
     this.#notBefore[this.#next] = this.#clock.now() + Math.min(retryAfter, LONGEST_WAIT);
+    this.#skip();
+  }
+
+  #skip(): void {
     this.#next = (this.#next + 1) % this.#addresses.length;
   }
 
-  /** Each address at once, then all again after a while; no two clients at the same time. */
+  /** No wait in the first round of all addresses. Later ones wait a random time, so that clients do not come back together. */
   #backOff(): number {
     const rounds = Math.floor(this.#failures / this.#addresses.length);
     if (rounds === 0) return 0;

@@ -1,12 +1,12 @@
 import type { ClientRequest } from './request.ts';
 
-// So many places of requests that are gone are left before the others move up.
-const GONE = 32;
+// How many empty places to leave at the front before the others move up.
+const MOST_EMPTY = 32;
 
-/** Requests that wait for a connection, in their order. */
+/** Requests that wait for a connection, in order. */
 export class RequestQueue {
   #requests: (ClientRequest | undefined)[] = [];
-  /** Where the first one is: to move all others up for each that goes would cost more with each that waits. */
+  /** The place of the first request. The others do not move up for each that leaves: that would cost more the more requests wait. */
   #first = 0;
 
   get isEmpty(): boolean {
@@ -17,14 +17,14 @@ export class RequestQueue {
     this.#requests.push(request);
   }
 
-  /** Those that were sent once go before those that never were. */
+  /** Adds requests that were sent once. They go before those that never were. */
   putBack(requests: readonly ClientRequest[]): void {
     if (requests.length === 0) return;
     this.#requests = [...requests, ...this.#requests.slice(this.#first)];
     this.#first = 0;
   }
 
-  /** The next one, unless it was settled while it waited. */
+  /** Takes the next request that is not settled. */
   take(): ClientRequest | undefined {
     if (!this.hasNext()) return undefined;
     const request = this.#requests[this.#first];
@@ -32,13 +32,13 @@ export class RequestQueue {
     return request;
   }
 
-  /** Whether one waits that is not settled; drops those before it that are. */
+  /** Whether a request waits that is not settled. Drops the settled ones before it. */
   hasNext(): boolean {
     while (!this.isEmpty && this.#requests[this.#first]?.isSettled === true) this.#dropFirst();
     return !this.isEmpty;
   }
 
-  /** Since when the one has been waiting that waits longest. */
+  /** Since when the request that has waited longest waits. */
   get waitingSince(): number {
     return this.#waiting().reduce((least, { waitsSince }) => Math.min(least, waitsSince), Number.POSITIVE_INFINITY);
   }
@@ -47,7 +47,7 @@ export class RequestQueue {
     return this.takeWaitingSince(Number.POSITIVE_INFINITY);
   }
 
-  /** Those that have been waiting since then, or longer. */
+  /** Takes the requests that have waited since `time` or longer. */
   takeWaitingSince(time: number): readonly ClientRequest[] {
     const all = this.#waiting();
     this.#first = 0;
@@ -62,8 +62,8 @@ export class RequestQueue {
   #dropFirst(): void {
     this.#requests[this.#first] = undefined;
     this.#first += 1;
-    // In time proportional to what has gone since the last time.
-    if (!this.isEmpty && (this.#first < GONE || this.#first * 2 < this.#requests.length)) return;
+    // The cost is proportional to what has left since the last time.
+    if (!this.isEmpty && (this.#first < MOST_EMPTY || this.#first * 2 < this.#requests.length)) return;
     this.#requests = this.#requests.slice(this.#first);
     this.#first = 0;
   }

@@ -1,21 +1,20 @@
 import { LastCallError } from '../../errors.ts';
-import { NOTHING } from '../wire/frames.ts';
+import { closeChunks, isChunks, type Payload } from '../flow/chunks.ts';
 import type { IncomingPayload } from '../flow/incoming-payload.ts';
-import type { Payload } from '../flow/outgoing-payload.ts';
-import { closeChunks, isChunks } from '../flow/close-chunks.ts';
+import { type FAILURE_CODES, NOTHING } from '../wire/frames.ts';
 
-/** What is asked: bytes; or a function that makes chunks of them, called each time the request is sent. */
+/** The payload of a request: bytes, or a function that makes chunks of them, called each time the request is sent. */
 export type RequestPayload = Uint8Array | (() => AsyncIterable<Uint8Array>);
 
-/** How a request is to be taken. */
+/** How to treat a request. */
 export interface RequestOptions {
-  /** Takes the request back. Sent already, its outcome is unknown. */
+  /** Cancels the request. If it was sent already, its outcome is unknown. */
   readonly signal?: AbortSignal;
-  /** It may be processed more than once: where its outcome is unknown it is sent again. Default false. */
+  /** It may be processed more than once: where its outcome is unknown, it is sent again. Default false. */
   readonly idempotent?: boolean;
   /**
-   * It is to be processed once, whatever breaks: where its outcome is unknown the server is asked for it, by a key. `true`: a key is
-   * made for it; a string, of at most 255 bytes, is the key, and holds for the next process, too, that asks with it.
+   * It is processed once, even if connections break: where its outcome is unknown, the client asks the server for it, by a key.
+   * `true`: the client makes a key. A string of at most 255 bytes is the key, also for the next process that uses it.
    */
   readonly exactlyOnce?: boolean | string;
 }
@@ -23,42 +22,42 @@ export interface RequestOptions {
 /** The reply of a server, chunk by chunk. It can be read once. */
 export type ChannelReply = AsyncIterable<Uint8Array>;
 
-/** What is known of a request so far. */
-export interface Asking {
+/** A payload and its options, complete. */
+export interface RequestDetails {
   readonly payload: RequestPayload;
   readonly key: string | undefined;
-  /** Whether the program has chosen the key: it may ask with it again. */
+  /** Whether the program has chosen the key. It may use the key again. */
   readonly isOwnKey: boolean;
   readonly idempotent: boolean;
   readonly signal: AbortSignal | undefined;
 }
 
-/** One request of a client, on however many connections it is sent. */
+/** One request of a client, on all connections on which it is sent. */
 export class ClientRequest {
-  readonly asking: Asking;
+  readonly details: RequestDetails;
   readonly wantsChunks: boolean;
   readonly #resolve: (reply: Uint8Array | ChannelReply) => void;
   readonly #reject: (error: LastCallError) => void;
-  /** How often it was sent without being known as not processed. */
-  sendings = 0;
-  /** Since when it has been waiting to be sent; on the client's clock. */
+  /** How often it was sent, not counting where it is known as not processed. */
+  timesSent = 0;
+  /** Since when it has waited to be sent, on the client's clock. */
   waitsSince = 0;
-  /** When it was sent first, with a key; on the client's clock. */
+  /** When it was first sent with a key, on the client's clock. */
   sentAt: number | undefined;
-  /** Where it may have been processed: the store that its server remembers in. */
-  doubt: { readonly store: string } | undefined;
+  /** The store of the server that may have processed it. */
+  maybeProcessedIn: string | undefined;
   #isSettled = false;
-  /** Made, and not sent. */
+  /** The chunks of its payload, made and not sent. */
   #chunks: AsyncIterable<Uint8Array> | undefined;
-  #forgetSignal: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
 
   constructor(
-    asking: Asking,
+    details: RequestDetails,
     wantsChunks: boolean,
     resolve: (reply: Uint8Array | ChannelReply) => void,
     reject: (error: LastCallError) => void,
   ) {
-    this.asking = asking;
+    this.details = details;
     this.wantsChunks = wantsChunks;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -68,12 +67,9 @@ export class ClientRequest {
     return this.#isSettled;
   }
 
-  /**
-   * Has the program make the payload that is to be sent next. It may do anything in that: take the request back, or ask for
-   * something else.
-   */
+  /** Makes the program create the chunks to send. That may do anything: cancel this request, or make another one. */
   prepare(): void {
-    const { payload } = this.asking;
+    const { payload } = this.details;
     if (payload instanceof Uint8Array || this.#chunks !== undefined) return;
     const chunks: unknown = payload();
     if (!isChunks(chunks)) {
@@ -85,27 +81,28 @@ export class ClientRequest {
 
   /** The payload that was prepared. */
   takePayload(): Payload {
-    const { payload } = this.asking;
+    const { payload } = this.details;
     const chunks = this.#chunks;
     this.#chunks = undefined;
     return chunks ?? (payload instanceof Uint8Array ? payload : NOTHING);
   }
 
-  /** Calls when the program takes it back. */
+  /** Calls when the program cancels it. */
   onAbort(call: () => void): void {
-    const { signal } = this.asking;
+    const { signal } = this.details;
     if (signal === undefined) return;
     signal.addEventListener('abort', call, { once: true });
-    this.#forgetSignal = () => signal.removeEventListener('abort', call);
+    this.#stopListening = () => signal.removeEventListener('abort', call);
   }
 
-  done(reply: Uint8Array): void {
+  /** Its whole reply has come. */
+  succeed(reply: Uint8Array): void {
     if (this.#settle()) this.#resolve(reply);
     this.forgetSignal();
   }
 
-  /** The reply has begun: it may still be taken back. Call `forgetSignal` at its end. */
-  begun(reply: IncomingPayload): void {
+  /** Its reply has begun. It may still be cancelled: call `forgetSignal` at the end. */
+  begin(reply: IncomingPayload): void {
     if (this.#settle()) this.#resolve(reply);
   }
 
@@ -114,22 +111,29 @@ export class ClientRequest {
     this.forgetSignal();
   }
 
-  /** It can not be taken back any more. */
-  forgetSignal(): void {
-    this.#forgetSignal?.();
-    this.#forgetSignal = undefined;
+  /** The server sent a FAILURE. `how` is undefined where its code is unknown. */
+  failBecause(how: keyof typeof FAILURE_CODES | undefined, text: string): void {
+    if (how === 'failed') this.fail(new LastCallError('ERR_REQUEST_FAILED', text));
+    // Another request with the program's own key may have been processed. The store cannot tell now.
+    else if (how === 'not processed' && !this.details.isOwnKey) this.giveUp(text);
+    else this.failUnknown(text);
   }
 
-  /** It will not be sent any more: what is known of it then. */
+  /** It is not sent again. The error says what is known of it. */
   giveUp(why: string, cause?: unknown): void {
-    if (this.doubt === undefined)
-      this.fail(new LastCallError('ERR_NOT_PROCESSED', `The request was not processed: ${why}`, { cause }));
-    else this.failUnknown(why, cause);
+    if (this.maybeProcessedIn !== undefined) this.failUnknown(why, cause);
+    else this.fail(new LastCallError('ERR_NOT_PROCESSED', `The request was not processed: ${why}`, { cause }));
   }
 
   failUnknown(why: string, cause?: unknown): void {
-    const text = `Whether the request was processed is not known: ${why}`;
+    const text = `It is unknown whether the request was processed: ${why}`;
     this.fail(new LastCallError('ERR_OUTCOME_UNKNOWN', text, { cause }));
+  }
+
+  /** It cannot be cancelled any more. */
+  forgetSignal(): void {
+    this.#stopListening?.();
+    this.#stopListening = undefined;
   }
 
   #settle(): boolean {

@@ -1,13 +1,13 @@
-// A piece of at least this is kept as it is; smaller ones are put together. In bytes.
+// Pieces from this size on are kept as they are. Smaller ones are copied together. In bytes.
 const WHOLE = 4_096;
 
-// The largest block that small pieces are put together in, in bytes; the first is as large as `WHOLE`.
+// The largest block for small pieces, in bytes. The first has the size of `WHOLE`.
 const LARGEST = 65_536;
 
-/** Bytes that wait to be read, in pieces. Small ones are put together: each costs a hundred bytes and more by itself. */
+/** Bytes that wait to be read, in pieces. Small pieces are copied together, because each object costs more than a hundred bytes. */
 export class ByteBlocks {
   #blocks: Uint8Array[] = [];
-  /** What small pieces go into, and how much of it is in use; it is the last of the blocks. */
+  /** The last block, if small pieces go into it, and how many of its bytes are in use. */
   #open: Uint8Array | undefined;
   #used = 0;
   #first = 0;
@@ -35,7 +35,7 @@ export class ByteBlocks {
     this.#used += piece.length;
   }
 
-  /** The first piece, whatever it was put together from. */
+  /** Takes the first block. */
   shift(): Uint8Array | undefined {
     if (this.isEmpty) return undefined;
     if (this.#first === this.#blocks.length - 1) this.#close();
@@ -48,13 +48,13 @@ export class ByteBlocks {
     return block;
   }
 
-  /** All of it, as one. */
+  /** All bytes, as one array. */
   join(): Uint8Array {
     this.#close();
     return Buffer.concat(this.#blocks.slice(this.#first));
   }
 
-  /** Nothing more is put into the last block. */
+  /** Ends the last block. */
   #close(): void {
     if (this.#open === undefined) return;
     this.#blocks[this.#blocks.length - 1] = this.#open.subarray(0, this.#used);

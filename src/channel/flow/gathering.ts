@@ -1,34 +1,36 @@
 /** A payload that is read whole, while it comes. */
 export interface Gathered {
   readonly id: number;
-  /** Lets the other side send so much more of it. */
+  /** Grants the other side credit for it, in bytes. */
   readonly allow: (bytes: number) => void;
-  /** Bytes that have come of its first window, which was granted with the greeting. */
+  /** Bytes that came within its first window. */
   early: number;
-  /** Bytes that it was allowed beyond. */
+  /** Bytes beyond that, for which it was granted credit. */
   allowed: number;
-  /** Bytes that it waits to be allowed. */
+  /** Bytes for which it waits to be granted credit. */
   waiting: number;
 }
 
 /**
- * What the payloads of one connection hold that are read whole. The one that was begun first may always come to its end; the others
- * hold no more than `most` bytes together, half of them in their first windows. What is more waits. First windows cannot wait,
- * for they were granted with the greeting: a server refuses the one that is too much. A client has asked for each itself.
+ * Limits what the payloads of one connection that are read whole hold together. The oldest one always gets credit, so that one of
+ * them ends and makes room for the next. The others hold at most `most` bytes together: half in their first windows, half beyond.
+ * A payload that needs more waits. A first window cannot wait, because it is granted before the payload begins: a server refuses
+ * the payload that is too much. A client refuses none, because it asked for each itself.
  */
 export class Gathering {
   readonly #half: number;
   readonly #refuses: boolean;
   readonly #mayBeEcho: (id: number) => boolean;
-  /** In the order in which they were begun. */
+  /** The oldest first. */
   readonly #all = new Set<Gathered>();
   readonly #waiting = new Set<Gathered>();
   #early = 0;
   #allowed = 0;
 
   /**
-   * `refuses`: whether first windows may be too much. `mayBeEcho`: whether what comes may depend on what goes the other way under
-   * the same id, and has not gone yet: such a one never waits, or both could for ever.
+   * `refuses`: whether first windows can be too much. `mayBeEcho`: whether our own payload with this id is unsent. The other side
+   * may send back what we send, as an echo does: if such a payload waited for credit, both sides could wait for each other for
+   * ever. So it never waits, and never counts as the oldest.
    */
   constructor(most: number, refuses: boolean, mayBeEcho: (id: number) => boolean) {
     this.#half = most / 2;
@@ -42,23 +44,23 @@ export class Gathering {
     return gathered;
   }
 
-  /** So much of its first window has come. False where that is too much. */
+  /** Bytes of its first window have come. False where they are too much. */
   hold(one: Gathered, bytes: number): boolean {
-    const first = this.#first;
-    if (this.#refuses && one !== first && this.#early - (first?.early ?? 0) + bytes > this.#half) return false;
+    const oldest = this.#oldest;
+    if (this.#refuses && one !== oldest && this.#early - (oldest?.early ?? 0) + bytes > this.#half) return false;
     one.early += bytes;
     this.#early += bytes;
     return true;
   }
 
-  /** Allows it so much more, as soon as there is room. */
+  /** Grants it credit, as soon as there is room. */
   ask(one: Gathered, bytes: number): void {
     one.waiting += bytes;
     this.#waiting.add(one);
     this.#serve(one);
   }
 
-  /** It has come to its end, or nobody wants the rest. */
+  /** The payload has ended, or nobody wants the rest. */
   end(one: Gathered): void {
     this.#all.delete(one);
     this.#early -= one.early;
@@ -68,17 +70,16 @@ export class Gathering {
     for (const next of this.#waiting) this.#serve(next);
   }
 
-  /** What depends on nothing that goes the other way: there is none where nothing waits. */
-  get #first(): Gathered | undefined {
+  get #oldest(): Gathered | undefined {
     for (const one of this.#all) if (!this.#mayBeEcho(one.id)) return one;
     return undefined;
   }
 
   #serve(one: Gathered): void {
     const { waiting } = one;
-    const first = this.#first;
-    const fits = this.#allowed - (first?.allowed ?? 0) + waiting <= this.#half;
-    if (one !== first && !fits && !this.#mayBeEcho(one.id)) return;
+    const oldest = this.#oldest;
+    const fits = this.#allowed - (oldest?.allowed ?? 0) + waiting <= this.#half;
+    if (one !== oldest && !fits && !this.#mayBeEcho(one.id)) return;
     one.waiting = 0;
     this.#waiting.delete(one);
     one.allowed += waiting;

@@ -1,57 +1,47 @@
 import { LastCallError } from '../../errors.ts';
 import { ByteBlocks } from './byte-blocks.ts';
 import { NOTHING } from '../wire/frames.ts';
-import type { Gathered, Gathering } from './gathering.ts';
+import type { Gathered } from './gathering.ts';
+import type { Receiving } from './receiving.ts';
 import { ReceiveWindow } from './windows.ts';
 
-/** What a payload that comes in needs of its connection. */
-export interface IncomingHost {
-  /** Bytes that the payload of one request or reply may have on its way, or unread. */
-  readonly requestCredit: number;
-  /** Where payloads wait for room that are read whole. */
-  readonly gathering: Gathering;
-  /** So much of what had come has been read. */
-  consumed(bytes: number): void;
-  /** The other side may send so much more of this payload. */
-  grant(id: number, bytes: number): void;
-}
-
-/** Somebody who is told when a payload goes on. */
+/** A call of `next` that waits. */
 interface Reader {
   readonly resolve: (result: IteratorResult<Uint8Array, undefined>) => void;
   readonly reject: (error: LastCallError) => void;
 }
 
-/** The payload of a request or a reply, as it comes in. It can be read once: whole, or chunk by chunk. */
+/** The payload of a request or a reply, while it comes. It can be read once: whole, or chunk by chunk. */
 export class IncomingPayload implements AsyncIterable<Uint8Array> {
   readonly #id: number;
-  readonly #host: IncomingHost;
+  readonly #receiving: Receiving;
   readonly #onAbandoned: (() => void) | undefined;
   readonly #window: ReceiveWindow | undefined;
-  /** What has come in its first frame; the rest is among the chunks. */
+  /** The content of its first frame, until it is read. */
   #first: Uint8Array | undefined;
+  /** The content of the frames after it. */
   #chunks: ByteBlocks | undefined;
-  /** While it is read whole. */
+  /** Set while it is read whole. */
   #gathered: Gathered | undefined;
   #hasEnded: boolean;
   #isRead = false;
   #isDiscarded = false;
   #error: LastCallError | undefined;
-  /** In their order: a program may ask for the next chunk before it has the last. */
+  /** In order. A program may ask for the next chunk before it has the last. */
   #readers: Reader[] = [];
 
   /**
-   * `first` is what the first frame of it has brought, all where `hasEnded`. `onAbandoned` is called where the reader leaves it
-   * before its end.
+   * `first`: the content of its first frame, which is all where `hasEnded`. `onAbandoned`: called where the program stops reading
+   * before the end.
    */
-  constructor(id: number, first: Uint8Array, hasEnded: boolean, host: IncomingHost, onAbandoned?: () => void) {
+  constructor(id: number, first: Uint8Array, hasEnded: boolean, receiving: Receiving, onAbandoned?: () => void) {
     this.#id = id;
-    this.#host = host;
+    this.#receiving = receiving;
     this.#onAbandoned = onAbandoned;
     this.#first = first.length > 0 ? first : undefined;
     this.#hasEnded = hasEnded;
-    // Nobody asks for the window of what has come whole.
-    if (!hasEnded) this.#window = new ReceiveWindow(host.requestCredit);
+    // A payload that came whole needs no window.
+    if (!hasEnded) this.#window = new ReceiveWindow(receiving.requestCredit);
     this.#window?.take(first.length);
   }
 
@@ -59,7 +49,7 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
     return this.#hasEnded;
   }
 
-  /** More of it has come. False where it is more than was granted. */
+  /** More of it has come. False where that is more than was granted. */
   push(chunk: Uint8Array, hasEnded: boolean): boolean {
     if (this.#window?.take(chunk.length) !== true) return false;
     this.#hasEnded = hasEnded;
@@ -69,7 +59,7 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
     return true;
   }
 
-  /** No more of it comes. */
+  /** The rest does not come. */
   fail(error: LastCallError): void {
     if (this.#hasEnded || this.#error !== undefined) return;
     this.#error = error;
@@ -77,8 +67,8 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   }
 
   /**
-   * What is left of it counts as read, and the other side may go on. Whoever reads on is told what `why` makes, where something
-   * was left; else that it is at its end. It is made then only: an error costs more than all else of a small request.
+   * The rest counts as read, so that the other side goes on. Where something was left, later reads get the error that `why`
+   * makes, else the end. The error is made only then: it would cost more than everything else of a small request.
    */
   discard(why?: () => LastCallError): void {
     let isWhole = this.#hasEnded;
@@ -92,9 +82,9 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   }
 
   /**
-   * All of it.
+   * The whole payload.
    *
-   * @throws `ERR_CHANNEL_LIMIT` where it is longer than `longest` bytes; what was said of the connection where that broke.
+   * @throws `ERR_CHANNEL_LIMIT` where it is longer than `longest` bytes. The error of the connection where that broke.
    */
   async bytes(longest: number): Promise<Uint8Array> {
     const isInOnePiece = this.#hasEnded && this.#chunks === undefined && this.#error === undefined;
@@ -106,7 +96,7 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array, undefined> {
-    if (this.#isRead) throw new LastCallError('ERR_CHANNEL_READ', 'A payload can be read once, and this one was');
+    if (this.#isRead) throw readTwiceError();
     this.#isRead = true;
     return {
       next: () => this.#next(),
@@ -120,7 +110,7 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   }
 
   async #collect(longest: number): Promise<Uint8Array> {
-    const { gathering, requestCredit } = this.#host;
+    const { gathering, requestCredit } = this.#receiving;
     const gathered = gathering.begin(this.#id, (bytes) => this.#giveBack(bytes));
     this.#gathered = gathered;
     const blocks = new ByteBlocks();
@@ -131,7 +121,7 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
         length += chunk.length;
         if (length > longest) throw limitError(`A payload is longer than \`maxPayload\`, ${longest} bytes`);
         if (!gathering.hold(gathered, ofFirstWindow)) {
-          throw limitError('So many payloads are read whole at once that they hold more than `maxGathered`');
+          throw limitError('The payloads that are read whole at once hold more than `maxGathered`');
         }
         blocks.push(chunk);
       }
@@ -149,12 +139,12 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
     });
   }
 
-  /** What has come is for the reader even where the connection has broken after it. */
+  /** What has come is given to the program, even where the connection broke after it. */
   #serve(): void {
     while (this.#readers.length > 0) {
       const chunk = this.#shift();
-      const isOver = this.#hasEnded || this.#error !== undefined || this.#isDiscarded;
-      if (chunk === undefined && !isOver) return;
+      const isAtEnd = this.#hasEnded || this.#error !== undefined || this.#isDiscarded;
+      if (chunk === undefined && !isAtEnd) return;
       const reader = this.#readers.shift();
       if (chunk !== undefined) {
         reader?.resolve({ done: false, value: chunk });
@@ -174,16 +164,20 @@ export class IncomingPayload implements AsyncIterable<Uint8Array> {
   }
 
   #noteRead(bytes: number): void {
-    this.#host.consumed(bytes);
+    this.#receiving.consumed(bytes);
     if (this.#gathered === undefined) this.#giveBack(bytes);
-    else this.#host.gathering.ask(this.#gathered, bytes);
+    else this.#receiving.gathering.ask(this.#gathered, bytes);
   }
 
-  /** The other side may go on with it. */
+  /** Grants the other side credit for it. */
   #giveBack(bytes: number): void {
     const more = this.#window?.giveBack(bytes) ?? 0;
-    if (more > 0 && !this.#hasEnded && this.#error === undefined) this.#host.grant(this.#id, more);
+    if (more > 0 && !this.#hasEnded && this.#error === undefined) this.#receiving.grant(this.#id, more);
   }
+}
+
+export function readTwiceError(): LastCallError {
+  return new LastCallError('ERR_CHANNEL_READ', 'A payload can be read only once');
 }
 
 function limitError(text: string): LastCallError {

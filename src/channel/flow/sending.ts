@@ -1,35 +1,33 @@
-import { END, NOTHING } from '../wire/frames.ts';
+import { END, FRAME, NOTHING } from '../wire/frames.ts';
 import type { FrameWriter } from '../wire/frame-writer.ts';
 import type { Hello } from '../wire/hello.ts';
-import { OutgoingPayload, type OutgoingHost, type Payload } from './outgoing-payload.ts';
 import type { Transport } from '../wire/transport.ts';
+import type { Payload } from './chunks.ts';
+import { OutgoingPayload } from './outgoing-payload.ts';
 import { SendWindow } from './windows.ts';
 
-// So many payloads that were given whole are sent at once, those that were given first: they use up a connection's credit, and
-// of each that is begun the other side has to hold a part.
+// How many payloads that were given as bytes are sent at once, the oldest first. Each uses up the connection's credit, and the
+// other side must hold a part of each.
 const AT_ONCE = 8;
 
-/** Hears when a payload has gone, or what its chunks have thrown. */
-export type OnOver = (error?: unknown) => void;
-
-/** What is sent of payloads on one connection: as much as the other side has granted, and takes. */
-export class Sending implements OutgoingHost {
-  readonly writer: FrameWriter;
+/** Sends payloads on one connection, as far as the other side has granted credit. */
+export class Sending {
+  readonly #writer: FrameWriter;
   readonly #transport: Transport;
   readonly #maxUnsent: number;
   readonly #isHeldBack: () => boolean;
   readonly #outgoing = new Map<number, OutgoingPayload>();
   #window = new SendWindow(0);
-  /** Bytes of payloads that are at hand, and wait for the other side's credit. */
+  /** The bytes of payloads that wait for the other side's credit. */
   #waiting = 0;
   #peer: Hello | undefined;
 
   /**
-   * `maxUnsent`: bytes that may wait to be written before no more is made. `isHeldBack`: whether something waits for credit that goes
-   * before what is left of long payloads; these would use up all there is.
+   * `maxUnsent`: nothing more is sent while more bytes than this wait to be written. `isHeldBack`: whether something new waits for
+   * credit. Long payloads, which would use up all credit, are held back then.
    */
   constructor(writer: FrameWriter, transport: Transport, maxUnsent: number, isHeldBack: () => boolean) {
-    this.writer = writer;
+    this.#writer = writer;
     this.#transport = transport;
     this.#maxUnsent = maxUnsent;
     this.#isHeldBack = isHeldBack;
@@ -40,68 +38,82 @@ export class Sending implements OutgoingHost {
     return this.#peer?.maxFrame ?? 0;
   }
 
-  get window(): SendWindow {
-    return this.#window;
-  }
-
   /** Bytes that the other side has granted, and that have not been used. */
   get granted(): number {
     return this.#window.left;
   }
 
-  /** Whether as much waits to be written as may. */
+  /** Whether too much waits to be written. */
   get isFull(): boolean {
     return this.#transport.unsent > this.#maxUnsent;
   }
 
-  /** Whether more waits for the other side to read than may: it is to get no credit for new requests. */
+  /** Whether the other side reads too slowly. It gets no credit for new requests then. */
   get isBehind(): boolean {
     return this.#waiting > this.#maxUnsent;
   }
 
-  /** Bytes that a frame may have that goes now. */
+  /** The longest payload of a frame that can be sent now. */
   get room(): number {
     if (this.#peer === undefined || this.isFull) return 0;
     return Math.min(this.#peer.maxFrame, this.#peer.requestCredit, this.#window.left);
   }
 
-  /** The other side has said what it takes. */
+  /** The HELLO of the other side has come. */
   begin(peer: Hello): void {
     this.#peer = peer;
     this.#window = new SendWindow(peer.credit);
   }
 
+  /** Sends a MESSAGE, which must fit in `room`. */
+  sendMessage(message: Uint8Array): void {
+    this.#window.take(message.length);
+    this.#writer.add(FRAME.message, 0, 0, message);
+  }
+
   /**
-   * Sends a payload: its first frame, of the given kind, at once; the rest when the other side grants it. True where all has
-   * gone; else `onOver` is called once it has, or with what the program's chunks have thrown. A `prefix` must find room.
+   * Sends a payload: the first frame, of the given kind, now, and the rest when the other side grants credit. `prefix` must fit in
+   * `room`. True where everything was sent. Otherwise calls `onEnd` later, once, with what the program's chunks threw, if they did.
    */
-  send(kind: number, flags: number, id: number, payload: Payload, prefix: Uint8Array, onOver: OnOver): boolean {
+  send(
+    kind: number,
+    flags: number,
+    id: number,
+    payload: Payload,
+    prefix: Uint8Array,
+    onEnd: (error?: unknown) => void,
+  ): boolean {
     const isBytes = payload instanceof Uint8Array;
     const room = this.room - prefix.length;
     if (isBytes && payload.length <= room) {
       this.#window.take(prefix.length + payload.length);
-      this.writer.add(kind, flags | END, id, payload, prefix);
+      this.#writer.add(kind, flags | END, id, payload, prefix);
       return true;
     }
     const waitsForOthers = this.#outgoing.size >= AT_ONCE;
     const first = isBytes && room > 0 && !waitsForOthers ? payload.subarray(0, room) : NOTHING;
     const taken = prefix.length + first.length;
     this.#window.take(taken);
-    this.writer.add(kind, flags, id, first, prefix);
+    this.#writer.add(kind, flags, id, first, prefix);
     const rest = isBytes ? payload.subarray(first.length) : payload;
-    const over = (error?: unknown): void => {
-      this.#outgoing.delete(id);
-      onOver(error);
-    };
-    const granted = (this.#peer?.requestCredit ?? 0) - taken;
-    const outgoing = new OutgoingPayload(id, rest, this, granted, over);
+    const outgoing = new OutgoingPayload(rest, (this.#peer?.requestCredit ?? 0) - taken, {
+      write: (chunk, isLast) => {
+        this.#window.take(chunk.length);
+        this.#writer.add(FRAME.data, isLast ? END : 0, id, chunk);
+      },
+      onChunk: () => this.sendMore(),
+      onEnd: (error) => {
+        this.#outgoing.delete(id);
+        onEnd(error);
+      },
+    });
     this.#outgoing.set(id, outgoing);
     this.#waiting += outgoing.waiting;
     this.sendMore();
     return false;
   }
 
-  /** Whether something of this payload has not gone. */
+  /** Whether a part of this payload is unsent. */
   isSending(id: number): boolean {
     return this.#outgoing.has(id);
   }
@@ -115,13 +127,13 @@ export class Sending implements OutgoingHost {
     this.#outgoing.delete(id);
   }
 
-  /** Credit has come: for the connection (0), or for one payload; of one that is over it means nothing. False where it is too much. */
+  /** Credit has come for the connection (id 0) or for one payload. Ignored where the payload has ended. False where it is too much. */
   grant(id: number, bytes: number): boolean {
     const window = id === 0 ? this.#window : this.#outgoing.get(id)?.window;
     return window?.add(bytes) !== false;
   }
 
-  /** A frame of each payload whose turn it is, until there is no credit, or enough waits to be written. */
+  /** Sends one frame of each payload in turn, until there is no credit, or enough waits to be written. */
   sendMore(): void {
     let hasSent = this.#outgoing.size > 0;
     while (hasSent && !this.isFull && !this.#isHeldBack()) {
@@ -131,14 +143,14 @@ export class Sending implements OutgoingHost {
         if (payload.isWhole) whole += 1;
         if (payload.isWhole && whole > AT_ONCE) continue;
         const before = payload.waiting;
-        hasSent = payload.sendOne() || hasSent;
+        hasSent = payload.sendOne(Math.min(this.#window.left, this.maxFrame)) || hasSent;
         this.#waiting -= before - payload.waiting;
       }
-      this.writer.flush();
+      this.#writer.flush();
     }
   }
 
-  /** The connection is over. */
+  /** The connection has ended. */
   end(): void {
     for (const payload of this.#outgoing.values()) payload.stop();
     this.#outgoing.clear();

@@ -1,7 +1,7 @@
-// A credit can never be more than fits a frame's number.
+// The largest credit: CREDIT carries a 32-bit number.
 const LARGEST = 0xffff_ffff;
 
-/** How much may still be sent: what the other side has granted, less what has gone. In bytes of payload. */
+/** How many bytes of payload may still be sent: what the other side granted, minus what was sent. */
 export class SendWindow {
   #left: number;
 
@@ -17,14 +17,14 @@ export class SendWindow {
     this.#left -= bytes;
   }
 
-  /** False where more is granted than can be. */
+  /** False where the credit becomes too large. */
   add(bytes: number): boolean {
     this.#left += bytes;
     return this.#left <= LARGEST;
   }
 }
 
-/** How much may still come, and what is to be granted anew. In bytes of payload. */
+/** How many bytes of payload may still come, and how many to grant again. */
 export class ReceiveWindow {
   readonly #size: number;
   #left: number;
@@ -35,13 +35,13 @@ export class ReceiveWindow {
     this.#left = bytes;
   }
 
-  /** False where more has come than was granted. */
+  /** False where more came than was granted. */
   take(bytes: number): boolean {
     this.#left -= bytes;
     return this.#left >= 0;
   }
 
-  /** So much has been read; returns what to grant now, which is nothing until half of all is owed. */
+  /** These bytes were read. Returns the bytes to grant now: nothing until half of the window is owed. */
   giveBack(bytes: number): number {
     this.#owed += bytes;
     if (this.#owed * 2 < this.#size) return 0;

@@ -1,11 +1,11 @@
 import type net from 'node:net';
 import type { Transport, TransportEvents } from '../wire/transport.ts';
 
-/** A socket as a channel sees it. */
+/** Carries a channel over a socket. */
 export class SocketTransport implements Transport {
   readonly #socket: net.Socket;
   #events: TransportEvents | undefined;
-  // 'drain' comes only where more waited than Node's own high-water mark, which may be more than ours.
+  // Not 'drain': it comes only where more waited than Node's own high-water mark, which may be more than ours.
   readonly #onWritten = (): void => {
     if (this.#socket.writableLength === 0) this.#events?.drained();
   };
@@ -18,13 +18,12 @@ export class SocketTransport implements Transport {
     return this.#socket.writableLength;
   }
 
-  /** Tells of what happens on the socket from now on. */
   listen(events: TransportEvents): void {
     this.#events = events;
     const socket = this.#socket;
     let cause: Error | undefined;
     socket.on('data', (chunk: Buffer) => events.receive(chunk));
-    // A server with `pauseOnConnect` has paused it, and that a listener does not undo.
+    // A server with `pauseOnConnect` has paused the socket, and a 'data' listener does not resume it then.
     socket.resume();
     socket.on('end', () => events.peerEnded());
     socket.on('error', (error) => {
@@ -44,7 +43,7 @@ export class SocketTransport implements Transport {
       socket.write(only, this.#onWritten);
       return;
     }
-    // One writev(2) for all.
+    // One writev(2) for all chunks.
     socket.cork();
     for (const chunk of chunks) socket.write(chunk, this.#onWritten);
     socket.uncork();

@@ -4,30 +4,29 @@ import { checkNames, isObject, milliseconds } from '../../option-checks.ts';
 import type { Outcome, OutcomeStore } from './outcomes.ts';
 
 export interface MemoryStoreOptions {
-  /** For how long a key is remembered after its request has ended, in milliseconds. Default 600,000 (ten minutes). */
+  /** For how long a key is kept after its request has ended, in milliseconds. Default 600,000 (ten minutes). */
   readonly remembers?: number;
   /**
-   * Bytes of keys and replies to keep, each counted with 200 more. Beyond it new keys are refused, as not processed,
-   * and of a reply that has no room the outcome is unknown. Default 64 MiB.
+   * Bytes of keys and replies to keep, each counted with 200 more. Where a key has no room, its request is not processed. Where
+   * a reply has no room, its outcome is unknown. Default 64 MiB.
    */
   readonly maxBytes?: number;
 }
 
 interface Kept {
-  /** Undefined while it is under way, and where there was no room for it. */
+  /** Undefined while the request is under way, and where the outcome had no room. */
   readonly outcome: Outcome | undefined;
   readonly hasEnded: boolean;
   readonly bytes: number;
   readonly at: number;
 }
 
-// What an entry costs besides its key and its reply, about.
+// About what an entry costs besides its key and its reply.
 const ENTRY = 200;
 
 /**
- * Remembers outcomes in this process: with it a request with a key is processed once as long as the process lives, however
- * often its connection breaks. Servers of one process may share one. Nothing is thrown out before its time: where it is full, new
- * keys are refused.
+ * Keeps outcomes in this process. A request with a key is processed once as long as the process lives, no matter how often its
+ * connection breaks. Servers of one process may share a store. A full store removes nothing before its time, and refuses new keys.
  *
  * @throws `LastCallError` with code `ERR_OPTION` for a wrong option.
  */
@@ -45,7 +44,7 @@ class MemoryStore implements OutcomeStore {
   readonly name: string = randomUUID();
   readonly remembers: number;
   readonly #maxBytes: number;
-  /** In the order in which they ended, behind one another; those under way are anywhere. */
+  /** The ended requests are in the order in which they ended. Those under way are anywhere among them. */
   readonly #kept = new Map<string, Kept>();
   #bytes = 0;
 
@@ -59,20 +58,18 @@ class MemoryStore implements OutcomeStore {
     const kept = this.#kept.get(key);
     if (kept !== undefined) return kept.outcome ?? 'under way';
     const bytes = ENTRY + 2 * key.length;
-    if (this.#bytes + bytes > this.#maxBytes) {
-      throw fullError(this.#bytes, this.#maxBytes);
-    }
+    if (this.#bytes + bytes > this.#maxBytes) throw fullError(this.#bytes, this.#maxBytes);
     this.#put(key, { outcome: undefined, hasEnded: false, bytes, at: performance.now() });
     return 'claimed';
   }
 
-  /** @throws where there is no room for it: nobody is to process it again all the same, for as long as keys are remembered. */
+  /** Throws where the outcome has no room. The key stays, so that the request is not processed again. */
   keep(key: string, outcome: Outcome): void {
     const content = 'reply' in outcome ? outcome.reply.length : 2 * outcome.failure.length;
     const bytes = ENTRY + 2 * key.length + content;
     this.#drop(key);
     const fits = this.#bytes + bytes <= this.#maxBytes;
-    // A small reply is a part of something larger, most often, that is not to be kept.
+    // Most small replies are a view of a larger buffer, which should not stay in memory.
     const own: Outcome = 'reply' in outcome && fits ? { reply: Uint8Array.from(outcome.reply) } : outcome;
     const kept = { bytes: fits ? bytes : bytes - content, at: performance.now() };
     this.#put(key, { ...kept, outcome: fits ? own : undefined, hasEnded: true });
@@ -106,5 +103,5 @@ class MemoryStore implements OutcomeStore {
 }
 
 function fullError(bytes: number, most: number): LastCallError {
-  return new LastCallError('ERR_CHANNEL_LIMIT', `it has ${bytes} of ${most} bytes`);
+  return new LastCallError('ERR_CHANNEL_LIMIT', `The store is full: it holds ${bytes} of ${most} bytes`);
 }

@@ -1,55 +1,55 @@
 import type { Clock } from '../wire/transport.ts';
 
-/** How a request with a key ended: its reply, or what its handler's error says. */
+/** How a request with a key ended: its reply, or the text of its handler's error. */
 export type Outcome = { readonly reply: Uint8Array } | { readonly failure: string };
 
 type MaybePromise<Value> = Value | Promise<Value>;
 
 /**
- * Where a server remembers how requests with a key have ended. What is shared, or outlives the process, makes exactly-once
- * hold across servers and restarts; `memoryStore` does so for one process.
+ * Where a server keeps how requests with a key ended. A store that is shared, or outlives the process, makes exactly-once hold
+ * across servers and restarts. `memoryStore` does so for one process.
  */
 export interface OutcomeStore {
   /**
-   * Names this memory, in at most 255 bytes. A client asks for an outcome only where it finds the name again, so it must not be
-   * the same for two memories; a shared one has the same name in all processes.
+   * The name of this store, at most 255 bytes. A client asks for an outcome only where it finds the name again. So two stores must
+   * not have the same name, and a shared one has the same name in all processes.
    */
   readonly name: string;
-  /** For how long a key is remembered, in milliseconds. */
+  /** For how long the store keeps a key, in milliseconds. */
   readonly remembers: number;
   /**
-   * Takes a key. `claimed`: nobody had it, and the request is processed now. `under way`: somebody has it and has not said how it
-   * ended; it is asked again for some seconds. Else how it has ended. What has claimed it and has died without effect may be
-   * claimed anew: only the store can know. Where it throws, the request is not processed, and `onError` hears why.
+   * Claims a key. `claimed`: the key was free, and the request is processed now. `under way`: another request has it and has not
+   * ended; the server asks again for five seconds. Otherwise the outcome. A key whose process died without effect may be claimed
+   * again: only the store can know that. Where this throws, the request is not processed, and `onError` gets the error.
    */
   claim(key: string): MaybePromise<'claimed' | 'under way' | Outcome>;
-  /** Keeps how it has ended. Where it throws, the client is told that the outcome is unknown, and `onError` hears why. */
+  /** Keeps the outcome. Where this throws, the outcome is unknown to the client, and `onError` gets the error. */
   keep(key: string, outcome: Outcome): MaybePromise<void>;
   /**
-   * The client has the outcome, and nothing of the request is on its way any more. A key that is under way must not be
-   * forgotten, whoever says so: it would be processed twice.
+   * The client has the outcome, and the request is not on its way anywhere. A key that is under way must not be forgotten, even
+   * if this is called: it would be processed twice.
    */
   forget(key: string): MaybePromise<void>;
 }
 
-/** How a request with a key ended, or why that is not known; `cause` is what the store has thrown, which is not for the client. */
+/** How a request with a key ended, or why that is unknown. `cause` is what the store threw. The client does not get it. */
 export type Resolved = Outcome | Unresolved;
 
 type Unresolved = ({ readonly notProcessed: string } | { readonly unknown: string }) & { readonly cause?: unknown };
 
-// How long another process may take to say how a request ended that it has begun, and how often to ask, in milliseconds.
-const ELSEWHERE = 5_000;
+// How long to wait for a request that another process has begun, and how often to ask the store, in milliseconds.
+const LONGEST_WAIT = 5_000;
 const ASK_EVERY = 100;
 
-/** A request with a key that is being resolved, for all who have asked for it. */
+/** A key that is being resolved, for all requests that have it. */
 interface Running {
   readonly resolved: Promise<Resolved>;
-  readonly takenBack: AbortController;
-  /** Those who have not taken it back. */
-  askers: number;
+  readonly cancelled: AbortController;
+  /** How many requests have the key and are not cancelled. */
+  requests: number;
 }
 
-/** Sees to it that a server processes no key twice. */
+/** Processes each key once. */
 export class Outcomes {
   readonly store: OutcomeStore;
   readonly #clock: Clock;
@@ -61,34 +61,34 @@ export class Outcomes {
   }
 
   /**
-   * Performs what has not been performed under this key, or says how it ended. `signal` is one asker's: what is performed is
-   * aborted when all of them have taken it back. It does not reject.
+   * Calls `perform` if the key is new. Resolves with how it ended. `signal` aborts when this request is cancelled; the signal of
+   * `perform` aborts when all requests with the key are. Does not reject.
    */
   resolve(key: string, signal: AbortSignal, perform: (signal: AbortSignal) => Promise<Outcome>): Promise<Resolved> {
     const running = this.#running.get(key) ?? this.#begin(key, perform);
-    running.askers += 1;
-    const takeBack = (): void => {
-      running.askers -= 1;
-      if (running.askers === 0) running.takenBack.abort(signal.reason);
+    running.requests += 1;
+    const cancel = (): void => {
+      running.requests -= 1;
+      if (running.requests === 0) running.cancelled.abort(signal.reason);
     };
-    if (signal.aborted) takeBack();
-    else signal.addEventListener('abort', takeBack, { once: true });
-    return running.resolved.finally(() => signal.removeEventListener('abort', takeBack));
+    if (signal.aborted) cancel();
+    else signal.addEventListener('abort', cancel, { once: true });
+    return running.resolved.finally(() => signal.removeEventListener('abort', cancel));
   }
 
-  /** Of one that is under way it is not true that the client has it. */
+  /** Ignored for a key that is under way, because no client can have its outcome. */
   forget(key: string): void {
     if (this.#running.has(key)) return;
-    // Forgetting less than it might is all that can come of an error.
+    // After an error the store keeps the key for longer. That does no harm.
     void Promise.resolve()
       .then(() => this.store.forget(key))
       .catch(() => undefined);
   }
 
   #begin(key: string, perform: (signal: AbortSignal) => Promise<Outcome>): Running {
-    const takenBack = new AbortController();
-    const resolved = this.#resolve(key, () => perform(takenBack.signal)).finally(() => this.#running.delete(key));
-    const running = { resolved, takenBack, askers: 0 };
+    const cancelled = new AbortController();
+    const resolved = this.#resolve(key, () => perform(cancelled.signal)).finally(() => this.#running.delete(key));
+    const running = { resolved, cancelled, requests: 0 };
     this.#running.set(key, running);
     return running;
   }
@@ -100,7 +100,7 @@ export class Outcomes {
     } catch (cause) {
       return { notProcessed: 'the server cannot remember it', cause };
     }
-    if (claim === 'under way') return { unknown: 'it was begun elsewhere, and its end was not heard of' };
+    if (claim === 'under way') return { unknown: 'it was begun elsewhere, and did not end in time' };
     if (claim !== 'claimed') return claim;
     const outcome = await perform();
     try {
@@ -112,18 +112,18 @@ export class Outcomes {
   }
 
   async #claim(key: string): Promise<'claimed' | 'under way' | Outcome> {
-    const until = this.#clock.now() + ELSEWHERE;
+    const until = this.#clock.now() + LONGEST_WAIT;
     for (;;) {
       const claim: unknown = await this.store.claim(key);
       if (claim === 'claimed' || isOutcome(claim)) return claim;
-      if (claim !== 'under way') throw new TypeError('its `claim` has given neither a word nor an outcome');
+      if (claim !== 'under way') throw new TypeError('Expected `claim` to return `claimed`, `under way` or an outcome');
       if (this.#clock.now() >= until) return claim;
       await new Promise<void>((resolve) => this.#clock.after(ASK_EVERY, resolve));
     }
   }
 }
 
-/** A store is the program's: it may give anything. */
+/** The store belongs to the program, and may return anything. */
 function isOutcome(claim: unknown): claim is Outcome {
   if (typeof claim !== 'object' || claim === null) return false;
   const { reply, failure }: { readonly reply?: unknown; readonly failure?: unknown } = claim;

@@ -1,22 +1,47 @@
 import { LastCallError, type LastCallErrorCode } from '../../errors.ts';
-import type { IncomingPayload } from '../flow/incoming-payload.ts';
-import type { ChannelPeer } from '../wire/peer.ts';
+import { type IncomingPayload, readTwiceError } from '../flow/incoming-payload.ts';
+import type { GoodbyeWords } from '../wire/payloads.ts';
 
-/** What a handler is given. The payload can be read once: by `bytes`, or chunk by chunk as an async iterable. */
+/** One client of a server, as long as its connection lasts. */
+export interface ChannelPeer {
+  /** `address:port`, or `unix`. */
+  readonly remote: string;
+  /** Whether anything can be sent to it. */
+  readonly isOpen: boolean;
+  /**
+   * Sends a message, at most once: it is lost with its connection. The promise resolves when the message was handed to the
+   * connection. It waits while the client has not read what came before.
+   *
+   * @throws `LastCallError`, as a rejection: `ERR_CHANNEL_LIMIT` where the message is longer than the client's `maxFrame`, and where
+   *   more than `maxUnread` bytes wait already; `ERR_CHANNEL_CLOSED` where the connection has ended, or is leaving. `ERR_OPTION` is
+   *   thrown at once.
+   */
+  send(message: Uint8Array): Promise<void>;
+  /**
+   * Sends this client the farewell, once. Its accepted requests are answered, and it makes a new connection for the rest. Default:
+   * the server's `farewell`.
+   *
+   * @throws `LastCallError` with code `ERR_OPTION` for wrong words.
+   */
+  goodbye(words?: GoodbyeWords): void;
+}
+
+/** What a handler gets. The payload can be read once: by `bytes`, or chunk by chunk as an async iterable. */
 export interface ChannelRequest extends AsyncIterable<Uint8Array> {
-  /** The client that asks. */
+  /** The client that sent the request. */
   readonly peer: ChannelPeer;
-  /** The request's key, where the client wants it to be done exactly once. */
+  /** The request's key, where the client wants it to be processed exactly once. */
   readonly key: string | undefined;
   /**
-   * Aborts when the client takes the request back, and when its connection is gone; with a key only the former: the client
-   * comes again for the outcome.
+   * Aborts when the client cancels the request, and when its connection ends. With a key, only the former: the client comes back
+   * for the outcome.
    */
   readonly signal: AbortSignal;
   /**
    * The whole payload.
    *
-   * @throws `LastCallError`: `ERR_CHANNEL_LIMIT` where it is longer than the server's `maxPayload`; else what broke the connection.
+   * @throws `LastCallError`: `ERR_CHANNEL_LIMIT` where it is longer than the server's `maxPayload`. Otherwise the error that broke the
+   *   connection.
    */
   bytes(): Promise<Uint8Array>;
 }
@@ -25,20 +50,20 @@ export interface ChannelRequest extends AsyncIterable<Uint8Array> {
 export type HandlerResult = Uint8Array | AsyncIterable<Uint8Array> | undefined | void;
 
 /**
- * Answers a request. What it throws is told to the client as `ERR_REQUEST_FAILED`: the message of a `LastCallError` with that code,
- * or `ERR_CHANNEL_LIMIT`, is passed on, of any other error only that there was one.
+ * Answers a request. Where it throws, the client gets `ERR_REQUEST_FAILED`. The client gets the message of a `LastCallError`
+ * with that code or `ERR_CHANNEL_LIMIT`; of any other error it learns only that there was one.
  */
 export type ChannelHandler = (request: ChannelRequest) => HandlerResult | Promise<HandlerResult>;
 
-/** A request as its handler sees it. */
+/** A request, as its handler gets it. */
 export class ServedRequest implements ChannelRequest {
   readonly peer: ChannelPeer;
   readonly key: string | undefined;
   readonly payload: IncomingPayload;
-  /** `answering`: its handler is done, and the reply is being sent; `cancelled`: the client has taken it back, and the handler is not done. */
+  /** `answering`: its handler has ended, and the reply is sent. `cancelled`: the client cancelled it, and its handler has not ended. */
   step: 'processing' | 'answering' | 'cancelled' = 'processing';
   readonly #maxPayload: number;
-  /** Made when it is asked for: most handlers do not. */
+  /** Made when the handler asks for it. Most do not. */
   #controller: AbortController | undefined;
   #abortReason: unknown;
 
@@ -69,7 +94,7 @@ export class ServedRequest implements ChannelRequest {
   }
 }
 
-/** A request with a key, whose payload has come whole: its handler must not hang on the connection that brought it. */
+/** A request with a key, whose payload has come whole. Its handler does not depend on the connection that brought it. */
 export class WholeRequest implements ChannelRequest {
   readonly peer: ChannelPeer;
   readonly key: string;
@@ -89,18 +114,23 @@ export class WholeRequest implements ChannelRequest {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array, undefined> {
-    if (this.#isRead) throw new LastCallError('ERR_CHANNEL_READ', 'A payload can be read once, and this one was');
+    if (this.#isRead) throw readTwiceError();
     this.#isRead = true;
     yield await Promise.resolve(this.#payload);
     return undefined;
   }
 }
 
-// The second is thrown where the payload is too much to be read whole.
-const TOLD: readonly LastCallErrorCode[] = ['ERR_REQUEST_FAILED', 'ERR_CHANNEL_LIMIT'];
+// A handler gets the second where the payload is too long to be read whole.
+const FOR_CLIENTS: readonly LastCallErrorCode[] = ['ERR_REQUEST_FAILED', 'ERR_CHANNEL_LIMIT'];
 
-/** What a client is told of an error that a handler has thrown. */
+/** What a client learns of an error of a handler. */
 export function failureText(error: unknown): string {
-  const isForClient = error instanceof LastCallError && TOLD.includes(error.code);
+  const isForClient = error instanceof LastCallError && FOR_CLIENTS.includes(error.code);
   return isForClient ? error.message : 'The handler failed';
+}
+
+/** The error for a handler that returned something else than bytes or chunks. */
+export function wrongReplyError(reply: unknown): TypeError {
+  return new TypeError(`Expected a reply of bytes or chunks of them, got ${typeof reply}`);
 }

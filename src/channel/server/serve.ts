@@ -3,26 +3,26 @@ import tls from 'node:tls';
 import { noteChannel } from '../../connection/channel/sockets.ts';
 import { remoteName } from '../../connection/peer.ts';
 import { LastCallError, serverError } from '../../errors.ts';
-import type { ChannelPeer } from '../wire/peer.ts';
-import type { ChannelHandler } from './request.ts';
+import { SocketTransport } from '../link/socket-transport.ts';
 import { ServerConnection } from './connection.ts';
 import { completeServeOptions, type ServeChannelOptions } from './options.ts';
-import { SocketTransport } from '../link/socket-transport.ts';
+import type { ChannelHandler, ChannelPeer } from './request.ts';
 
 const served = new WeakSet<net.Server>();
 
-/** A server's channel. */
+/** The channel of a server. */
 export interface ChannelServer {
-  /** The clients that are connected now and have greeted. */
+  /** The clients that are connected now, and can get messages. */
   readonly peers: Iterable<ChannelPeer>;
 }
 
 /**
- * Serves a channel on every connection that a server accepts from now on. `gracefulClose` and `lastCall` say its farewell
- * to each client and wait for the answer, and for the replies to what was accepted.
+ * Serves a channel on every connection that a server accepts from now on. `gracefulClose` and `lastCall` send each client the
+ * farewell, and wait for the answer and for the replies to all accepted requests.
  *
- * @param server - A net or tls server, with nothing else that reads its connections.
- * @throws `LastCallError`: `ERR_SERVER` for what is no net or tls server, or serves a channel already, `ERR_OPTION` for a wrong handler or option.
+ * @param server - A net or tls server. Nothing else may read its connections.
+ * @throws `LastCallError`: `ERR_SERVER` for anything but a net or tls server, and for one that serves a channel already. `ERR_OPTION` for a
+ *   wrong handler or option.
  *
  * @example
  * ```ts
@@ -40,7 +40,7 @@ export function serveChannel(
   handler: ChannelHandler,
   options?: ServeChannelOptions,
 ): ChannelServer {
-  if (!(server instanceof net.Server) || speaksSomething(server)) throw serverError(server, 'a net or tls server');
+  if (!(server instanceof net.Server) || hasProtocol(server)) throw serverError(server, 'a net or tls server');
   if (served.has(server)) throw new LastCallError('ERR_SERVER', 'The server serves a channel already');
   const settings = completeServeOptions(handler, options);
   served.add(server);
@@ -48,13 +48,12 @@ export function serveChannel(
   server.on(server instanceof tls.Server ? 'secureConnection' : 'connection', (socket: net.Socket) => {
     socket.setNoDelay(true);
     const isTcp = socket.remoteAddress !== undefined;
-    const transport = new SocketTransport(socket);
-    const connection = new ServerConnection(transport, remoteName(socket, isTcp), settings, () =>
+    const remote = remoteName(socket, isTcp);
+    const connection = new ServerConnection(new SocketTransport(socket), remote, settings, () =>
       connections.delete(connection),
     );
     connections.add(connection);
     noteChannel(socket, connection);
-    transport.listen(connection.link);
   });
   return { peers: { [Symbol.iterator]: () => openOf(connections) } };
 }
@@ -64,7 +63,7 @@ function* openOf(connections: ReadonlySet<ServerConnection>): Generator<ChannelP
   return undefined;
 }
 
-/** An http or http2 server reads its connections itself. */
-function speaksSomething(server: net.Server): boolean {
+/** Whether this is an http or http2 server, which reads its connections itself. */
+function hasProtocol(server: net.Server): boolean {
   return 'closeIdleConnections' in server || 'updateSettings' in server;
 }

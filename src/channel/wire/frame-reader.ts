@@ -1,23 +1,23 @@
 import { HEADER_LENGTH, NOTHING } from './frames.ts';
 
-/** Hears of each frame. The payload is the receiver's to keep. */
+/** Called for each frame. The receiver may keep the payload. */
 export type OnFrame = (kind: number, flags: number, id: number, payload: Uint8Array) => void;
 
-/** Takes frames out of bytes as they come, cut anywhere. */
+/** Finds the frames in bytes that come cut anywhere. */
 export class FrameReader {
   readonly #onFrame: OnFrame;
   readonly #onTooLong: (length: number) => void;
   #longest: number;
-  /** The head of a frame that has come in part, or whose payload has. */
+  /** The head of a frame that has come in part. */
   readonly #head: Uint8Array = new Uint8Array(HEADER_LENGTH);
   #headLength = 0;
-  /** Its payload as far as it has come. */
+  /** The part of its payload that has come. */
   #payload: Uint8Array | undefined;
   #payloadLength = 0;
   #isStopped = false;
   #frames = 0;
 
-  /** `longest`: bytes that a payload may have; of a longer one `onTooLong` hears, and nothing is read after it. */
+  /** `longest`: the longest payload, in bytes. A longer one calls `onTooLong`, and nothing is read after it. */
   constructor(longest: number, onFrame: OnFrame, onTooLong: (length: number) => void) {
     this.#longest = longest;
     this.#onFrame = onFrame;
@@ -28,7 +28,7 @@ export class FrameReader {
     this.#longest = bytes;
   }
 
-  /** Whether a part of a frame has come, and not the rest. */
+  /** Whether a frame has come in part. */
   get isWithinFrame(): boolean {
     return this.#headLength > 0;
   }
@@ -38,7 +38,7 @@ export class FrameReader {
     return this.#frames;
   }
 
-  /** Whatever comes from now on is discarded. */
+  /** Discards everything from now on. */
   stop(): void {
     this.#isStopped = true;
     this.#headLength = 0;
@@ -46,7 +46,7 @@ export class FrameReader {
   }
 
   push(chunk: Uint8Array): void {
-    let at = this.#headLength > 0 ? this.#goOn(chunk) : 0;
+    let at = this.#headLength > 0 ? this.#continue(chunk) : 0;
     while (!this.#isStopped && at + HEADER_LENGTH <= chunk.length) {
       const length = word(chunk, at);
       if (length > this.#longest) return this.#refuse(length);
@@ -58,8 +58,8 @@ export class FrameReader {
     if (!this.#isStopped && at < chunk.length) this.#begin(chunk, at);
   }
 
-  /** Goes on with a frame that had come in part; returns where the next one begins. */
-  #goOn(chunk: Uint8Array): number {
+  /** Continues a frame that had come in part. Returns where the next one begins. */
+  #continue(chunk: Uint8Array): number {
     let at = 0;
     if (this.#headLength < HEADER_LENGTH) {
       at = Math.min(chunk.length, HEADER_LENGTH - this.#headLength);
@@ -79,7 +79,7 @@ export class FrameReader {
     return at + taken;
   }
 
-  /** Keeps the beginning of a frame. */
+  /** Keeps the start of a frame. */
   #begin(chunk: Uint8Array, from: number): void {
     const headEnd = Math.min(chunk.length, from + HEADER_LENGTH);
     this.#head.set(chunk.subarray(from, headEnd));
@@ -113,7 +113,7 @@ export class FrameReader {
 
 function payloadOf(chunk: Uint8Array, from: number, length: number): Uint8Array {
   if (length === 0) return NOTHING;
-  // Somebody who keeps a part of what was read at once would keep all of it.
+  // A small view of a large chunk would keep the whole chunk in memory.
   return length * 2 < chunk.length
     ? Uint8Array.prototype.slice.call(chunk, from, from + length)
     : chunk.subarray(from, from + length);

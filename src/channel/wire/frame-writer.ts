@@ -1,35 +1,34 @@
 import { HEADER_LENGTH, NOTHING } from './frames.ts';
-import type { Transport } from './transport.ts';
 
-// Payloads up to this are copied behind their heads, so that many frames are one write. In bytes.
+// Payloads up to this size are copied behind their heads, so that many frames become one write. In bytes.
 const COPIED = 4_096;
 
-// What is allocated at a time for heads and copied payloads, in bytes.
+// The size of one allocation for heads and copied payloads, in bytes.
 const SLAB = 32 * 1024;
 
-/** Puts frames together, and writes all that were made in one turn of the loop at once. */
+/** Encodes frames. All frames of one turn of the event loop become one write. */
 export class FrameWriter {
-  readonly #transport: Transport;
+  readonly #write: (chunks: readonly Uint8Array[]) => void;
   #slab: Buffer = Buffer.allocUnsafeSlow(HEADER_LENGTH + COPIED);
-  /** Where in the slab what is not written yet begins, and ends. */
+  /** The part of the slab that is not written yet. */
   #from = 0;
   #to = 0;
   #chunks: Uint8Array[] = [];
-  #isPlanned = false;
-  #isOver = false;
+  #isScheduled = false;
+  #hasEnded = false;
 
-  constructor(transport: Transport) {
-    this.#transport = transport;
+  constructor(write: (chunks: readonly Uint8Array[]) => void) {
+    this.#write = write;
   }
 
-  /** Adds a frame; `prefix` are the first bytes of its payload. It is written at `flush`, or by the end of this turn. */
+  /** Adds a frame, whose payload is `prefix` and `payload`. It is written at `flush`, or at the end of this turn. */
   add(kind: number, flags: number, id: number, payload: Uint8Array = NOTHING, prefix: Uint8Array = NOTHING): void {
-    if (this.#isOver) return;
+    if (this.#hasEnded) return;
     const length = prefix.length + payload.length;
     const isCopied = payload.length <= COPIED;
     const slab = this.#roomFor(HEADER_LENGTH + prefix.length + (isCopied ? payload.length : 0));
     let at = this.#to;
-    // By hand: Buffer's own writers check each time what is known here, and this is the hottest path there is.
+    // Byte by byte, because Buffer's writers check their arguments each time, and this is the hottest path.
     slab[at++] = length >>> 24;
     slab[at++] = length >>> 16;
     slab[at++] = length >>> 8;
@@ -49,32 +48,32 @@ export class FrameWriter {
       this.#to = at + payload.length;
     } else {
       this.#to = at;
-      this.#closePart();
+      this.#finishPart();
       this.#chunks.push(payload);
     }
-    this.#plan();
+    this.#scheduleFlush();
   }
 
-  /** Writes what there is. */
+  /** Writes everything that was added. */
   flush(): void {
-    if (this.#isOver) return;
-    this.#closePart();
+    if (this.#hasEnded) return;
+    this.#finishPart();
     if (this.#chunks.length === 0) return;
     const chunks = this.#chunks;
     this.#chunks = [];
-    this.#transport.write(chunks);
+    this.#write(chunks);
   }
 
-  /** Nothing is written any more. */
+  /** Writes everything that was added, and nothing after it. */
   end(): void {
     this.flush();
-    this.#isOver = true;
+    this.#hasEnded = true;
   }
 
   #roomFor(bytes: number): Buffer {
     if (this.#to + bytes > this.#slab.length) {
-      this.#closePart();
-      // The first one is small: most connections say little at a time.
+      this.#finishPart();
+      // The first slab is small, because most connections send little at a time.
       this.#slab = Buffer.allocUnsafeSlow(Math.max(SLAB, bytes));
       this.#from = 0;
       this.#to = 0;
@@ -82,17 +81,17 @@ export class FrameWriter {
     return this.#slab;
   }
 
-  #closePart(): void {
+  #finishPart(): void {
     if (this.#to > this.#from) this.#chunks.push(this.#slab.subarray(this.#from, this.#to));
     this.#from = this.#to;
   }
 
-  /** After the microtasks of this turn: whatever they answer, or ask, goes with it. */
-  #plan(): void {
-    if (this.#isPlanned) return;
-    this.#isPlanned = true;
+  /** Flushes after the microtasks of this turn, so that their frames join the same write. */
+  #scheduleFlush(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
     process.nextTick(() => {
-      this.#isPlanned = false;
+      this.#isScheduled = false;
       this.flush();
     });
   }

@@ -1,4 +1,4 @@
-/** The kinds of frames (docs/channel-protocol.md). From 0x80 on a receiver that does not know one ignores it. */
+/** The kinds of frames (docs/channel-protocol.md). */
 export const FRAME = {
   hello: 0x01,
   request: 0x02,
@@ -16,35 +16,35 @@ export const FRAME = {
   received: 0x0e,
 } as const;
 
-/** The first kind that a receiver may ignore. */
+/** From this kind on, a receiver ignores frames that it does not know. */
 export const FIRST_OPTIONAL = 0x80;
 
-/** Nothing more of this payload comes. */
+/** Flag: the payload ends with this frame. */
 export const END = 0x01;
-/** The payload begins with a request key: its length in one byte, then UTF-8. */
+/** Flag: the payload begins with a request key. */
 export const KEYED = 0x02;
 
 /** Bytes before a payload: its length (32 bits, big-endian), kind, flags, id (32 bits). */
 export const HEADER_LENGTH = 10;
 
-/** The highest id that a request can have; before it has come a client leaves for a new connection. */
+/** The highest id of a request. A client that has used it makes a new connection. */
 export const LAST_ID = 0xffff_ffff;
 
 export const NOTHING: Uint8Array = new Uint8Array(0);
 
-/** What a FAILURE says of one request. */
+/** How a request ended, as the code of a FAILURE. */
 export const FAILURE_CODES = {
-  /** The handler threw, or rejected: the request was processed, and this is how it ended. */
+  /** The handler threw or rejected. The request was processed. */
   failed: 1,
-  /** The handler was not called: the request may be sent again. */
+  /** The handler was not called. The request may be sent again. */
   'not processed': 2,
-  /** It was begun, and nobody knows how it ended. */
+  /** The request was begun, and the server does not know how it ended. */
   unknown: 3,
-  /** The client has taken it back. */
+  /** The client cancelled the request. */
   cancelled: 4,
 } as const;
 
-/** What an ERROR says of a connection. */
+/** Why a side ends the connection, as the code of an ERROR. */
 export const ERROR_CODES = {
   protocol: 1,
   version: 2,
@@ -53,7 +53,7 @@ export const ERROR_CODES = {
 } as const;
 export type ErrorKind = keyof typeof ERROR_CODES;
 
-/** What a GOODBYE gives as its reason. */
+/** Why a side leaves, as the reason of a GOODBYE. */
 export const GOODBYE_REASONS = {
   closing: 0,
   idle: 1,
@@ -61,41 +61,10 @@ export const GOODBYE_REASONS = {
   'moving on': 3,
 } as const;
 
-/** Why a connection is left. `moving on`: the other side is to come again, here or elsewhere; the service does not close. */
+/** Why a side leaves a connection. `moving on`: the service goes on, and the client makes a new connection. */
 export type GoodbyeReason = keyof typeof GOODBYE_REASONS;
 
-/** The word for a number that came over the wire; undefined for one that is not known. */
+/** The word for a code that came over the wire. Undefined for an unknown code. */
 export function wordFor<Word extends string>(words: Readonly<Record<Word, number>>, code: number): Word | undefined {
   return (Object.keys(words) as Word[]).find((word) => words[word] === code);
 }
-
-/** One 32-bit number as a payload. */
-export function number32(value: number): Uint8Array {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-/** A 32-bit number in a payload, where there is one. */
-export function read32(payload: Uint8Array, offset: number = 0): number | undefined {
-  if (payload.length < offset + 4) return undefined;
-  return new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(offset);
-}
-
-/** What an ERROR or a FAILURE carries: a code (16 bits), and words for people. */
-export function codeAndText(code: number, text: string): Uint8Array {
-  const words = Buffer.from(text).subarray(0, LONGEST_TEXT);
-  return Buffer.concat([Uint8Array.of(code >> 8, code & 0xff), words]);
-}
-
-/** The same as it came; what is no UTF-8 in the text is replaced. */
-export function readCodeAndText(payload: Uint8Array): { readonly code: number; readonly text: string } | undefined {
-  const [high, low] = payload;
-  if (high === undefined || low === undefined) return undefined;
-  return { code: (high << 8) | low, text: textDecoder.decode(payload.subarray(2, 2 + LONGEST_TEXT)) };
-}
-
-// What somebody may have to say about an error, in bytes; it ends in logs.
-const LONGEST_TEXT = 512;
-
-const textDecoder = new TextDecoder();

@@ -1,36 +1,36 @@
 import { LastCallError } from '../../errors.ts';
 
-/** What a side says of itself, first of all. */
+/** The first frame of each side: what it speaks, and its limits. */
 export interface Hello {
-  /** The versions that it speaks, from the first to the last. */
+  /** The first and the last version that it speaks. */
   readonly versions: readonly [number, number];
-  /** Bytes of payload that a frame may have that is sent to it. */
+  /** The longest payload of a frame that it takes, in bytes. */
   readonly maxFrame: number;
-  /** Requests that it serves at once; 0 from a client. */
+  /** Requests that it serves at once. 0 from a client. */
   readonly maxRequests: number;
-  /** Bytes of payload that may be on their way to it, or unread there, on the whole connection; at least two frames. */
+  /** Bytes of payload that may be on their way to it, or unread there, on the whole connection. At least two frames. */
   readonly credit: number;
   /** The same for one request or reply. */
   readonly requestCredit: number;
-  /** For how long it remembers the outcomes of requests with a key, in milliseconds; 0: not at all. */
+  /** For how long it remembers the outcomes of requests with a key, in milliseconds. 0: not at all. */
   readonly remembers: number;
-  /** The name of the memory that the outcomes are in. */
+  /** The name of the store that holds the outcomes. */
   readonly store: string;
 }
 
-/** The version that this is. */
+/** The version that this code speaks. */
 export const VERSION = 1;
 
-/** `LCCH`: whoever speaks something else is found out by it. */
+/** `LCCH`. It shows whether the other side speaks this protocol. */
 const MAGIC = Uint8Array.of(0x4c, 0x43, 0x43, 0x48);
 
 /** Bytes of a HELLO without its store's name. */
 const FIXED = 27;
 
-/** The longest HELLO that is read, in bytes: later versions may add to it. */
+/** The longest HELLO that is read, in bytes. Later versions may append to it. */
 export const LONGEST_HELLO = 1_024;
 
-/** The least that a side may ask others to do with, in bytes. */
+/** The smallest `maxFrame` that a side may announce, in bytes. */
 export const LEAST_FRAME = 1_024;
 
 export function encodeHello(hello: Hello): Uint8Array {
@@ -46,10 +46,10 @@ export function encodeHello(hello: Hello): Uint8Array {
   return bytes;
 }
 
-/** Reads a HELLO; what is behind the store's name is a later version's. Throws a `LastCallError` that says what is wrong with it. */
+/** Reads a HELLO. Later versions may append to it. Throws a `LastCallError` that names the mistake. */
 export function decodeHello(payload: Uint8Array): Hello {
   const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
-  if (bytes.length < FIXED || MAGIC.some((byte, index) => bytes[index] !== byte)) throw broken('it is no HELLO');
+  if (bytes.length < FIXED || MAGIC.some((byte, index) => bytes[index] !== byte)) throw broken('it is not a HELLO');
   const [first = 0, last = 0] = [bytes[4], bytes[5]];
   const [maxFrame, maxRequests, credit, requestCredit, remembers] = [6, 10, 14, 18, 22].map((at) =>
     bytes.readUInt32BE(at),
@@ -64,7 +64,7 @@ export function decodeHello(payload: Uint8Array): Hello {
   return { versions: [first, last], maxFrame, maxRequests, credit, requestCredit, remembers, store };
 }
 
-/** The highest version that both speak. Throws a `LastCallError` with code `ERR_CHANNEL_VERSION` where there is none. */
+/** The highest version that both sides speak. Throws a `LastCallError` with code `ERR_CHANNEL_VERSION` where there is none. */
 export function chooseVersion(ours: Hello, theirs: Hello): number {
   const version = Math.min(ours.versions[1], theirs.versions[1]);
   if (version >= Math.max(ours.versions[0], theirs.versions[0])) return version;

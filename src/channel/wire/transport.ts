@@ -1,13 +1,15 @@
-/** What the bytes of a connection go through: a socket, or a simulated one in the tests. */
+/** What carries the bytes of a connection: a socket, or a simulated one in the tests. */
 export interface Transport {
-  /** Writes these, in this order. What it is given must not change until it has gone. */
+  /** Reports to `events` from now on, never before it returns. */
+  listen(events: TransportEvents): void;
+  /** Writes these chunks, in this order. They must not change until they have been sent. */
   write(chunks: readonly Uint8Array[]): void;
   /** Bytes that wait in this process to be written. */
   readonly unsent: number;
-  /** Nothing is read until `resume`: the peer is to wait. */
+  /** Stops reading until `resume`, so that the peer waits. */
   pause(): void;
   resume(): void;
-  /** Ends our side when everything has been written. */
+  /** Ends our side after everything has been written. */
   end(): void;
   /** Ends both sides now. */
   destroy(): void;
@@ -16,19 +18,19 @@ export interface Transport {
 /** What happens on a connection. */
 export interface TransportEvents {
   receive(chunk: Uint8Array): void;
-  /** Nothing waits to be written any more. */
+  /** Everything has been written. */
   drained(): void;
   /** The peer has ended its side. */
   peerEnded(): void;
-  /** It is over; `cause` is there if it broke. Nothing comes after this. */
+  /** The last event. `cause` is set if the connection broke. */
   closed(cause: Error | undefined): void;
 }
 
-/** Time, as the channel needs it: the tests have a clock of their own. */
+/** Time. The tests use a simulated clock. */
 export interface Clock {
-  /** Milliseconds, never going back. */
+  /** Monotonic, in milliseconds. */
   now(): number;
-  /** Calls once, after so many milliseconds, unless what it returned was called. A process that has nothing else to do ends, unless `keepsRunning`. */
+  /** Calls once after `milliseconds`. Returns an undo function. The timer keeps the process running only with `keepsRunning`. */
   after(milliseconds: number, call: () => void, keepsRunning?: boolean): () => void;
 }
 

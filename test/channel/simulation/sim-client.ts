@@ -6,7 +6,7 @@ import type { SimClock } from './sim-clock.ts';
 import { makeConnection, type SimEnd } from './sim-connection.ts';
 import { SIM_LIMITS, type SimServer } from './sim-server.ts';
 
-/** What a request's promise has said. */
+/** The result of a request's promise. */
 export type Said = 'nothing' | 'done' | 'wrong reply' | LastCallError['code'];
 
 /** One request of the simulation. */
@@ -20,7 +20,7 @@ export interface SimRequest {
 export class SimClient {
   readonly requests: SimRequest[] = [];
   readonly ends: SimEnd[] = [];
-  readonly #client: ChannelClient<unknown>;
+  readonly #client: ChannelClient;
   #isClosed = false;
 
   constructor(clock: SimClock, server: SimServer, seed: number) {
@@ -30,14 +30,13 @@ export class SimClient {
       ...completeConnectOptions({ port: 1 }, { ...SIM_LIMITS, maxGathered: 0, giveUpAfter: 1e9, maxSendings: 1_000 }),
       clock,
       random: () => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647,
-      dial: (_to, attach) => {
+      dial: () => {
         const end = server.connect();
-        const own = end ?? makeConnection().client;
-        own.events = attach(own);
-        if (end === undefined) own.refuse();
-        else this.ends.push(own);
+        if (end === undefined) return refused();
+        this.ends.push(end);
+        return end;
       },
-      // As few as every now and then use up what a connection has.
+      // So few that connections use up their ids now and then.
       lastId: 9,
     });
   }
@@ -53,7 +52,7 @@ export class SimClient {
   ask(number: number, kind: SimRequest['kind'], length: number, inChunks: boolean): void {
     const payload = Buffer.alloc(4 + length, number);
     payload.writeUInt32BE(number);
-    // Every other key is made by the client, which lets the server forget it.
+    // The client makes every other key, and lets the server forget it.
     const key = number % 2 === 0 ? `request ${number}` : true;
     const abort = new AbortController();
     const request: SimRequest = { number, kind, abort, said: 'nothing' };
@@ -63,7 +62,7 @@ export class SimClient {
       idempotent: kind === 'idempotent',
       exactlyOnce: kind === 'exactly once' ? key : false,
     };
-    this.#client.ask(completeRequest(inChunks ? () => chunksOf(payload) : payload, options), false).then(
+    this.#client.request(completeRequest(inChunks ? () => chunksOf(payload) : payload, options), false).then(
       (reply) => {
         const isEcho = reply instanceof Uint8Array && payload.equals(reply);
         request.said = isEcho ? 'done' : 'wrong reply';
@@ -80,6 +79,12 @@ export class SimClient {
       this.#isClosed = true;
     });
   }
+}
+
+function refused(): SimEnd {
+  const { client } = makeConnection();
+  client.refuse();
+  return client;
 }
 
 async function* chunksOf(payload: Uint8Array): AsyncGenerator<Uint8Array, undefined> {

@@ -1,11 +1,11 @@
 import type { Clock } from '../../../src/channel/wire/transport.ts';
 
-/** Time that passes only when it is told to. */
+/** Time that passes only by `pass`. */
 export class SimClock implements Clock {
   #now = 1_000;
   #timers: { readonly at: number; readonly call: () => void }[] = [];
 
-  /** How many calls are due, some time. */
+  /** How many timers there are. */
   get pending(): number {
     return this.#timers.length;
   }
@@ -22,7 +22,7 @@ export class SimClock implements Clock {
     };
   }
 
-  /** Lets so much time pass, and calls what is due in it, one after the other. */
+  /** Lets time pass, and runs the timers that are due, one after the other. */
   async pass(milliseconds: number, settle: () => Promise<void>): Promise<void> {
     const until = this.#now + milliseconds;
     for (;;) {

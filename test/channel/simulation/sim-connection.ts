@@ -1,14 +1,14 @@
 import type { Transport, TransportEvents } from '../../../src/channel/wire/transport.ts';
 
-/** One end of a simulated connection; its bytes go when the test says so, cut where it says so. */
+/** One end of a simulated connection. The test decides when its bytes are delivered, and where they are cut. */
 export class SimEnd implements Transport {
   events: TransportEvents | undefined;
   /** The other end. */
   peer: SimEnd | undefined;
   isPaused = false;
-  /** What was written and has not come to the other end. */
+  /** The bytes that were written and not delivered. */
   #wire: Uint8Array = new Uint8Array(0);
-  #fin: 'not said' | 'said' | 'delivered' = 'not said';
+  #fin: 'not sent' | 'sent' | 'delivered' = 'not sent';
   #isClosed = false;
   #isCut = false;
 
@@ -16,19 +16,23 @@ export class SimEnd implements Transport {
     return this.#wire.length;
   }
 
-  /** Whether anything is to be delivered from this end. */
+  /** Whether this end has anything to deliver. */
   get hasMore(): boolean {
     const peer = this.peer;
     if (this.#isCut || peer === undefined || peer.#isClosed || peer.isPaused || peer.events === undefined) return false;
-    return this.#wire.length > 0 || this.#fin === 'said';
+    return this.#wire.length > 0 || this.#fin === 'sent';
   }
 
   get isClosed(): boolean {
     return this.#isClosed;
   }
 
+  listen(events: TransportEvents): void {
+    this.events = events;
+  }
+
   write(chunks: readonly Uint8Array[]): void {
-    if (this.#fin === 'not said' && !this.#isClosed) this.#wire = Buffer.concat([this.#wire, ...chunks]);
+    if (this.#fin === 'not sent' && !this.#isClosed) this.#wire = Buffer.concat([this.#wire, ...chunks]);
   }
 
   pause(): void {
@@ -40,10 +44,10 @@ export class SimEnd implements Transport {
   }
 
   end(): void {
-    if (this.#fin === 'not said') this.#fin = 'said';
+    if (this.#fin === 'not sent') this.#fin = 'sent';
   }
 
-  /** As a reset: the other end hears of it when it is told. */
+  /** Like a reset. The other end notices it later. */
   destroy(): void {
     if (this.#isClosed) return;
     this.#isCut = true;
@@ -51,7 +55,7 @@ export class SimEnd implements Transport {
     this.#close(undefined);
   }
 
-  /** Delivers so many bytes, or the FIN when there are none. */
+  /** Delivers some bytes, or the FIN where there are none. */
   deliver(bytes: number): void {
     if (!this.hasMore) return;
     const peer = this.peer!;
@@ -69,19 +73,19 @@ export class SimEnd implements Transport {
     peer.#close(undefined);
   }
 
-  /** The wire is cut: what is on it is lost, and neither end hears of it before it is told. */
+  /** Cuts the wire. What is on it is lost, and both ends notice it later. */
   cut(): void {
     this.#isCut = true;
     if (this.peer !== undefined) this.peer.#isCut = true;
   }
 
-  /** Whether it is cut, and this end does not know. */
-  get isToBeTold(): boolean {
+  /** Whether the wire is cut, and this end has not noticed. */
+  get mustNotice(): boolean {
     return this.#isCut && !this.#isClosed && this.events !== undefined;
   }
 
-  tell(): void {
-    if (this.isToBeTold) this.#close(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+  notice(): void {
+    if (this.mustNotice) this.#close(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
   }
 
   refuse(): void {
@@ -91,12 +95,11 @@ export class SimEnd implements Transport {
   #close(error: Error | undefined): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const events = this.events;
-    setImmediate(() => events?.closed(error));
+    setImmediate(() => this.events?.closed(error));
   }
 }
 
-/** Two ends, joined. */
+/** Two joined ends. */
 export function makeConnection(): { readonly client: SimEnd; readonly server: SimEnd } {
   const client = new SimEnd();
   const server = new SimEnd();

@@ -1,35 +1,34 @@
 import { memoryStore } from '../../../src/channel/server/memory-store.ts';
 import type { ChannelRequest, HandlerResult } from '../../../src/channel/server/request.ts';
 import { ServerConnection } from '../../../src/channel/server/connection.ts';
-import { completeServeOptions } from '../../../src/channel/server/options.ts';
-import type { ServingSettings } from '../../../src/channel/server/settings.ts';
+import { completeServeOptions, type ServerSettings } from '../../../src/channel/server/options.ts';
 import type { SimClock } from './sim-clock.ts';
 import { makeConnection, type SimEnd } from './sim-connection.ts';
 import type { SimDatabase, SimProcess } from './sim-store.ts';
 
-/** A handler that waits to be told to answer. */
+/** A handler that waits for `answer`. */
 interface Pending {
   readonly process: SimProcess;
   readonly answer: () => void;
 }
 
-/** Small enough that everything has to be cut into frames, and to wait for credit. */
+/** So small that every payload needs several frames, and waits for credit. */
 export const SIM_LIMITS = { maxFrame: 1_024, maxUnread: 8_192 } as const;
 
 /** The service: one process after the other, at one address. */
 export class SimServer {
   readonly #clock: SimClock;
   readonly #database: SimDatabase | undefined;
-  /** How often the request of each number was processed to where it had its effect. */
+  /** How often the request of each number was processed up to its effect. */
   readonly processed: Map<number, number> = new Map();
   #pending: Pending[] = [];
   #process: SimProcess = { isAlive: true };
-  #settings: ServingSettings;
+  #settings: ServerSettings;
   #isListening = true;
   readonly #open = new Map<ServerConnection, SimEnd>();
   #backlog: SimEnd[] = [];
 
-  /** Without a database each process has a memory of its own. */
+  /** Without a database each process has its own store. */
   constructor(clock: SimClock, database: SimDatabase | undefined) {
     this.#clock = clock;
     this.#database = database;
@@ -48,7 +47,7 @@ export class SimServer {
     return this.#open.size + this.#backlog.length;
   }
 
-  /** A client connects; `undefined`: it is refused. */
+  /** A client connects. `undefined` where it is refused. */
   connect(): SimEnd | undefined {
     if (!this.#isListening) return undefined;
     const { client, server } = makeConnection();
@@ -56,11 +55,10 @@ export class SimServer {
     return client;
   }
 
-  /** Accepts those that wait. */
+  /** Accepts the waiting connections. */
   accept(): void {
     for (const end of this.#backlog) {
       const connection = new ServerConnection(end, 'simulated', this.#settings, () => this.#open.delete(connection));
-      end.events = connection.link;
       this.#open.set(connection, end);
     }
     this.#backlog = [];
@@ -72,7 +70,7 @@ export class SimServer {
     one?.answer();
   }
 
-  /** As gracefulClose does: nobody new, everybody who waits is let in, all are told; what is left at the deadline is cut. */
+  /** Like gracefulClose: refuses new clients, accepts those in the queue, sends GOODBYE to all, and cuts what is left at the deadline. */
   close(deadline: number): void {
     this.accept();
     this.#isListening = false;
@@ -83,14 +81,14 @@ export class SimServer {
     });
   }
 
-  /** The control: what a server does that has no farewell. */
+  /** The control: closes without a farewell. */
   closePlainly(): void {
     this.#isListening = false;
     for (const end of [...this.#open.values(), ...this.#backlog]) end.destroy();
     this.#backlog = [];
   }
 
-  /** The process is gone, with all that it had in hand. */
+  /** The process dies, with all requests that it was processing. */
   kill(): void {
     this.#process.isAlive = false;
     this.#pending = this.#pending.filter(({ process }) => process !== this.#process);
@@ -105,14 +103,14 @@ export class SimServer {
     this.#isListening = true;
   }
 
-  #makeSettings(): ServingSettings {
+  #makeSettings(): ServerSettings {
     const process = this.#process;
     const store = this.#database?.storeFor(process) ?? memoryStore();
     const handler = (request: ChannelRequest): Promise<HandlerResult> => this.#handle(request, process);
     return completeServeOptions(handler, { ...SIM_LIMITS, store }, this.#clock);
   }
 
-  /** Echoes, when it is told to. */
+  /** Echoes after `answer`. */
   async #handle(request: ChannelRequest, process: SimProcess): Promise<HandlerResult> {
     const payload = await request.bytes();
     const number = Buffer.from(payload).readUInt32BE(0);

@@ -1,8 +1,8 @@
 import type { Outcome, OutcomeStore } from '../../../src/channel/server/outcomes.ts';
 
 /**
- * A store that outlives its server, as a database does in whose transaction both the effect of a request and its outcome are
- * written: what a server that was killed has claimed has had no effect.
+ * A store that outlives its server, like a database that writes the effect and the outcome of a request in one transaction. What a
+ * killed server had claimed has had no effect.
  */
 export class SimDatabase {
   readonly #outcomes = new Map<string, Outcome>();
@@ -22,7 +22,7 @@ export class SimDatabase {
         return 'claimed';
       },
       keep: (key, outcome) => {
-        // Its transaction is not committed.
+        // The transaction of a dead process is not committed.
         if (!process.isAlive) throw new Error('killed');
         this.#outcomes.set(key, outcome);
         if (!('reply' in outcome)) return;
@@ -37,7 +37,7 @@ export class SimDatabase {
   }
 }
 
-/** Whether a server's process lives. */
+/** A server's process. */
 export interface SimProcess {
   isAlive: boolean;
 }

@@ -5,10 +5,10 @@ import type { SimEnd } from './sim-connection.ts';
 import { SimServer } from './sim-server.ts';
 import { SimDatabase } from './sim-store.ts';
 
-/** Everything that can happen; `pick` and `amount` say to whom, and how much. */
+/** Everything that can happen. `pick` selects to whom, `amount` how much. */
 export type Happening =
   | 'ask'
-  | 'take back'
+  | 'cancel'
   | 'deliver'
   | 'accept'
   | 'answer'
@@ -18,7 +18,7 @@ export type Happening =
   | 'close plainly'
   | 'start'
   | 'cut'
-  | 'tell'
+  | 'notice'
   | 'kill';
 
 export interface Step {
@@ -27,7 +27,7 @@ export interface Step {
   readonly amount: number;
 }
 
-/** What has come of it. */
+/** The result of a schedule. */
 export interface Outcome {
   readonly requests: readonly SimRequest[];
   readonly processed: ReadonlyMap<number, number>;
@@ -36,14 +36,14 @@ export interface Outcome {
   /** Connections that the servers still have. */
   readonly left: number;
   readonly clientsClosed: boolean;
-  /** That the clients have made. */
+  /** Connections that the clients made. */
   readonly connections: number;
 }
 
 const KINDS = ['plain', 'idempotent', 'exactly once'] as const;
 const DEADLINE = 60_000;
 
-/** Runs the steps, and then everything to its end, without anything that breaks. */
+/** Runs the steps, and then everything to its end, without further breaks. */
 export async function simulate(steps: readonly Step[], hasDatabase: boolean): Promise<Outcome> {
   const clock = new SimClock();
   const database = hasDatabase ? new SimDatabase() : undefined;
@@ -58,7 +58,7 @@ export async function simulate(steps: readonly Step[], hasDatabase: boolean): Pr
       case 'ask':
         client.ask(asked++, KINDS[amount % KINDS.length]!, (amount * 37) % 5_000, amount % 5 === 0);
         break;
-      case 'take back':
+      case 'cancel':
         choose(client.requests, amount)?.abort.abort();
         break;
       case 'deliver':
@@ -74,7 +74,7 @@ export async function simulate(steps: readonly Step[], hasDatabase: boolean): Pr
         server.answer(pick);
         break;
       case 'time':
-        // All steps together pass less than any side waits for a sign of life.
+        // All steps together take less time than any side waits for a sign of life.
         await clock.pass(amount / 10, settle);
         break;
       case 'long time':
@@ -95,11 +95,11 @@ export async function simulate(steps: readonly Step[], hasDatabase: boolean): Pr
           pick,
         )?.cut();
         break;
-      case 'tell':
+      case 'notice':
         choose(
-          ends().filter(({ isToBeTold }) => isToBeTold),
+          ends().filter(({ mustNotice }) => mustNotice),
           pick,
-        )?.tell();
+        )?.notice();
         break;
       case 'kill':
         if (server.isListening) server.kill();
@@ -113,7 +113,7 @@ export async function simulate(steps: readonly Step[], hasDatabase: boolean): Pr
       server.start();
       server.accept();
       for (const end of ends()) {
-        end.tell();
+        end.notice();
         while (end.hasMore) {
           end.deliver(100_000);
           await settle();
@@ -147,7 +147,7 @@ function choose<Item>(items: readonly Item[], pick: number): Item | undefined {
   return items[pick % Math.max(1, items.length)];
 }
 
-/** Until promises and what is due at once have run. */
+/** Lets promises and immediate callbacks run. */
 async function settle(): Promise<void> {
   await turn();
   await turn();

@@ -1,27 +1,26 @@
-/** Frames and what they say, by this package's own encoders and decoders. */
+/** Frames and their content, by this package's own encoders and decoders. */
 import assert from 'node:assert/strict';
 import { FrameReader, type OnFrame } from '../../../src/channel/wire/frame-reader.ts';
 import { FrameWriter } from '../../../src/channel/wire/frame-writer.ts';
+import { FRAME, type GoodbyeReason, KEYED, NOTHING } from '../../../src/channel/wire/frames.ts';
+import { decodeHello, encodeHello, type Hello } from '../../../src/channel/wire/hello.ts';
 import {
   codeAndText,
-  FRAME,
-  type GoodbyeReason,
-  KEYED,
-  NOTHING,
+  decodeGoodbye,
+  encodeGoodbye,
+  encodeKey,
   number32,
   read32,
   readCodeAndText,
-} from '../../../src/channel/wire/frames.ts';
-import { decodeGoodbye, encodeGoodbye } from '../../../src/channel/wire/goodbye.ts';
-import { decodeHello, encodeHello, type Hello } from '../../../src/channel/wire/hello.ts';
-import { encodeKey, readKey } from '../../../src/channel/wire/key.ts';
+  readKey,
+} from '../../../src/channel/wire/payloads.ts';
 import type { Meaning } from './vector-files.ts';
 
 const KINDS: Readonly<Record<string, number>> = Object.fromEntries(
   Object.entries(FRAME).map(([name, kind]) => [name === 'goodbyeAck' ? 'GOODBYE-ACK' : name.toUpperCase(), kind]),
 );
 
-/** What bytes say that come in pieces of so many. */
+/** The content of bytes that come in pieces of `pieceLength`. */
 export function decodeFrames(bytes: Uint8Array, pieceLength: number): readonly Meaning[] {
   const frames: Meaning[] = [];
   const take: OnFrame = (kind, flags, id, payload) => frames.push(meaningOf(kind, flags, id, payload));
@@ -32,14 +31,7 @@ export function decodeFrames(bytes: Uint8Array, pieceLength: number): readonly M
 
 export function encodeFrame(meaning: Meaning): Buffer {
   const written: Uint8Array[] = [];
-  const writer = new FrameWriter({
-    write: (chunks) => void written.push(...chunks),
-    unsent: 0,
-    pause: () => {},
-    resume: () => {},
-    end: () => {},
-    destroy: () => {},
-  });
+  const writer = new FrameWriter((chunks) => void written.push(...chunks));
   const kind = typeof meaning.kind === 'number' ? meaning.kind : KINDS[meaning.kind]!;
   const prefix = kind === FRAME.request && 'key' in meaning ? encodeKey(meaning.key as string) : NOTHING;
   writer.add(kind, meaning.flags, meaning.id, payloadOf(kind, meaning), prefix);

@@ -15,7 +15,7 @@ import { until } from '../../harness/wait.ts';
 import { PlayedConnection } from './played-connection.ts';
 import type { Conversation, Does, ErrorVector, Step } from './vector-files.ts';
 
-/** Plays the client's part of a conversation to a server of ours. */
+/** Plays the client's part of a conversation to a server of this package. */
 export async function playClient(conversation: Conversation | ErrorVector): Promise<void> {
   await using scope = new Scope();
   const { steps } = conversation;
@@ -41,22 +41,22 @@ export async function playClient(conversation: Conversation | ErrorVector): Prom
   };
   for (const step of steps) {
     const connection = await on(step.connection ?? 1);
-    if (step.from === 'client') connection.say(step);
+    if (step.from === 'client') connection.send(step);
     else {
       await program.act(step);
-      await connection.hear(step);
+      await connection.expect(step);
     }
   }
-  if ('error' in conversation) await (await on(1)).hearError(conversation.error);
+  if ('error' in conversation) await (await on(1)).expectError(conversation.error);
 }
 
-/** A request that waits for what the steps say. */
+/** A request that waits for a step. */
 interface Asked {
   readonly resolve: (result: HandlerResult) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** The program behind the server: it does what the steps say. */
+/** The program behind the server. It carries out the steps. */
 class ServerProgram {
   readonly peer: { readonly promise: Promise<ChannelPeer>; readonly resolve: (peer: ChannelPeer) => void } = deferred();
   readonly #asked: Asked[] = [];
@@ -73,13 +73,13 @@ class ServerProgram {
       this.#asked.push({ resolve, reject });
       request.signal.addEventListener('abort', () => reject(request.signal.reason as Error));
     });
-    // It may be taken back before it has come whole.
+    // It may be cancelled before it has come whole.
     answer.catch(() => {});
     if (this.#reads) await request.bytes();
     return answer;
   };
 
-  /** One with a fixed name, that has no room or loses what it has, where the conversation wants it so. */
+  /** A store with a fixed name, which is full or loses outcomes where the conversation needs that. */
   storeLike(name: string, remembers: number): OutcomeStore {
     const store = memoryStore({ remembers });
     const isFull = this.#does.some(({ refuse }) => refuse !== undefined);
@@ -118,14 +118,14 @@ class ServerProgram {
     }
   }
 
-  /** The n-th request that the program was given, when it was. */
+  /** Resolves with the n-th request that the program gets. */
   async #request(number: number): Promise<Asked> {
     await until(`request ${number} comes`, () => this.#asked.length >= number);
     return this.#asked[number - 1]!;
   }
 }
 
-/** Chunks, as a program makes them. */
+/** Chunks of a program. */
 export async function* chunksOf(chunks: readonly string[]): AsyncGenerator<Uint8Array, void> {
   for (const chunk of chunks) yield await Promise.resolve(Buffer.from(chunk, 'hex'));
 }

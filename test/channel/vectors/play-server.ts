@@ -17,7 +17,7 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   ERR_OUTCOME_UNKNOWN: 'unknown',
 };
 
-/** Plays the server's part of a conversation to a client of ours, and sees what its program is told. */
+/** Plays the server's part of a conversation to a client of this package, and asserts what its program gets. */
 export async function playServer(conversation: Conversation | ErrorVector, t: TestContext): Promise<void> {
   await using scope = new Scope();
   const { steps, messages = [], outcomes = [] } = conversation;
@@ -31,28 +31,28 @@ export async function playServer(conversation: Conversation | ErrorVector, t: Te
   scope.defer(() => server.close());
   const { port } = server.address() as net.AddressInfo;
   const { maxFrame, credit } = decodeHello(Buffer.from(steps[0]!.hex, 'hex').subarray(10));
-  const heard: string[] = [];
+  const received: string[] = [];
   const channel = connect(
     scope,
     { target: { host: '127.0.0.1', port } },
     {
       maxFrame,
       maxUnread: credit,
-      ...(messages.length > 0 && { onMessage: (message) => heard.push(Buffer.from(message).toString('hex')) }),
+      ...(messages.length > 0 && { onMessage: (message) => received.push(Buffer.from(message).toString('hex')) }),
     },
   );
   const program = new ClientProgram(t, channel);
   for (const step of asTheClientSees(steps)) {
     const connection = await connections.at(step.connection ?? 1);
-    if (step.from === 'server') connection.say(step);
+    if (step.from === 'server') connection.send(step);
     else {
       await program.act(step.does);
-      await connection.hear(step);
+      await connection.expect(step);
     }
   }
-  if ('error' in conversation) return await (await connections.at(1)).hearError(conversation.error);
+  if ('error' in conversation) return await (await connections.at(1)).expectError(conversation.error);
   assert.deepEqual(await program.outcomes(), outcomes);
-  assert.deepEqual(heard, messages);
+  assert.deepEqual(received, messages);
 }
 
 /** The connections of the client, in the order in which they come. */
@@ -69,11 +69,11 @@ class Connections {
   }
 }
 
-/** The program that has the client: it does what the steps say. */
+/** The program behind the client. It carries out the steps. */
 class ClientProgram {
   readonly #t: TestContext;
   readonly #channel: Channel;
-  readonly #told: Promise<NonNullable<Conversation['outcomes']>[number]>[] = [];
+  readonly #results: Promise<NonNullable<Conversation['outcomes']>[number]>[] = [];
   readonly #controllers = new Map<number, AbortController>();
 
   constructor(t: TestContext, channel: Channel) {
@@ -82,16 +82,16 @@ class ClientProgram {
   }
 
   async act({ request, cancel, close }: Does = {}): Promise<void> {
-    if (request !== undefined) this.#told.push(this.#ask(request));
+    if (request !== undefined) this.#results.push(this.#ask(request));
     if (cancel !== undefined) this.#controllers.get(cancel)?.abort();
     if (close !== true) return;
-    // Before the greeting it would have nobody to say farewell to.
+    // Before HELLO there is nobody to send a GOODBYE to.
     await until('the channel is connected', () => this.#channel.isConnected);
     void this.#channel.close();
   }
 
   outcomes(): Promise<NonNullable<Conversation['outcomes']>> {
-    return Promise.all(this.#told);
+    return Promise.all(this.#results);
   }
 
   async #ask(request: NonNullable<Does['request']>): Promise<NonNullable<Conversation['outcomes']>[number]> {

@@ -4,7 +4,7 @@ import { FRAME } from '../../../src/channel/wire/frames.ts';
 import { until } from '../../harness/wait.ts';
 import type { ErrorVector, Step } from './vector-files.ts';
 
-/** What the tested side says on one connection, and the words of the side that is played. */
+/** One connection: the bytes of the tested side, and those of the played side. */
 export class PlayedConnection {
   readonly #socket: net.Socket;
   #bytes = Buffer.alloc(0);
@@ -24,25 +24,25 @@ export class PlayedConnection {
     });
   }
 
-  say({ hex, ends }: Step): void {
+  send({ hex, ends }: Step): void {
     if (hex !== '') this.#socket.write(Buffer.from(hex, 'hex'));
     if (ends === true) this.#socket.end();
   }
 
-  /** That the tested side says the bytes of the step, or ends its side, and nothing else before. */
-  async hear({ hex, means, ends }: Step): Promise<void> {
-    const said = await this.#take(hex.length / 2);
-    assert.equal(said.toString('hex'), hex, means);
-    if (ends === true) await this.#hearEnd();
+  /** Asserts that the tested side sends the bytes of the step, or ends its side, and sends nothing else before. */
+  async expect({ hex, means, ends }: Step): Promise<void> {
+    const bytes = await this.#take(hex.length / 2);
+    assert.equal(bytes.toString('hex'), hex, means);
+    if (ends === true) await this.#expectEnd();
   }
 
-  /** That it says this ERROR, and ends its side. */
-  async hearError({ code, lastAccepted }: ErrorVector['error']): Promise<void> {
+  /** Asserts that it sends this ERROR, and ends its side. */
+  async expectError({ code, lastAccepted }: ErrorVector['error']): Promise<void> {
     const head = await this.#take(10);
     const payload = await this.#take(head.readUInt32BE());
-    const heard = { kind: head[4], lastAccepted: head.readUInt32BE(6), code: payload.readUInt16BE() };
-    assert.deepEqual(heard, { kind: FRAME.error, lastAccepted, code }, payload.toString('utf8', 2));
-    await this.#hearEnd();
+    const error = { kind: head[4], lastAccepted: head.readUInt32BE(6), code: payload.readUInt16BE() };
+    assert.deepEqual(error, { kind: FRAME.error, lastAccepted, code }, payload.toString('utf8', 2));
+    await this.#expectEnd();
   }
 
   async #take(length: number): Promise<Buffer> {
@@ -52,8 +52,8 @@ export class PlayedConnection {
     return taken;
   }
 
-  async #hearEnd(): Promise<void> {
+  async #expectEnd(): Promise<void> {
     await until('it ends', () => this.#hasEnded);
-    assert.equal(this.#bytes.toString('hex'), '', 'it has said more than it should');
+    assert.equal(this.#bytes.toString('hex'), '', 'it sent more than it should');
   }
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 export type Side = 'client' | 'server';
 
-/** What a frame says, as its kind has it. */
+/** The content of a frame. The fields depend on its kind. */
 export interface Meaning {
   readonly kind: string | number;
   readonly flags: number;
@@ -20,14 +20,14 @@ export interface FrameVector {
   readonly encodes?: false;
 }
 
-/** What the program of a side does, so that the side says the step's bytes. */
+/** What the program of a side does to make the side send the step's bytes. */
 export interface Does {
   readonly request?: {
     readonly number: number;
     readonly payload?: string;
     readonly chunks?: readonly string[];
     readonly key?: string;
-    /** The key is the client's own invention. */
+    /** The client has made the key. */
     readonly made?: true;
   };
   readonly cancel?: number;
@@ -49,7 +49,7 @@ export interface Step {
   readonly does?: Does;
   readonly hex: string;
   readonly means: string;
-  /** Said before the server's last step has come to the client. */
+  /** Sent before the server's last step has come to the client. */
   readonly crosses?: true;
   readonly ends?: true;
 }
@@ -62,7 +62,7 @@ export interface Conversation {
   /** False where the server's program reads nothing of its requests. */
   readonly reads?: false;
   readonly messages?: readonly string[];
-  /** What the client's program is told in the end. */
+  /** What the client's program knows in the end. */
   readonly outcomes?: readonly {
     readonly request: number;
     readonly is: 'done' | 'failed' | 'not processed' | 'unknown';
@@ -71,18 +71,18 @@ export interface Conversation {
 }
 
 export interface ErrorVector extends Conversation {
-  /** What the tested side says after the steps, and ends the connection. */
+  /** What the tested side sends after the steps, before it ends the connection. */
   readonly error: { readonly code: number; readonly word: string; readonly lastAccepted: number };
 }
 
-/** The folder of the vectors: this file is four levels below the package once built. */
+/** The folder of the vectors. The built file is four levels below the package. */
 export const VECTORS: string = fileURLToPath(new URL('../../../../docs/channel-vectors/', import.meta.url));
 
 export const frameVectors: readonly FrameVector[] = read('frames') as readonly FrameVector[];
 export const conversations: readonly Conversation[] = read('conversations') as readonly Conversation[];
 export const errorVectors: readonly ErrorVector[] = read('errors') as readonly ErrorVector[];
 
-/** The steps as the client sees them: what crosses the server's words is said before they have come. */
+/** The steps as the client sees them: it sends what crosses a step of the server before that step comes. */
 export function asTheClientSees(steps: readonly Step[]): readonly Step[] {
   const seen: Step[] = [];
   for (const step of steps) {

@@ -1,13 +1,13 @@
 import type { Clock } from '../wire/transport.ts';
 
-/** Finds out when a connection has been without a request for too long. */
+/** Finds out that a connection has had no request for too long. */
 export class IdleWatch {
   readonly #clock: Clock;
   readonly #limit: number;
   readonly #isBusy: () => boolean;
   readonly #onIdle: () => void;
-  #since: number;
-  #forget: (() => void) | undefined;
+  #idleSince: number;
+  #stopTimer: (() => void) | undefined;
 
   /** `limit` in milliseconds, 0 for none. */
   constructor(clock: Clock, limit: number, isBusy: () => boolean, onIdle: () => void) {
@@ -15,22 +15,22 @@ export class IdleWatch {
     this.#limit = limit;
     this.#isBusy = isBusy;
     this.#onIdle = onIdle;
-    this.#since = clock.now();
+    this.#idleSince = clock.now();
   }
 
-  begin(): void {
+  start(): void {
     if (this.#limit === 0) return;
-    const left = this.#isBusy() ? this.#limit : this.#since + this.#limit - this.#clock.now();
+    const left = this.#isBusy() ? this.#limit : this.#idleSince + this.#limit - this.#clock.now();
     if (left <= 0) this.#onIdle();
-    else this.#forget = this.#clock.after(left, () => this.begin());
+    else this.#stopTimer = this.#clock.after(left, () => this.start());
   }
 
-  /** The last request was answered. */
+  /** The last request under way was answered. */
   noteIdle(): void {
-    if (this.#limit > 0) this.#since = this.#clock.now();
+    if (this.#limit > 0) this.#idleSince = this.#clock.now();
   }
 
   stop(): void {
-    this.#forget?.();
+    this.#stopTimer?.();
   }
 }

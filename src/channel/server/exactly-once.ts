@@ -1,12 +1,19 @@
 import { LastCallError } from '../../errors.ts';
-import { isChunks } from '../flow/close-chunks.ts';
+import { isChunks } from '../flow/chunks.ts';
 import { NOTHING } from '../wire/frames.ts';
+import type { ServerSettings } from './options.ts';
 import type { Outcome, Resolved } from './outcomes.ts';
-import { type ChannelRequest, failureText, type HandlerResult, type ServedRequest, WholeRequest } from './request.ts';
-import type { ServingSettings } from './settings.ts';
+import {
+  type ChannelRequest,
+  failureText,
+  type HandlerResult,
+  type ServedRequest,
+  WholeRequest,
+  wrongReplyError,
+} from './request.ts';
 
-/** How a request with a key ends: its payload is read whole, then it is processed, unless it was. It does not reject. */
-export async function resolveOnce(request: ServedRequest, key: string, settings: ServingSettings): Promise<Resolved> {
+/** Reads a request with a key whole, and processes it unless its key was processed before. Does not reject. */
+export async function processOnce(request: ServedRequest, key: string, settings: ServerSettings): Promise<Resolved> {
   let payload: Uint8Array;
   try {
     payload = await request.bytes();
@@ -20,19 +27,19 @@ export async function resolveOnce(request: ServedRequest, key: string, settings:
   return resolved;
 }
 
-async function perform(request: ChannelRequest, settings: ServingSettings): Promise<Outcome> {
+async function perform(request: ChannelRequest, settings: ServerSettings): Promise<Outcome> {
   try {
-    return { reply: await wholeReply(await settings.handler(request), settings.maxPayload) };
+    return { reply: await wholeReply(await settings.handler(request), settings.link.maxPayload) };
   } catch (error) {
     settings.onError(error, request.peer);
     return { failure: failureText(error) };
   }
 }
 
-/** What is remembered is remembered whole. */
+/** Reads a reply whole, because the store keeps it whole. */
 async function wholeReply(result: HandlerResult, longest: number): Promise<Uint8Array> {
   if (result === undefined || result instanceof Uint8Array) return result ?? NOTHING;
-  if (!isChunks(result)) throw new TypeError(`Expected a reply of bytes or chunks of them, got ${typeof result}`);
+  if (!isChunks(result)) throw wrongReplyError(result);
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of result) {

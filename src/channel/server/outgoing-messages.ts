@@ -1,6 +1,5 @@
 import { LastCallError, optionError } from '../../errors.ts';
-import { FRAME } from '../wire/frames.ts';
-import type { Link } from './link.ts';
+import type { Link } from '../link/link.ts';
 
 interface Waiting {
   readonly message: Uint8Array;
@@ -8,17 +7,17 @@ interface Waiting {
   readonly reject: (error: LastCallError) => void;
 }
 
-// What a message costs that waits, besides its bytes, about.
+// About what a waiting message costs besides its bytes.
 const ENTRY = 200;
 
-/** A server's messages to one client, in their order, as fast as the client reads them. */
+/** The server's messages to one client, in order, as fast as the client reads them. */
 export class OutgoingMessages {
   readonly #link: Link;
   readonly #maxWaiting: number;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
 
-  /** `maxWaiting`: bytes that may wait for the client to read. */
+  /** `maxWaiting`: the bytes that may wait for the client. */
   constructor(link: Link, maxWaiting: number) {
     this.#link = link;
     this.#maxWaiting = maxWaiting;
@@ -27,13 +26,12 @@ export class OutgoingMessages {
   send(message: Uint8Array, isLeaving: boolean): Promise<void> {
     if (!(message instanceof Uint8Array)) throw optionError('message', 'a Uint8Array', message);
     if (!this.#link.isOpen || isLeaving) return Promise.reject(closedError());
-    if (message.length > this.#link.sending.maxFrame) {
-      const text = `A message of ${message.length} bytes is longer than the client's \`maxFrame\`, ${this.#link.sending.maxFrame}`;
-      return Promise.reject(new LastCallError('ERR_CHANNEL_LIMIT', text));
+    const { maxFrame } = this.#link.sending;
+    if (message.length > maxFrame) {
+      return reject(`A message of ${message.length} bytes is longer than the client's \`maxFrame\`, ${maxFrame}`);
     }
     if (this.#waitingBytes + message.length + ENTRY > this.#maxWaiting) {
-      const text = `The client has not read the ${this.#waitingBytes} bytes that wait for it`;
-      return Promise.reject(new LastCallError('ERR_CHANNEL_LIMIT', text));
+      return reject(`The client has not read the ${this.#waitingBytes} bytes that wait for it`);
     }
     return new Promise((resolve, reject) => {
       this.#waiting.push({ message, resolve, reject });
@@ -47,11 +45,11 @@ export class OutgoingMessages {
   }
 
   sendWaiting(): void {
+    const { sending } = this.#link;
     let sent = 0;
     for (const { message, resolve } of this.#waiting) {
-      if (message.length > this.#link.sending.room || this.#link.sending.isFull) break;
-      this.#link.sending.window.take(message.length);
-      this.#link.writer.add(FRAME.message, 0, 0, message);
+      if (message.length > sending.room || sending.isFull) break;
+      sending.sendMessage(message);
       this.#waitingBytes -= message.length + ENTRY;
       sent += 1;
       resolve();
@@ -66,6 +64,10 @@ export class OutgoingMessages {
   }
 }
 
+function reject(text: string): Promise<void> {
+  return Promise.reject(new LastCallError('ERR_CHANNEL_LIMIT', text));
+}
+
 function closedError(cause?: LastCallError): LastCallError {
-  return new LastCallError('ERR_CHANNEL_CLOSED', 'The connection to the client is over, or leaving', { cause });
+  return new LastCallError('ERR_CHANNEL_CLOSED', 'The connection to the client has ended, or is leaving', { cause });
 }
