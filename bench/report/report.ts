@@ -7,7 +7,7 @@ import { formatTable } from './table.ts';
 export function writeReport(figures: Figures): string {
   return [
     '# Benchmarks',
-    '`npm run bench` writes this page. Medians, with the least and the greatest value in brackets unless a table says\notherwise; each measured server is a process of its own, its clients are in another, both on the loopback interface.\nThe contenders take turns.',
+    '`npm run bench` writes this page. The tables show medians. The brackets show the smallest and the largest value, unless\nthe text of a table explains them differently. Each measured server is a separate process. Its clients are in another\nprocess. Both use the loopback interface. The contenders take turns.',
     describe(figures.machine),
     ...goals(figures),
     ...writeSections(figures),
@@ -30,6 +30,6 @@ function goals({ goals }: Figures): readonly string[] {
       ['', 'goal', 'measured', ''],
       goals.map(({ title, goal, measured, verdict }) => [title, goal, measured, verdict]),
     ),
-    'Here the brackets say where the true median lies, 95 times in 100; a goal within the brackets is undecided.',
+    'In this table the true median lies within the brackets 95 times in 100. A goal within the brackets is undecided.',
   ];
 }

@@ -23,7 +23,7 @@ export function writeSections(figures: Figures): readonly string[] {
 function writeStops({ stops }: Figures): readonly string[] {
   return [
     '## A stop under load',
-    `${STORM_CLIENTS} clients open a new connection for each request while the server is stopped, ${stops[0]?.lost.count} stops each. A client is lost when its\nconnection was reset, ended or left without an answer; one that is refused is not. The gate is shut when no new\nconnection can get in any more.`,
+    `The server is stopped ${stops[0]?.lost.count} times. At each stop, ${STORM_CLIENTS} clients open a new connection for each request. A client is lost if its\nconnection was reset, ended or left without an answer. A refused client is not lost. The gate is shut when no new\nconnection can get in any more.`,
     formatTable(
       ['', 'clients lost per stop', 'gate shut after, ms', 'exit after, ms'],
       stops.map(({ title, lost, gate, exit }) => [
@@ -33,14 +33,14 @@ function writeStops({ stops }: Figures): readonly string[] {
         withExtremes(exit, 0),
       ]),
     ),
-    "A process that has children, or has passed a handle to its parent, first searches /proc for other holders of the listener,\nwhich takes about 10 ms here and 50 ms at most; `gate: 'own'` says that there are none.",
+    "A process that has children, or has passed a handle to its parent, first searches /proc for other holders of the\nlistener. This takes about 10 ms here, and at most 50 ms. `gate: 'own'` declares that there are none.",
   ];
 }
 
 function writeQueues({ queues }: Figures): readonly string[] {
   return [
     '## A queue of connections',
-    "The server's loop is blocked until so many clients have connected and asked; then it stops. Times are microseconds for\neach queued connection, from the call until the stop is done; the first row serves the same queue without any stop.\nWhat a stop costs once, such as a walk through all sockets of the host, is in them: it weighs most where few are queued.",
+    "The server's event loop is blocked until the number of clients in the table has connected and sent requests. Then the\nserver stops. Times are microseconds per queued connection, from the call until the stop is done. The first row serves\nthe same queue without a stop. The times include the fixed costs of a stop, such as a walk through all sockets of the\nhost. These costs weigh most when few connections are queued.",
     formatTable(
       ['', 'queued', 'clients lost', 'time for each, µs', 'CPU for each, µs'],
       queues.map(({ title, queued, lost, time, cpu }) => [
@@ -58,7 +58,7 @@ function writeIdle({ idle }: Figures): readonly string[] {
   const reduced = idle.findLast(({ connections, wanted }) => connections < wanted);
   return [
     '## Idle connections',
-    "So many clients have asked once, keep their connections, and have been quiet for lastcall's `idleWait` when the stop is\nordered; they answer the server's FIN at once. From the order on; CPU time is that of the server's process, its end\nincluded; the ratio is that of the times to exit in the same round. lastcall half-closes each connection and waits for its\nclient's end; the others destroy it, and a request that is on its way to it.",
+    "The clients have sent one request each and keep their connections. They have been quiet for lastcall's `idleWait` when\nthe stop begins. They answer the server's FIN at once. Times count from the beginning of the stop. CPU time is that of\nthe server's process, including its end. The ratio compares the times to exit in the same round. lastcall half-closes\neach connection and waits for its client's end. The others destroy it, and with it a request that is on its way.",
     formatTable(
       ['', 'connections', 'stops', 'reset', 'done after, ms', 'exit after, ms', 'against plain', 'CPU, ms'],
       idle.map(({ title, connections, reset, done, exit, ratio, cpu }) => [
@@ -75,7 +75,7 @@ function writeIdle({ idle }: Figures): readonly string[] {
     ...(reduced === undefined
       ? []
       : [
-          `The limit of open descriptors here allows ${reduced.connections} connections where ${reduced.wanted} were to be measured.`,
+          `The limit of open descriptors here allows ${reduced.connections} connections. The plan was to measure ${reduced.wanted}.`,
         ]),
   ];
 }
@@ -83,7 +83,7 @@ function writeIdle({ idle }: Figures): readonly string[] {
 function writeMemory({ memory }: Figures): readonly string[] {
   return [
     '## Memory',
-    `Bytes of the server's process for each of ${memory[0]?.connections} idle kept connections, ${memory[0]?.heap.count} times each: those of JavaScript after its garbage was\ncollected, and the resident ones, which come in pages. Beyond: more than the plain server of the same round, which has\nno library.`,
+    `The table shows bytes of the server's process for each of ${memory[0]?.connections} idle kept connections, measured ${memory[0]?.heap.count} times. The JavaScript\nbytes are taken after garbage collection. The resident bytes come in pages. Beyond means more than the plain server of\nthe same round, which has no library.`,
     formatTable(
       ['', 'JavaScript', 'beyond', 'resident', 'beyond'],
       memory.map(({ title, heap, heapBeyond, resident, residentBeyond }) => [
@@ -100,7 +100,7 @@ function writeMemory({ memory }: Figures): readonly string[] {
 function writeDelivery({ delivery }: Figures): readonly string[] {
   return [
     '## The end of a close',
-    `A server is stopped with requests under way on kept connections, which are answered 0.2 s later, ${delivery[0]?.time.count} times each. From\nthe moment at which a client has read the last byte of the last response until the stop is done; clients answer the\nserver's FIN at once, and only lastcall waits for that. A plain server.close() is left out: the kept connections stay open\nuntil their idle time is over.`,
+    `A server is stopped ${delivery[0]?.time.count} times with requests under way on kept connections. It answers them 0.2 s later. The time runs\nfrom the moment at which a client has read the last byte of the last response until the stop is done. Clients answer the\nserver's FIN at once, and only lastcall waits for that. A plain server.close() is left out, because the kept connections\nstay open until their idle time is over.`,
     formatTable(
       ['', 'requests', 'round trip, ms', 'reset', 'last response to done, ms'],
       delivery.map(({ title, connections, roundTrip, reset, time }) => [
@@ -120,7 +120,7 @@ function writeDelivery({ delivery }: Figures): readonly string[] {
 function writeServing({ serving }: Figures): readonly string[] {
   return [
     '## Serving',
-    "CPU time of the server per request with lastcall imported and the server seen by it, against a plain server, in rounds one\nright after the other, on a processor of their own where there are two; the noise is a second plain server against the\nfirst in the same rounds. In brackets where the true median lies, 95 times in 100. The HTTP/2 servers have Express,\nFastify, undici and ws loaded, all three: a process that has loaded next to nothing serves HTTP/2 for up to a fifth less\nthan the same one after any import of some size, commander's and ws' as well as lastcall's, whether it is used or not.",
+    "The table compares the server's CPU time per request with a plain server. In the compared server, lastcall is imported\nand sees the server. The rounds follow one right after the other, on a processor of their own if there are two. The\nnoise is a second plain server compared with the first in the same rounds. The true median lies within the brackets 95\ntimes in 100. The HTTP/2 servers all have Express, Fastify, undici and ws loaded. The reason is that a process that has\nloaded almost nothing serves HTTP/2 up to a fifth slower than after any larger import. Such an import may be commander,\nws or lastcall, whether it is used or not.",
     formatTable(
       ['', 'without, µs', 'with, µs', 'with / without', 'noise'],
       serving.map((one) => [
@@ -137,7 +137,7 @@ function writeServing({ serving }: Figures): readonly string[] {
 function writeImports({ imports }: Figures): readonly string[] {
   return [
     '## Import',
-    'In a fresh process with node:http loaded. The first row is a process that imports nothing; the others are what comes on\ntop of it. lastcall loads its FFI when the first server listens.',
+    'Each row is a fresh process with node:http loaded. The first row imports nothing. The other rows show what each import\nadds. lastcall loads its FFI when the first server listens.',
     formatTable(
       ['', 'import, ms', 'memory, MiB', 'until a server listens, ms', 'memory then, MiB'],
       imports.map((one) => [
@@ -155,7 +155,7 @@ function writeRuns({ runs }: Figures): readonly string[] {
   const gates = runs.flatMap(({ gate }) => gate);
   return [
     '## Running a program',
-    'From the start of the parent until the program runs, and what the parent holds in memory while it does. tini and dumb-init\nhand signals on and wait for orphans; they know nothing of listeners.',
+    "The first column runs from the start of the parent until the program runs. The second shows the parent's memory while\nthe program runs. tini and dumb-init pass signals on and wait for orphans. They know nothing of listeners.",
     formatTable(
       ['', 'until the program runs, ms', 'memory, MiB'],
       runs.map(({ title, start, memory }) => [title, withExtremes(start, 0), (memory.median / 1_024).toFixed(1)]),
@@ -170,7 +170,7 @@ function writeRuns({ runs }: Figures): readonly string[] {
 function writeWatching({ watching }: Figures): readonly string[] {
   return [
     '## Watching',
-    '`lastcall watch` of one port, one look a second. Two ports are two questions to the kernel, which walks its whole table for each.',
+    '`lastcall watch` watches one port, with one look a second. Two ports need two questions to the kernel, and for each the\nkernel walks its whole table.',
     formatTable(
       ['connections', 'CPU, percent of a core'],
       watching.map(({ connections, cpu }) => [connections.toLocaleString('en'), withExtremes(cpu, 1)]),
@@ -182,7 +182,7 @@ function writeChannel({ channel }: Figures): readonly string[] {
   const count = channel[0]?.perSecond.count;
   return [
     '## The channel',
-    `Requests that are answered with their own bytes, ${count} rounds of each load; server and clients are a process each, on two processors\nwhere there are two. Each contender as it is by default, and each connection with so many requests under way at once.\n\`ahead\`: how many times as many requests lastcall/channel does in the same round.`,
+    `Each request is answered with its own bytes. There are ${count} rounds of each load. Server and clients are one process each,\non two processors if there are two. Each contender runs with its defaults. \`at once\` is the number of requests under way\nat once on each connection. \`ahead\` is how many times as many requests lastcall/channel handles in the same round.`,
     formatTable(
       ['', 'bytes', 'connections', 'at once', 'requests per second', 'p99, ms', 'ahead'],
       channel.map(({ title, bytes, connections, atOnce, perSecond, p99, ahead }) => [

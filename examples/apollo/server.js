@@ -1,4 +1,4 @@
-// Apollo Server that loses nobody at a deploy: `node server.js`, then SIGTERM.
+// Apollo Server that loses no client at a deploy. Run `node server.js`, then send SIGTERM.
 import { setTimeout } from 'node:timers/promises';
 import { ApolloServer } from '@apollo/server';
 import { startStandaloneServer } from '@apollo/server/standalone';
@@ -20,9 +20,9 @@ const resolvers = {
   Mutation: { order: (_, { items }) => items.length },
 };
 
-// Else Apollo stops by itself when the signal comes, while clients are still to be served.
+// Otherwise Apollo stops by itself at the signal, while clients still need it.
 const server = new ApolloServer({ typeDefs, resolvers, stopOnTerminationSignals: false });
 await startStandaloneServer(server, { listen: { port: Number(process.env.PORT ?? 4000) } });
 
-// All servers: the standalone server keeps its own to itself. When nobody is left, Apollo's plugins have their turn.
+// All servers: the standalone server keeps its own private. Apollo's plugins run when no client is left.
 lastCall('all', { onDrained: () => server.stop() });

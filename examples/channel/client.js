@@ -1,4 +1,4 @@
-// Adds 1 to the counter, 1,000 times in some seconds, 10 at once, and says how often it was answered.
+// Adds 1 to the counter 1,000 times within some seconds, 10 at once. Prints how many answers it got.
 //
 //   PORT=7008 node examples/channel/client.js
 import { setTimeout } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-// A counter that clients add to, over a channel: while it is restarted, no addition is lost, and none is made twice.
+// A counter that clients add to, over a channel. During a restart no addition is lost, and none is made twice.
 //
 //   PORT=7008 node examples/channel/server.js        and then: PORT=7008 node examples/channel/client.js
 import net from 'node:net';

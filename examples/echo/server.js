@@ -1,5 +1,5 @@
-// A line echo. Nothing in it tells a client that the server is going, so nothing is said to one: whoever still
-// talks is answered, whoever has been quiet for 2 s gets the end of the stream, and is read until its own.
+// A line echo. Its protocol has no farewell, so clients get none. A client that still sends gets its answers. A client
+// that has been quiet for 2 s gets the end of the stream, and the server reads on until the client's own end.
 //
 //   PORT=7007 node examples/echo/server.js        and then: nc 127.0.0.1 7007
 import net from 'node:net';
@@ -15,7 +15,7 @@ const server = net.createServer((socket) => {
   reader.on('error', () => {});
   reader.on('line', (line) => {
     lines.received += 1;
-    // After the end of our side a line can still come, and cannot be answered.
+    // A line can still arrive after the end of our side. It cannot be answered.
     if (!socket.writable) return;
     socket.write(`${line}\n`);
     lines.echoed += 1;

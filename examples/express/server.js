@@ -1,4 +1,4 @@
-// Express that loses nobody at a deploy: `node server.js`, then SIGTERM.
+// Express that loses no client at a deploy. Run `node server.js`, then send SIGTERM.
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';

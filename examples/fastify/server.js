@@ -1,4 +1,4 @@
-// Fastify that loses nobody at a deploy: `node server.js`, then SIGTERM.
+// Fastify that loses no client at a deploy. Run `node server.js`, then send SIGTERM.
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import Fastify from 'fastify';
@@ -18,8 +18,8 @@ app.post('/orders', (request) => ({ accepted: request.body.length }));
 app.get('/export', () => Readable.from(rows()));
 
 await app.listen({ port: Number(process.env.PORT ?? 8080) });
-// All servers: for `localhost` Fastify listens on two addresses, and shows one of them only. When nobody is left who would
-// be answered 503, as Fastify does while it closes, its onClose hooks have their turn.
+// All servers: for `localhost` Fastify listens on two addresses, but shows only one. Fastify answers 503 while it
+// closes, so its onClose hooks run when no client is left.
 lastCall('all', { onDrained: () => app.close() });
 
 /** A megabyte, 16 KiB at a time. */

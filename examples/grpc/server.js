@@ -1,5 +1,5 @@
-// A gRPC server. grpc-js keeps its HTTP/2 server to itself: 'all' stops every server that listens, so lastcall must be
-// imported before it does.
+// A gRPC server. grpc-js keeps its HTTP/2 server private. 'all' stops every server that listens. Import lastcall before
+// the server listens.
 //
 //   PORT=50051 node examples/grpc/server.js
 import { setTimeout as sleep } from 'node:timers/promises';

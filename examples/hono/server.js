@@ -1,4 +1,4 @@
-// Hono on Node that loses nobody at a deploy: `node server.js`, then SIGTERM.
+// Hono on Node that loses no client at a deploy. Run `node server.js`, then send SIGTERM.
 import { setTimeout } from 'node:timers/promises';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';

@@ -1,4 +1,4 @@
-// A bare http server that loses nobody at a deploy: `node server.js`, then SIGTERM.
+// A bare http server that loses no client at a deploy. Run `node server.js`, then send SIGTERM.
 import http from 'node:http';
 import { Readable } from 'node:stream';
 import { json } from 'node:stream/consumers';

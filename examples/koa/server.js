@@ -1,4 +1,4 @@
-// Koa that loses nobody at a deploy: `node server.js`, then SIGTERM.
+// Koa that loses no client at a deploy. Run `node server.js`, then send SIGTERM.
 import { Readable } from 'node:stream';
 import { json } from 'node:stream/consumers';
 import { setTimeout } from 'node:timers/promises';

@@ -1,4 +1,4 @@
-// A service for the Deployment beside this file: probes have a port of their own.
+// A service for the Deployment beside this file. Probes have a separate port.
 import http from 'node:http';
 import { lastCall } from 'lastcall';
 

@@ -1,5 +1,5 @@
-// NestJS that loses nobody at a deploy: `node server.js`, then SIGTERM. In plain JavaScript decorators are called as
-// functions; in TypeScript they are written with @, and nothing else changes.
+// NestJS that loses no client at a deploy. Run `node server.js`, then send SIGTERM. Plain JavaScript calls decorators
+// as functions. TypeScript writes them with @, and nothing else changes.
 import { Readable } from 'node:stream';
 import { setTimeout } from 'node:timers/promises';
 import { Body, Controller, Get, Module, Post, StreamableFile } from '@nestjs/common';
@@ -33,7 +33,7 @@ Body()(OrdersController.prototype, 'order', 0);
 decorate('export', Get('export'));
 
 class AppModule {
-  /** Called by app.close(), when no request is left: the place to close a database's pool. */
+  /** app.close() calls this when no request is left. Close the database pool here. */
   onModuleDestroy() {}
 }
 
@@ -41,7 +41,7 @@ Module({ controllers: [OrdersController] })(AppModule);
 
 const app = await NestFactory.create(AppModule, { logger: ['error', 'warn'] });
 await app.listen(process.env.PORT ?? 8080);
-// When nobody is left, Nest's own hooks have their turn.
+// Nest's own hooks run when no client is left.
 lastCall(app.getHttpServer(), { onDrained: () => app.close() });
 
 function decorate(method, decorator) {

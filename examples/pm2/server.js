@@ -1,4 +1,4 @@
-// A service that knows nothing of lastcall: ecosystem.config.cjs beside this file lets pm2 load it.
+// A service that does not use lastcall itself. ecosystem.config.cjs beside this file makes pm2 load lastcall.
 import http from 'node:http';
 
 const server = http.createServer((request, response) => response.end('hello\n'));

@@ -1,4 +1,4 @@
-// What one client may say, and what it is answered.
+// The commands that one client may send, and their answers.
 import { array, bulk, error, integer, map, none, OK, status } from './resp.js';
 
 const values = new Map();
@@ -7,18 +7,18 @@ const lists = new Map();
 const waiting = new Map();
 let isClosing = false;
 
-/** From now on nobody waits: who would is told that there is nothing. */
+/** From now on no client waits: a client that would wait gets the answer that there is no value. */
 export function letNobodyWait() {
   isClosing = true;
 }
 
 export class Client {
-  /** Whether it wants to be told when the server moves: `CLIENT MAINT_NOTIFICATIONS ON`, as node-redis says by itself. */
+  /** Whether it wants a message when the server moves. node-redis sends `CLIENT MAINT_NOTIFICATIONS ON` by itself. */
   hearsOfMoves = false;
   #reply;
   #version = 2;
   #commands = [];
-  /** The list that it waits for. Until it has its answer its next commands wait, too. */
+  /** The list that it waits for. Its next commands wait until it has its answer. */
   #waitsFor;
 
   constructor(reply) {
@@ -88,7 +88,7 @@ export class Client {
     return integer(list.push(value));
   }
 
-  /** Waits as long as it takes (a time limit is not looked at). */
+  /** Waits without a limit, and ignores the time limit of the command. */
   #pop(key) {
     const value = lists.get(key)?.shift();
     if (value !== undefined) return array([bulk(key), bulk(value)]);
@@ -107,7 +107,7 @@ export class Client {
 
   #client([order, what]) {
     if (order?.toUpperCase() !== 'MAINT_NOTIFICATIONS') return OK;
-    // RESP 2 has no way to say something unasked.
+    // RESP 2 cannot send a message without a request.
     if (this.#version !== 3) return error('needs RESP 3');
     this.hearsOfMoves = what?.toUpperCase() === 'ON';
     return OK;

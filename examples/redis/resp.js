@@ -2,7 +2,7 @@
 
 const END = '\r\n';
 
-/** Takes whole commands, each an array of Buffers, off the front of what has come; `rest` is what is not whole yet. */
+/** Takes whole commands, each an array of Buffers, from the front of the input. `rest` is the incomplete remainder. */
 export function takeCommands(bytes) {
   const commands = [];
   let rest = bytes;
@@ -62,7 +62,7 @@ export function array(values) {
   return Buffer.concat([`*${values.length}${END}`, ...values].map((part) => Buffer.from(part)));
 }
 
-/** No array at all. */
+/** A null in place of an array. */
 export function none(version) {
   return version === 3 ? `_${END}` : `*-1${END}`;
 }
@@ -73,7 +73,7 @@ export function map(entries, version) {
   return (version === 3 ? `%${pairs.length}` : `*${pairs.length * 2}`) + END + pairs.join('');
 }
 
-/** Something that the server says unasked (RESP 3 only). */
+/** A message that the server sends without a request (RESP 3 only). */
 export function push(values) {
   return `>${values.length}${END}${values.join('')}`;
 }

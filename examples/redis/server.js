@@ -1,7 +1,7 @@
-// A small Redis server that tells its clients where to go. Those that understand MOVING, as node-redis does without being
-// told to, finish the commands that are under way, go on at the successor and end their connection: no command fails,
-// whatever the load. To others nothing is said: they are served until they have been quiet for 2 s. Who waits in BLPOP is
-// quiet, too, but is owed an answer, and gets it first.
+// A small Redis server that sends its clients to its successor. Some clients understand MOVING; node-redis does by
+// default. They finish the commands that are under way, go on at the successor and end their connection. No command
+// fails, whatever the load. Other clients get no message. They are served until they have been quiet for 2 s. A client
+// that waits in BLPOP is quiet too, but it gets its answer first.
 //
 //   PORT=6379 SUCCESSOR=127.0.0.1:6380 node examples/redis/server.js
 import net from 'node:net';
@@ -10,7 +10,7 @@ import { Client, letNobodyWait } from './commands.js';
 import { bulk, error, integer, push, takeCommands } from './resp.js';
 
 const { PORT = '6379', SUCCESSOR } = process.env;
-// The seconds that a client may take, as it is told.
+// The time that a client may take, in seconds. MOVING carries it.
 const GRACE = 10;
 
 const clients = new WeakMap();

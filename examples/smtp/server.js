@@ -1,5 +1,5 @@
-// A mail server, as far as its end is concerned: a client between two messages is told 421 and says QUIT; one that is in
-// the middle of a message is heard out first, and told then.
+// A mail server that shows its end. A client between two messages gets 421 and sends QUIT. A client in the middle of a
+// message finishes it first, and then gets 421.
 //
 //   PORT=2525 node examples/smtp/server.js
 import net from 'node:net';
@@ -26,10 +26,10 @@ server.listen(Number(process.env.PORT ?? 2525), '127.0.0.1', () => {
 });
 
 lastCall(server, {
-  // However long it pauses, within the deadline.
+  // The client may pause for any time within the deadline.
   onDrain: ({ socket }) => sessions.get(socket)?.betweenMessages(),
   farewell: {
-    // Asked again as long as it has nothing to say.
+    // lastcall calls this again while it returns undefined.
     say: (socket) => sessions.get(socket)?.sayGoodbye(),
     answered: (received) => /^QUIT\r?$/im.test(received.toString('latin1')),
   },

@@ -1,4 +1,4 @@
-// One SMTP client (RFC 5321), heard line by line.
+// One SMTP client (RFC 5321), read line by line.
 
 const GOODBYE = '421 4.3.2 Service shutting down\r\n';
 
@@ -35,7 +35,7 @@ export class Session {
     this.#enter('between messages');
   }
 
-  /** The words, said between two messages only. */
+  /** Our 421, which goes out only between two messages. */
   sayGoodbye() {
     if (this.#state !== 'between messages' || this.#unfinished !== '' || this.#isLeaving) return undefined;
     this.#isLeaving = true;

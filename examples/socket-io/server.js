@@ -1,4 +1,4 @@
-// A socket.io server: when it goes, its clients connect again, those over WebSocket and those that poll.
+// A socket.io server. When it stops, its clients connect again, over WebSocket or by polling.
 //
 //   PORT=8080 node examples/socket-io/server.js
 import http from 'node:http';
@@ -17,7 +17,7 @@ server.listen(Number(process.env.PORT ?? 8080), '127.0.0.1', () => {
 });
 
 lastCall(server, {
-  // Who polls waits for up to 25 s: its request ends now, and it connects again.
+  // A polling request may wait for 25 s. It ends now, and its client connects again.
   onDrain: ({ response }) => {
     const { searchParams } = new URL(response?.req.url ?? '/', 'http://localhost');
     io.engine.clients[searchParams.get('sid')]?.close();

@@ -1,5 +1,5 @@
-// A service under systemd whose socket systemd keeps, so that a restart loses nobody. The two units beside this file start
-// it; without them it listens at PORT.
+// A service under systemd. systemd keeps its socket, so that a restart loses no client. The two units beside this file
+// start it. Without them it listens at PORT.
 import http from 'node:http';
 import { inheritedListener, lastCall } from 'lastcall';
 

@@ -1,5 +1,5 @@
-// A chat room over WebSocket: what one says, all hear. When it goes, each client is told 1012 (service restart) once it
-// has got what was said before, and is waited for.
+// A chat room over WebSocket: every client gets every message. When the server stops, each client gets the earlier
+// messages and then 1012 (service restart). The server waits for its answer.
 //
 //   PORT=8080 node examples/websocket/server.js
 import http from 'node:http';

@@ -5,33 +5,33 @@
 /** @type {readonly { promise: string, files: readonly string[] }[]} `promise` is a sentence of the README, or a part of one. */
 export const QUICK = [
   {
-    promise: 'Whoever is queued or half-open when the gate shuts is served.',
+    promise: 'Every client that is queued or half-open when the gate shuts is served.',
     files: ['close/storm', 'close/lab-one-client', 'close/calls'],
   },
   {
-    promise: 'A client whose SYN has not been answered is refused (ECONNREFUSED, not ECONNRESET).',
+    promise: 'A client whose SYN has no answer yet is refused: it sees ECONNREFUSED, not ECONNRESET.',
     files: ['close/lab-one-client'],
   },
   {
-    promise: 'It ends, at the deadline at the latest. What is still open then is cut, and the report names it.',
+    promise: 'It always ends, at the deadline at the latest. It cuts what is still open then, and the report names it.',
     files: ['close/time-is-up', 'close/waiting-clients'],
   },
   {
     promise:
-      "Where it ends a connection itself, it waits for the client's acknowledgement and its end, for a limited time.",
+      "Where lastcall itself ends a connection, it waits a limited time for the client's acknowledgement and FIN.",
     files: ['connection/half-open', 'connection/prompt-farewell'],
   },
   {
     promise:
-      'Where no gate can be shut, it narrows the gap and does not close it. The report says which gate was used, and why.',
+      'Where no gate can be shut, lastcall narrows the gap but does not close it. The report names the gate that was used, and the reason.',
     files: ['close/without-koffi', 'close/unix', 'close/sharing', 'listener/gate', 'listener/passed'],
   },
   {
-    promise: 'Net, tls, http, https and http2 servers work',
+    promise: 'lastcall works with net, tls, http, https and http2 servers.',
     files: ['close/kinds-of-server', 'close/odd-connections', 'close/wrong-calls'],
   },
   {
-    promise: 'a request that was read; pipelined ones; a 413 sent early',
+    promise: 'a request that was read; pipelined requests; a 413 sent early',
     files: [
       'connection/http1',
       'connection/http1-ending',
@@ -49,11 +49,11 @@ export const QUICK = [
   },
   { promise: 'close_notify, then FIN', files: ['connection/tls-end', 'connection/farewell-under-tls'] },
   {
-    promise: 'your `farewell` words, or FIN when quiet',
+    promise: 'the bytes of your `farewell`, or FIN when quiet',
     files: ['connection/example-echo', 'connection/example-smtp', 'connection/throwing-callbacks'],
   },
   {
-    promise: 'A promise never says more than is known: done, not processed, or unknown.',
+    promise: 'A promise never claims more than is known: done, not processed, or unknown.',
     files: [
       'channel/close',
       'channel/keys',
@@ -68,7 +68,7 @@ export const QUICK = [
     ],
   },
   {
-    promise: 'refuses new ones, serves the rest to the end, calls `onDrained`, and exits with code 0.',
+    promise: 'it refuses new clients, serves the rest to the end, calls `onDrained`, and exits with code 0.',
     files: [
       'lifecycle/storm',
       'lifecycle/early-signals',
@@ -79,7 +79,7 @@ export const QUICK = [
   },
   { promise: 'has its documented result', files: ['lifecycle/orders'] },
   {
-    promise: "This does the same for every server that it makes, clusters and frameworks' own commands included",
+    promise: 'does the same for every server that the program makes, including clusters and the commands of frameworks',
     files: [
       'lifecycle/register',
       'lifecycle/program-listeners',
@@ -92,7 +92,7 @@ export const QUICK = [
   { promise: 'a socket that outlives a restart', files: ['lifecycle/activation'] },
   {
     promise:
-      'shuts it from outside, waits until the program has emptied its queues, and only then sends it the signal that it knows',
+      'it shuts the gate from outside, waits until the program has emptied its queues, and then sends the stop signal that the program knows',
     files: [
       'cli/stop',
       'cli/sparkline',
@@ -103,7 +103,7 @@ export const QUICK = [
       'program/passed-to',
     ],
   },
-  { promise: 'With Express, pass what `app.listen()` returns', files: ['frameworks/express'] },
+  { promise: 'With Express, pass what `app.listen()` returns.', files: ['frameworks/express'] },
   { promise: 'prom-client, and a log in ten lines', files: ['metrics/docs', 'metrics/metrics'] },
   { promise: 'Options', files: ['docs', 'package'] },
   {

@@ -5,8 +5,8 @@ import { type Order, QUICK, SLACK } from './order.ts';
 /** What the program does during the stop: its hooks, its servers, its errors, its calls of `close()`. */
 export const PROGRAM_ORDERS: readonly Order[] = [
   {
-    event: 'an error thrown in `onLameDuck`',
-    result: 'reported; the stop goes on; exit code 1',
+    event: '`onLameDuck` throws an error',
+    result: 'the error is reported; the stop goes on; exit code 1',
     config: { options: QUICK, onLameDuck: 'throws', onDrained: 'tells' },
     walk: async (service) => {
       service.signal();
@@ -19,8 +19,8 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
-    event: 'a rejection of `onDrained`',
-    result: 'reported; exit code 1',
+    event: '`onDrained` rejects',
+    result: 'the error is reported; exit code 1',
     config: { options: QUICK, onDrained: 'rejects' },
     walk: async (service) => {
       service.signal();
@@ -32,8 +32,8 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
-    event: 'an `onLameDuck` that never ends',
-    result: 'given up at half of the deadline; the stop goes on; exit code 1',
+    event: '`onLameDuck` never ends',
+    result: 'the stop waits for it until half of the deadline, then goes on; exit code 1',
     config: { options: { ...QUICK, deadline: 6_000 }, onLameDuck: 'never ends', onDrained: 'tells' },
     walk: async (service, port) => {
       service.signal();
@@ -49,8 +49,8 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: 6_000 + SLACK,
   },
   {
-    event: 'an `onDrained` that never ends',
-    result: 'given up at the deadline; exit code 1',
+    event: '`onDrained` never ends',
+    result: 'the stop waits for it until the deadline; exit code 1',
     config: { options: { ...QUICK, deadline: 1_000 }, onDrained: 'never ends' },
     walk: async (service) => {
       service.signal();
@@ -64,7 +64,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM after the program has closed its only server',
-    result: 'the process ends of the signal',
+    result: 'the signal ends the process',
     config: { options: QUICK, keeps: true },
     walk: async (service, port) => {
       assert.equal((await ask('/', port)).status, 200);
@@ -81,7 +81,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM after the program has closed one of two servers',
-    result: 'the other one is drained; exit code 0',
+    result: 'the other server is drained; exit code 0',
     config: { options: QUICK, servers: 'two' },
     walk: async (service) => {
       const second = await service.next('second');
@@ -112,7 +112,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'a server begins to listen during the drain',
-    result: 'it is closed, too, and drained',
+    result: 'it is also closed and drained',
     config: { options: QUICK, servers: 'all', secondListens: 'closing' },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -127,7 +127,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'a server begins to listen in `onDrained`',
-    result: 'it is closed, too, and drained',
+    result: 'it is also closed and drained',
     config: { options: QUICK, servers: 'all', secondListens: 'in onDrained', onDrained: 'tells' },
     walk: async (service) => {
       service.signal();
@@ -138,7 +138,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'an uncaught error',
-    result: "Node's message at once, no lame duck, the drain and the hooks in 5 s; exit code 1",
+    result: "Node's message at once, no lame duck, then the drain and the hooks within 5 s; exit code 1",
     config: { options: { ...QUICK, lameDuck: 8_000, lameDuckMin: 8_000, deadline: 20_000 }, onDrained: 'tells' },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -154,8 +154,8 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
-    event: 'an uncaught error, and a request that is never answered',
-    result: 'the request is cut when the 5 s are over; exit code 1',
+    event: 'an uncaught error while a request is never answered',
+    result: 'the request is cut after 5 s; exit code 1',
     config: { options: { ...QUICK, deadline: 20_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -170,7 +170,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'an unhandled rejection during the drain',
-    result: 'the same: 5 s are left; exit code 1',
+    result: 'the stop has 5 s left; exit code 1',
     config: { options: { ...QUICK, deadline: 20_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -186,8 +186,8 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: 5_000 + SLACK,
   },
   {
-    event: "an uncaught error that the program's own listener takes",
-    result: 'nothing: the program has decided to go on',
+    event: "an uncaught error that the program's own listener handles",
+    result: 'nothing: the program has chosen to go on',
     config: { options: QUICK, catches: true },
     walk: async (service, port) => {
       service.order({ do: 'fail' });
@@ -201,7 +201,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM to a program whose service is in a worker thread',
-    result: 'the process ends of the signal: Node gives signals to the main thread alone',
+    result: 'the signal ends the process: Node delivers signals to the main thread only',
     config: { options: QUICK, inThread: true },
     walk: async (service, port) => {
       assert.equal((await ask('/', port)).status, 200);
@@ -229,7 +229,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: '`close()`',
-    result: 'the stop; the process ends when nothing keeps it',
+    result: 'the stop; the process ends when nothing keeps it running',
     config: { options: QUICK, onLameDuck: 'tells', onDrained: 'tells' },
     walk: async (service) => {
       service.order({ do: 'close', reason: 'an order' });
@@ -240,7 +240,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
-    event: '`close()`, and SIGTERM while it goes on',
+    event: '`close()`, then SIGTERM during that stop',
     result: 'one stop; the process exits after it',
     config: { options: { ...QUICK, deadline: 20_000 }, onDrained: 'tells' },
     walk: async (service, port) => {
@@ -258,7 +258,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: '`close()` in `onLameDuck`',
-    result: 'one stop, and one promise for all who ask',
+    result: 'one stop, and one promise for all callers',
     config: { options: QUICK, onLameDuck: 'closes', onDrained: 'tells' },
     walk: async (service) => {
       service.order({ do: 'close', reason: 'an order' });
@@ -272,7 +272,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM, with `exit: false`',
-    result: 'the stop; the process ends when nothing keeps it',
+    result: 'the stop; the process ends when nothing keeps it running',
     config: { options: { ...QUICK, exit: false } },
     walk: async (service) => {
       service.signal();

@@ -6,7 +6,7 @@ import { type Order, QUICK, SECOND_AFTER, signalAgain, SLACK } from './order.ts'
 export const SIGNAL_ORDERS: readonly Order[] = [
   {
     event: 'SIGTERM before a server listens',
-    result: 'the process ends of the signal, as any program does',
+    result: 'the signal ends the process, as it ends any program',
     config: { listens: false },
     walk: async (service) => {
       await service.reaches('serving');
@@ -29,7 +29,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
   },
   {
     event: 'two SIGTERMs within 500 ms',
-    result: 'one stop: terminals and process groups send two',
+    result: 'one stop, because terminals and process groups send two',
     config: { options: QUICK },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -44,7 +44,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
   },
   {
     event: 'a second SIGTERM during the lame duck',
-    result: 'the gate shuts at once and what is left is cut; exit code 0',
+    result: 'the gate shuts at once, and what is left is cut; exit code 0',
     config: { options: { ...QUICK, lameDuck: 8_000, lameDuckMin: 8_000, deadline: 20_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -79,7 +79,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
   },
   {
     event: 'a second SIGTERM during a hook',
-    result: 'the hook has one more second; exit code 1 if that is not enough',
+    result: 'the hook gets one more second; exit code 1 if that is not enough',
     config: { options: { ...QUICK, deadline: 20_000 }, onDrained: 'never ends' },
     walk: async (service) => {
       service.signal();
@@ -94,7 +94,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
   },
   {
     event: 'a second SIGTERM during `onLameDuck`',
-    result: 'the gate shuts at once, and nobody waits for the hook; exit code 0',
+    result: 'the gate shuts at once, without waiting for the hook; exit code 0',
     config: { options: { ...QUICK, deadline: 20_000 }, onLameDuck: 'never ends', onDrained: 'tells' },
     walk: async (service) => {
       service.signal();
@@ -108,8 +108,8 @@ export const SIGNAL_ORDERS: readonly Order[] = [
     within: SECOND_AFTER + SLACK,
   },
   {
-    event: 'the deadline, with a request under way',
-    result: 'it is cut, and named on stderr; exit code 0',
+    event: 'the deadline, while a request is under way',
+    result: 'the request is cut and named on stderr; exit code 0',
     config: { options: { ...QUICK, deadline: 1_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -123,7 +123,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
     within: 1_000 + SLACK,
   },
   {
-    event: 'the same, with `strict`',
+    event: 'the deadline, while a request is under way, with `strict`',
     result: 'exit code 1',
     config: { options: { ...QUICK, deadline: 1_000, strict: true } },
     walk: async (service, port) => {
