@@ -3,6 +3,7 @@ import { Duplex } from 'node:stream';
 import type { ServerHttp2Session } from 'node:http2';
 import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../../linux/constants.ts';
 import { loadLibc } from '../../linux/libc.ts';
+import { replaceMethod } from '../../node/replace.ts';
 import { descriptorOf, openStreams, pauseReads, writeQueueSize } from '../../node/fields.ts';
 
 // RFC 9113 7. (node:http2 has it too, and is not loaded for a program that does not speak HTTP/2.)
@@ -138,9 +139,9 @@ export class SessionFarewell {
       return;
     }
     // Some versions of Node send GOAWAY when a session is closed: once is enough.
-    Object.defineProperty(session, 'goaway', { value: () => {}, configurable: true });
+    const { undo } = replaceMethod(session, 'goaway', () => () => {});
     session.close();
-    Reflect.deleteProperty(session, 'goaway');
+    undo();
     resumeReads();
   }
 }

@@ -1,11 +1,12 @@
-import { isSignal } from '../../signals.ts';
 import type { EventEmitter } from 'node:events';
+import { type Replacement, replaceMethod } from '../../node/replace.ts';
+import { isSignal } from '../../signals.ts';
 
 /** Called in place of the listeners of a `process` event. `pass` calls them, and returns whether there are any. */
 type Interceptor = (args: readonly unknown[], pass: () => boolean) => boolean;
 
 const interceptors = new Map<string, Interceptor>();
-let originalEmit: Function | undefined;
+let replaced: Replacement | undefined;
 
 /**
  * Takes an event of `process` before its listeners, also those added later. An event has one interceptor. Returns an undo
@@ -42,19 +43,20 @@ function isListener(value: unknown): value is (...args: unknown[]) => void {
 
 /** Emits an event past its interceptor. Returns whether it has listeners. */
 export function emitToListeners(name: string, args: readonly unknown[]): boolean {
-  return originalEmit !== undefined && Reflect.apply(originalEmit, process, [name, ...args]) === true;
+  return replaced?.original(process, [name, ...args]) === true;
 }
 
 /** Once, and for good: others may wrap ours. An event without an interceptor costs one look into a map. */
 function wrapEmit(): void {
-  const emit: unknown = Reflect.get(process, 'emit');
-  if (originalEmit !== undefined || typeof emit !== 'function') return;
-  originalEmit = emit;
-  const wrapper = function emitOrIntercept(this: NodeJS.Process, ...args: readonly unknown[]): boolean {
-    const pass = (): boolean => Reflect.apply(emit, this, args) === true;
-    const [name, ...rest] = args;
-    const interceptor = typeof name === 'string' ? interceptors.get(name) : undefined;
-    return interceptor === undefined ? pass() : interceptor(rest, pass);
-  };
-  Reflect.set(process, 'emit', wrapper);
+  replaced ??= replaceMethod(
+    process,
+    'emit',
+    (original) =>
+      function emitOrIntercept(this: NodeJS.Process, ...args: readonly unknown[]) {
+        const pass = (): boolean => original(this, args) === true;
+        const [name, ...rest] = args;
+        const interceptor = typeof name === 'string' ? interceptors.get(name) : undefined;
+        return interceptor === undefined ? pass() : interceptor(rest, pass);
+      },
+  );
 }
