@@ -31,7 +31,11 @@ export function answerClose(server: net.Server, answer: Answer): () => void {
       },
   );
   const isHttp = 'closeIdleConnections' in server;
-  const idle = isHttp ? replaceMethod(server, 'closeIdleConnections', () => () => {}) : undefined;
+  const idle = isHttp
+    ? replaceMethod(server, 'closeIdleConnections', (original) => () => {
+        if (!answers.has(server)) original(server, []);
+      })
+    : undefined;
   return () => {
     answers.delete(server);
     idle?.undo();

@@ -229,8 +229,13 @@ export function activeHandles(): readonly unknown[] {
   return Array.isArray(handles) ? handles : [];
 }
 
-/** How many closes hold a server's 'close' event, and what lets it go; a server that listens anew may be in two. */
-const closeEventsHeld = new WeakMap<net.Server, { holds: number; readonly replaced: Replacement }>();
+/** How many closes hold a server's 'close' event; a server that listens anew may be in two. */
+interface HeldCloseEvent {
+  holds: number;
+  readonly replaced: Replacement;
+}
+
+const closeEventsHeld = new WeakMap<net.Server, HeldCloseEvent>();
 
 /**
  * Holds a server's 'close' event back; returns an undo function. Node emits it from `_emitCloseIfDrained`, called when the
@@ -239,7 +244,7 @@ const closeEventsHeld = new WeakMap<net.Server, { holds: number; readonly replac
 export function holdCloseEvent(server: net.Server): () => void {
   const name = '_emitCloseIfDrained';
   if (typeof field(server, name) !== 'function') return () => {};
-  const held = closeEventsHeld.get(server) ?? { holds: 0, replaced: replaceMethod(server, name, () => () => {}) };
+  const held = closeEventsHeld.get(server) ?? replaceCloseEvent(server, name);
   closeEventsHeld.set(server, held);
   held.holds += 1;
   return () => {
@@ -249,6 +254,16 @@ export function holdCloseEvent(server: net.Server): () => void {
     held.replaced.undo();
     held.replaced.original(server, []);
   };
+}
+
+function replaceCloseEvent(server: net.Server, name: string): HeldCloseEvent {
+  const held: HeldCloseEvent = {
+    holds: 0,
+    replaced: replaceMethod(server, name, (original) => () => {
+      if (held.holds === 0) original(server, []);
+    }),
+  };
+  return held;
 }
 
 /** http keeps a server's parsers in a list, under a symbol, and in it those that are in the middle of a request apart. */

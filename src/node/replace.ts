@@ -14,7 +14,7 @@ export type Original = (receiver: object, args: readonly unknown[]) => unknown;
 export interface Replacement {
   readonly original: Original;
   /** Puts back what was there; false if somebody else has wrapped the replacement, which then stays. */
-  undo(): boolean;
+  readonly undo: () => boolean;
 }
 
 /** Replaces a method or sets one that hides the prototype's. `make` gets the original, and returns the replacement. */

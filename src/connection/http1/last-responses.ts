@@ -12,8 +12,9 @@ export class EarlyLastResponses {
   add(program: net.Socket): void {
     // After `release` it is not this close's: its server has listened anew, or nothing lists it.
     if (this.#isPast || this.#waiting.has(program)) return;
-    const replaced = replaceMethod(program, 'destroySoon', () => () => {
-      entry.isDone = true;
+    const replaced = replaceMethod(program, 'destroySoon', (original) => () => {
+      if (this.#waiting.get(program) === entry) entry.isDone = true;
+      else original(program, []);
     });
     const entry = { replaced, isDone: false };
     this.#waiting.set(program, entry);
@@ -31,11 +32,12 @@ export class EarlyLastResponses {
   /** The close has taken in all of its connections. The others end as they would have without it. */
   release(): void {
     this.#isPast = true;
-    for (const [program, { replaced, isDone }] of this.#waiting) {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const [program, { replaced, isDone }] of waiting) {
       replaced.undo();
       if (isDone) endAsHttpDoes(program);
     }
-    this.#waiting.clear();
   }
 }
 

@@ -139,9 +139,9 @@ export class SessionFarewell {
       return;
     }
     // Some versions of Node send GOAWAY when a session is closed: once is enough.
-    const { undo } = replaceMethod(session, 'goaway', () => () => {});
+    const replaced = replaceMethod(session, 'goaway', () => () => {});
     session.close();
-    undo();
+    replaced.undo();
     resumeReads();
   }
 }

@@ -20,7 +20,7 @@ export class TargetError extends Error {
 /** Parses `12345`, `:8080`, `/run/app.sock`, `unix:/run/app.sock` or `@abstract`. Throws a `TargetError` for anything else. */
 export function parseTarget(text: string): Target {
   if (/^\d{1,10}$/.test(text)) return { kind: 'process', pid: Number(text) };
-  if (/^:\d+$/.test(text)) return { kind: 'port', port: checkPort(text) };
+  if (/^:\d{1,5}$/.test(text)) return { kind: 'port', port: checkPort(text) };
   const path = text.replace(/^unix:/, '').replace(/^@/, '\0');
   if (path.startsWith('/') || path.startsWith('\0')) return { kind: 'path', path };
   throw new TargetError(
