@@ -65,7 +65,7 @@ suite('on Bun', { skip: bun.missing }, () => {
       '`all` servers',
       'net',
       'all',
-      /^Expected servers by name, for Bun does not tell which of them listen, got `all`$/,
+      /^Expected servers by name, for Bun does not show which of them listen, got `all`$/,
     ],
   ] as const) {
     test(`${title} cannot be closed, and the error says so`, async () => {
