@@ -2,6 +2,7 @@ export interface PacketParts {
   readonly version?: 4 | 6;
   readonly source: number;
   readonly destination: number;
+  readonly sequence?: number;
   readonly flags: number;
   readonly payload?: string;
   /** Bytes of options in the TCP header, a multiple of 4. */
@@ -13,6 +14,7 @@ export function buildPacket({
   version = 4,
   source,
   destination,
+  sequence = 0,
   flags,
   payload = '',
   options = 0,
@@ -20,6 +22,7 @@ export function buildPacket({
   const tcp = Buffer.alloc(20 + options);
   tcp.writeUInt16BE(source, 0);
   tcp.writeUInt16BE(destination, 2);
+  tcp.writeUInt32BE(sequence, 4);
   tcp.writeUInt8((tcp.length / 4) << 4, 12);
   tcp.writeUInt8(flags, 13);
   const body = Buffer.concat([tcp, Buffer.from(payload, 'latin1')]);

@@ -9,6 +9,7 @@ const parts = fc.record({
   version: fc.constantFrom<4 | 6>(4, 6),
   source: port,
   destination: port,
+  sequence: fc.integer({ min: 0, max: 0xffff_ffff }),
   flags: fc.integer({ min: 0, max: 255 }),
   payload: fc.string({ maxLength: 200, unit: 'binary-ascii' }),
   options: fc.integer({ min: 0, max: 10 }).map((words) => words * 4),
@@ -18,9 +19,9 @@ test('a TCP packet of either version is read as it was built', () => {
   fc.assert(
     fc.property(parts, (built) => {
       const bytes = buildPacket(built);
-      const { version, source, destination, flags, payload } = built;
+      const { version, source, destination, sequence, flags, payload } = built;
       const payloadAt = bytes.length - payload.length;
-      const expected = { version, source, destination, flags, payloadAt, payload: payload.length };
+      const expected = { version, source, destination, sequence, flags, payloadAt, payload: payload.length };
       assert.deepEqual(parseSegment(bytes, bytes.length), expected);
     }),
   );

@@ -3,6 +3,7 @@ export interface Segment {
   readonly version: 4 | 6;
   readonly source: number;
   readonly destination: number;
+  readonly sequence: number;
   readonly flags: number;
   /** Where the payload begins in the packet, and its length; both in bytes. */
   readonly payloadAt: number;
@@ -56,6 +57,7 @@ function parseTcp(version: 4 | 6, bytes: Buffer, at: number, end: number): Segme
     version,
     source: bytes.readUInt16BE(at),
     destination: bytes.readUInt16BE(at + 2),
+    sequence: bytes.readUInt32BE(at + 4),
     flags: bytes.readUInt8(at + 13),
     payloadAt,
     payload: end - payloadAt,

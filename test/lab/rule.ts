@@ -3,12 +3,13 @@ export type Direction = 'to server' | 'to client';
 /**
  * The kinds of packet that a rule can name. Some packets are of several kinds (a FIN that carries data):
  * - `SYN`, `SYN-ACK`, `FIN`, `RST`: by their flags; a SYN may ask for ECN;
+ * - `refusal`: the RST that answers a SYN (RFC 9293 3.5.2: its sequence number is 0);
  * - `data`: with a payload;
  * - `ACK`: an ACK and nothing else, no payload;
  * - `final ACK`: such an ACK, if it is the first packet from the client after a SYN-ACK;
  * - `any`: every TCP packet.
  */
-export type PacketKind = 'SYN' | 'SYN-ACK' | 'final ACK' | 'ACK' | 'data' | 'FIN' | 'RST' | 'any';
+export type PacketKind = 'SYN' | 'SYN-ACK' | 'final ACK' | 'ACK' | 'data' | 'FIN' | 'RST' | 'refusal' | 'any';
 
 /** What the wire does with some of the packets that pass. It is asked when a packet has travelled, just before it arrives. */
 export interface Rule {

@@ -113,6 +113,8 @@ function isOfKind(kind: PacketKind, segment: Segment, isFinalAck: boolean): bool
       return (segment.flags & FIN) !== 0;
     case 'RST':
       return (segment.flags & RST) !== 0;
+    case 'refusal':
+      return (segment.flags & RST) !== 0 && segment.sequence === 0;
     case 'any':
       return true;
   }

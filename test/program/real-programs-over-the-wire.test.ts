@@ -82,7 +82,7 @@ async function stopOverTheWire(program: ForeignProgram, way: Way): Promise<Stopp
   };
   // Side by side: one after the other they would take a slow machine longer than that second.
   await Promise.all(Array.from({ length: HELD }, (_, index) => keepHalfOpen(index + 1)));
-  const refusal = await lab.wire.rule({ direction: 'to client', packet: 'RST', action: 'report' });
+  const refusal = await lab.wire.rule({ direction: 'to client', packet: 'refusal', action: 'report' });
   let stopping: TestProcess | undefined;
   if (way === 'run') running.signal('SIGTERM');
   else if (way === 'plainly') running.signal(program.signal);
