@@ -1,6 +1,6 @@
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000 };
 
-/** What a duration that people write is told to look like. */
+/** How an error describes a duration. */
 export const DURATION_FORM = 'a duration such as `20s`, `500ms` or `1m`';
 
 /** Milliseconds of a duration as people write it; undefined for what is none. */

@@ -36,7 +36,7 @@ export interface CloseOptions {
   readonly onDrain?: OnDrain;
   /** The WebSocket servers whose clients are on these connections (`ws`): each client gets its Close through them. */
   readonly webSockets?: WebSocketServerLike | readonly WebSocketServerLike[];
-  /** What WebSocket clients are told. Default code 1001 (going away) and no reason. */
+  /** What the Close frames of WebSocket clients carry. Default code 1001 (going away) and no reason. */
   readonly webSocketClose?: Partial<WebSocketClose>;
   /** Abort: the deadline is now. */
   readonly signal?: AbortSignal;
@@ -86,7 +86,7 @@ export interface WebSocketLike {
   terminate(): void;
 }
 
-/** What a WebSocket client is told: a code of RFC 6455 7.4, and a reason of at most 123 bytes. */
+/** What a WebSocket Close carries: a code of RFC 6455 7.4, and a reason of at most 123 bytes. */
 export interface WebSocketClose {
   readonly code: number;
   readonly reason: string;

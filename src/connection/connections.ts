@@ -6,7 +6,7 @@ import { responseOn, serverOf } from '../node/fields.ts';
 import { ClosingConnection } from './closing-connection.ts';
 import { DeliveryWatch } from './resets.ts';
 import { Ends } from './ends.ts';
-import { type ClosingHeads, sayCloseInHeads, sayCloseInTakenHead } from './http1/head.ts';
+import { type ClosingHeads, addCloseToHeads, addCloseToReplacedHead } from './http1/head.ts';
 import { EarlyLastResponses } from './http1/last-responses.ts';
 import { holdRequestsBack, type Requests } from './http1/requests.ts';
 import { isHttp1Server } from './http1/server.ts';
@@ -58,7 +58,7 @@ export class Connections {
     this.#heads = { servers: new Set(servers), onLast: ({ req }) => this.#noteLastResponse(req.socket) };
     // A server that neither listens nor speaks HTTP can have no such connection.
     if (!servers.some((server) => server.listening || isHttp1Server(server))) return;
-    sayCloseInHeads(this.#heads, over);
+    addCloseToHeads(this.#heads, over);
     for (const server of servers) this.#holdRequestsBack(server);
   }
 
@@ -176,7 +176,7 @@ export class Connections {
     if (early !== 'not yet') connection.noteLastResponse();
     if (early === 'done') connection.linger();
     const response = responseOn(program);
-    if (response instanceof http.ServerResponse) sayCloseInTakenHead(response, this.#heads.onLast);
+    if (response instanceof http.ServerResponse) addCloseToReplacedHead(response, this.#heads.onLast);
   }
 
   #makeOnClose(): (this: net.Socket) => void {

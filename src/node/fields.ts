@@ -278,7 +278,7 @@ function parsersOf(server: net.Server, which: 'all' | 'active'): readonly unknow
 }
 
 /** Adds to the stack of an unhandled 'error' event where it was emitted, as Node's own last message does. */
-export function tellEmitter(error: Error): void {
+export function addEmitter(error: Error): void {
   const symbols = Object.getOwnPropertySymbols(error);
   const symbol = symbols.find(({ description }) => description === 'kEnhanceStackBeforeInspector');
   const enhance: unknown = symbol === undefined ? undefined : Reflect.get(error, symbol);

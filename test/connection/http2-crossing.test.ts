@@ -22,7 +22,7 @@ import { until, within } from '../harness/wait.ts';
 suite('a stream that crosses the GOAWAY of an HTTP/2 session under TLS', { skip: needsPrograms('openssl') }, () => {
   test('is not taken', async () => {
     const seen = await cross(({ session, program, transport }) => {
-      new SessionFarewell(session, program, true).say(transport, 1000);
+      new SessionFarewell(session, program, true).send(transport, 1000);
     });
     assert.deepEqual(seen, { opened: [1, 3], lastStreams: [1], refused: true, processed: 1, taken: 1 });
   });

@@ -21,7 +21,7 @@ let wrapping: Replacement | undefined;
  * read last carries it: whatever comes behind it is not processed (RFC 9112 9.6). `writeHead` is wrapped only while a
  * close is under way.
  */
-export function sayCloseInHeads(closing: ClosingHeads, signal: AbortSignal): void {
+export function addCloseToHeads(closing: ClosingHeads, signal: AbortSignal): void {
   underWay.add(closing);
   wrapWriteHead();
   signal.addEventListener('abort', () => {
@@ -34,10 +34,10 @@ export function sayCloseInHeads(closing: ClosingHeads, signal: AbortSignal): voi
  * Lets a response that is under way carry `Connection: close` though its own `writeHead` was replaced before the close began:
  * ours is not called for it.
  */
-export function sayCloseInTakenHead(response: http.ServerResponse, onLast: ClosingHeads['onLast']): void {
+export function addCloseToReplacedHead(response: http.ServerResponse, onLast: ClosingHeads['onLast']): void {
   if (!Object.hasOwn(response, 'writeHead') || response.headersSent || !isLast(response, response.req.socket)) return;
   onLast(response);
-  sayClose(response, []);
+  addClose(response, []);
 }
 
 /** Wraps what is there when the first close begins: others may have wrapped Node's own since the import. */
@@ -62,7 +62,7 @@ function withClose(response: http.ServerResponse, args: readonly unknown[]): rea
   const closings = [...underWay].filter((closing) => servers.some((server) => closing.servers.has(server)));
   if (closings.length === 0 || !isLast(response, socket)) return args;
   for (const { onLast } of closings) onLast(response);
-  return sayClose(response, args);
+  return addClose(response, args);
 }
 
 /** Whether nothing has been read on the connection after the request that this answers. */
@@ -75,7 +75,7 @@ function isLast(response: http.ServerResponse, socket: net.Socket): boolean {
  * Lets Node add `Connection: close`, which it does for a response without such a header: the program's own is removed. (To set
  * the header instead would change how Node treats the others that are given to writeHead.)
  */
-function sayClose(response: http.ServerResponse, args: readonly unknown[]): readonly unknown[] {
+function addClose(response: http.ServerResponse, args: readonly unknown[]): readonly unknown[] {
   response.shouldKeepAlive = false;
   if (response.hasHeader('connection')) response.setHeader('Connection', 'close');
   return args.map(withoutConnection);

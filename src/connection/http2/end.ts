@@ -42,7 +42,7 @@ export class Http2End implements ProtocolEnd {
     if (found === undefined || found.isOver) return this.#connection.lingerWhenQuiet();
     // A client that came in during the close came to ask something.
     const isNew = isFromQueue && !found.hasServed && this.#connection.quietIn(idleWait) > 0;
-    if (isNew || !found.say(socket, idleWait)) return SHORTEST_PAUSE;
+    if (isNew || !found.send(socket, idleWait)) return SHORTEST_PAUSE;
     farewell.noteSaid();
     return LONGEST_PAUSE;
   }

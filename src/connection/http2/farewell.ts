@@ -66,7 +66,7 @@ export class SessionFarewell {
   }
 
   /** Sends what can be sent now; the client has `patience` ms to answer the PING. True once anything is sent. */
-  say(transport: net.Socket, patience: number): boolean {
+  send(transport: net.Socket, patience: number): boolean {
     if (this.#step === 'notice sent' && performance.now() > this.#lastStreamAt) this.#sendLastStream(transport);
     if (this.#step !== 'to say') return true;
     this.#noteBegin(transport);

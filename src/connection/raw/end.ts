@@ -18,7 +18,7 @@ export class RawEnd implements ProtocolEnd {
   look(): number {
     const { program, farewell, close } = this.#connection;
     if (awaitsChange(program)) return LONGEST_PAUSE;
-    this.#say();
+    this.#sendFarewell();
     // The client has sent its end, and the program means to answer: else Node would have ended the socket.
     if (program.writableLength > 0 || program.readableEnded) return LONGEST_PAUSE;
     const awaitsAnswer = farewell.awaitsAnswer && close.options.farewell?.answered !== undefined;
@@ -29,7 +29,7 @@ export class RawEnd implements ProtocolEnd {
     return isToSay ? Math.min(next, LONGEST_PAUSE) : next;
   }
 
-  #say(): void {
+  #sendFarewell(): void {
     const { program, farewell, close } = this.#connection;
     const words = close.options.farewell;
     // In the middle of a TLS handshake, or under TLS of the program's own (STARTTLS), words would break it.
@@ -38,6 +38,6 @@ export class RawEnd implements ProtocolEnd {
       farewell.noteAnswered();
       this.#connection.linger();
     });
-    if (this.#farewell.say((name, cause) => close.noteThrown(name, cause))) farewell.noteSaid();
+    if (this.#farewell.send((name, cause) => close.noteThrown(name, cause))) farewell.noteSaid();
   }
 }

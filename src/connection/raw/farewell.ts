@@ -22,8 +22,8 @@ export class RawFarewell {
     this.#onAnswer = onAnswer;
   }
 
-  /** Says the words if they can be said now; true once they are said. */
-  say(onError: OnFarewellError): boolean {
+  /** Sends the words if they can be sent now; true once they are sent. */
+  send(onError: OnFarewellError): boolean {
     const program = this.#program;
     if (this.#step !== 'to say') return this.#step === 'said';
     // Nobody reads yet: a listener for the answer would take bytes that are for the program.

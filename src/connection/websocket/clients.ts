@@ -40,12 +40,12 @@ export class WebSocketClients {
   }
 
   /**
-   * Says Close on a connection: through the server's own client, which sends what it still has first; or, where the
+   * Sends Close on a connection: through the server's own client, which sends what it still has first; or, where the
    * server was not given, as a frame of ours between two of the program's (RFC 6455 5.5.1), once nothing waits to be
    * written. The program's own WebSocket code then gets the peer's answer, and what the peer sends before that. False:
    * not now.
    */
-  say(program: net.Socket): boolean {
+  close(program: net.Socket): boolean {
     const client = this.#clients.get(program);
     if (client !== undefined) {
       this.#sendClose(client);

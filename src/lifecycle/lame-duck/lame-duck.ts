@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import http from 'node:http';
 import type net from 'node:net';
-import { sayCloseInHeads } from '../../connection/http1/head.ts';
+import { addCloseToHeads } from '../../connection/http1/head.ts';
 import { isHttp1Server } from '../../connection/http1/server.ts';
 import { lingerOn } from '../../connection/http1/lingering-close.ts';
 import { watchConnections } from '../../connection/open-connections.ts';
@@ -24,7 +24,7 @@ export class LameDuck {
     this.#servers = new Set(servers);
     this.#ended = ended;
     this.#arrivals = new Arrivals(ended);
-    sayCloseInHeads({ servers: this.#servers, onLast: () => {} }, ended);
+    addCloseToHeads({ servers: this.#servers, onLast: () => {} }, ended);
     for (const server of servers) this.#watch(server);
   }
 

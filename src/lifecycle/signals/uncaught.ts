@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { tellEmitter } from '../../node/fields.ts';
+import { addEmitter } from '../../node/fields.ts';
 import { writeStderr } from '../exit/stderr.ts';
 import { interceptProcessEvent } from './process-events.ts';
 
@@ -37,7 +37,7 @@ export function describeUncaught(error: unknown): string {
   const version = `\nNode.js ${process.version}\n`;
   try {
     if (error instanceof Error) {
-      tellEmitter(error);
+      addEmitter(error);
       return `${inspect(error)}\n${version}`;
     }
     const hint = '(Use `node --trace-uncaught ...` to show where the exception was thrown)';
