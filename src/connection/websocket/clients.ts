@@ -45,10 +45,10 @@ export class WebSocketClients {
    * written. The program's own WebSocket code then gets the peer's answer, and what the peer sends before that. False:
    * not now.
    */
-  close(program: net.Socket): boolean {
+  sendClose(program: net.Socket): boolean {
     const client = this.#clients.get(program);
     if (client !== undefined) {
-      this.#sendClose(client);
+      this.#closeClient(client);
       return true;
     }
     // A client that does not show its connection may be on it, and has its Close already.
@@ -58,7 +58,7 @@ export class WebSocketClients {
     const found = clientFoundOn(program);
     const isBehind = found === undefined ? offersExtensions(program) && !this.#isStill(program) : hasBuffered(found);
     if (isBehind && !this.#isLate(program)) return false;
-    if (found !== undefined && isBehind) this.#sendClose(found);
+    if (found !== undefined && isBehind) this.#closeClient(found);
     else program.write(closeFrame(this.#close.options.webSocketClose));
     return true;
   }
@@ -90,11 +90,11 @@ export class WebSocketClients {
     if (socket === null) return;
     this.#unplaced.add(client);
     this.#hasUnplaced = true;
-    this.#sendClose(client);
+    this.#closeClient(client);
   }
 
   /** A client that throws is ended all the same, like one that does not answer. */
-  #sendClose(client: WebSocketLike): void {
+  #closeClient(client: WebSocketLike): void {
     try {
       const { code, reason } = this.#close.options.webSocketClose;
       client.close(code, reason);

@@ -18,7 +18,7 @@ export class WebSocketEnd implements ProtocolEnd {
 
   look(): number {
     const { farewell, program, close } = this.#connection;
-    if (farewell.isToSay && this.#clients.close(program)) farewell.noteSaid();
+    if (farewell.isToSay && this.#clients.sendClose(program)) farewell.noteSaid();
     if (farewell.isToSay) return SHORTEST_PAUSE;
     // The peer's Close is awaited as long as a peer's end is.
     return this.#connection.lingerUnanswered(close.options.lingerWait);
