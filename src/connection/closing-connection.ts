@@ -183,9 +183,11 @@ export class ClosingConnection {
     const end = this.#currentEnd();
     const { protocol, session } = end;
     this.#lastProtocol = protocol;
-    this.#onDrain.call({ socket: this.program, protocol, ...(session && { session }) }, () => {
-      this.due = 0;
-    });
+    if (this.close.options.onDrain !== undefined) {
+      this.#onDrain.call({ socket: this.program, protocol, ...(session && { session }) }, () => {
+        this.due = 0;
+      });
+    }
     if (this.#onDrain.isRunning && protocol !== 'h2') return LONGEST_PAUSE;
     const wait = this.#notBefore - performance.now();
     return wait > 0 ? wait : end.look();

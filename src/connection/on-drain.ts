@@ -21,7 +21,6 @@ export class OnDrainHook {
 
   /** Calls it once for each thing that the program can end; `onSettled` is called when the program has done what it can. */
   call(connection: Omit<DrainingConnection, 'response'>, onSettled: () => void): void {
-    if (this.#close.options.onDrain === undefined) return;
     const { socket, protocol, session } = connection;
     const response = responseOn(socket);
     // HTTP/1.1: each response that is under way, and nothing between two. HTTP/2: the session, once there is one.
@@ -37,8 +36,9 @@ export class OnDrainHook {
   }
 
   async #run(connection: DrainingConnection): Promise<void> {
+    const { onDrain } = this.#close.options;
     try {
-      await this.#close.options.onDrain?.(connection, this.#close.clock.deadline);
+      await onDrain?.(connection, this.#close.clock.deadline);
     } catch (cause) {
       this.#close.noteThrown('onDrain', cause);
     }

@@ -20,14 +20,16 @@ export interface Replacement {
 /** Replaces a method or sets one that hides the prototype's. `make` gets the original, and returns the replacement. */
 export function replaceMethod(owner: object, name: string, make: (original: Original) => Method): Replacement {
   const own = Object.getOwnPropertyDescriptor(owner, name);
-  const before: unknown = own?.value;
+  const before: unknown = own && Reflect.get(owner, name);
   const original: Original = (receiver, args) => {
     const method: unknown = own === undefined ? inheritedMethod(owner, name) : before;
     return typeof method === 'function' ? Reflect.apply(method, receiver, args) : undefined;
   };
   const value = make(original);
   const enumerable = own?.enumerable ?? false;
-  Object.defineProperty(owner, name, { value, configurable: true, writable: true, enumerable });
+  // A property that cannot be configured may still be written.
+  if (own?.configurable === false) Reflect.set(owner, name, value);
+  else Object.defineProperty(owner, name, { value, configurable: true, writable: true, enumerable });
   return { original, undo: () => putBack(owner, name, value, own) };
 }
 
@@ -39,6 +41,7 @@ function inheritedMethod(owner: object, name: string): unknown {
 function putBack(owner: object, name: string, value: unknown, own: PropertyDescriptor | undefined): boolean {
   if (Object.getOwnPropertyDescriptor(owner, name)?.value !== value) return false;
   if (own === undefined) Reflect.deleteProperty(owner, name);
+  else if (own.configurable === false) Reflect.set(owner, name, own.value);
   else Object.defineProperty(owner, name, own);
   return true;
 }

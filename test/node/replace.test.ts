@@ -36,6 +36,22 @@ suite('a method that is replaced', () => {
     }
   });
 
+  test('may be one that can be written only, or one behind a getter', () => {
+    const greeter = new Greeter();
+    const value = (): string => 'own';
+    Object.defineProperty(greeter, 'greet', { value, writable: true, configurable: false });
+    const fixed = replaceMethod(greeter, 'greet', louder);
+    assert.equal(greeter.greet('Hello'), 'own!');
+    assert.equal(fixed.undo(), true);
+    assert.equal(greeter.greet('Hello'), 'own');
+    const other = new Greeter();
+    Object.defineProperty(other, 'greet', { get: () => value, configurable: true });
+    const behind = replaceMethod(other, 'greet', louder);
+    assert.equal(other.greet('Hello'), 'own!');
+    assert.equal(behind.undo(), true);
+    assert.equal(other.greet('Hello'), 'own');
+  });
+
   test('is replaced for all objects where it is the prototype’s', () => {
     const { undo } = replaceMethod(Greeter.prototype, 'greet', louder);
     assert.equal(new Greeter().greet('Hello'), 'Hello, Ada!');

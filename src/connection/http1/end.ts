@@ -16,7 +16,7 @@ export class Http1End implements ProtocolEnd {
   readonly protocol: Protocol = 'http/1.1';
   readonly #connection: ClosingConnection;
   readonly #midRequest: MidRequest;
-  readonly #eventStream: EventStream = new EventStream();
+  #eventStream: EventStream | undefined;
 
   constructor(connection: ClosingConnection, midRequest: MidRequest) {
     this.#connection = connection;
@@ -33,7 +33,10 @@ export class Http1End implements ProtocolEnd {
   look(): number {
     const { program, socket, close } = this.#connection;
     const response = responseOn(program);
-    if (response instanceof http.ServerResponse) this.#eventStream.endAfter(close.options.idleWait, response);
+    if (response instanceof http.ServerResponse) {
+      this.#eventStream ??= new EventStream();
+      this.#eventStream.endAfter(close.options.idleWait, response);
+    }
     if (response !== undefined || program.writableLength > 0 || this.#midRequest.isOn(program)) return LONGEST_PAUSE;
     return this.#connection.lingerWhenQuiet(close.options.idleWait, () => {
       // Under TLS close_notify goes first.

@@ -54,7 +54,7 @@ function hold(server: net.Server): Held {
     'emit',
     (original) =>
       function emitLater(this: net.Server, ...args: unknown[]) {
-        const pass = (): boolean => original(this, args) === true;
+        const pass = (): unknown => original(this, args);
         const isRequest = REQUESTS.has(args[0]);
         if (closes.size === 0 || (!isRequest && !OTHERS.has(args[0]))) return pass();
         const socket = args.map(socketOf).find((found) => found !== undefined);
@@ -75,9 +75,9 @@ function hold(server: net.Server): Held {
 
 /** Requests that wait for the rest of what came with them, in the order in which they came. */
 class WaitingRequests {
-  readonly #of = new WeakMap<net.Socket, (() => boolean)[]>();
+  readonly #of = new WeakMap<net.Socket, (() => unknown)[]>();
 
-  add(socket: net.Socket, request: () => boolean): void {
+  add(socket: net.Socket, request: () => unknown): void {
     const waiting = this.#of.get(socket) ?? [];
     this.#of.set(socket, waiting);
     waiting.push(request);

@@ -36,6 +36,8 @@ export class SessionFarewell {
   #step: 'to say' | 'notice sent' | 'last stream sent' = 'to say';
   /** When to send the last stream at the latest, on the clock of `performance.now()`: the client may not answer the PING. */
   #lastStreamAt = 0;
+  /** Since when the last stream waits to be sent. */
+  #waitsSince: number | undefined;
   /** Where in what the server has sent the farewell begins; undefined while responses are among it. */
   #begin: number | undefined;
 
@@ -67,14 +69,15 @@ export class SessionFarewell {
 
   /** Sends what can be sent now; the client has `patience` ms to answer the PING. True once anything is sent. */
   send(transport: net.Socket, patience: number): boolean {
-    if (this.#step === 'notice sent' && performance.now() > this.#lastStreamAt) this.#sendLastStream(transport);
+    if (this.#step === 'notice sent' && performance.now() > this.#lastStreamAt)
+      this.#sendLastStream(transport, patience);
     if (this.#step !== 'to say') return true;
     this.#noteBegin(transport);
     const noticed = this.#isSecure ? 'impossible' : sendNotice(transport);
     if (noticed === 'not now') return false;
-    if (noticed === 'impossible') return this.#sendLastStream(transport);
+    if (noticed === 'impossible') return this.#sendLastStream(transport, patience);
     this.#step = 'notice sent';
-    this.#lastStreamAt = this.#askBack(transport) ? performance.now() + patience : 0;
+    this.#lastStreamAt = this.#askBack(transport, patience) ? performance.now() + patience : 0;
     return true;
   }
 
@@ -96,11 +99,11 @@ export class SessionFarewell {
   }
 
   /** False where too many PINGs are on their way already. */
-  #askBack(transport: net.Socket): boolean {
+  #askBack(transport: net.Socket, patience: number): boolean {
     try {
       return this.session.ping(() => {
         this.#lastStreamAt = 0;
-        this.#sendLastStream(transport);
+        this.#sendLastStream(transport, patience);
       });
     } catch {
       return false;
@@ -108,22 +111,23 @@ export class SessionFarewell {
   }
 
   /**
-   * Sends GOAWAY, and closes the session when it has gone out; false where it has to wait for what was written before. Nothing
-   * is read meanwhile, for two reasons. The frame names the last stream that was read before it was made: one that is read
+   * Sends GOAWAY, and closes the session when it has gone out; false where it waits for what was written before, for `patience`
+   * ms at most. Nothing is read meanwhile, for two reasons. The frame names the last stream that was read before it was made: one that is read
    * later would be processed, and then refused. And a stream that Node 20 reads on a closed session whose GOAWAY has not gone
    * out is freed while nghttp2 still writes to it.
    */
-  #sendLastStream(transport: net.Socket): boolean {
+  #sendLastStream(transport: net.Socket, patience: number): boolean {
     if (this.#step === 'last stream sent') return true;
-    if (writeQueueSize(transport) > 0) return false;
+    this.#waitsSince ??= performance.now();
+    if (writeQueueSize(transport) > 0 && performance.now() - this.#waitsSince < patience) return false;
     this.#step = 'last stream sent';
     const resumeReads = pauseReads(this.#program);
     // A write that Node still waits for ends before the callbacks of setImmediate; then it works off what it has read.
     setImmediate(() => {
-      if (this.session.destroyed || this.session.closed) return resumeReads();
-      this.session.goaway(NO_ERROR);
       pauseReads(this.#program);
       setImmediate(() => this.#closeWhenSent(transport, resumeReads, TURNS_TO_SEND));
+      // The program may have closed it meanwhile: its GOAWAY is on its way.
+      if (!this.session.destroyed && !this.session.closed) this.session.goaway(NO_ERROR);
     });
     return true;
   }
@@ -140,9 +144,12 @@ export class SessionFarewell {
     }
     // Some versions of Node send GOAWAY when a session is closed: once is enough.
     const replaced = replaceMethod(session, 'goaway', () => () => {});
-    session.close();
-    replaced.undo();
-    resumeReads();
+    try {
+      session.close();
+    } finally {
+      replaced.undo();
+      resumeReads();
+    }
   }
 }
 
