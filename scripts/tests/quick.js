@@ -13,7 +13,8 @@ export const QUICK = [
     files: ['close/lab-one-client'],
   },
   {
-    promise: 'It always ends, at the deadline at the latest. It cuts what is still open then, and the report names it.',
+    promise:
+      'A stop always ends, at the deadline at the latest. lastcall then cuts each connection that is still open, and the report names it.',
     files: ['close/time-is-up', 'close/waiting-clients'],
   },
   {
@@ -53,7 +54,7 @@ export const QUICK = [
     files: ['connection/example-echo', 'connection/example-smtp', 'connection/throwing-callbacks'],
   },
   {
-    promise: 'A promise never claims more than is known: done, not processed, or unknown.',
+    promise: 'The promise of a request never claims more than is known: done, not processed, or unknown.',
     files: [
       'channel/close',
       'channel/keys',
@@ -77,7 +78,7 @@ export const QUICK = [
       'lifecycle/options',
     ],
   },
-  { promise: 'has its documented result', files: ['lifecycle/orders'] },
+  { promise: 'documents the result of every order of events', files: ['lifecycle/orders'] },
   {
     promise: 'does the same for every server that the program makes, including clusters and the commands of frameworks',
     files: [

@@ -33,7 +33,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: '`onLameDuck` never ends',
-    result: 'the stop waits for it until half of the deadline, then goes on; exit code 1',
+    result: 'the stop waits for the hook until half of the deadline, then goes on; exit code 1',
     config: { options: { ...QUICK, deadline: 6_000 }, onLameDuck: 'never ends', onDrained: 'tells' },
     walk: async (service, port) => {
       service.signal();
@@ -50,7 +50,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: '`onDrained` never ends',
-    result: 'the stop waits for it until the deadline; exit code 1',
+    result: 'the stop waits for the hook until the deadline; exit code 1',
     config: { options: { ...QUICK, deadline: 1_000 }, onDrained: 'never ends' },
     walk: async (service) => {
       service.signal();
@@ -98,7 +98,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'a server begins to listen during the lame duck',
-    result: 'it serves, and is closed with the others',
+    result: 'the new server serves, and is closed with the others',
     config: { options: { ...QUICK, lameDuck: 3_000, lameDuckMin: 3_000 }, servers: 'all', secondListens: 'lame duck' },
     walk: async (service) => {
       service.signal();
@@ -112,7 +112,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'a server begins to listen during the drain',
-    result: 'it is also closed and drained',
+    result: 'the new server is also closed and drained',
     config: { options: QUICK, servers: 'all', secondListens: 'closing' },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -127,7 +127,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'a server begins to listen in `onDrained`',
-    result: 'it is also closed and drained',
+    result: 'the new server is also closed and drained',
     config: { options: QUICK, servers: 'all', secondListens: 'in onDrained', onDrained: 'tells' },
     walk: async (service) => {
       service.signal();
@@ -170,7 +170,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'an unhandled rejection during the drain',
-    result: 'the stop has 5 s left; exit code 1',
+    result: 'the stop gets 5 more seconds; exit code 1',
     config: { options: { ...QUICK, deadline: 20_000 } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -187,7 +187,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: "an uncaught error that the program's own listener handles",
-    result: 'nothing: the program has chosen to go on',
+    result: 'no stop, because the program has chosen to go on',
     config: { options: QUICK, catches: true },
     walk: async (service, port) => {
       service.order({ do: 'fail' });
@@ -211,8 +211,8 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
-    event: '`close()` in a worker thread',
-    result: 'the stop; the process goes on',
+    event: '`service.close()` in a worker thread',
+    result: 'the service stops; the process goes on',
     config: { options: QUICK, inThread: true },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -228,8 +228,8 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
-    event: '`close()`',
-    result: 'the stop; the process ends when nothing keeps it running',
+    event: '`service.close()`',
+    result: 'the service stops; the process ends when nothing keeps it running',
     config: { options: QUICK, onLameDuck: 'tells', onDrained: 'tells' },
     walk: async (service) => {
       service.order({ do: 'close', reason: 'an order' });
@@ -240,8 +240,8 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
-    event: '`close()`, then SIGTERM during that stop',
-    result: 'one stop; the process exits after it',
+    event: '`service.close()`, then SIGTERM during that stop',
+    result: 'one stop, after which the process exits',
     config: { options: { ...QUICK, deadline: 20_000 }, onDrained: 'tells' },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -257,7 +257,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     within: SLACK,
   },
   {
-    event: '`close()` in `onLameDuck`',
+    event: '`service.close()` in `onLameDuck`',
     result: 'one stop, and one promise for all callers',
     config: { options: QUICK, onLameDuck: 'closes', onDrained: 'tells' },
     walk: async (service) => {
@@ -272,7 +272,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM, with `exit: false`',
-    result: 'the stop; the process ends when nothing keeps it running',
+    result: 'the service stops; the process ends when nothing keeps it running',
     config: { options: { ...QUICK, exit: false } },
     walk: async (service) => {
       service.signal();

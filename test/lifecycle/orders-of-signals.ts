@@ -17,7 +17,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
   },
   {
     event: 'SIGTERM',
-    result: 'the stop; exit code 0',
+    result: 'the service stops; exit code 0',
     config: { options: QUICK },
     walk: async (service, port) => {
       assert.equal((await ask('/', port)).status, 200);
@@ -29,7 +29,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
   },
   {
     event: 'two SIGTERMs within 500 ms',
-    result: 'one stop, because terminals and process groups send two',
+    result: 'one stop, because terminals and process groups send two signals',
     config: { options: QUICK },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
@@ -108,7 +108,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
     within: SECOND_AFTER + SLACK,
   },
   {
-    event: 'the deadline, while a request is under way',
+    event: 'the deadline comes while a request is under way',
     result: 'the request is cut and named on stderr; exit code 0',
     config: { options: { ...QUICK, deadline: 1_000 } },
     walk: async (service, port) => {
@@ -123,8 +123,8 @@ export const SIGNAL_ORDERS: readonly Order[] = [
     within: 1_000 + SLACK,
   },
   {
-    event: 'the deadline, while a request is under way, with `strict`',
-    result: 'exit code 1',
+    event: 'the deadline comes while a request is under way, with `strict`',
+    result: 'the request is cut and named on stderr; exit code 1',
     config: { options: { ...QUICK, deadline: 1_000, strict: true } },
     walk: async (service, port) => {
       const { answer } = await service.begin('/slow', port);
