@@ -78,7 +78,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
     within: SECOND_AFTER + SLACK,
   },
   {
-    event: 'a second SIGTERM during a hook',
+    event: 'a second SIGTERM during `onDrained`',
     result: 'the hook gets one more second; exit code 1 if that is not enough',
     config: { options: { ...QUICK, deadline: 20_000 }, onDrained: 'never ends' },
     walk: async (service) => {
