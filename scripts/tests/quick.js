@@ -24,7 +24,7 @@ export const QUICK = [
   },
   {
     promise:
-      'Where no gate can be shut, lastcall narrows the gap but does not close it. The report names the gate that was used, and the reason.',
+      'Where no gate can be shut, lastcall shortens the time in which a client can be reset, but cannot remove it. The report names the gate that was used, and the reason.',
     files: ['close/without-koffi', 'close/unix', 'close/sharing', 'listener/gate', 'listener/passed'],
   },
   {
