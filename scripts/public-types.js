@@ -1,5 +1,5 @@
 // What users of the package can import, as types: one declaration file for each entry, without comments. The files in
-// test/public-types are its snapshot. `node scripts/public-types.js` writes them anew, for a change that is meant.
+// test/public-types are its snapshot. `node scripts/public-types.js` updates it, for a change that is meant.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -12,7 +12,7 @@ import { type Replacement, replaceMethod } from './replace.ts';
 /** How a server came to listen: by its own bind(2), or with a socket that was made elsewhere. */
 export type ListeningOrigin = 'port' | 'path' | 'descriptor' | 'unknown';
 
-/** What stands for the socket in the kernel, as long as it is open; another one after the server has listened anew. */
+/** What stands for the socket in the kernel, as long as it is open; a server that listens again has another one. */
 export function handleOf(server: net.Server): unknown {
   return field(server, '_handle') ?? undefined;
 }
@@ -229,7 +229,7 @@ export function activeHandles(): readonly unknown[] {
   return Array.isArray(handles) ? handles : [];
 }
 
-/** How many closes hold a server's 'close' event; a server that listens anew may be in two. */
+/** How many closes hold a server's 'close' event; a server that listens again may be in two. */
 interface HeldCloseEvent {
   holds: number;
   readonly replaced: Replacement;

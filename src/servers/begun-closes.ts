@@ -5,7 +5,7 @@ import { handleOf } from '../node/fields.ts';
 /** A close that has begun, kept so that a second call gets the same promise. */
 interface BegunClose {
   readonly promise: Promise<CloseReport>;
-  /** The handle of each server at that time. One with another handle has listened anew, and is to be closed anew. */
+  /** The handle of each server at that time. A server with another handle listens again, and is closed again. */
   readonly handles: ReadonlyMap<net.Server, unknown>;
   isOver: boolean;
 }

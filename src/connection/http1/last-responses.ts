@@ -10,7 +10,7 @@ export class EarlyLastResponses {
   #isPast = false;
 
   add(program: net.Socket): void {
-    // After `release` it is not this close's: its server has listened anew, or nothing lists it.
+    // After `release` it belongs to no close: its server listens again, or nothing lists it.
     if (this.#isPast || this.#waiting.has(program)) return;
     const replaced = replaceMethod(program, 'destroySoon', (original) => () => {
       if (this.#waiting.get(program) === entry) entry.isDone = true;
