@@ -3,13 +3,23 @@ import { alignTable, counted } from './terminal/text.ts';
 
 /** Describes a program's stop for people: a headline, a line for each listener, and what could not be done. */
 export function describeStop(report: StopReport): string {
-  return [headline(report), ...listenerLines(report), ...report.notes.map((note) => `note: ${note}`)].join('\n');
+  return [
+    headline(report),
+    ...listenerLines(report),
+    ...report.doubts.map((doubt) => `may be lost: ${doubt}`),
+    ...report.notes.map((note) => `note: ${note}`),
+  ].join('\n');
 }
 
 function headline({ outcome, duration, program, listeners, signalled }: StopReport): string {
   const waiting = listeners.reduce((sum, { queued, halfOpen }) => sum + queued + halfOpen, 0);
   const left = listeners.reduce((sum, listener) => sum + listener.left, 0);
-  const what = { complete: 'stopped', killed: 'killed at the deadline', 'still running': 'still running' }[outcome];
+  const what = {
+    complete: 'stopped',
+    forced: 'stopped, but clients were lost or may have been',
+    killed: 'killed at the deadline',
+    'still running': 'still running',
+  }[outcome];
   const served = waiting === 0 ? '' : `; ${counted(waiting, 'client')} waited, ${left} left unserved`;
   const sent = signalled === undefined ? '' : `, ${signalled.signal} after ${seconds(signalled.after)}`;
   return `${program.command}: ${what} in ${seconds(duration)}${sent}${served}`;

@@ -15,6 +15,7 @@ export class Close {
   readonly accounts: ConnectionAccounts = new ConnectionAccounts();
   /** Servers whose accepted sockets have no filter of a held gate. Known when the gate is shut. */
   readonly unfiltered: Set<net.Server> = new Set();
+  readonly #doubts = new Set<string>();
   readonly #errors: LastCallError[] = [];
 
   constructor(options: CompleteCloseOptions, diagnostics: Channels) {
@@ -28,14 +29,20 @@ export class Close {
     this.#errors.push(new LastCallError('ERR_CALLBACK', `\`${name}\` threw`, { cause }));
   }
 
+  /** A client may have lost what it was owed, and nothing shows it: why, in one sentence. */
+  noteDoubt(sentence: string): void {
+    this.#doubts.add(sentence);
+  }
+
   /** What became of it until now. */
   report(listeners: readonly ListenerReport[]): CloseReport {
     const connections = this.accounts.report();
     return {
-      outcome: connections.cut.length > 0 ? 'forced' : 'complete',
+      outcome: connections.cut.length > 0 || this.#doubts.size > 0 ? 'forced' : 'complete',
       duration: this.clock.elapsed(),
       listeners,
       connections,
+      doubts: [...this.#doubts],
       errors: this.#errors,
     };
   }

@@ -73,13 +73,18 @@ export interface ConnectionsReport {
 
 /** The last word on a close. */
 export interface CloseReport {
-  /** `forced`: something was cut. Abandoned handshakes and late requests alone do not make it so. */
+  /**
+   * `forced`: something was cut, or must be feared to have been lost. Abandoned handshakes and late requests alone do not make it
+   * so.
+   */
   readonly outcome: 'complete' | 'forced';
   /** Milliseconds. */
   readonly duration: number;
   /** One for each listening socket; none for a server that did not listen. */
   readonly listeners: readonly ListenerReport[];
   readonly connections: ConnectionsReport;
+  /** What may have been lost without a trace, a sentence each. */
+  readonly doubts: readonly string[];
   /** Callbacks of the caller's that threw; each did no harm to the rest. */
   readonly errors: readonly LastCallError[];
 }
@@ -117,6 +122,7 @@ export function mergeReports(reports: readonly CloseReport[]): CloseReport {
       },
       cut: reports.flatMap((report) => report.connections.cut),
     },
+    doubts: [...new Set(reports.flatMap((report) => report.doubts))],
     errors: reports.flatMap((report) => report.errors),
   };
 }

@@ -3,10 +3,11 @@ import type { Gate } from '../close/report.ts';
 /** The result of a program's stop. Times are in ms. */
 export interface StopReport {
   /**
-   * `complete`: the program ended by itself. `killed`: it was still running at the deadline, and was killed. `still running`: it
+   * `complete`: the program ended by itself, and no client is known to have lost anything, or must be feared to. `forced`: the
+   * program ended by itself, but clients were lost, or may have been (`doubts`). `killed`: it was still running at the deadline, and was killed. `still running`: it
    * is still running, and its gates are open again.
    */
-  outcome: 'complete' | 'killed' | 'still running';
+  outcome: 'complete' | 'forced' | 'killed' | 'still running';
   /** What caused the stop: the name of a signal, or `lastcall stop`. */
   reason: string;
   duration: number;
@@ -16,6 +17,8 @@ export interface StopReport {
   listeners: ListenerReport[];
   /** Connections at the listeners' addresses: at the start of the stop, at the signal, and at the last look. */
   connections: { atStart: number; atSignal: number; lastSeen: number };
+  /** What may have been lost without a trace, a sentence each. */
+  doubts: string[];
   /** What could not be done, and why, in words. */
   notes: string[];
 }

@@ -79,6 +79,7 @@ class ProgramStop {
   readonly #options: StopOptions;
   readonly #began: number = performance.now();
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
+  readonly #doubts = new Set<string>();
   #signalledAfter: number | undefined;
   #outcome: StopReport['outcome'] = 'complete';
 
@@ -157,16 +158,19 @@ class ProgramStop {
 
   report(): StopReport {
     this.gates.noteEnd();
+    const listeners = [...this.gates.reports];
+    const isInDoubt = this.#doubts.size > 0 || listeners.some(({ left }) => left > 0);
     const { process, command } = this.#program;
     const { reason, signal } = this.#options;
     return {
-      outcome: this.#outcome,
+      outcome: this.#outcome === 'complete' && isInDoubt ? 'forced' : this.#outcome,
       reason,
       duration: this.#elapsed(),
       program: { pid: process.pid, command, exitCode: undefined, signal: undefined },
       signalled: this.#signalledAfter === undefined ? undefined : { signal, after: this.#signalledAfter },
-      listeners: [...this.gates.reports],
+      listeners,
       connections: { ...this.#connections },
+      doubts: [...this.#doubts],
       notes: [...this.gates.notes],
     };
   }
