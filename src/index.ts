@@ -7,6 +7,7 @@ export type { CloseProgress, CloseReport, ListenerReport } from './close/report.
 export type { ConnectionsReport } from './close/report.ts';
 export type { CutConnection, CutReason, Protocol } from './close/report.ts';
 export type { DrainingConnection, OnDrain } from './close/options.ts';
+export type { EventStreamRequest, IsEndedEarly } from './close/options.ts';
 export type { Farewell } from './close/options.ts';
 export type { WebSocketClose, WebSocketLike, WebSocketServerLike } from './close/options.ts';
 export type { Gate } from './close/report.ts';

@@ -2,6 +2,7 @@ import { isBun, rememberSockets } from './node/bun.ts';
 import { warmUpClose } from './servers/warm-up.ts';
 import { watchHandshakes } from './connection/tls/sockets.ts';
 import { watchUpgrades } from './connection/http1/upgrades.ts';
+import { watchStreams } from './connection/http2/event-streams.ts';
 import { watchCluster } from './lifecycle/cluster/watch-workers.ts';
 import { watchListeners } from './listener/listening.ts';
 
@@ -16,6 +17,7 @@ export function prepareServers(): void {
   watchListeners((server) => {
     watchHandshakes(server);
     watchUpgrades(server);
+    watchStreams(server);
     // A service listens for signals first: until then a signal ends the process, and resets its clients.
     process.nextTick(warmUpClose, server);
   });

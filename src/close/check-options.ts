@@ -1,6 +1,13 @@
 import { optionError } from '../errors.ts';
 import { checkFunction, checkNames, checkSignal, isObject, milliseconds } from '../option-checks.ts';
-import type { CloseOptions, CompleteCloseOptions, Farewell, WebSocketClose, WebSocketServerLike } from './options.ts';
+import type {
+  CloseOptions,
+  CompleteCloseOptions,
+  Farewell,
+  IsEndedEarly,
+  WebSocketClose,
+  WebSocketServerLike,
+} from './options.ts';
 
 /** RFC 6455 5.5: a control frame carries 125 bytes at most, two of which are the code. */
 const LONGEST_REASON = 123;
@@ -13,6 +20,8 @@ export const CLOSE_OPTION_NAMES: readonly string[] = [
   'handshakeWait',
   'idleWait',
   'lingerWait',
+  'answerWait',
+  'eventStreams',
   'spread',
   'farewell',
   'onDrain',
@@ -38,6 +47,8 @@ export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions 
     handshakeWait: milliseconds('handshakeWait', options.handshakeWait, 3_500),
     idleWait: milliseconds('idleWait', options.idleWait, 2_000),
     lingerWait: milliseconds('lingerWait', options.lingerWait, 2_000),
+    answerWait: milliseconds('answerWait', options.answerWait, 10_000),
+    eventStreams: checkEventStreams(options.eventStreams),
     spread: checkSpread(options.spread, deadline),
     farewell: checkFarewell(options.farewell),
     onDrain: checkFunction('onDrain', options.onDrain),
@@ -58,6 +69,12 @@ function checkGate(value: unknown): boolean {
   if (value === undefined) return false;
   if (value === 'own') return true;
   throw optionError('gate', '`own` or left out', value);
+}
+
+function checkEventStreams(value: CloseOptions['eventStreams']): 'reconnecting' | 'all' | 'none' | IsEndedEarly {
+  if (value === undefined) return 'reconnecting';
+  if (value === 'reconnecting' || value === 'all' || value === 'none' || typeof value === 'function') return value;
+  throw optionError('eventStreams', '`reconnecting`, `all`, `none`, or a function', value);
 }
 
 function checkSpread(value: unknown, deadline: number): number {

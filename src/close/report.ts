@@ -61,6 +61,8 @@ export interface ConnectionsReport {
   readonly ended: number;
   /** Requests that came, or answers that were to be sent, after our last word; their clients got no answer. */
   readonly lateRequests: number;
+  /** Event streams that were ended early, for their clients take them up again elsewhere. */
+  readonly eventStreams: number;
   /**
    * Connections that got a farewell in their protocol (`Connection: close`, GOAWAY, WebSocket Close, a channel's GOODBYE, the
    * `farewell` option's words), and those of them whose client answered: in the protocol's own words where it has some, else
@@ -115,6 +117,7 @@ export function mergeReports(reports: readonly CloseReport[]): CloseReport {
       fromQueues: sum((connections) => connections.fromQueues),
       ended: sum((connections) => connections.ended),
       lateRequests: sum((connections) => connections.lateRequests),
+      eventStreams: sum((connections) => connections.eventStreams),
       farewells: {
         said: sum((connections) => connections.farewells.said),
         answered: sum((connections) => connections.farewells.answered),

@@ -90,6 +90,16 @@ export class ClosingConnection {
     return this.#step === 'lingering';
   }
 
+  /** Whether the program is still at what `onDrain` does for it. */
+  get isDraining(): boolean {
+    return this.#onDrain.isRunning;
+  }
+
+  /** How long there is patience with it: the close must have time left to end a peer that sends nothing, and to spare. */
+  get patientUntil(): number {
+    return this.close.clock.endsAt - 2 * this.close.options.lingerWait;
+  }
+
   /** Leaves it alone for the first `milliseconds` of the close. */
   postpone(milliseconds: number): void {
     this.#notBefore = this.#since + milliseconds;
@@ -168,9 +178,7 @@ export class ClosingConnection {
     const now = performance.now();
     const quiet = this.isFromQueue ? Math.min(silence.quiet, now - this.#since) : silence.quiet;
     const patience = patienceWith(this.server, this.socket, silence, least);
-    // The close must have time left to end a peer that sends nothing, and to spare.
-    const patientUntil = this.close.clock.endsAt - 2 * this.close.options.lingerWait;
-    const wait = Math.max(least - quiet, Math.min(patience - quiet, patientUntil - now));
+    const wait = Math.max(least - quiet, Math.min(patience - quiet, this.patientUntil - now));
     return wait > 0 || !hasUnread(this.socket) ? wait : LONGEST_PAUSE;
   }
 

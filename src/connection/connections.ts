@@ -11,6 +11,7 @@ import { EarlyLastResponses } from './http1/last-responses.ts';
 import { holdRequestsBack, type Requests } from './http1/requests.ts';
 import { isHttp1Server } from './http1/server.ts';
 import { watchUpgrades } from './http1/upgrades.ts';
+import { watchStreams } from './http2/event-streams.ts';
 import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './open-connections.ts';
 import { droppedName } from './peer.ts';
 import { Rounds } from './rounds.ts';
@@ -137,6 +138,7 @@ export class Connections {
     // A server from before lastcall was imported is not watched yet.
     watchHandshakes(server);
     watchUpgrades(server);
+    watchStreams(server);
     const noMore = new AbortController();
     this.#noMoreArrivals.set(server, noMore);
     over.addEventListener('abort', () => noMore.abort());

@@ -88,6 +88,8 @@ const OF_CLOSE: { readonly [Name in keyof CloseOptions]: TextForm } = {
   handshakeWait: DURATION,
   idleWait: DURATION,
   lingerWait: DURATION,
+  answerWait: DURATION,
+  eventStreams: WORD,
   spread: DURATION,
 };
 
