@@ -1,6 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { OutgoingMessage } from 'node:http';
 import { type Original, replaceMethod } from '../../node/replace.ts';
+import { writtenBytes } from '../../node/written.ts';
 import { LONGEST_PAUSE, SHORTEST_PAUSE } from '../protocol-end.ts';
 import { EventText } from './event-text.ts';
 
@@ -58,7 +59,7 @@ export class EventStreamEnding {
     const { stream, isText } = this.#outlet;
     if (this.#isOver) return dropped(args);
     this.#hasWritten = true;
-    const bytes = isText ? bytesOf(args) : undefined;
+    const bytes = isText ? writtenBytes(args) : undefined;
     if (bytes === undefined) return original(stream, args);
     if (performance.now() < this.#dueAt) {
       this.#text.read(bytes);
@@ -86,11 +87,4 @@ function dropped(args: readonly unknown[]): true {
   const callback = args.findLast((argument) => typeof argument === 'function');
   if (typeof callback === 'function') process.nextTick(() => Reflect.apply(callback, undefined, []));
   return true;
-}
-
-/** The bytes that the arguments of `write` stand for. */
-function bytesOf([chunk, encoding]: readonly unknown[]): Uint8Array | undefined {
-  if (chunk instanceof Uint8Array) return chunk;
-  if (typeof chunk !== 'string') return undefined;
-  return Buffer.from(chunk, typeof encoding === 'string' && Buffer.isEncoding(encoding) ? encoding : 'utf8');
 }

@@ -1,6 +1,7 @@
 import type http from 'node:http';
 import net from 'node:net';
 import { serverOf } from '../../node/fields.ts';
+import { followFrames } from '../websocket/outgoing-frames.ts';
 import { isHttp1Server } from './server.ts';
 
 /** What ends the HTTP/1.1 on a connection. */
@@ -76,5 +77,6 @@ function remember(request: http.IncomingMessage, socket: unknown): void {
   const asked = request.headers.upgrade?.split(',').some((name) => name.trim().toLowerCase() === 'websocket');
   if (asked !== true || request.method === 'CONNECT') return;
   webSockets.add(socket);
+  followFrames(socket);
   if (request.headers['sec-websocket-extensions'] !== undefined) extended.add(socket);
 }

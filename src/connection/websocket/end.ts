@@ -17,9 +17,12 @@ export class WebSocketEnd implements ProtocolEnd {
   }
 
   look(): number {
-    const { farewell, program, close } = this.#connection;
-    if (farewell.isToSay && this.#clients.sendClose(program)) farewell.noteSaid();
-    if (farewell.isToSay) return SHORTEST_PAUSE;
+    const { farewell, program, close, patientUntil } = this.#connection;
+    const sent = farewell.isToSay ? this.#clients.sendClose(program, patientUntil) : 'sent';
+    // Without words, like a connection whose protocol is not known.
+    if (sent === 'impossible') return this.#connection.lingerWhenQuiet();
+    if (sent === 'not now') return SHORTEST_PAUSE;
+    farewell.noteSaid();
     // The peer's Close is awaited as long as a peer's end is.
     return this.#connection.lingerUnanswered(close.options.lingerWait);
   }
