@@ -7,8 +7,8 @@ import { FarewellStep } from './farewell-step.ts';
 import { OnDrainHook } from './on-drain.ts';
 import { remoteName } from './peer.ts';
 import { spokenOn } from './protocol.ts';
-import { LONGEST_PAUSE, type ProtocolEnd } from './protocol-end.ts';
-import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
+import { LATE_ANSWER, LONGEST_PAUSE, type ProtocolEnd } from './protocol-end.ts';
+import { hasUnread, type Movement, observe, patienceWith, type Silence, silenceOn } from './quiet.ts';
 import { programSocket } from './tls/sockets.ts';
 
 /** The end of a connection in the protocol that it speaks now; `before` is the one of the last time. */
@@ -100,6 +100,11 @@ export class ClosingConnection {
     return this.close.clock.endsAt - 2 * this.close.options.lingerWait;
   }
 
+  /** When something has moved on it last, on the clock of `performance.now()`. */
+  get movedAt(): number {
+    return performance.now() - (this.#silence()?.quiet ?? 0);
+  }
+
   /** Leaves it alone for the first `milliseconds` of the close. */
   postpone(milliseconds: number): void {
     this.#notBefore = this.#since + milliseconds;
@@ -157,6 +162,7 @@ export class ClosingConnection {
   /** It has come to its end. */
   noteEnd(): void {
     if (this.program.readableEnded) this.farewell.noteAnswered();
+    this.#end?.noteEnd?.();
   }
 
   /** Ends it at once. Returns its row of the report. */
@@ -170,16 +176,20 @@ export class ClosingConnection {
 
   /** In how many ms it will have been quiet for `least` ms, or for as long as it needs, if nothing moves until then. */
   quietIn(least: number): number {
-    const silence = silenceOn(this.socket, () => {
-      this.#seen = observe(this.socket, this.#seen);
-      return performance.now() - this.#seen.at;
-    });
+    const silence = this.#silence();
     if (silence === undefined) return LONGEST_PAUSE;
     const now = performance.now();
     const quiet = this.isFromQueue ? Math.min(silence.quiet, now - this.#since) : silence.quiet;
     const patience = patienceWith(this.server, this.socket, silence, least);
     const wait = Math.max(least - quiet, Math.min(patience - quiet, this.patientUntil - now));
     return wait > 0 || !hasUnread(this.socket) ? wait : LONGEST_PAUSE;
+  }
+
+  #silence(): Silence | undefined {
+    return silenceOn(this.socket, () => {
+      this.#seen = observe(this.socket, this.#seen);
+      return performance.now() - this.#seen.at;
+    });
   }
 
   #currentEnd(): ProtocolEnd {
@@ -216,7 +226,9 @@ export class ClosingConnection {
   /** A program that answers after our FIN must not die of it: its answer is late. */
   #surviveLateWrites(program: net.Socket): void {
     program.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ERR_STREAM_WRITE_AFTER_END') this.close.accounts.countLate();
+      if (error.code !== 'ERR_STREAM_WRITE_AFTER_END') return;
+      this.close.accounts.countLate();
+      if (this.#end?.wasOwed === true) this.close.noteDoubt(LATE_ANSWER);
     });
   }
 }

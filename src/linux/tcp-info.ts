@@ -12,6 +12,7 @@ const OFFSET = {
   tcpi_sacked: 28,
   tcpi_last_data_sent: 44,
   tcpi_last_data_recv: 52,
+  tcpi_last_ack_recv: 56,
   tcpi_total_retrans: 100,
   tcpi_notsent_bytes: 144,
   tcpi_data_segs_in: 152,
@@ -59,6 +60,24 @@ export interface ConnectionInfo {
   readonly retransmittedBytes: number;
   /** How many segments with data the peer has sent. */
   readonly dataSegments: number;
+}
+
+/** For how long nothing of a kind has moved on a connection, in ms; the kernel's clock ticks every 1 to 10 ms. */
+export interface LastMovements {
+  readonly sent: number;
+  readonly received: number;
+  /** Since the last segment of the peer that acknowledges anything, with data or without. */
+  readonly acknowledged: number;
+}
+
+/** Reads from TCP_INFO what moved last on a connection. Throws a `SystemCallError`. */
+export function readLastMovements(fd: number): LastMovements {
+  const info = readTcpInfo(fd);
+  return {
+    sent: info.readUInt32LE(OFFSET.tcpi_last_data_sent),
+    received: info.readUInt32LE(OFFSET.tcpi_last_data_recv),
+    acknowledged: info.readUInt32LE(OFFSET.tcpi_last_ack_recv),
+  };
 }
 
 /** Reads TCP_INFO of a connection. Throws a `SystemCallError`. */

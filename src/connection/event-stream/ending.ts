@@ -35,7 +35,13 @@ export class EventStreamEnding {
     this.#dueAt = performance.now() + idleWait;
     this.#endsBy = endsBy;
     const { stream } = outlet;
-    const write = replaceMethod(stream, 'write', (original) => (...args: readonly unknown[]) => this.#write(original, args));
+    const write = replaceMethod(
+      stream,
+      'write',
+      (original) =>
+        (...args: readonly unknown[]) =>
+          this.#write(original, args),
+    );
     // A last chunk would be the end of a response that is whole.
     const end = replaceMethod(stream, 'end', (original) => (...args: readonly unknown[]) => {
       return this.#isOver ? stream : original(stream, args);

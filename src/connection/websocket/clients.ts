@@ -1,9 +1,10 @@
 import net from 'node:net';
 import type { Close } from '../../close/close.ts';
 import type { WebSocketLike } from '../../close/options.ts';
-import { awaitsChange, offersExtensions } from '../http1/upgrades.ts';
+import { replaceMethod } from '../../node/replace.ts';
+import { awaitsChange, isEngine, offersExtensions } from '../http1/upgrades.ts';
 import { closeFrame } from './close-frame.ts';
-import { clientFoundOn, hasBuffered, isInMessage } from './found-client.ts';
+import { clientFoundOn, hasBeatenLast, hasBuffered, isInMessage } from './found-client.ts';
 import { framesOn } from './outgoing-frames.ts';
 
 // What a library is compressing has not reached the connection yet, and a Close must not overtake it. `ws` shows how much it
@@ -12,6 +13,8 @@ const STILL_FOR = 300;
 
 // How long to wait for a moment in which nothing is being compressed, in ms: under a steady load there may be none.
 const BEHIND_AT_MOST = 2_000;
+
+const INTERRUPTED = 'A WebSocket was closed in the middle of a message: the deadline left no time for the rest.';
 
 /** The clients of the WebSocket servers that a close was given, by their connections. */
 export class WebSocketClients {
@@ -39,30 +42,56 @@ export class WebSocketClients {
     return this.#clients.has(program) || clientFoundOn(program) !== undefined;
   }
 
+  /** Whether what its client sent last is the answer to a heartbeat, as far as that can be told. */
+  hasOnlyBeaten(program: net.Socket): boolean {
+    const client = this.#clients.get(program) ?? clientFoundOn(program);
+    return client !== undefined && hasBeatenLast(client, isEngine(program));
+  }
+
+  /** Calls back when the program sends to the client by its object, which no longer sends anything. */
+  onSendOn(program: net.Socket, callback: () => void): void {
+    const client = this.#clients.get(program) ?? clientFoundOn(program);
+    if (client === undefined) return;
+    const { over } = this.#close.clock;
+    const { undo } = replaceMethod(client, 'send', (original) => (...args: readonly unknown[]) => {
+      if (!over.aborted) callback();
+      return original(client, args);
+    });
+    over.addEventListener('abort', undo);
+  }
+
   /**
    * Sends Close on a connection: through the server's own client, which sends what it still has first; or, where the
    * server was not given, as a frame of ours between two of the program's messages (RFC 6455 5.5.1), once nothing waits to be
    * written. From `endsBy` on it may go into the middle of a message, but never of a frame. The program's own WebSocket code
-   * then gets the peer's answer, and what the peer sends before that. `impossible`: nobody knows where a frame ends.
+   * then gets the peer's answer, and what the peer sends before that. `handed over`: its own object sends it, and
+   * refuses what the program sends later. `impossible`: nobody knows where a frame ends.
    */
-  sendClose(program: net.Socket, endsBy: number): 'sent' | 'not now' | 'impossible' {
+  sendClose(program: net.Socket, endsBy: number): 'sent' | 'handed over' | 'not now' | 'impossible' {
     const client = this.#clients.get(program);
     const mayInterrupt = performance.now() >= endsBy;
     if (client !== undefined) {
-      if (isInMessage(client) && !mayInterrupt) return 'not now';
+      if (isInMessage(client)) {
+        if (!mayInterrupt) return 'not now';
+        this.#close.noteDoubt(INTERRUPTED);
+      }
       this.#closeClient(client);
-      return 'sent';
+      return 'handed over';
     }
     // A client that does not show its connection may be on it, and has its Close already.
-    if (this.#hasUnplaced) return 'sent';
+    if (this.#hasUnplaced) return 'handed over';
     // Not before the answer to the upgrade.
     if (awaitsChange(program) || program.writableLength > 0 || !program.writable) return 'not now';
     const found = clientFoundOn(program);
     if (found === undefined) return this.#writeBetween(program, mayInterrupt);
     const isBehind = hasBuffered(found);
     if ((isBehind && !this.#isLate(program)) || (isInMessage(found) && !mayInterrupt)) return 'not now';
-    if (isBehind) this.#closeClient(found);
-    else program.write(closeFrame(this.#close.options.webSocketClose));
+    if (isInMessage(found)) this.#close.noteDoubt(INTERRUPTED);
+    if (isBehind) {
+      this.#closeClient(found);
+      return 'handed over';
+    }
+    program.write(closeFrame(this.#close.options.webSocketClose));
     return 'sent';
   }
 
@@ -73,6 +102,7 @@ export class WebSocketClients {
     if (frames === undefined || frames.position.isLost) return 'impossible';
     const { hasClosed, isBetweenFrames, isBetweenMessages } = frames.position;
     if (hasClosed) return 'sent';
+    if (isBetweenFrames && !isBetweenMessages && mayInterrupt) this.#close.noteDoubt(INTERRUPTED);
     const frame = closeFrame(this.#close.options.webSocketClose);
     if (isBetweenMessages || (isBetweenFrames && mayInterrupt)) {
       program.write(frame);

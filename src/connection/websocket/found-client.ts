@@ -32,3 +32,19 @@ export function isInMessage(client: WebSocketLike): boolean {
   const sender: unknown = Reflect.get(client, '_sender');
   return typeof sender === 'object' && sender !== null && Reflect.get(sender, '_firstFragment') === false;
 }
+
+/** The opcode of the first control frame (RFC 6455 11.8); all later ones are control frames, too. */
+const CONTROL = 0x8;
+const TEXT = 0x1;
+
+/**
+ * Whether the frame that it has received last is a Ping or Pong (RFC 6455 5.5), or, of Engine.IO, the packet `3`, which answers
+ * the server's heartbeat: a text of one character.
+ */
+export function hasBeatenLast(client: WebSocketLike, isEngine: boolean): boolean {
+  const receiver: unknown = Reflect.get(client, '_receiver');
+  if (typeof receiver !== 'object' || receiver === null) return false;
+  const opcode: unknown = Reflect.get(receiver, '_opcode');
+  if (typeof opcode !== 'number') return false;
+  return opcode >= CONTROL || (isEngine && opcode === TEXT && Reflect.get(receiver, '_payloadLength') === 1);
+}

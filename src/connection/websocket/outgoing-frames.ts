@@ -31,7 +31,13 @@ export class OutgoingFrames {
 
   constructor(program: net.Socket) {
     this.#program = program;
-    this.#undo = replaceMethod(program, 'write', (original) => (...args: readonly unknown[]) => this.#write(original, args)).undo;
+    this.#undo = replaceMethod(
+      program,
+      'write',
+      (original) =>
+        (...args: readonly unknown[]) =>
+          this.#write(original, args),
+    ).undo;
   }
 
   get position(): FramePosition {
