@@ -16,14 +16,15 @@ const OFFSET = {
   tcpi_total_retrans: 100,
   tcpi_notsent_bytes: 144,
   tcpi_data_segs_in: 152,
+  tcpi_data_segs_out: 156,
   tcpi_bytes_retrans: 208,
 } as const;
 
 // The size of all fields above; the kernel copies no more than it is asked for.
 const SIZE = 216;
 
-// Linux 4.6 has the fields up to tcpi_data_segs_in; later fields stay 0 there.
-const LEAST_SIZE = 156;
+// Linux 4.6 has the fields up to tcpi_data_segs_out; later fields stay 0 there.
+const LEAST_SIZE = 160;
 
 /** Time since data was last sent and received, in ms: offsets for those who get a tcp_info from sock_diag. */
 export const LAST_DATA_SENT: number = OFFSET.tcpi_last_data_sent;
@@ -68,6 +69,9 @@ export interface LastMovements {
   readonly received: number;
   /** Since the last segment of the peer that acknowledges anything, with data or without. */
   readonly acknowledged: number;
+  /** How many segments with data were sent and received. */
+  readonly segmentsSent: number;
+  readonly segmentsReceived: number;
 }
 
 /** Reads from TCP_INFO what moved last on a connection. Throws a `SystemCallError`. */
@@ -77,6 +81,8 @@ export function readLastMovements(fd: number): LastMovements {
     sent: info.readUInt32LE(OFFSET.tcpi_last_data_sent),
     received: info.readUInt32LE(OFFSET.tcpi_last_data_recv),
     acknowledged: info.readUInt32LE(OFFSET.tcpi_last_ack_recv),
+    segmentsSent: info.readUInt32LE(OFFSET.tcpi_data_segs_out),
+    segmentsReceived: info.readUInt32LE(OFFSET.tcpi_data_segs_in),
   };
 }
 

@@ -1,11 +1,14 @@
 import type net from 'node:net';
 import { loadLibc } from '../../linux/libc.ts';
-import { readLastMovements } from '../../linux/tcp-info.ts';
+import { type LastMovements, readLastMovements } from '../../linux/tcp-info.ts';
 import { descriptorOf, isTcp } from '../../node/fields.ts';
 
 /** Who has spoken last on a connection, and when, on the clock of `performance.now()`. */
 export interface LastWords {
-  /** `unknown`: the kernel keeps no clock for it, and nothing has moved since it is looked at. */
+  /**
+   * `unknown`: both have spoken in the same tick of the kernel's clock; or it keeps no clock for the connection, and nothing has
+   * moved since the close began.
+   */
   readonly by: 'client' | 'server' | 'unknown';
   readonly at: number;
 }
@@ -40,10 +43,8 @@ export class LastWordsOn {
     const fd = descriptorOf(this.#socket);
     if (fd === undefined || !isTcp(this.#socket) || !loadLibc().available) return undefined;
     try {
-      const { sent, received, acknowledged } = readLastMovements(fd);
-      // Both in the same tick of the kernel's clock: a segment that only acknowledges, and came later, was for what we sent last.
-      const isClient = received === sent ? acknowledged === received : received < sent;
-      return { by: isClient ? 'client' : 'server', at: performance.now() - Math.min(received, sent) };
+      const moved = readLastMovements(fd);
+      return { by: lastOf(moved), at: performance.now() - Math.min(moved.received, moved.sent) };
     } catch {
       return undefined;
     }
@@ -58,6 +59,16 @@ export class LastWordsOn {
     if (hasRead || hasWritten) this.#seen = { by: hasWritten ? 'server' : 'client', at: performance.now() };
     return this.#seen;
   }
+}
+
+/**
+ * Whose data moved last. Where both moved in the same tick, two things tell. A segment of the client's that came later without
+ * data acknowledges ours. And who asks and is answered has sent no more segments than we have; one more is a question.
+ */
+function lastOf({ sent, received, acknowledged, segmentsSent, segmentsReceived }: LastMovements): LastWords['by'] {
+  if (received !== sent) return received < sent ? 'client' : 'server';
+  if (acknowledged < received) return 'server';
+  return segmentsReceived > segmentsSent ? 'client' : 'unknown';
 }
 
 function countsOf({ bytesRead, bytesWritten }: net.Socket): Counts {

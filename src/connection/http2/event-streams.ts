@@ -9,12 +9,6 @@ import { isEndedEarly, isEventStreamType, mayBeForEvents } from '../event-stream
 import { LONGEST_PAUSE } from '../protocol-end.ts';
 import { isHttp2Server } from './session.ts';
 
-/**
- * INTERNAL_ERROR (RFC 9113 7). To an EventSource each code but NO_ERROR is an error of the network, after which it connects
- * again. A client that is none sees an error. (To Node's own a CANCEL looks like an end, and to some so does NO_ERROR.)
- */
-const INTERNAL_ERROR = 2;
-
 /** The headers of the requests that may be for events: node:http2 keeps none for a program that takes streams itself. */
 const headersOf = new WeakMap<object, IncomingHttpHeaders>();
 const watched = new WeakSet<net.Server>();
@@ -65,7 +59,10 @@ export class Http2EventStreams {
       if (stream.closed) return;
       close.accounts.countEventStream();
       stream.on('error', () => {});
-      stream.close(INTERNAL_ERROR);
+      // By an error, which is INTERNAL_ERROR to the client (RFC 9113 7). An EventSource takes that for an error of the network,
+      // and connects again. To another client NO_ERROR, and to Node's own CANCEL, would look like an end. (Node's `close`
+      // may send the end of the stream before the code.)
+      stream.destroy(new Error('The server closes, and the client takes this event stream up again elsewhere'));
     };
     const ending = new EventStreamEnding(
       { stream, isText: encoding === 'identity', end },

@@ -1,6 +1,6 @@
 import type { Protocol } from '../../close/report.ts';
 import { isUnderTls } from '../../node/fields.ts';
-import { AwaitedAnswer } from '../answer/awaited-answer.ts';
+import { type AnswerState, AwaitedAnswer } from '../answer/awaited-answer.ts';
 import type { PeersElsewhere } from '../answer/other-servers.ts';
 import type { ClosingConnection } from '../closing-connection.ts';
 import { awaitsChange } from '../http1/upgrades.ts';
@@ -19,7 +19,8 @@ export class RawEnd implements ProtocolEnd {
   #farewell: RawFarewell | undefined;
   /** How long the client waits for its answer, and what was written by then: our own words are none. */
   #waits: { readonly until: number; readonly written: number } | undefined;
-  #wasOwed = false;
+  /** Whether its client waited when our FIN was sent, and how much it had sent by then. */
+  #atEnd: { readonly state: AnswerState; readonly read: number } = { state: 'not owed', read: 0 };
 
   constructor(connection: ClosingConnection, peers: PeersElsewhere) {
     this.#connection = connection;
@@ -29,7 +30,10 @@ export class RawEnd implements ProtocolEnd {
   }
 
   get wasOwed(): boolean {
-    return this.#wasOwed;
+    const { state, read } = this.#atEnd;
+    // What answers later words is a late answer to a late request.
+    if (state === 'unknown') return this.#connection.program.bytesRead === read;
+    return state !== 'not owed';
   }
 
   look(): number {
@@ -72,7 +76,7 @@ export class RawEnd implements ProtocolEnd {
       ? this.#connection.lingerUnanswered(close.options.idleWait)
       : this.#connection.lingerWhenQuiet();
     if (!this.#connection.isLingering) return next;
-    this.#wasOwed = state !== 'not owed';
+    this.#atEnd = { state, read: this.#connection.program.bytesRead };
     if (state === 'cut short') close.noteDoubt(CUT_SHORT);
     return next;
   }

@@ -60,7 +60,7 @@ export class WebSocketEnd implements ProtocolEnd {
     if (sent === 'not now') return SHORTEST_PAUSE;
     farewell.noteSaid();
     if (state === 'cut short') close.noteDoubt(CUT_SHORT);
-    if (state === 'not owed') return undefined;
+    if (state !== 'waited for' && state !== 'cut short') return undefined;
     if (sent === 'sent') this.#writtenAtClose = program.bytesWritten;
     else this.#clients.onSendOn(program, () => this.#noteLate());
     return undefined;
