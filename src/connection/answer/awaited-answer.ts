@@ -1,5 +1,5 @@
 import type { ClosingConnection } from '../closing-connection.ts';
-import { bytesSpoken } from '../http1/upgrades.ts';
+import { bytesSpoken, isEngine } from '../http1/upgrades.ts';
 import { type LastWords, LastWordsOn } from './last-words.ts';
 
 /**
@@ -21,7 +21,8 @@ export class AwaitedAnswer {
   /** `areWords` tells whether what came last were words; a heartbeat's answer is none. */
   constructor(connection: ClosingConnection, areWords: () => boolean = () => true) {
     this.#connection = connection;
-    this.#lastWords = new LastWordsOn(connection.socket);
+    // A server of Engine.IO speaks first.
+    this.#lastWords = new LastWordsOn(connection.socket, isEngine(connection.program) ? 1 : 0);
     this.#areWords = areWords;
   }
 

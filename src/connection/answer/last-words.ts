@@ -25,11 +25,14 @@ interface Counts {
  */
 export class LastWordsOn {
   readonly #socket: net.Socket;
+  readonly #greetings: number;
   #counts: Counts;
   #seen: LastWords;
 
-  constructor(socket: net.Socket) {
+  /** `greetings`: how often the server has spoken without being asked. */
+  constructor(socket: net.Socket, greetings: number) {
     this.#socket = socket;
+    this.#greetings = greetings;
     this.#counts = countsOf(socket);
     const isUnanswered = socket.bytesRead > 0 && socket.bytesWritten === 0;
     this.#seen = { by: isUnanswered ? 'client' : 'unknown', at: performance.now() };
@@ -44,7 +47,7 @@ export class LastWordsOn {
     if (fd === undefined || !isTcp(this.#socket) || !loadLibc().available) return undefined;
     try {
       const moved = readLastMovements(fd);
-      return { by: lastOf(moved), at: performance.now() - Math.min(moved.received, moved.sent) };
+      return { by: lastOf(moved, this.#greetings), at: performance.now() - Math.min(moved.received, moved.sent) };
     } catch {
       return undefined;
     }
@@ -65,10 +68,13 @@ export class LastWordsOn {
  * Whose data moved last. Where both moved in the same tick, two things tell. A segment of the client's that came later without
  * data acknowledges ours. And who asks and is answered has sent no more segments than we have; one more is a question.
  */
-function lastOf({ sent, received, acknowledged, segmentsSent, segmentsReceived }: LastMovements): LastWords['by'] {
+function lastOf(
+  { sent, received, acknowledged, segmentsSent, segmentsReceived }: LastMovements,
+  greetings: number,
+): LastWords['by'] {
   if (received !== sent) return received < sent ? 'client' : 'server';
   if (acknowledged < received) return 'server';
-  return segmentsReceived > segmentsSent ? 'client' : 'unknown';
+  return segmentsReceived > segmentsSent - greetings ? 'client' : 'unknown';
 }
 
 function countsOf({ bytesRead, bytesWritten }: net.Socket): Counts {
