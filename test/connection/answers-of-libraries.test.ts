@@ -87,7 +87,10 @@ async function askGraphql(scope: Scope): Promise<Question> {
   scope.defer(() => client.dispose());
   const answer = new Promise((resolve) => {
     const done = (): void => resolve(undefined);
-    client.subscribe({ query: 'mutation { pay }' }, { next: ({ data }) => resolve(data?.pay), error: done, complete: done });
+    client.subscribe(
+      { query: 'mutation { pay }' },
+      { next: ({ data }) => resolve(data?.pay), error: done, complete: done },
+    );
   });
   await until('the mutation is under way', () => finish !== undefined);
   return { server, finish: () => finish?.(), answer };
@@ -102,7 +105,10 @@ async function askSocketIo(scope: Scope): Promise<Question> {
     });
   });
   const client = connectSocketIo(scope, server);
-  const answer = client.timeout(5_000).emitWithAck('save').catch(() => {});
+  const answer = client
+    .timeout(5_000)
+    .emitWithAck('save')
+    .catch(() => {});
   await until('the request is under way', () => finish !== undefined);
   return { server, finish: () => finish?.(), answer };
 }

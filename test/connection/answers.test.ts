@@ -63,7 +63,10 @@ for (const [kind, start] of Object.entries(KINDS)) {
       assert.deepEqual(heard, ['answer']);
       const { outcome, connections, doubts } = await closing;
       const { cut, lateRequests } = connections;
-      assert.deepEqual({ outcome, cut, lateRequests, doubts }, { outcome: 'complete', cut: [], lateRequests: 0, doubts: [] });
+      assert.deepEqual(
+        { outcome, cut, lateRequests, doubts },
+        { outcome: 'complete', cut: [], lateRequests: 0, doubts: [] },
+      );
       proof.held(t, { 'waiting for an answer': connections.ended });
     });
 
@@ -246,7 +249,10 @@ async function startRaw(
 ): Promise<Asked> {
   const isTls = over === 'TLS';
   const made = isTls ? tls.createServer(makeCertificate()) : net.createServer();
-  const where = over === 'a Unix socket' ? { path: path.join(scope.use(makeFolder()).path, 'socket') } : { port: 0, host: '127.0.0.1' };
+  const where =
+    over === 'a Unix socket'
+      ? { path: path.join(scope.use(makeFolder()).path, 'socket') }
+      : { port: 0, host: '127.0.0.1' };
   const server = scope.use(await listen(made, where));
   const arrived = once(server, isTls ? 'secureConnection' : 'connection');
   const target = { ...where, ...(over !== 'a Unix socket' && { port: portOf(server) }), allowHalfOpen: staysOpen };

@@ -36,7 +36,10 @@ for (const [how, take] of Object.entries(PROGRAMS)) {
         await using scope = new Scope();
         const { saw, closing } = await closeDuring(scope, take, over, EVENT_SOURCE);
         await within('the end', saw.closed);
-        assert.deepEqual({ error: saw.error, text: saw.text }, { error: 'ERR_HTTP2_STREAM_ERROR', text: 'data: 1\n\n' });
+        assert.deepEqual(
+          { error: saw.error, text: saw.text },
+          { error: 'ERR_HTTP2_STREAM_ERROR', text: 'data: 1\n\n' },
+        );
         const { outcome, connections } = await closing;
         const { eventStreams, cut } = connections;
         assert.deepEqual({ outcome, eventStreams, cut }, { outcome: 'complete', eventStreams: 1, cut: [] });
@@ -65,7 +68,10 @@ for (const [how, take] of Object.entries(PROGRAMS)) {
         await wait(LONG);
         end('data: [DONE]\n\n');
         await within('the end', saw.closed);
-        assert.deepEqual({ error: saw.error, text: saw.text }, { error: undefined, text: 'data: 1\n\ndata: [DONE]\n\n' });
+        assert.deepEqual(
+          { error: saw.error, text: saw.text },
+          { error: undefined, text: 'data: 1\n\ndata: [DONE]\n\n' },
+        );
         const { outcome, connections } = await closing;
         const { eventStreams } = connections;
         assert.deepEqual({ outcome, eventStreams }, { outcome: 'complete', eventStreams: 0 });
@@ -76,7 +82,10 @@ for (const [how, take] of Object.entries(PROGRAMS)) {
         await using scope = new Scope();
         const { saw, closing } = await closeDuring(scope, take, over, FETCH, { eventStreams: 'all' });
         await within('the end', saw.closed);
-        assert.deepEqual({ error: saw.error, text: saw.text }, { error: 'ERR_HTTP2_STREAM_ERROR', text: 'data: 1\n\n' });
+        assert.deepEqual(
+          { error: saw.error, text: saw.text },
+          { error: 'ERR_HTTP2_STREAM_ERROR', text: 'data: 1\n\n' },
+        );
         assert.equal((await closing).connections.eventStreams, 1);
         proof.lost(t, 1);
       });

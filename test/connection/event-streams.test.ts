@@ -82,7 +82,10 @@ describe('the event stream of an EventSource', { timeout: 60_000, concurrency: t
     assert.match(client.text, /data: 1\n\n\r\n$/);
     const { outcome, connections, duration } = await closing;
     const { eventStreams, ended, cut } = connections;
-    assert.deepEqual({ outcome, eventStreams, ended, cut }, { outcome: 'complete', eventStreams: 1, ended: 1, cut: [] });
+    assert.deepEqual(
+      { outcome, eventStreams, ended, cut },
+      { outcome: 'complete', eventStreams: 1, ended: 1, cut: [] },
+    );
     assert(duration < lingerWait, `${duration} ms`);
   });
 
@@ -106,14 +109,20 @@ describe('the event stream of an EventSource', { timeout: 60_000, concurrency: t
     await once(successor.listen(port, '127.0.0.1'), 'listening');
     const sofar = got.length;
     await until('more events have come', () => got.length >= sofar + 3);
-    assert.deepEqual(got, Array.from({ length: got.length }, (_, index) => String(index + 1)));
+    assert.deepEqual(
+      got,
+      Array.from({ length: got.length }, (_, index) => String(index + 1)),
+    );
     t.diagnostic(`${sofar} events before the end`);
   });
 
   for (const { how, pieces } of [
     { how: 'each event in two pieces', pieces: ['data: x', '\n\n'] },
     { how: 'the end of one with the beginning of the next', pieces: ['x\n\ndata: ', 'y\n\ndata: '] },
-    { how: 'lines that end with a carriage return and a line feed', pieces: ['data: x\r\n\r', '\ndata: y\r', '\n\r\ndata:'] },
+    {
+      how: 'lines that end with a carriage return and a line feed',
+      pieces: ['data: x\r\n\r', '\ndata: y\r', '\n\r\ndata:'],
+    },
     { how: 'a byte at a time', pieces: [...'event: a\ndata: b\n\n'] },
   ]) {
     it(`ends behind a blank line though a proxy writes ${how}`, async () => {

@@ -12,7 +12,9 @@ import { until, within } from '../harness/wait.ts';
 
 const OPTIONS: CloseOptions = { idleWait: 200, lingerWait: 500, deadline: 20_000 };
 
-describe('a transfer as FTP makes it: one connection for the commands, another for the file', { timeout: 60_000 }, () => {
+describe('a transfer as FTP makes it: one connection for the commands, another for the file', {
+  timeout: 60_000,
+}, () => {
   const proof = prove('the reply to a transfer on another connection of the same client');
 
   for (const direction of ['up', 'down'] as const) {
@@ -53,7 +55,10 @@ async function beginTransfer(
   commandsEnded: Promise<unknown>;
   transfer: (milliseconds: number) => Promise<void>;
 }> {
-  const [commandServer, fileServer] = [scope.use(await listen(net.createServer())), scope.use(await listen(net.createServer()))];
+  const [commandServer, fileServer] = [
+    scope.use(await listen(net.createServer())),
+    scope.use(await listen(net.createServer())),
+  ];
   const connected = Promise.all([once(commandServer, 'connection'), once(fileServer, 'connection')]);
   const [commands, file] = [commandServer, fileServer].map((server) => net.connect(portOf(server), '127.0.0.1'));
   const [[commandsServed], [fileServed]] = await connected;
@@ -73,7 +78,8 @@ async function beginTransfer(
   commands.write('STOR file\n');
   await until('it has begun', () => replies.length === 1);
   const transfer = async (milliseconds: number): Promise<void> => {
-    for (const end = performance.now() + milliseconds; performance.now() < end; await wait(20)) from.write('x'.repeat(1_000));
+    for (const end = performance.now() + milliseconds; performance.now() < end; await wait(20))
+      from.write('x'.repeat(1_000));
     from.end();
   };
   return { servers: [commandServer, fileServer], replies, commandsEnded: once(commands, 'end'), transfer };

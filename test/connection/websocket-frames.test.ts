@@ -80,7 +80,10 @@ for (const [which, message] of Object.entries(MESSAGES)) {
 
     it('control: is damaged by a Close that is written in between', async (t) => {
       await using scope = new Scope();
-      const { write, received, closing, plainWrite } = await closeDuring(scope, message.subarray(0, message.length / 2));
+      const { write, received, closing, plainWrite } = await closeDuring(
+        scope,
+        message.subarray(0, message.length / 2),
+      );
       plainWrite(CLOSE);
       await write(message.subarray(message.length / 2));
       await until('it has come', () => received().length >= message.length + CLOSE.length);
@@ -201,7 +204,10 @@ describe('a message that http-proxy passes on slowly', { timeout: 60_000 }, () =
       await wait(600);
       socket.write(message.subarray(50_000));
       const [[got], [code]] = await within('the message and Close', Promise.all([heard, closed]));
-      assert.deepEqual({ length: got.length, isWhole: Buffer.alloc(100_000, 'a').equals(got), code }, { length: 100_000, isWhole: true, code: 1001 });
+      assert.deepEqual(
+        { length: got.length, isWhole: Buffer.alloc(100_000, 'a').equals(got), code },
+        { length: 100_000, isWhole: true, code: 1001 },
+      );
       await closing;
     });
   }
@@ -248,7 +254,9 @@ async function closeDuring(
 }
 
 function answerTo(key: unknown): string {
-  const accept = createHash('sha1').update(`${String(key)}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  const accept = createHash('sha1')
+    .update(`${String(key)}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+    .digest('base64');
   return `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
 }
 
