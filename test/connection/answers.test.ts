@@ -226,10 +226,10 @@ async function startWebSocket(scope: Scope, isGiven: boolean): Promise<Asked & {
   const heard: string[] = [];
   const client = new WebSocket(`ws://127.0.0.1:${portOf(server)}`);
   scope.defer(() => client.terminate());
-  client.on('message', (words) => heard.push(String(words)));
+  client.on('message', (words: Buffer) => heard.push(words.toString()));
   const [[webSocket]] = await Promise.all([once(webSockets, 'connection'), once(client, 'open')]);
   assert(webSocket instanceof WebSocket);
-  webSocket.on('message', (words) => asked.push(String(words))).on('error', () => {});
+  webSocket.on('message', (words: Buffer) => asked.push(words.toString())).on('error', () => {});
   return {
     server,
     ...(isGiven && { options: { webSockets } }),

@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import net from 'node:net';
+import { Readable } from 'node:stream';
 import { describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { Client } from 'basic-ftp';
+import { FtpSrv } from 'ftp-srv';
 import { type CloseOptions, gracefulClose } from '../../src/index.ts';
-import { portOf } from '../harness/ports.ts';
+import { makeFolder } from '../harness/folders.ts';
+import { freePort, portOf } from '../harness/ports.ts';
 import { prove } from '../harness/proof.ts';
 import { Scope } from '../harness/scope.ts';
 import { listen } from '../harness/servers.ts';
@@ -44,6 +48,67 @@ describe('a transfer as FTP makes it: one connection for the commands, another f
     proof.lost(t, 1);
   });
 });
+
+describe('an upload by FTP, with ftp-srv and basic-ftp', { timeout: 60_000 }, () => {
+  const proof = prove('the reply to an upload by FTP');
+
+  it('is stored, and its client gets the reply', async (t) => {
+    await using scope = new Scope();
+    const { uploaded } = await upload(scope, (servers) => gracefulClose(servers, OPTIONS));
+    assert.equal(await uploaded, 226);
+    proof.held(t, { uploads: 1 });
+  });
+
+  it('control: gets no reply where the connection of the commands alone is in the close', async (t) => {
+    await using scope = new Scope();
+    const { uploaded } = await upload(scope, (servers) => gracefulClose(servers.slice(0, 1), OPTIONS));
+    assert.equal(await uploaded, 'failed');
+    proof.lost(t, 1);
+  });
+});
+
+/** An upload that goes on for a second when its server is closed. */
+async function upload(
+  scope: Scope,
+  close: (servers: readonly net.Server[]) => Promise<unknown>,
+): Promise<{ uploaded: Promise<number | 'failed'> }> {
+  const folder = scope.use(makeFolder());
+  const ports = [await freePort(), await freePort()] as const;
+  const before = new Set(serversHere());
+  const server = new FtpSrv({
+    url: `ftp://127.0.0.1:${ports[0]}`,
+    pasv_url: '127.0.0.1',
+    pasv_min: ports[1],
+    pasv_max: ports[1],
+    anonymous: true,
+  });
+  server.on('login', (_, resolve) => resolve({ root: folder.path }));
+  await server.listen();
+  scope.defer(() => server.close());
+  const client = new Client(10_000);
+  scope.defer(() => client.close());
+  await client.access({ host: '127.0.0.1', port: ports[0] });
+  let sent = 0;
+  const slowly = async function* (): AsyncGenerator<Buffer> {
+    for (; sent < 50; sent += 1, await wait(20)) yield Buffer.alloc(1_000);
+  };
+  const uploaded = client.uploadFrom(Readable.from(slowly()), 'file').then(
+    ({ code }) => code,
+    () => 'failed' as const,
+  );
+  await until('the upload is under way', () => sent > 3);
+  const servers = serversHere().filter((found) => !before.has(found));
+  assert.equal(servers.length, 2);
+  void close(servers.toSorted((a) => (portOf(a) === ports[0] ? -1 : 1)));
+  return { uploaded };
+}
+
+/** The servers of this process that listen. */
+function serversHere(): readonly net.Server[] {
+  const list: unknown = Reflect.get(process, '_getActiveHandles');
+  const handles: readonly unknown[] = typeof list === 'function' ? list.call(process) : [];
+  return handles.filter((handle): handle is net.Server => handle instanceof net.Server);
+}
 
 /** A client that has asked for a transfer, which goes on as long as the test wants. */
 async function beginTransfer(

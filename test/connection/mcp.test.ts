@@ -66,7 +66,6 @@ async function callTool(
     }),
   );
   const client = new Client({ name: 'client', version: '1' });
-  client.onerror = () => {};
   await client.connect(new StreamableHTTPClientTransport(new URL(`http://127.0.0.1:${portOf(server)}/mcp`)));
   scope.defer(() => client.close());
   await until('the client listens', () => listening === 1);

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import type http from 'node:http';
-import { createRequire } from 'node:module';
 import net from 'node:net';
 import { describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import httpProxy from 'http-proxy';
 import { WebSocket, WebSocketServer } from 'ws';
 import { type CloseOptions, type CloseReport, gracefulClose } from '../../src/index.ts';
 import { portOf } from '../harness/ports.ts';
@@ -13,15 +12,6 @@ import { prove } from '../harness/proof.ts';
 import { Scope } from '../harness/scope.ts';
 import { listenHttp } from '../harness/servers.ts';
 import { until, within } from '../harness/wait.ts';
-
-/** As much of the http-proxy package as is needed here; it has no types. */
-interface ProxyPackage {
-  createProxyServer(options: { readonly target: string; readonly ws: boolean }): {
-    on(event: 'error', listener: () => void): unknown;
-    ws(request: http.IncomingMessage, socket: unknown, head: Buffer): void;
-  };
-}
-const httpProxy: ProxyPackage = createRequire(import.meta.url)('http-proxy');
 
 const OPTIONS: CloseOptions = { idleWait: 200, lingerWait: 500, deadline: 8_000 };
 const CLOSE = Buffer.from([0x88, 2, 0x03, 0xe9]);
