@@ -27,6 +27,7 @@ const ROWS: readonly Row[] = [
     'LASTCALL_HANDSHAKE_WAIT',
     'LASTCALL_IDLE_WAIT',
     'LASTCALL_LINGER_WAIT',
+    'LASTCALL_ANSWER_WAIT',
     'LASTCALL_SPREAD',
     'LASTCALL_LAME_DUCK',
     'LASTCALL_LAME_DUCK_MIN',
@@ -34,6 +35,7 @@ const ROWS: readonly Row[] = [
   ].map((variable) => ({ variable, ...DURATIONS })),
   // Any word is read. The check of the options decides.
   { variable: 'LASTCALL_NEW_CONNECTIONS', right: [['hold', 'hold']], wrong: [] },
+  { variable: 'LASTCALL_EVENT_STREAMS', right: [['none', 'none']], wrong: [] },
   { variable: 'LASTCALL_GATE', right: [['own', 'own']], wrong: [] },
   {
     variable: 'LASTCALL_SIGNALS',
