@@ -1,6 +1,7 @@
 import { isBun, rememberSockets } from './node/bun.ts';
 import { warmUpClose } from './servers/warm-up.ts';
-import { watchHandshakes } from './connection/tls/sockets.ts';
+import { noteListens, watchFeeds } from './connection/fed-servers.ts';
+import { watchHandshakes, watchTls } from './connection/tls/sockets.ts';
 import { watchUpgrades } from './connection/http1/upgrades.ts';
 import { watchCluster } from './lifecycle/cluster/watch-workers.ts';
 import { watchListeners } from './listener/listening.ts';
@@ -12,8 +13,11 @@ export function prepareServers(): void {
   if (isWatching) return;
   isWatching = true;
   watchCluster();
+  watchTls();
+  watchFeeds();
   if (isBun) rememberSockets();
   watchListeners((server) => {
+    noteListens(server);
     watchHandshakes(server);
     watchUpgrades(server);
     // A service listens for signals first: until then a signal ends the process, and resets its clients.

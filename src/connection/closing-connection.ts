@@ -9,7 +9,7 @@ import { remoteName } from './peer.ts';
 import { spokenOn } from './protocol.ts';
 import { LONGEST_PAUSE, type ProtocolEnd } from './protocol-end.ts';
 import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
-import { programSocket } from './tls/sockets.ts';
+import { isUnderUnknownTls, programSocket } from './tls/sockets.ts';
 
 /** The end of a connection in the protocol that it speaks now; `before` is the one of the last time. */
 export type FindEnd = (connection: ClosingConnection, before: ProtocolEnd | undefined) => ProtocolEnd;
@@ -160,6 +160,8 @@ export class ClosingConnection {
 
   /** In how many ms it will have been quiet for `least` ms, or for as long as it needs, if nothing moves until then. */
   quietIn(least: number): number {
+    // A FIN would cut off whatever is spoken inside, and quiet says nothing of that.
+    if (isUnderUnknownTls(this.socket)) return LONGEST_PAUSE;
     const silence = silenceOn(this.socket, () => {
       this.#seen = observe(this.socket, this.#seen);
       return performance.now() - this.#seen.at;
@@ -167,7 +169,7 @@ export class ClosingConnection {
     if (silence === undefined) return LONGEST_PAUSE;
     const now = performance.now();
     const quiet = this.isFromQueue ? Math.min(silence.quiet, now - this.#since) : silence.quiet;
-    const patience = patienceWith(this.server, this.socket, silence, least);
+    const patience = patienceWith(this.socket, silence, least);
     // The close must have time left to end a peer that sends nothing, and to spare.
     const patientUntil = this.close.clock.endsAt - 2 * this.close.options.lingerWait;
     const wait = Math.max(least - quiet, Math.min(patience - quiet, patientUntil - now));

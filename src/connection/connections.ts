@@ -2,19 +2,21 @@ import http from 'node:http';
 import net from 'node:net';
 import type { Close } from '../close/close.ts';
 import type { CutConnection, CutReason } from '../close/report.ts';
-import { responseOn, serverOf } from '../node/fields.ts';
+import { parserOn, responseOn, serverOf } from '../node/fields.ts';
 import { ClosingConnection } from './closing-connection.ts';
 import { DeliveryWatch } from './resets.ts';
 import { Ends } from './ends.ts';
+import { onFedInClose } from './fed-servers.ts';
 import { type ClosingHeads, addCloseToHeads, addCloseToReplacedHead } from './http1/head.ts';
 import { EarlyLastResponses } from './http1/last-responses.ts';
 import { holdRequestsBack, type Requests } from './http1/requests.ts';
 import { isHttp1Server } from './http1/server.ts';
 import { watchUpgrades } from './http1/upgrades.ts';
-import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './open-connections.ts';
+import { connectionsOfAny, freeOfFilter, watchConnections, watchDrops } from './open-connections.ts';
 import { droppedName } from './peer.ts';
 import { Rounds } from './rounds.ts';
-import { transportSocket, watchHandshakes, watchSecured } from './tls/sockets.ts';
+import { isSecured } from '../node/socket-fields.ts';
+import { layersOn, onTls, transportSocket, watchHandshakes } from './tls/sockets.ts';
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class Connections {
@@ -59,7 +61,7 @@ export class Connections {
     // A server that neither listens nor speaks HTTP can have no such connection.
     if (!servers.some((server) => server.listening || isHttp1Server(server))) return;
     addCloseToHeads(this.#heads, over);
-    for (const server of servers) this.#holdRequestsBack(server);
+    for (const server of servers) if (isHttp1Server(server)) this.#holdRequestsBack(server);
   }
 
   get open(): number {
@@ -68,7 +70,11 @@ export class Connections {
 
   /** Takes in what is open, and watches for what comes. */
   begin(): void {
+    const { over } = this.#close.clock;
+    onTls((tls) => this.#prepareWhenSecured(tls), over);
+    onFedInClose((_, socket) => this.#lookAgainAtProgram(socket), over);
     for (const server of this.#servers) this.#watch(server);
+    for (const { server, socket } of connectionsOfAny(this.#servers)) this.#adopt(server, socket, false);
     this.#early.release();
     this.#spread();
     this.#rounds.begin();
@@ -117,8 +123,13 @@ export class Connections {
     const server = serverOf(program);
     if (server instanceof net.Server) this.#holdRequestsBack(server);
     const connection = this.#on(program);
-    if (connection === undefined) this.#early.add(program);
-    else connection.noteLastResponse();
+    if (connection === undefined) {
+      this.#early.add(program);
+      return;
+    }
+    // Also where it was not known before that http is on it.
+    program.destroySoon = this.#destroySoon;
+    connection.noteLastResponse();
   }
 
   /** Something has changed on it: the next round is to look. */
@@ -127,7 +138,7 @@ export class Connections {
   }
 
   #holdRequestsBack(server: net.Server): void {
-    if (this.#heldBack.has(server) || !isHttp1Server(server)) return;
+    if (this.#heldBack.has(server)) return;
     this.#heldBack.add(server);
     holdRequestsBack(server, this.#requests, this.#close.clock.over);
   }
@@ -140,10 +151,8 @@ export class Connections {
     const noMore = new AbortController();
     this.#noMoreArrivals.set(server, noMore);
     over.addEventListener('abort', () => noMore.abort());
-    watchConnections(server, (socket) => this.#adopt(server, socket, true), noMore.signal);
+    watchConnections(server, (socket) => this.#adopt(server, transportSocket(socket), true), noMore.signal);
     watchDrops(server, (peer) => this.#noteLost(droppedName(peer), 'dropped'), noMore.signal);
-    watchSecured(server, (program) => this.#prepare(program), over);
-    for (const socket of connectionsOf(server)) this.#adopt(server, socket, false);
   }
 
   #adopt(server: net.Server, socket: net.Socket, isFromQueue: boolean): void {
@@ -156,8 +165,19 @@ export class Connections {
     if (isFromQueue && !this.#close.unfiltered.has(server)) freeOfFilter(socket);
     this.#delivery.watch(socket);
     socket.on('close', this.#onClose);
-    this.#prepare(connection.program);
+    for (const layer of layersOn(socket)) this.#prepareWhenSecured(layer);
     this.#rounds.lookAgainIn(this.#close.options.idleWait);
+  }
+
+  /** A server was handed a connection, and finds out in this turn of the loop what is spoken on it. */
+  #lookAgainAtProgram(program: net.Socket): void {
+    if (this.#on(program) !== undefined) process.nextTick(() => this.#prepare(program));
+  }
+
+  #prepareWhenSecured(program: net.Socket): void {
+    if (this.#on(program) === undefined) return;
+    if (isSecured(program)) this.#prepare(program);
+    else program.once('secure', () => this.#prepare(program));
   }
 
   /** Makes a connection ready as soon as the program has it, under TLS after the handshake. */
@@ -168,7 +188,11 @@ export class Connections {
     this.#lookSoonAt(connection);
     this.#delivery.watchFinal(program, connection.socket);
     const server = serverOf(program);
-    if (!(server instanceof net.Server) || !isHttp1Server(server)) return;
+    if (!(server instanceof net.Server)) return;
+    if (isHttp1Server(server) || parserOn(program) !== undefined) this.#prepareHttp(program, server, connection);
+  }
+
+  #prepareHttp(program: net.Socket, server: net.Server, connection: ClosingConnection): void {
     this.#holdRequestsBack(server);
     const early = this.#early.take(program);
     // http calls it after a last response; Node's own closes the connection without waiting for the client's end.

@@ -80,13 +80,8 @@ export function hasUnread(socket: net.Socket): boolean {
  * and one that has sent nothing yet gets even longer, for it came to ask something. Where our SYN-ACK had to be repeated, the
  * client has measured that too, and gets more time until it has forgotten it. So does one whose TLS handshake has begun.
  */
-export function patienceWith(
-  server: net.Server,
-  socket: net.Socket,
-  { info }: Pick<Silence, 'info'>,
-  idleWait: number,
-): number {
-  if (isHandshaking(server, socket)) return Math.max(idleWait, LONG_SILENCE);
+export function patienceWith(socket: net.Socket, { info }: Pick<Silence, 'info'>, idleWait: number): number {
+  if (isHandshaking(socket)) return Math.max(idleWait, LONG_SILENCE);
   // An `idleWait` of 0 waits for nobody.
   if (info === undefined || idleWait === 0) return idleWait;
   const isSilent = socket.bytesRead === 0;

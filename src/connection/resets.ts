@@ -19,6 +19,8 @@ export class DeliveryWatch {
   readonly #onReset: (connection: ClosingConnection, lost: number) => void;
   /** What sockets had in the place of the prototype's, as wrappers have. */
   readonly #theirs = new WeakMap<net.Socket, net.Socket['_destroy']>();
+  /** TLS sockets whose close_notify is counted. */
+  readonly #watched = new WeakSet<net.Socket>();
   /** The bytes of each close_notify that was sent. */
   readonly #closeNotify = new WeakMap<net.Socket, number>();
   readonly #held = new Map<ClosingConnection, () => void>();
@@ -54,7 +56,8 @@ export class DeliveryWatch {
 
   /** Counts the bytes of close_notify, which the program has not written. Call it for the socket that the program has. */
   watchFinal(program: net.Socket, transport: net.Socket): void {
-    if (program === transport) return;
+    if (program === transport || this.#watched.has(program)) return;
+    this.#watched.add(program);
     const replaced = replaceMethod(program, '_final', (original) => (...args) => {
       replaced.undo();
       const before = transport.bytesWritten;

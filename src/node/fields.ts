@@ -286,7 +286,8 @@ export function addEmitter(error: Error): void {
   if (typeof stack === 'string') error.stack = stack;
 }
 
-function field(owner: unknown, name: string): unknown {
+/** A field of whatever it is; undefined where there is none. */
+export function field(owner: unknown, name: string): unknown {
   const hasFields = (typeof owner === 'object' && owner !== null) || typeof owner === 'function';
   return hasFields ? Reflect.get(owner, name) : undefined;
 }

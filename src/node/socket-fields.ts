@@ -1,0 +1,79 @@
+import net from 'node:net';
+import { isBun } from './bun.ts';
+import { acceptorOf, field, serverOf } from './fields.ts';
+
+/**
+ * What Node keeps of what is on a socket, and does not document: like fields.ts, with the same checks.
+ */
+
+/**
+ * The servers that a socket shows: the one that accepted it, the one whose protocol it speaks, and the http2 server whose
+ * session is on it (under a symbol, for an http2 server sets no other mark on a socket that is handed to it).
+ */
+export function serversShownBy(socket: net.Socket): readonly net.Server[] {
+  const symbol = Object.getOwnPropertySymbols(Object(socket)).find(({ description }) => description === 'server');
+  const shown = [acceptorOf(socket), serverOf(socket), symbol === undefined ? undefined : Reflect.get(socket, symbol)];
+  return [...new Set(shown)].filter((server) => server instanceof net.Server);
+}
+
+/** The server that accepted a socket in this process; undefined for one that came by a message, or from a program's hands. */
+export function listenerBehind(socket: net.Socket): unknown {
+  return field(socket, '_server') ?? undefined;
+}
+
+/**
+ * What is the same for a server and for a Proxy around it, which are two objects: the list of listeners. It is another one
+ * when the last listener has gone, so compare it, and do not keep it.
+ */
+export function identityOf(server: unknown): unknown {
+  return field(server, '_events') ?? server;
+}
+
+/** Whether the handshake of a TLS socket is done. Where Node does not show it, only those that are done are ever seen. */
+export function isSecured(tls: net.Socket): boolean {
+  return field(tls, '_secureEstablished') !== false;
+}
+
+/**
+ * The prototype of TLS sockets, where the program has loaded node:tls and each new TLS socket calls its `_init`; node:tls is
+ * large, and is not loaded for this.
+ */
+export function prototypeOfTlsSockets(): object | undefined {
+  const loaded = field(process, 'moduleLoadList');
+  if (!Array.isArray(loaded) || !loaded.includes('NativeModule tls')) return undefined;
+  const prototype = field(field(process.getBuiltinModule('node:tls'), 'TLSSocket'), 'prototype');
+  const isAsExpected = typeof field(prototype, '_init') === 'function';
+  return isAsExpected && typeof prototype === 'object' && prototype !== null ? prototype : undefined;
+}
+
+/** Whether a socket was sent to another process: Node takes its handle away, and it never emits 'close'. */
+export function wasSentAway(socket: net.Socket): boolean {
+  return !isBun && field(socket, '_handle') === null && !socket.destroyed && !socket.connecting;
+}
+
+/** A process that was sent sockets of a server. */
+export interface Receiver {
+  readonly child: unknown;
+  /** Asks it how many of them are open there. */
+  readonly count: (callback: (error: Error | null, open?: number) => void) => void;
+}
+
+/** The processes that were sent sockets which a server has accepted: Node keeps those that live. */
+export function receiversOf(server: net.Server): readonly Receiver[] {
+  const workers = field(server, '_usingWorkers') === true ? field(server, '_workers') : [];
+  return (Array.isArray(workers) ? workers : []).flatMap((list: unknown) => {
+    const count = field(list, 'getConnections');
+    if (typeof count !== 'function') return [];
+    return [{ child: field(list, 'child'), count: (callback) => void Reflect.apply(count, list, [callback]) }];
+  });
+}
+
+/** Calls back whenever this process gets a socket by a message from its parent (`subprocess.send(message, socket)`). */
+export function onSocketReceived(callback: () => void): void {
+  if (process.channel === undefined) return;
+  // As for what is passed up, this does not keep the channel open.
+  const parent: NodeJS.EventEmitter = process;
+  parent.on('internalMessage', (message: unknown) => {
+    if (field(message, 'cmd') === 'NODE_HANDLE' && field(message, 'type') === 'net.Socket') callback();
+  });
+}
