@@ -1,16 +1,17 @@
 import net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
 import { type Replacement, replaceMethod } from '../node/replace.ts';
-import { onSocketReceived } from '../node/socket-fields.ts';
+import { listenerBehind, onSocketReceived } from '../node/socket-fields.ts';
 import { isHttp1Server } from './http1/server.ts';
 import { watchUpgrades } from './http1/upgrades.ts';
 import { isHttp2Server } from './http2/session.ts';
-import { watchHandshakes } from './tls/sockets.ts';
+import { transportSocket, watchHandshakes } from './tls/sockets.ts';
 
 /** Called with a server that does not listen, when it is handed a connection, and with that connection. */
 type OnFed = (server: net.Server, socket: net.Socket) => void;
 
-const seen = new WeakSet<net.Server>();
+/** The servers that were handed connections, and for each the servers here that accepted these. */
+const feedersOf = new WeakMap<net.Server, Set<net.Server>>();
 const observers = new Set<OnFed>();
 let replaced: Replacement | undefined;
 /** Who must hear of every connection from now on, whatever listens. */
@@ -35,6 +36,17 @@ export function noteListens(server: net.Server): void {
   if (!servesItself) noteFeeding();
   else if (!isKnown) mayFeed = false;
   unwatchIfUnused();
+}
+
+/** Whether a server was handed a connection while it did not listen. */
+export function isFed(server: net.Server): boolean {
+  return feedersOf.has(server);
+}
+
+/** The servers that listen, and have accepted connections which went to one of these. */
+export function listenersThatFeed(servers: readonly net.Server[]): readonly net.Server[] {
+  const feeders = new Set(servers.flatMap((server) => [...(feedersOf.get(server) ?? [])]));
+  return [...feeders].filter((feeder) => feeder.listening);
 }
 
 /** Calls back for each connection that a server which does not listen is handed, until `signal` aborts. */
@@ -77,11 +89,18 @@ function unwatchIfUnused(): void {
 }
 
 function note(server: net.Server, socket: net.Socket): void {
-  if (!seen.has(server)) {
-    seen.add(server);
-    loadLibc();
-    watchHandshakes(server);
-    watchUpgrades(server);
-  }
+  const feeders = feedersOf.get(server) ?? prepare(server);
+  const listener = listenerBehind(transportSocket(socket));
+  if (listener instanceof net.Server) feeders.add(listener);
   for (const observer of observers) observer(server, socket);
+}
+
+function prepare(server: net.Server): Set<net.Server> {
+  const feeders = new Set<net.Server>();
+  feedersOf.set(server, feeders);
+  // As for a server that listens: at the stop a deploy may have replaced node_modules.
+  loadLibc();
+  watchHandshakes(server);
+  watchUpgrades(server);
+  return feeders;
 }

@@ -63,6 +63,11 @@ export function isOnOneOf(servers: ReadonlySet<unknown>, socket: net.Socket): bo
   return [...servers].some((server) => on.some((other) => isSameServer(server, other)));
 }
 
+/** Whether a server of this process has accepted a connection; `socket` is any of its sockets. */
+export function isAcceptedHere(socket: net.Socket): boolean {
+  return listenerBehind(transportSocket(socket)) !== undefined;
+}
+
 /** Whether two servers are one: a Proxy around a server is another object. */
 export function isSameServer(left: unknown, right: unknown): boolean {
   return left === right || identityOf(left) === identityOf(right);

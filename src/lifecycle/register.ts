@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isMainThread } from 'node:worker_threads';
+import { onFed } from '../connection/fed-servers.ts';
 import { onWorkers } from './cluster/watch-workers.ts';
 import { completeFromEnvironment } from './options/environment.ts';
 import type { CompleteLastCallOptions } from './options/options.ts';
@@ -30,6 +31,8 @@ export function registerService(): void {
   subscribe('tracing:net.server.listen:asyncEnd', begin);
   // A cluster's primary may listen for its workers without a server.
   onWorkers(() => {}, begin, new AbortController().signal);
+  // A worker that is sent its connections may never listen.
+  onFed(begin, fed.signal);
 }
 
 /** The program calls `lastCall` itself: the registered service retires. */
@@ -40,6 +43,7 @@ export function leaveToProgram(): void {
 }
 
 const early = new EarlySignals();
+const fed = new AbortController();
 /** Read once, so that an unknown variable causes one warning. */
 let fromEnvironment: CompleteLastCallOptions | undefined;
 
@@ -61,6 +65,7 @@ function begin(): void {
   unsubscribe('tracing:net.server.listen:asyncStart', holdSignals);
   unsubscribe('tracing:net.server.listen:error', releaseSignals);
   unsubscribe('tracing:net.server.listen:asyncEnd', begin);
+  fed.abort();
   try {
     beginService();
   } finally {

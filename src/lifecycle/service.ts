@@ -1,7 +1,7 @@
 import type http from 'node:http';
 import type net from 'node:net';
 import { gracefulClose } from '../servers/graceful-close.ts';
-import type { CloseReport } from '../close/report.ts';
+import { type CloseReport, withDoubts } from '../close/report.ts';
 import { Budget } from './budget.ts';
 import { type ClusterPrimary, findClusterPrimary } from './cluster/primary.ts';
 import { type ClusterWorker, findClusterWorker } from './cluster/worker.ts';
@@ -170,7 +170,7 @@ export class Service {
   /** No longer ready, but still serving every client. */
   async #serveOn(stop: Stop): Promise<void> {
     const { reason, budget } = stop;
-    stop.lameDuck = new LameDuck(this.#servers.open, budget.ended);
+    stop.lameDuck = new LameDuck(this.#servers.toClose, budget.ended);
     const lameDuck = stop.lameDuck.serveOn(this.#options, budget);
     await this.#hooks.onLameDuck(reason, budget);
     await lameDuck;
@@ -180,7 +180,8 @@ export class Service {
 
   async #drained(drain: Drain): Promise<CloseReport> {
     const report = await drain.ended();
-    return { ...report, errors: [...report.errors, ...this.#hooks.errors] };
+    const doubts = this.#isExiting ? this.#servers.strangeListeners.map(doubtAbout) : [];
+    return { ...withDoubts(report, doubts), errors: [...report.errors, ...this.#hooks.errors] };
   }
 
   /** A server has begun to listen. During a stop it takes part in the step that is under way. */
@@ -244,7 +245,7 @@ export class Service {
   }
 
   #disarmIfUnused(): void {
-    const isUsed = this.#servers.open.length > 0 || this.#primary?.isListening === true;
+    const isUsed = this.#servers.areThere || this.#primary?.isListening === true;
     if (this.#stop === undefined && !isUsed) this.#signals.disarm();
   }
 
@@ -277,4 +278,8 @@ export class Service {
     const message: StateMessage = { state, ...(reason === undefined ? {} : { reason }) };
     stateChannel.publish(message);
   }
+}
+
+function doubtAbout(listener: string): string {
+  return `${listener} still listens, hands its connections to this service, and was not given to it: its queue is lost`;
 }

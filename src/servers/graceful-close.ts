@@ -4,6 +4,7 @@ import { Close } from '../close/close.ts';
 import { type Channels, channels } from '../close/diagnostics.ts';
 import type { CloseOptions } from '../close/options.ts';
 import type { CloseReport } from '../close/report.ts';
+import { fedServers } from '../connection/open-connections.ts';
 import { listeningServers, listenersOf } from '../listener/listening.ts';
 import { closeOnce, serversUnderWay } from './begun-closes.ts';
 import { checkServers } from './check-servers.ts';
@@ -45,6 +46,7 @@ export function closeAndPublish(
 ): Promise<CloseReport> {
   const complete = completeOptions(options);
   const given = checkServers(servers);
-  const all = given === 'all' ? [...new Set([...listeningServers(), ...serversUnderWay()])] : given;
+  const all =
+    given === 'all' ? [...new Set([...listeningServers(), ...serversUnderWay(), ...fedServers()])] : given;
   return closeOnce(all, (fresh) => closeServers(fresh, listenersOf(fresh), new Close(complete, diagnostics)));
 }
