@@ -1,6 +1,6 @@
 import { isBun, rememberSockets } from './node/bun.ts';
 import { warmUpClose } from './servers/warm-up.ts';
-import { noteListens, watchFeeds } from './connection/fed-servers.ts';
+import { noteListens, watchFeeds } from './connection/handed-over/fed-servers.ts';
 import { watchHandshakes, watchTls } from './connection/tls/sockets.ts';
 import { watchUpgrades } from './connection/http1/upgrades.ts';
 import { watchCluster } from './lifecycle/cluster/watch-workers.ts';

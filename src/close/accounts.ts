@@ -30,6 +30,12 @@ export class ConnectionAccounts {
     else this.#atStart += 1;
   }
 
+  /** It has gone to another process, which counts it. */
+  uncountOpen(fromQueue: boolean): void {
+    if (fromQueue) this.#fromQueues -= 1;
+    else this.#atStart -= 1;
+  }
+
   countEnded(): void {
     this.#ended += 1;
   }

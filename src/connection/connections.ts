@@ -1,12 +1,13 @@
 import http from 'node:http';
 import net from 'node:net';
 import type { Close } from '../close/close.ts';
+import { noteNoneLeft, noteSome } from '../close/none-left.ts';
 import type { CutConnection, CutReason } from '../close/report.ts';
 import { parserOn, responseOn, serverOf } from '../node/fields.ts';
 import { ClosingConnection } from './closing-connection.ts';
 import { DeliveryWatch } from './resets.ts';
 import { Ends } from './ends.ts';
-import { onFedInClose } from './fed-servers.ts';
+import { onFedInClose } from './handed-over/fed-servers.ts';
 import { type ClosingHeads, addCloseToHeads, addCloseToReplacedHead } from './http1/head.ts';
 import { EarlyLastResponses } from './http1/last-responses.ts';
 import { holdRequestsBack, type Requests } from './http1/requests.ts';
@@ -15,7 +16,7 @@ import { watchUpgrades } from './http1/upgrades.ts';
 import { connectionsOfAny, freeOfFilter, watchConnections, watchDrops } from './open-connections.ts';
 import { droppedName } from './peer.ts';
 import { Rounds } from './rounds.ts';
-import { isSecured } from '../node/socket-fields.ts';
+import { isSecured, wasSentAway } from '../node/socket-fields.ts';
 import { layersOn, onTls, transportSocket, watchHandshakes } from './tls/sockets.ts';
 
 /** The accepted connections of the servers of one close, on their way to their end. */
@@ -42,6 +43,8 @@ export class Connections {
     const { over } = close.clock;
     this.#servers = servers;
     this.#close = close;
+    noteSome(this);
+    close.clock.over.addEventListener('abort', () => noteNoneLeft(this));
     this.#ends = new Ends(close);
     this.#findEnd = (connection, before) => this.#ends.find(connection, before);
     this.#delivery = new DeliveryWatch(
@@ -49,7 +52,7 @@ export class Connections {
       (connection, lost) => this.#noteReset(connection, lost),
       over,
     );
-    this.#rounds = new Rounds(this.#open, () => this.#ends.refresh(), close);
+    this.#rounds = new Rounds(this.#open, () => this.#beginRound(), close);
     this.#requests = {
       isRefusing: (program) => this.#on(program)?.refusesRequests === true,
       countLate: () => close.accounts.countLate(),
@@ -105,6 +108,24 @@ export class Connections {
       this.#noteCut(connection.cut(reason));
     }
     this.#onEmpty?.();
+  }
+
+  /** No connection is here any more, nor comes: none can be sent to another process. */
+  noteNoneLeft(): void {
+    noteNoneLeft(this);
+  }
+
+  #beginRound(): void {
+    this.#ends.refresh();
+    for (const [socket, connection] of this.#open) if (wasSentAway(socket)) this.#forget(socket, connection);
+    if (this.#open.size === 0) this.#onEmpty?.();
+  }
+
+  /** Another process has it from now on, and counts it. */
+  #forget(socket: net.Socket, { isFromQueue }: ClosingConnection): void {
+    this.#open.delete(socket);
+    socket.off('close', this.#onClose);
+    this.#close.accounts.uncountOpen(isFromQueue);
   }
 
   /** The connection of a socket that the program has. */

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isMainThread } from 'node:worker_threads';
-import { onFed } from '../connection/fed-servers.ts';
+import { onFed } from '../connection/handed-over/fed-servers.ts';
 import { onWorkers } from './cluster/watch-workers.ts';
 import { completeFromEnvironment } from './options/environment.ts';
 import type { CompleteLastCallOptions } from './options/options.ts';

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
-import { isFed, listenersThatFeed, onFed } from '../connection/fed-servers.ts';
+import { isFed, listenersThatFeed, onFed } from '../connection/handed-over/fed-servers.ts';
 import { fedServers, isAcceptedHere, isSameServer } from '../connection/open-connections.ts';
 import { listenerOf, listeningServers } from '../listener/listening.ts';
 

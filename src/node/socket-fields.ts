@@ -1,6 +1,8 @@
+import type { ChildProcess } from 'node:child_process';
+import { EventEmitter } from 'node:events';
 import net from 'node:net';
 import { isBun } from './bun.ts';
-import { acceptorOf, field, serverOf } from './fields.ts';
+import { acceptorOf, activeHandles, field, serverOf } from './fields.ts';
 
 /**
  * What Node keeps of what is on a socket, and does not document: like fields.ts, with the same checks.
@@ -51,9 +53,14 @@ export function wasSentAway(socket: net.Socket): boolean {
   return !isBun && field(socket, '_handle') === null && !socket.destroyed && !socket.connecting;
 }
 
+/** How many sockets are on their way to other processes: their handles stay here until they have arrived. */
+export function socketsInTransit(): number {
+  return activeHandles().filter((handle) => handle instanceof net.Socket && wasSentAway(handle)).length;
+}
+
 /** A process that was sent sockets of a server. */
 export interface Receiver {
-  readonly child: unknown;
+  readonly child: ChildProcess;
   /** Asks it how many of them are open there. */
   readonly count: (callback: (error: Error | null, open?: number) => void) => void;
 }
@@ -63,16 +70,21 @@ export function receiversOf(server: net.Server): readonly Receiver[] {
   const workers = field(server, '_usingWorkers') === true ? field(server, '_workers') : [];
   return (Array.isArray(workers) ? workers : []).flatMap((list: unknown) => {
     const count = field(list, 'getConnections');
-    if (typeof count !== 'function') return [];
-    return [{ child: field(list, 'child'), count: (callback) => void Reflect.apply(count, list, [callback]) }];
+    const child = field(list, 'child');
+    if (typeof count !== 'function' || !isChild(child)) return [];
+    return [{ child, count: (callback) => void Reflect.apply(count, list, [callback]) }];
   });
+}
+
+function isChild(value: unknown): value is ChildProcess {
+  return value instanceof EventEmitter && 'pid' in value && 'exitCode' in value && 'connected' in value;
 }
 
 /** Calls back whenever this process gets a socket by a message from its parent (`subprocess.send(message, socket)`). */
 export function onSocketReceived(callback: () => void): void {
   if (process.channel === undefined) return;
   // As for what is passed up, this does not keep the channel open.
-  const parent: NodeJS.EventEmitter = process;
+  const parent: EventEmitter = process;
   parent.on('internalMessage', (message: unknown) => {
     if (field(message, 'cmd') === 'NODE_HANDLE' && field(message, 'type') === 'net.Socket') callback();
   });

@@ -1,11 +1,11 @@
 import net from 'node:net';
-import { loadLibc } from '../linux/libc.ts';
-import { type Replacement, replaceMethod } from '../node/replace.ts';
-import { listenerBehind, onSocketReceived } from '../node/socket-fields.ts';
-import { isHttp1Server } from './http1/server.ts';
-import { watchUpgrades } from './http1/upgrades.ts';
-import { isHttp2Server } from './http2/session.ts';
-import { transportSocket, watchHandshakes } from './tls/sockets.ts';
+import { loadLibc } from '../../linux/libc.ts';
+import { type Replacement, replaceMethod } from '../../node/replace.ts';
+import { listenerBehind, onSocketReceived } from '../../node/socket-fields.ts';
+import { isHttp1Server } from '../http1/server.ts';
+import { watchUpgrades } from '../http1/upgrades.ts';
+import { isHttp2Server } from '../http2/session.ts';
+import { transportSocket, watchHandshakes } from '../tls/sockets.ts';
 
 /** Called with a server that does not listen, when it is handed a connection, and with that connection. */
 type OnFed = (server: net.Server, socket: net.Socket) => void;
@@ -14,6 +14,9 @@ type OnFed = (server: net.Server, socket: net.Socket) => void;
 const feedersOf = new WeakMap<net.Server, Set<net.Server>>();
 const observers = new Set<OnFed>();
 let replaced: Replacement | undefined;
+/** Called at the first connection that comes by a message. */
+const onFirstReceived = new Set<() => void>();
+let hasReceived = false;
 /** Who must hear of every connection from now on, whatever listens. */
 let closes = 0;
 /** Whether connections may go from one server to another at any time. That is not known before a server listens. */
@@ -27,7 +30,19 @@ let isKnown = false;
  */
 export function watchFeeds(): void {
   watch();
-  onSocketReceived(noteFeeding);
+  onSocketReceived(() => {
+    noteFeeding();
+    hasReceived = true;
+    for (const callback of onFirstReceived) callback();
+    onFirstReceived.clear();
+  });
+}
+
+/** Calls back once a connection has come by a message from the parent, at once if one has. Returns an undo function. */
+export function onceReceived(callback: () => void): () => void {
+  if (hasReceived) callback();
+  else onFirstReceived.add(callback);
+  return () => onFirstReceived.delete(callback);
 }
 
 /** A server listens: it may be one that only accepts, and hands its connections to others. */
