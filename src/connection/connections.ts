@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process';
 import http from 'node:http';
 import net from 'node:net';
 import type { Close } from '../close/close.ts';
@@ -16,11 +17,13 @@ import { watchUpgrades } from './http1/upgrades.ts';
 import { connectionsOfAny, freeOfFilter, watchConnections, watchDrops } from './open-connections.ts';
 import { droppedName } from './peer.ts';
 import { Rounds } from './rounds.ts';
-import { isSecured, wasSentAway } from '../node/socket-fields.ts';
+import { isSecured, listenerBehind, receiversOf, wasSentAway } from '../node/socket-fields.ts';
 import { layersOn, onTls, transportSocket, watchHandshakes } from './tls/sockets.ts';
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class Connections {
+  /** The processes that were sent connections during the close. */
+  readonly receivers: Set<ChildProcess> = new Set();
   readonly #servers: readonly net.Server[];
   readonly #close: Close;
   readonly #open = new Map<net.Socket, ClosingConnection>();
@@ -126,6 +129,12 @@ export class Connections {
     this.#open.delete(socket);
     socket.off('close', this.#onClose);
     this.#close.accounts.uncountOpen(isFromQueue);
+    this.#noteReceivers(socket);
+  }
+
+  #noteReceivers(socket: net.Socket): void {
+    const acceptor = listenerBehind(socket);
+    if (acceptor instanceof net.Server) for (const { child } of receiversOf(acceptor)) this.receivers.add(child);
   }
 
   /** The connection of a socket that the program has. */
@@ -172,7 +181,12 @@ export class Connections {
     const noMore = new AbortController();
     this.#noMoreArrivals.set(server, noMore);
     over.addEventListener('abort', () => noMore.abort());
-    watchConnections(server, (socket) => this.#adopt(server, transportSocket(socket), true), noMore.signal);
+    const adopt = (socket: net.Socket): void => {
+      this.#adopt(server, transportSocket(socket), true);
+      // The program may send it away at once.
+      process.nextTick(() => this.#noteReceivers(socket));
+    };
+    watchConnections(server, adopt, noMore.signal);
     watchDrops(server, (peer) => this.#noteLost(droppedName(peer), 'dropped'), noMore.signal);
   }
 

@@ -38,7 +38,7 @@ export async function closeServers(
   // 5. What is left at the deadline is cut, and named.
   await Promise.race([connections.allEnded(), close.clock.timeIsUp()]);
   connections.noteNoneLeft();
-  await connectionsElsewhereEnded(servers, close);
+  await connectionsElsewhereEnded(servers, connections.receivers, close);
   connections.cutAll(close.clock.reason);
   releaseServers(servers);
   releaseIfNobodyListens();
