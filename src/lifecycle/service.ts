@@ -281,5 +281,5 @@ export class Service {
 }
 
 function doubtAbout(listener: string): string {
-  return `${listener} still listens, hands its connections to this service, and was not given to it: its queue is lost`;
+  return `${listener} still listens, and hands its connections to this service, which was not given it`;
 }

@@ -46,7 +46,6 @@ export function closeAndPublish(
 ): Promise<CloseReport> {
   const complete = completeOptions(options);
   const given = checkServers(servers);
-  const all =
-    given === 'all' ? [...new Set([...listeningServers(), ...serversUnderWay(), ...fedServers()])] : given;
+  const all = given === 'all' ? [...new Set([...listeningServers(), ...serversUnderWay(), ...fedServers()])] : given;
   return closeOnce(all, (fresh) => closeServers(fresh, listenersOf(fresh), new Close(complete, diagnostics)));
 }
