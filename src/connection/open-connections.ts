@@ -52,7 +52,7 @@ export function fedServers(): readonly net.Server[] {
  * Every server that has to do with a connection, as its sockets show it: the one that accepted it, one that it was handed to
  * (`server.emit('connection', socket)`), and the one that is reached over TLS. The one that accepted it comes first.
  */
-export function serversOn(transport: net.Socket): readonly net.Server[] {
+function serversOn(transport: net.Socket): readonly net.Server[] {
   return layersOn(transport).flatMap(serversShownBy);
 }
 

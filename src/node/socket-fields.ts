@@ -36,13 +36,18 @@ export function isSecured(tls: net.Socket): boolean {
   return field(tls, '_secureEstablished') !== false;
 }
 
+/** How many modules of Node's were loaded at the last look: this is asked at each connection. */
+let modulesLooked = 0;
+
 /**
  * The prototype of TLS sockets, where the program has loaded node:tls and each new TLS socket calls its `_init`; node:tls is
  * large, and is not loaded for this.
  */
 export function prototypeOfTlsSockets(): object | undefined {
   const loaded = field(process, 'moduleLoadList');
-  if (!Array.isArray(loaded) || !loaded.includes('NativeModule tls')) return undefined;
+  if (!Array.isArray(loaded) || loaded.length === modulesLooked) return undefined;
+  modulesLooked = loaded.length;
+  if (!loaded.includes('NativeModule tls')) return undefined;
   const prototype = field(field(process.getBuiltinModule('node:tls'), 'TLSSocket'), 'prototype');
   const isAsExpected = typeof field(prototype, '_init') === 'function';
   return isAsExpected && typeof prototype === 'object' && prototype !== null ? prototype : undefined;

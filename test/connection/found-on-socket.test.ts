@@ -12,6 +12,7 @@ import { observeFixture } from '../harness/observed-program.ts';
 import { portOf } from '../harness/ports.ts';
 import { Scope } from '../harness/scope.ts';
 import { listen } from '../harness/servers.ts';
+import { until } from '../harness/wait.ts';
 import { get, RawHttpClient } from './raw-http-client.ts';
 
 const OPTIONS: CloseOptions = { idleWait: 200, lingerWait: 500, deadline: 20_000 };
@@ -121,7 +122,7 @@ test('a WebSocket at a server that was handed its connection before the close ge
   await client.heard(/ 101 /);
   const closing = gracefulClose(front, OPTIONS);
   // 1001, going away.
-  await client.heard(/\x88[^]\x03\xe9/);
+  await until('the Close has come', () => client.text.includes('\x03\xe9'));
   client.socket.end();
   const { outcome, connections } = await closing;
   assert.deepEqual({ outcome, said: connections.farewells.said }, { outcome: 'complete', said: 1 });

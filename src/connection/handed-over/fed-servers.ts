@@ -5,7 +5,7 @@ import { listenerBehind, onSocketReceived } from '../../node/socket-fields.ts';
 import { isHttp1Server } from '../http1/server.ts';
 import { watchUpgrades } from '../http1/upgrades.ts';
 import { isHttp2Server } from '../http2/session.ts';
-import { transportSocket, watchHandshakes } from '../tls/sockets.ts';
+import { transportSocket, watchHandshakes, watchTls } from '../tls/sockets.ts';
 
 /** Called with a server that does not listen, when it is handed a connection, and with that connection. */
 type OnFed = (server: net.Server, socket: net.Socket) => void;
@@ -93,7 +93,10 @@ function watch(): void {
     'emit',
     (original) =>
       function emitAndNote(this: net.Server, ...args: readonly unknown[]) {
-        if (args[0] === 'connection' && args[1] instanceof net.Socket && !this.listening) note(this, args[1]);
+        if (args[0] === 'connection') {
+          watchTls();
+          if (args[1] instanceof net.Socket && !this.listening) note(this, args[1]);
+        }
         return original(this, args);
       },
   );
