@@ -120,6 +120,7 @@ export class Connections {
 
   #beginRound(): void {
     this.#ends.refresh();
+    if (!this.#servers.some((server) => receiversOf(server).length > 0)) return;
     for (const [socket, connection] of this.#open) if (wasSentAway(socket)) this.#forget(socket, connection);
     if (this.#open.size === 0) this.#onEmpty?.();
   }

@@ -63,9 +63,10 @@ export function isOnOneOf(servers: ReadonlySet<unknown>, socket: net.Socket): bo
   return [...servers].some((server) => on.some((other) => isSameServer(server, other)));
 }
 
-/** Whether a server of this process has accepted a connection; `socket` is any of its sockets. */
-export function isAcceptedHere(socket: net.Socket): boolean {
-  return listenerBehind(transportSocket(socket)) !== undefined;
+/** The server of this process that has accepted a connection, if one has; `socket` is any of its sockets. */
+export function acceptedBy(socket: net.Socket): net.Server | undefined {
+  const listener = listenerBehind(transportSocket(socket));
+  return listener instanceof net.Server ? listener : undefined;
 }
 
 /** Whether two servers are one: a Proxy around a server is another object. */

@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { isFed, listenersThatFeed, onFed } from '../connection/handed-over/fed-servers.ts';
-import { fedServers, isAcceptedHere, isSameServer } from '../connection/open-connections.ts';
+import { acceptedBy, fedServers, isSameServer } from '../connection/open-connections.ts';
 import { listenerOf, listeningServers } from '../listener/listening.ts';
 
 /** Servers such as the readiness server: no service drains them. */
@@ -34,7 +34,9 @@ export class ServiceServers {
   readonly #reactions: Reactions;
   readonly #open = new Set<net.Server>();
   readonly #ended = new AbortController();
-  /** Whether one of all was handed a connection. Those are not kept: a program may make one for each connection. */
+  /** The given ones that do not listen and were handed connections. */
+  readonly #fed = new Set<net.Server>();
+  /** Whether one of all was. Those are not kept: a program may make one for each connection. */
   #isFed = false;
 
   constructor(servers: readonly net.Server[] | 'all', reactions: Reactions) {
@@ -57,23 +59,23 @@ export class ServiceServers {
 
   /** Those that listen or have connections left. */
   get open(): readonly net.Server[] {
-    return [...this.#open];
+    return [...new Set([...this.#open, ...this.#fed])];
   }
 
   /** The servers to close. A given one that has closed already is in the report too. */
   get toClose(): readonly net.Server[] {
-    if (this.#given !== 'all') return [...new Set([...this.#given, ...this.#open])];
+    if (this.#given !== 'all') return [...new Set([...this.#given, ...this.open])];
     return [...this.#open, ...fedServers().filter((server) => !excluded.has(server) && !this.#open.has(server))];
   }
 
   /** Whether one of them listens, or is handed connections by others. */
   get isListening(): boolean {
-    return this.#isFed || this.open.some((server) => server.listening || isFed(server));
+    return this.#isFed || this.#fed.size > 0 || this.open.some((server) => server.listening);
   }
 
   /** Whether there is one that has not closed. */
   get areThere(): boolean {
-    return this.#isFed || this.#open.size > 0;
+    return this.#isFed || this.#fed.size + this.#open.size > 0;
   }
 
   /** The names of the listeners that are not of this service, and hand their connections to its servers. */
@@ -106,12 +108,13 @@ export class ServiceServers {
   }
 
   #noteFed(server: net.Server, socket: net.Socket): void {
-    if (excluded.has(server) || this.#open.has(server) || !this.#has(server)) return;
-    // A connection that a server of this service accepts is that server's, too.
-    if (this.#given === 'all' && isAcceptedHere(socket)) return;
+    if (excluded.has(server) || this.#fed.has(server) || this.#open.has(server) || !this.#has(server)) return;
+    // A connection that a server of this service has accepted is that server's, too.
+    const acceptor = acceptedBy(socket);
+    if (acceptor !== undefined && this.#has(acceptor)) return;
     const isFirst = !this.areThere;
     if (this.#given === 'all') this.#isFed = true;
-    else this.#open.add(server);
+    else this.#fed.add(server);
     if (isFirst) this.#reactions.onFirst();
     this.#reactions.onListening(server);
   }

@@ -1,11 +1,12 @@
 import net from 'node:net';
 import { loadLibc } from '../../linux/libc.ts';
 import { type Replacement, replaceMethod } from '../../node/replace.ts';
-import { listenerBehind, onSocketReceived } from '../../node/socket-fields.ts';
+import { onSocketReceived } from '../../node/socket-fields.ts';
 import { isHttp1Server } from '../http1/server.ts';
 import { watchUpgrades } from '../http1/upgrades.ts';
 import { isHttp2Server } from '../http2/session.ts';
-import { transportSocket, watchHandshakes, watchTls } from '../tls/sockets.ts';
+import { acceptedBy } from '../open-connections.ts';
+import { watchHandshakes, watchTls } from '../tls/sockets.ts';
 
 /** Called with a server that does not listen, when it is handed a connection, and with that connection. */
 type OnFed = (server: net.Server, socket: net.Socket) => void;
@@ -108,8 +109,8 @@ function unwatchIfUnused(): void {
 
 function note(server: net.Server, socket: net.Socket): void {
   const feeders = feedersOf.get(server) ?? prepare(server);
-  const listener = listenerBehind(transportSocket(socket));
-  if (listener instanceof net.Server) feeders.add(listener);
+  const listener = acceptedBy(socket);
+  if (listener !== undefined) feeders.add(listener);
   for (const observer of observers) observer(server, socket);
 }
 

@@ -42,7 +42,6 @@ export class ClusterWorker {
     });
     this.#forgetReceived = isClusterWorker() ? () => {} : onceReceived(() => this.#send({ kind: 'here' }));
     if (isClusterWorker()) this.#send({ kind: 'here' });
-    process.once('disconnect', this.#onDisconnect);
   }
 
   /** Whether it has to ask before it closes. */
@@ -82,6 +81,8 @@ export class ClusterWorker {
 
   #greet(): void {
     this.#hasPrimary = true;
+    // Only now: while somebody listens for it, the channel keeps the process alive.
+    process.once('disconnect', this.#onDisconnect);
     this.#send({ kind: 'here' });
   }
 
