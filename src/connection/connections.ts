@@ -80,6 +80,7 @@ export class Connections {
     onTls((tls) => this.#prepareWhenSecured(tls), over);
     onFedInClose((_, socket) => this.#lookAgainAtProgram(socket), over);
     for (const server of this.#servers) this.#watch(server);
+    for (const server of this.#servers) this.#noteReceiversOf(server);
     for (const { server, socket } of connectionsOfAny(this.#servers)) this.#adopt(server, socket, false);
     this.#early.release();
     this.#spread();
@@ -135,7 +136,11 @@ export class Connections {
 
   #noteReceivers(socket: net.Socket): void {
     const acceptor = listenerBehind(socket);
-    if (acceptor instanceof net.Server) for (const { child } of receiversOf(acceptor)) this.receivers.add(child);
+    if (acceptor instanceof net.Server) this.#noteReceiversOf(acceptor);
+  }
+
+  #noteReceiversOf(server: net.Server): void {
+    for (const { child } of receiversOf(server)) this.receivers.add(child);
   }
 
   /** The connection of a socket that the program has. */

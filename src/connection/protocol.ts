@@ -47,5 +47,6 @@ function servingOf(server: net.Server, socket: net.Socket): net.Server {
 
 /** Whether the program has the connection: under TLS it has not before the handshake is done. */
 function isReady(socket: net.Socket): boolean {
-  return !isUnderTls(programSocket(socket));
+  const program = programSocket(socket);
+  return layersOn(socket).at(-1) === program && !isUnderTls(program);
 }
