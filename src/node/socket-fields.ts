@@ -13,10 +13,37 @@ import { acceptorOf, activeHandles, field, serverOf } from './fields.ts';
  * session is on it (under a symbol, for an http2 server sets no other mark on a socket that is handed to it).
  */
 export function serversShownBy(socket: net.Socket): readonly net.Server[] {
-  const symbol = Object.getOwnPropertySymbols(Object(socket)).find(({ description }) => description === 'server');
-  const shown = [acceptorOf(socket), serverOf(socket), symbol === undefined ? undefined : Reflect.get(socket, symbol)];
-  return [...new Set(shown)].filter((server) => server instanceof net.Server);
+  const shown = [acceptorOf(socket), serverOf(socket), http2ServerOn(socket)];
+  return shown.filter(isServer).filter((server, index, all) => all.indexOf(server) === index);
 }
+
+let http2Symbol: symbol | undefined;
+
+/** All http2 servers use the same symbol: to look for it on ten thousand sockets would take long. */
+function http2ServerOn(socket: net.Socket): unknown {
+  if (http2Symbol !== undefined) return Reflect.get(Object(socket), http2Symbol);
+  if (!isLoaded('http2')) return undefined;
+  const symbols = Object.getOwnPropertySymbols(Object(socket));
+  const found = symbols.find(({ description }) => description === 'server');
+  const server: unknown = found === undefined ? undefined : Reflect.get(socket, found);
+  if (isServer(server) && 'updateSettings' in server) http2Symbol = found;
+  return server;
+}
+
+function isServer(value: unknown): value is net.Server {
+  return value instanceof net.Server;
+}
+
+/** Whether Node has loaded a module of its own; true where it does not show that. */
+function isLoaded(name: string): boolean {
+  const loaded = field(process, 'moduleLoadList');
+  if (!Array.isArray(loaded)) return true;
+  if (loaded.length !== lookedThrough.length) lookedThrough = { length: loaded.length, names: new Set(loaded) };
+  return lookedThrough.names.has(`NativeModule ${name}`);
+}
+
+/** Looked through again only when there are more: this is asked for each connection. */
+let lookedThrough: { readonly length: number; readonly names: ReadonlySet<unknown> } = { length: 0, names: new Set() };
 
 /** The server that accepted a socket in this process; undefined for one that came by a message, or from a program's hands. */
 export function listenerBehind(socket: net.Socket): unknown {
@@ -36,18 +63,12 @@ export function isSecured(tls: net.Socket): boolean {
   return field(tls, '_secureEstablished') !== false;
 }
 
-/** How many modules of Node's were loaded at the last look: this is asked at each connection. */
-let modulesLooked = 0;
-
 /**
  * The prototype of TLS sockets, where the program has loaded node:tls and each new TLS socket calls its `_init`; node:tls is
  * large, and is not loaded for this.
  */
 export function prototypeOfTlsSockets(): object | undefined {
-  const loaded = field(process, 'moduleLoadList');
-  if (!Array.isArray(loaded) || loaded.length === modulesLooked) return undefined;
-  modulesLooked = loaded.length;
-  if (!loaded.includes('NativeModule tls')) return undefined;
+  if (isBun || 'deno' in process.versions || !isLoaded('tls')) return undefined;
   const prototype = field(field(process.getBuiltinModule('node:tls'), 'TLSSocket'), 'prototype');
   const isAsExpected = typeof field(prototype, '_init') === 'function';
   return isAsExpected && typeof prototype === 'object' && prototype !== null ? prototype : undefined;
