@@ -8,7 +8,7 @@ import { OnDrainHook } from './on-drain.ts';
 import { remoteName } from './peer.ts';
 import { spokenOn } from './protocol.ts';
 import { LONGEST_PAUSE, type ProtocolEnd } from './protocol-end.ts';
-import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
+import { hasUnread, LONG_SILENCE, type Movement, observe, outOfOrderOn, patienceWith, silenceOn } from './quiet.ts';
 import { programSocket } from './tls/sockets.ts';
 
 /** The end of a connection in the protocol that it speaks now; `before` is the one of the last time. */
@@ -41,6 +41,7 @@ export class ClosingConnection {
   /** How many bytes had been sent when it was half-closed for being quiet. */
   #sentWhenQuiet: number | undefined;
   #lingersSince = Number.NEGATIVE_INFINITY;
+  #outOfOrderBefore = 0;
 
   constructor(close: Close, socket: net.Socket, server: net.Server, isFromQueue: boolean, findEnd: FindEnd) {
     this.close = close;
@@ -136,6 +137,7 @@ export class ClosingConnection {
     if (this.isLingering) return LONGEST_PAUSE;
     this.#step = 'lingering';
     this.#lingersSince = performance.now();
+    this.#outOfOrderBefore = outOfOrderOn(this.socket);
     const { program } = this;
     if (parserOn(program) === undefined) this.#surviveLateWrites(program);
     else this.refusesRequests = true;
@@ -199,10 +201,15 @@ export class ClosingConnection {
     const now = performance.now();
     const left = this.close.options.lingerWait - (now - Math.max(this.#lingersSince, this.#seen.at));
     if (left > 0) return left;
-    if (unacknowledged(this.socket) > 0) return LONGEST_PAUSE;
+    if (unacknowledged(this.socket) > 0 || this.#isMissingWords(now)) return LONGEST_PAUSE;
     this.program.destroy();
     this.socket.destroy();
     return LONGEST_PAUSE;
+  }
+
+  /** The peer's end has come before its last words, which were lost: they are late, and the report is to say so. */
+  #isMissingWords(now: number): boolean {
+    return now - this.#lingersSince < LONG_SILENCE && outOfOrderOn(this.socket) > this.#outOfOrderBefore;
   }
 
   /** A program that answers after our FIN must not die of it: its answer is late. */

@@ -1,10 +1,7 @@
 import { IPPROTO_TCP, TCP_INFO } from './constants.ts';
 import { readOption } from './sockets.ts';
 
-/**
- * struct tcp_info, linux/tcp.h: the fields that a close reads, at their offsets. All have 32 bits, except the last, which has 64
- * bits. (tcpi_state is the first byte.)
- */
+/** struct tcp_info, linux/tcp.h: the fields that a close reads, at their offsets. All have 32 bits. (tcpi_state is the first byte.) */
 const OFFSET = {
   tcpi_rto: 8,
   tcpi_snd_mss: 16,
@@ -15,13 +12,13 @@ const OFFSET = {
   tcpi_total_retrans: 100,
   tcpi_notsent_bytes: 144,
   tcpi_data_segs_in: 152,
-  tcpi_bytes_retrans: 208,
+  tcpi_rcv_ooopack: 224,
 } as const;
 
 // The size of all fields above; the kernel copies no more than it is asked for.
-const SIZE = 216;
+const SIZE = 228;
 
-// Linux 4.6 has the fields up to tcpi_data_segs_in; later fields stay 0 there.
+// Linux 4.6 has the fields up to tcpi_data_segs_in; the last one, of Linux 5.4, stays 0 there.
 const LEAST_SIZE = 156;
 
 /** Time since data was last sent and received, in ms: offsets for those who get a tcp_info from sock_diag. */
@@ -55,10 +52,10 @@ export interface ConnectionInfo {
    * How many segments were sent again, our SYN-ACK included (tcp_create_openreq_child copies the number of the handshake).
    */
   readonly retransmissions: number;
-  /** How many bytes of data were sent again; a SYN-ACK has none. */
-  readonly retransmittedBytes: number;
   /** How many segments with data the peer has sent. */
   readonly dataSegments: number;
+  /** How many segments of the peer's have come before those that they follow. Its FIN may be one. */
+  readonly outOfOrder: number;
 }
 
 /** Reads TCP_INFO of a connection. Throws a `SystemCallError`. */
@@ -70,10 +67,8 @@ export function readConnection(fd: number): ConnectionInfo {
     quiet: isOnItsWay ? undefined : Math.min(info.readUInt32LE(sent), info.readUInt32LE(received)),
     retransmissionTimeout: info.readUInt32LE(OFFSET.tcpi_rto) / 1_000,
     retransmissions: info.readUInt32LE(OFFSET.tcpi_total_retrans),
-    // A number instead of a BigInt: values above 2 to the 53 are rounded.
-    retransmittedBytes:
-      info.readUInt32LE(OFFSET.tcpi_bytes_retrans) + info.readUInt32LE(OFFSET.tcpi_bytes_retrans + 4) * 2 ** 32,
     dataSegments: info.readUInt32LE(OFFSET.tcpi_data_segs_in),
+    outOfOrder: info.readUInt32LE(OFFSET.tcpi_rcv_ooopack),
   };
 }
 

@@ -2,6 +2,7 @@ import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { hasChildren } from '../linux/process/processes.ts';
 import { loadLibc } from '../linux/libc.ts';
+import { sampleLosses } from '../linux/losses.ts';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/tables/tcp-counters.ts';
 import { countListenDrops } from '../linux/sockets.ts';
 import { activeHandles, isPassingHandleUp, onHandlePassedUp } from '../node/fields.ts';
@@ -20,7 +21,7 @@ export interface Sighting {
   readonly cookies: CookieSamples;
 }
 
-/** How often SYN cookies are counted while a server listens, in milliseconds; about 0.1 ms of work each time. */
+/** How often SYN cookies and lost segments are counted while a server listens, in ms; about 0.3 ms of work each time. */
 const SAMPLE_EVERY = 60_000;
 
 const sightings = new WeakMap<net.Server, Sighting>();
@@ -104,6 +105,7 @@ function prepare(server: net.Server): void {
     listening.delete(server);
     releaseIfNobodyListens();
   });
+  if (sampling === undefined) sampleLosses();
   sampling ??= setInterval(sampleAll, SAMPLE_EVERY).unref();
 }
 
@@ -120,6 +122,7 @@ export function releaseIfNobodyListens(): void {
 function sampleAll(): void {
   releaseIfNobodyListens();
   if (listening.size === 0) return;
+  sampleLosses();
   const counters = readCookieCounters();
   for (const server of listening) {
     const sighting = sightingOf(server);
