@@ -1,7 +1,7 @@
 import type { Close } from '../close/close.ts';
 import type { Gate, ListenerReport } from '../close/report.ts';
 import { loadLibc } from '../linux/libc.ts';
-import { awaitCookies, mayHaveCookiesOut } from './syn-cookies.ts';
+import { awaitCookies, type CookieWait, mayHaveCookiesOut } from './syn-cookies.ts';
 import { closeListenerOf } from './close-listener.ts';
 import { countQueued } from './count-queues.ts';
 import { drainQueues } from './drain-queues.ts';
@@ -20,6 +20,7 @@ interface GateState extends ShutGate {
   readonly shutAt: number;
   readonly queued: number;
   readonly cookies: number;
+  readonly cookieDoubt: () => string | undefined;
   /** Of one that counts as shared: whether another holder was found. */
   readonly holder: Sharing['holder'];
 }
@@ -48,6 +49,8 @@ export async function endListener(
   // The gates of those that are closed together are shut by now: one count does for all.
   const halfOpen = countHalfOpen(listener, state.shutAt);
   const { abandoned, unaccepted } = await leaveQueues(listener, { ...state, halfOpen }, close);
+  const doubt = state.cookieDoubt();
+  if (doubt !== undefined) close.noteDoubt(doubt);
   if (listener.server !== undefined && listener.isOpen()) closeListenerOf(listener.server);
   const closedAfter = close.clock.elapsed();
   const report = { address: listener.name, ...gateFacts(state), halfOpen, abandoned, closedAfter };
@@ -77,7 +80,7 @@ async function leaveQueues(
 function shutGateAt(listener: Listener, close: Close, sharing: FindSharing): GateState | Promise<GateState> {
   const shared = sharing(listener);
   if (shared === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, close, sharing);
-  return shutNow(listener, close, shared, { out: 0, held: false, closedWith: 0 });
+  return shutNow(listener, close, shared, { out: 0, held: false, closedWith: 0, doubt: () => undefined });
 }
 
 async function shutAfterCookies(listener: Listener, close: Close, sharing: FindSharing): Promise<GateState> {
@@ -86,11 +89,11 @@ async function shutAfterCookies(listener: Listener, close: Close, sharing: FindS
   const queue = watchQueue(listener, { queued, isOurs: false }, close.clock.over);
   const look = (): void => void queue.length();
   const { handshakeWait, deadline } = close.options;
-  const bounds = { usual: handshakeWait, overflowed: Math.max(handshakeWait, deadline / 3) };
-  const { out, held, ...wait } = await awaitCookies(listener, bounds, close.clock.deadline, look);
+  const bounds = { usual: handshakeWait, overflowed: Math.max(handshakeWait, deadline / 2) };
+  const { out, held, doubt, ...wait } = await awaitCookies(listener, bounds, close.clock.deadline, look);
   const closedWith = listener.isOpen() ? 0 : queue.lost(0).unaccepted;
   // It may have been passed on meanwhile.
-  const state = shutNow(listener, close, sharing(listener), { out, held, closedWith });
+  const state = shutNow(listener, close, sharing(listener), { out, held, closedWith, doubt });
   if (state.gate !== 'hold') wait.release();
   return state;
 }
@@ -99,7 +102,7 @@ function shutNow(
   listener: Listener,
   close: Close,
   shared: Sharing | undefined,
-  cookies: { readonly out: number; readonly held: boolean; readonly closedWith: number },
+  cookies: Pick<CookieWait, 'out' | 'held' | 'doubt'> & { readonly closedWith: number },
 ): GateState {
   const fd = listener.descriptor();
   const shut = shutGate(fd, {
@@ -114,6 +117,7 @@ function shutNow(
     shutAt: performance.now(),
     queued: countQueued(listener) ?? cookies.closedWith,
     cookies: cookies.out,
+    cookieDoubt: cookies.doubt,
     holder: shared?.holder ?? 'not found',
   };
   if (listener.server !== undefined && !cookies.held && shut.gate !== 'hold') close.unfiltered.add(listener.server);

@@ -91,9 +91,11 @@ export async function stopApart(how: How, clients: number): Promise<StoppedUnder
 /** Stops a server with 300 clients at the other end of a wire of 25 ms one way; `loss` is the share of packets, each way. */
 export async function stopOverTheWire(how: How, loss: number, seed: number): Promise<StoppedOverTheWire> {
   await using lab = await openLab({ delay: 25, loss, seed });
-  // A host that remembers the losses of earlier connections waits for up to 5 s before it sends lost words a second time
-  // (tcp_metrics, tcp(7)). That is longer than a quiet connection is left alone, and docs/how-it-works.md says so (Limits).
-  await lab.client.sysctl('net.ipv4.tcp_no_metrics_save', '1');
+  return await stopInLab(lab, how);
+}
+
+/** The same between hosts that may remember earlier stops. */
+export async function stopInLab(lab: Lab, how: How): Promise<StoppedOverTheWire> {
   const client = await LabClient.start(lab.client);
   const held: Promise<Ended>[] = [];
   const place = async (port: number): Promise<() => Promise<void>> => {

@@ -21,6 +21,24 @@ export function readTcpTable(family: Family, pid: number | 'self' = 'self'): rea
   return parseTcpTable(readTable(pid, family === 'IPv4' ? 'tcp' : 'tcp6'));
 }
 
+/** Reads the rows in one state of a TCP table of our own namespace, and parses no others. Throws as fs does. */
+export function readTcpRows(family: Family, state: number): readonly TcpRow[] {
+  return findTcpRows(readTable('self', family === 'IPv4' ? 'tcp' : 'tcp6'), state);
+}
+
+/** The rows in one state in the text of /proc/net/tcp: it may have ten thousand others. */
+export function findTcpRows(text: string, state: number): readonly TcpRow[] {
+  const column = ` ${state.toString(16).toUpperCase().padStart(2, '0')} `;
+  const found: TcpRow[] = [];
+  for (let at = text.indexOf(column); at !== -1; ) {
+    const end = text.indexOf('\n', at);
+    const row = parseTcpRow(text.slice(text.lastIndexOf('\n', at) + 1, end === -1 ? undefined : end));
+    if (row?.state === state) found.push(row);
+    at = end === -1 ? -1 : text.indexOf(column, end);
+  }
+  return found;
+}
+
 /** Parses a table in the format of /proc/net/tcp, and skips rows that do not parse. */
 export function parseTcpTable(text: string): readonly TcpRow[] {
   return rowsOf(text)

@@ -24,6 +24,8 @@ export interface GatesOptions {
 /** The gates of a program's listeners, and the report of each listener. */
 export class ProgramGates {
   readonly notes: Set<string> = new Set();
+  /** What may have been lost at the gates, a sentence each. */
+  readonly doubts: Set<string> = new Set();
   readonly #options: GatesOptions;
   readonly #shut = new Map<number, ProgramGate>();
   readonly #reports = new Map<number, ListenerReport>();
@@ -52,7 +54,7 @@ export class ProgramGates {
     const listeners = fresh.map((held) => this.#copy(held)).filter((found) => found !== undefined);
     const cookies = await awaitProgramCookies(listeners, this.#options.cookies, signal);
     for (const listener of listeners) this.#shutOne(listener);
-    cookies.release();
+    for (const doubt of cookies.release()) this.doubts.add(doubt);
     return listeners.length > 0;
   }
 

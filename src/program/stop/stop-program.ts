@@ -159,7 +159,8 @@ class ProgramStop {
   report(): StopReport {
     this.gates.noteEnd();
     const listeners = [...this.gates.reports];
-    const isInDoubt = this.#doubts.size > 0 || listeners.some(({ left }) => left > 0);
+    const doubts = [...this.#doubts, ...this.gates.doubts];
+    const isInDoubt = doubts.length > 0 || listeners.some(({ left }) => left > 0);
     const { process, command } = this.#program;
     const { reason, signal } = this.#options;
     return {
@@ -170,7 +171,7 @@ class ProgramStop {
       signalled: this.#signalledAfter === undefined ? undefined : { signal, after: this.#signalledAfter },
       listeners,
       connections: { ...this.#connections },
-      doubts: [...this.#doubts],
+      doubts,
       notes: [...this.gates.notes],
     };
   }
