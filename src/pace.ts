@@ -25,11 +25,14 @@ export class Pace {
     try {
       return look();
     } finally {
-      const now = performance.now();
       const { user, system } = process.cpuUsage(used);
       // On a busy machine the processor may have been with others during the look: that costs this process nothing.
-      const took = Math.min(now - began, (user + system) / 1_000);
-      this.#nextAt = Math.max(this.#nextAt, now) + pauseAfter(took);
+      this.note(Math.min(performance.now() - began, (user + system) / 1_000));
     }
+  }
+
+  /** Notes a look that took `took` ms. */
+  note(took: number): void {
+    this.#nextAt = Math.max(this.#nextAt, performance.now()) + pauseAfter(took);
   }
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { loadLibc } from '../linux/libc.ts';
 import { parseTarget } from '../program/find/target.ts';
 import { Sampler, type WatchSample } from '../program/watch/sampler.ts';
+import { Pace } from '../pace.ts';
 import { CommandError } from './command-error.ts';
 import { describeSample } from './describe-sample.ts';
 import { durationOption } from './option-values.ts';
@@ -51,12 +52,13 @@ async function watch(text: string | undefined, options: WatchCommandOptions, sig
   const view = options.json ? new JsonView() : new TextView(`lastcall watch ${text ?? ''}`.trim(), options);
   const quit = new AbortController();
   const stop = AbortSignal.any([signal, quit.signal]);
+  const pace = new Pace();
   view.open(() => quit.abort());
   try {
     while (!stop.aborted && sampler.isRunning()) {
-      view.show(sampler.sample());
+      view.show(pace.measure(() => sampler.sample()));
       if (options.once) return 0;
-      await sleep(options.interval, undefined, { signal: stop }).catch(() => {});
+      await sleep(Math.max(options.interval, pace.wait), undefined, { signal: stop }).catch(() => {});
     }
   } finally {
     view.close();

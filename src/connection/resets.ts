@@ -2,11 +2,12 @@ import type net from 'node:net';
 import { TCP_CLOSE } from '../linux/constants.ts';
 import { discardReads } from '../node/fields.ts';
 import { replaceMethod } from '../node/replace.ts';
+import { Pace } from '../pace.ts';
 import { askKernel, isDelivered, unsent } from './acknowledged.ts';
 import type { ClosingConnection } from './closing-connection.ts';
 import { programSocket } from './tls/sockets.ts';
 
-// How often to ask the kernel whether the peer has acknowledged everything, in ms. There is no event for it.
+// How often to ask the kernel whether the peer has acknowledged everything, in ms, at the most. There is no event for it.
 const ASK_EVERY = 5;
 
 /**
@@ -25,6 +26,7 @@ export class DeliveryWatch {
   readonly #over: AbortSignal;
   /** In place of a socket's own. One for all: ten thousand would cost as much as the rest of a close. */
   readonly #destroy: net.Socket['_destroy'];
+  readonly #pace = new Pace();
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -81,7 +83,13 @@ export class DeliveryWatch {
   #hold(connection: ClosingConnection, close: () => void): void {
     discardReads(connection.socket);
     this.#held.set(connection, close);
-    this.#timer ??= setInterval(() => this.#lookAtHeld(), ASK_EVERY);
+    this.#timer ??= setTimeout(() => this.#askAgain(), ASK_EVERY);
+  }
+
+  #askAgain(): void {
+    this.#pace.measure(() => this.#lookAtHeld());
+    this.#timer =
+      this.#held.size === 0 ? undefined : setTimeout(() => this.#askAgain(), Math.max(ASK_EVERY, this.#pace.wait));
   }
 
   #lookAtHeld(): void {
@@ -92,9 +100,6 @@ export class DeliveryWatch {
       this.#held.delete(connection);
       close();
     }
-    if (this.#held.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 
   #noteReset(connection: ClosingConnection): void {
@@ -108,7 +113,7 @@ export class DeliveryWatch {
   }
 
   #closeAll(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     const held = [...this.#held.values()];
     this.#held.clear();
     for (const close of held) close();

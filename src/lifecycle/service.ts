@@ -53,6 +53,8 @@ export class Service {
   #state: 'starting' | LastCallState = 'starting';
   #processEnd: ProcessEnd = 'goes on';
   #stop: Stop | undefined;
+  /** How long before its stop it was asked to stop, in ms: the event loop was busy. */
+  #askedBefore = 0;
 
   /** `programListeners`: the program's own listeners of the signals, if they are to run after the drain. */
   constructor(
@@ -68,7 +70,10 @@ export class Service {
     });
     this.readiness = answerProbes(() => ({ ready: this.ready, words: this.#words }));
     const onSignal = {
-      onFirst: (signal: string) => this.#stopAndExit(signal),
+      onFirst: (signal: string, busyFor: number) => {
+        this.#askedBefore = busyFor;
+        this.#stopAndExit(signal);
+      },
       onSecond: () => this.#stop?.budget.endNow(),
       onUncaught: () => this.#onUncaught(),
     };
@@ -148,7 +153,8 @@ export class Service {
   #beginStop(reason: string, most: number): Stop {
     this.#programListeners?.noteReason(reason);
     const { close, deadline, onDrained } = this.#options;
-    const budget = new Budget(Math.min(deadline, most), onDrained !== undefined || this.#areProgramListenersDue);
+    const hasHooks = onDrained !== undefined || this.#areProgramListenersDue;
+    const budget = new Budget(Math.min(deadline, most), hasHooks, this.#askedBefore);
     if (this.#processEnd === 'crashed') budget.shorten(AFTER_AN_ERROR);
     if (close.signal?.aborted === true) budget.endNow();
     close.signal?.addEventListener('abort', () => budget.endNow(), { signal: budget.ended });

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readSysctl } from '../linux/sysctl.ts';
 import { type CookieCounters, readCookieCounters } from '../linux/tables/tcp-counters.ts';
 import { endHold, holdNewConnections } from './gate/hold.ts';
+import { Pace } from '../pace.ts';
 import { makeRoom } from './gate/gate.ts';
 import type { Listener } from './listener.ts';
 import type { CookieSample } from './syn-cookie-samples.ts';
@@ -133,12 +134,13 @@ function tryHold(fd: number): boolean {
 /** Returns whether no cookie has come back for `stillFor` ms. */
 async function untilStill(stillFor: number, bound: number, signal: AbortSignal, onLook: () => void): Promise<boolean> {
   const began = performance.now();
+  const pace = new Pace();
   let received = readCookieCounters()?.received;
   let since = began;
   while (!signal.aborted && performance.now() - since < stillFor && performance.now() - began < bound) {
-    await pause(LOOK_EVERY, signal);
+    await pause(Math.max(LOOK_EVERY, pace.wait), signal);
     onLook();
-    const now = readCookieCounters()?.received;
+    const now = pace.measure(readCookieCounters)?.received;
     if (now === received) continue;
     received = now;
     since = performance.now();

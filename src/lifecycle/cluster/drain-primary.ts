@@ -16,6 +16,7 @@ import {
 } from '../../listener/listener.ts';
 import { findSharingBeside, type Sharing } from '../../listener/sharing.ts';
 import { connectionsInTransit } from '../../node/fields.ts';
+import { Pace } from '../../pace.ts';
 
 /** Nothing polls faster, in milliseconds. */
 const LOOK_EVERY = 1;
@@ -49,8 +50,10 @@ export async function drainPrimary(
   const kept = listeners.flatMap(keepBound);
   const reports = (await Promise.all(ended)).map(({ report }) => report);
   // Accepted here, and not yet with a worker.
-  while (listeners.length > 0 && connectionsInTransit(isListening) > 0 && !clock.deadline.aborted)
-    await sleep(LOOK_EVERY);
+  const pace = new Pace();
+  const inTransit = (): number => pace.measure(() => connectionsInTransit(isListening));
+  while (listeners.length > 0 && inTransit() > 0 && !clock.deadline.aborted)
+    await sleep(Math.max(LOOK_EVERY, pace.wait));
   clock.end();
   const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: [...reports, ...withoutGate(unfound)] };
   return { report, release: () => kept.forEach((fd) => requireLibc().close(fd)) };

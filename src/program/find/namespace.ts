@@ -9,7 +9,7 @@ import {
   type VisitConnection,
   visitConnections,
 } from '../../linux/tables/inet-diag.ts';
-import { readNamespaceTables } from '../../linux/tables/proc-net.ts';
+import { readHalfOpen, readNamespaceTables } from '../../linux/tables/proc-net.ts';
 import { readTcpCounters, type TcpCounters } from '../../linux/tables/tcp-counters.ts';
 import { dumpUnixListeners } from '../../linux/tables/unix-diag.ts';
 
@@ -55,7 +55,7 @@ export const OWN: Namespace = {
     try {
       return [...dumpHalfOpen('IPv4'), ...dumpHalfOpen('IPv6')];
     } catch {
-      return readNamespaceTables(process.pid).halfOpen;
+      return readHalfOpen(process.pid);
     }
   },
   visitors: [visitByNetlink, (_ends, visit) => visitByProc(process.pid, visit)],
@@ -85,7 +85,7 @@ function otherNamespace(pid: number): Namespace {
   return {
     isOwn: false,
     listeners: () => readNamespaceTables(pid).listeners,
-    halfOpen: () => readNamespaceTables(pid).halfOpen,
+    halfOpen: () => readHalfOpen(pid),
     visitors: [(_ends, visit) => visitByProc(pid, visit)],
     counters: () => readTcpCounters(pid),
   };
