@@ -8,7 +8,7 @@ import { OnDrainHook } from './on-drain.ts';
 import { remoteName } from './peer.ts';
 import { spokenOn } from './protocol.ts';
 import { LONGEST_PAUSE, type ProtocolEnd } from './protocol-end.ts';
-import { hasUnread, LONG_SILENCE, type Movement, observe, outOfOrderOn, patienceWith, silenceOn } from './quiet.ts';
+import { hasUnread, type Movement, observe, outOfOrderOn, patienceWith, silenceOn } from './quiet.ts';
 import { programSocket } from './tls/sockets.ts';
 
 /** The end of a connection in the protocol that it speaks now; `before` is the one of the last time. */
@@ -201,15 +201,13 @@ export class ClosingConnection {
     const now = performance.now();
     const left = this.close.options.lingerWait - (now - Math.max(this.#lingersSince, this.#seen.at));
     if (left > 0) return left;
-    if (unacknowledged(this.socket) > 0 || this.#isMissingWords(now)) return LONGEST_PAUSE;
+    if (unacknowledged(this.socket) > 0) return LONGEST_PAUSE;
+    // The peer's end has come, and what it said before that has not.
+    if (outOfOrderOn(this.socket) > this.#outOfOrderBefore)
+      this.close.noteDoubt(`${this.remote}: its last words were lost on the way, and came no more`);
     this.program.destroy();
     this.socket.destroy();
     return LONGEST_PAUSE;
-  }
-
-  /** The peer's end has come before its last words, which were lost: they are late, and the report is to say so. */
-  #isMissingWords(now: number): boolean {
-    return now - this.#lingersSince < LONG_SILENCE && outOfOrderOn(this.socket) > this.#outOfOrderBefore;
   }
 
   /** A program that answers after our FIN must not die of it: its answer is late. */

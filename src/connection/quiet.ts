@@ -11,7 +11,7 @@ import { isHandshaking } from './tls/sockets.ts';
 // 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):
 // this is enough for three losses, or for two after a SYN-ACK at the third try. A client whose host remembers such a round trip
 // (tcp_metrics, tcp(7)) repeats its request after 0.3, 3.5 and 10 s.
-export const LONG_SILENCE = 13_000;
+const LONG_SILENCE = 13_000;
 
 // Enough for two losses. It is given to a client that has sent something, and where few segments are lost.
 const LONG_SILENCE_LATER = 6_500;

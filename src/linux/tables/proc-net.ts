@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { TCP_LISTEN, TCP_SYN_RECV } from '../constants.ts';
 import { ipv4Text, ipv6Text } from '../sockets.ts';
 import type { Family, ListeningSocket } from './inet-diag.ts';
@@ -18,21 +18,19 @@ export interface TcpRow {
   readonly inode: number;
 }
 
-/** Reads a TCP table of the namespace of a process; takes 22 to 43 ms with 16,000 sockets. Throws as fs does. */
+/** Reads a TCP table of the namespace of a process; takes 25 to 50 ms with 16,000 sockets. Throws as fs does. */
 export function readTcpTable(family: Family, pid: number | 'self' = 'self'): readonly TcpRow[] {
   return parseTcpTable(readTable(pid, tableOf(family)));
 }
 
 /** Reads the rows in one state of a TCP table of a process's namespace, and parses no others. Throws as fs does. */
 export function readTcpRows(family: Family, state: number, pid: number | 'self' = 'self'): readonly TcpRow[] {
-  const rows = findTcpRows(readTable(pid, tableOf(family)), ` ${hex(state, 2)} `);
-  return rows.filter((row) => row.state === state);
+  return findRows(pid, family, ` ${hex(state, 2)} `).filter((row) => row.state === state);
 }
 
 /** The same for the sockets at one local port of our own namespace. */
 export function readTcpRowsAt(family: Family, port: number): readonly TcpRow[] {
-  const rows = findTcpRows(readTable('self', tableOf(family)), `:${hex(port, 4)} `);
-  return rows.filter((row) => row.localPort === port);
+  return findRows('self', family, `:${hex(port, 4)} `).filter((row) => row.localPort === port);
 }
 
 /** Reads the half-open connections of a process's namespace. Throws as fs does. */
@@ -40,14 +38,20 @@ export function readHalfOpen(pid: number): readonly LocalEnd[] {
   return [...readTcpRows('IPv4', TCP_SYN_RECV, pid), ...readTcpRows('IPv6', TCP_SYN_RECV, pid)].map(localEndOf);
 }
 
-/** The rows in the text of /proc/net/tcp that have these characters: it may have ten thousand others. */
-export function findTcpRows(text: string, characters: string): readonly TcpRow[] {
+function findRows(pid: number | 'self', family: Family, characters: string): readonly TcpRow[] {
   const found: TcpRow[] = [];
-  for (let at = text.indexOf(characters); at !== -1; ) {
-    const end = text.indexOf('\n', at);
-    const row = parseTcpRow(text.slice(text.lastIndexOf('\n', at) + 1, end === -1 ? undefined : end));
+  readChunks(pid, tableOf(family), (lines) => found.push(...findTcpRows(lines, characters)));
+  return found;
+}
+
+/** The rows in a part of /proc/net/tcp that have these characters: it may have ten thousand others. */
+export function findTcpRows(lines: Buffer, characters: string): readonly TcpRow[] {
+  const found: TcpRow[] = [];
+  for (let at = lines.indexOf(characters); at !== -1; ) {
+    const end = lines.indexOf('\n', at);
+    const row = parseTcpRow(lines.toString('latin1', lines.lastIndexOf('\n', at) + 1, end === -1 ? undefined : end));
     if (row !== undefined) found.push(row);
-    at = end === -1 ? -1 : text.indexOf(characters, end);
+    at = end === -1 ? -1 : lines.indexOf(characters, end);
   }
   return found;
 }
@@ -153,12 +157,47 @@ function rowsOf(table: string): readonly string[] {
   return table.split('\n').slice(1);
 }
 
-function readTable(pid: number | 'self', name: 'tcp' | 'tcp6' | 'unix'): string {
+function readTable(pid: number | 'self', name: TableName): string {
+  let text = '';
+  readChunks(pid, name, (lines) => {
+    text += lines.toString('latin1');
+  });
+  return text;
+}
+
+type TableName = 'tcp' | 'tcp6' | 'unix';
+
+const chunk = Buffer.alloc(65_536);
+
+/**
+ * Passes a table to `visit` in parts of whole lines, in a buffer that the next part overwrites. (`readFileSync` takes five times as
+ * long with 16,000 sockets: it copies all that it has again and again.)
+ */
+function readChunks(pid: number | 'self', name: TableName, visit: (lines: Buffer) => void): void {
+  const file = openTable(pid, name);
+  if (file === undefined) return;
   try {
-    return readFileSync(`/proc/${pid}/net/${name}`, 'latin1');
+    let kept = 0;
+    for (;;) {
+      const length = kept + readSync(file, chunk, kept, chunk.length - kept, null);
+      if (length === kept) break;
+      const end = chunk.lastIndexOf('\n', length - 1) + 1;
+      visit(chunk.subarray(0, end));
+      chunk.copyWithin(0, end, length);
+      kept = length - end;
+    }
+    if (kept > 0) visit(chunk.subarray(0, kept));
+  } finally {
+    closeSync(file);
+  }
+}
+
+function openTable(pid: number | 'self', name: TableName): number | undefined {
+  try {
+    return openSync(`/proc/${pid}/net/${name}`, 'r');
   } catch (error) {
     // A kernel without IPv6 has no tcp6, and one without Unix sockets no unix.
-    if (name !== 'tcp' && error instanceof Error && 'code' in error && error.code === 'ENOENT') return '';
+    if (name !== 'tcp' && error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
     throw error;
   }
 }
