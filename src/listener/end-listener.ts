@@ -89,7 +89,7 @@ async function shutAfterCookies(listener: Listener, close: Close, sharing: FindS
   const queue = watchQueue(listener, { queued, isOurs: false }, close.clock.over);
   const look = (): void => void queue.length();
   const { handshakeWait, deadline } = close.options;
-  const bounds = { usual: handshakeWait, overflowed: Math.max(handshakeWait, deadline / 2) };
+  const bounds = { usual: handshakeWait, overflowed: Math.max(handshakeWait, deadline / 3) };
   const { out, held, doubt, ...wait } = await awaitCookies(listener, bounds, close.clock.deadline, look);
   const closedWith = listener.isOpen() ? 0 : queue.lost(0).unaccepted;
   // It may have been passed on meanwhile.

@@ -66,7 +66,7 @@ async function closeWithLateCookie(scenery: Scenery, how: How) {
   await scenery.lab.server.sysctl('net.ipv4.tcp_syncookies', '2');
   const scene = await openScene(scenery, how, { listen: { backlog: 2 } });
   await sleep(FULL_FOR);
-  const crowd = await scene.server.shutAfter({ how, options: { deadline: 60_000 } }, async () => {
+  const crowd = await scene.server.shutAfter({ how, options: { deadline: 90_000 } }, async () => {
     const late = await answered(scene, 1);
     const early = await answered(scene, CROWD);
     await early.held.remove();
