@@ -33,7 +33,11 @@ export function checkNobodyLost(t: TestContext, proof: Proof, { result, report }
   assert.equal(result.lost, 0, JSON.stringify(result));
   assert.equal(result.counts.failed, 0, JSON.stringify(result));
   assert.ok(result.counts.served > 0);
-  assert.equal(report?.outcome, 'complete');
+  assert.ok(report);
+  // Of SYN cookies the kernel does not tell whose they were: a busy host may leave a doubt, though nobody is lost.
+  const others = report.doubts.filter((doubt) => !doubt.includes('SYN cookies'));
+  t.diagnostic(`doubts: ${JSON.stringify(report.doubts)}`);
+  assert.deepEqual({ cut: report.connections.cut, others }, { cut: [], others: [] });
   const { gate, reason, queued, halfOpen } = report.listeners[0]!;
   assert.equal(gate, 'refuse', reason);
   proof.held(t, { queued, halfOpen });
