@@ -8,13 +8,14 @@ import { type RunResult, runProgram } from '../program/run/run-program.ts';
 import { isNode } from '../program/run/start-program.ts';
 import { CommandError } from './command-error.ts';
 import { describeStop } from './describe-stop.ts';
-import { durationOption, listenAddress, signalName } from './option-values.ts';
+import { checkQueueWait, durationOption, listenAddress, queueWaitOption, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
 
 interface RunCommandOptions {
   readonly signal: NodeJS.Signals;
   readonly deadline: number;
+  readonly queueWait?: number;
   readonly lameDuck: number;
   readonly report?: string;
   readonly inside?: boolean;
@@ -41,6 +42,7 @@ export function addRunCommand(program: Command): void {
     .argument('[args...]', 'its arguments; put -- before the program if they begin with dashes')
     .option('--signal <name>', 'the signal that stops the program, such as SIGQUIT for nginx', signalName, 'SIGTERM')
     .addOption(durationOption('--deadline', 'time for the stop, after the lame duck; then what is left is killed', 30))
+    .addOption(queueWaitOption())
     .addOption(durationOption('--lame-duck', 'how long to keep serving before the gates are shut', 0))
     .option(
       '--listen <address>',
@@ -60,6 +62,7 @@ function addListen(text: string, before: readonly SocketAddress[] = []): readonl
 }
 
 async function run(command: string, args: readonly string[], options: RunCommandOptions): Promise<void> {
+  checkQueueWait(options);
   checkReportFile(options.report);
   const progress = new ProgressLine(process.stderr);
   const sockets = await open(options.listen ?? []);
@@ -71,6 +74,7 @@ async function run(command: string, args: readonly string[], options: RunCommand
       args,
       signal: options.signal,
       deadline: options.deadline,
+      queueWait: options.queueWait,
       lameDuck: options.lameDuck,
       inside: options.inside ?? isNode(command),
       register: import.meta.resolve('lastcall/register'),

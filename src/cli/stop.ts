@@ -9,13 +9,14 @@ import { type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-
 import { startWatchdog } from '../program/watchdog.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
 import { describeStop } from './describe-stop.ts';
-import { durationOption, signalName } from './option-values.ts';
+import { checkQueueWait, durationOption, queueWaitOption, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
 
 interface StopCommandOptions {
   readonly signal: NodeJS.Signals;
   readonly deadline: number;
+  readonly queueWait?: number;
   readonly kill?: boolean;
   readonly json?: boolean;
   readonly report?: string;
@@ -34,6 +35,7 @@ export function addStopCommand(program: Command): void {
     .argument('<target>', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
     .option('--signal <name>', 'the signal that stops the program, such as SIGQUIT for nginx', signalName, 'SIGTERM')
     .addOption(durationOption('--deadline', 'when the program must have ended', 30))
+    .addOption(queueWaitOption())
     .option(
       '--kill',
       'kill the program if it is still running at the deadline; without --kill its gates are opened again',
@@ -44,6 +46,7 @@ export function addStopCommand(program: Command): void {
 }
 
 async function stop(target: string, options: StopCommandOptions): Promise<void> {
+  checkQueueWait(options);
   checkReportFile(options.report);
   const progress = new ProgressLine(process.stderr);
   const [now, giveUp] = [new AbortController(), new AbortController()];
@@ -63,7 +66,7 @@ async function stop(target: string, options: StopCommandOptions): Promise<void> 
 
 async function stopTarget(
   target: string,
-  { signal, deadline, kill: mayKill = false }: StopCommandOptions,
+  { signal, deadline, queueWait, kill: mayKill = false }: StopCommandOptions,
   progress: ProgressLine,
   interrupted: Pick<StopOptions, 'now' | 'giveUp'>,
 ): Promise<StopReport> {
@@ -77,11 +80,12 @@ async function stopTarget(
   progress.begin(`stopping ${pid}: ${command}`);
   try {
     return await stopProgram(
-      { process: held, command, own: new Map(), callerEndsTheRest: false, kill: () => void held.signal('SIGKILL') },
+      { process: held, command, own: new Map(), kill: () => void held.signal('SIGKILL') },
       {
         reason: 'lastcall stop',
         signal,
         deadline,
+        queueWait,
         mayKill,
         ...interrupted,
         noGates,

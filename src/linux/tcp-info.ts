@@ -15,18 +15,38 @@ const OFFSET = {
   tcpi_total_retrans: 100,
   tcpi_notsent_bytes: 144,
   tcpi_data_segs_in: 152,
+  tcpi_data_segs_out: 156,
   tcpi_bytes_retrans: 208,
 } as const;
 
 // The size of all fields above; the kernel copies no more than it is asked for.
 const SIZE = 216;
 
-// Linux 4.6 has the fields up to tcpi_data_segs_in; later fields stay 0 there.
-const LEAST_SIZE = 156;
+// Linux 4.6 has the fields up to tcpi_data_segs_out; later fields stay 0 there.
+const LEAST_SIZE = 160;
 
-/** Time since data was last sent and received, in ms: offsets for those who get a tcp_info from sock_diag. */
-export const LAST_DATA_SENT: number = OFFSET.tcpi_last_data_sent;
-export const LAST_DATA_RECEIVED: number = OFFSET.tcpi_last_data_recv;
+/** The data that moved on a connection, as a tcp_info counts it. */
+export interface DataMoved {
+  /** Time since data was last sent, in ms. */
+  readonly lastSent: number;
+  /** Time since data was last received, in ms. Both clocks start at the handshake, and turn with the kernel's ticks. */
+  readonly lastReceived: number;
+  /** How many segments with data the peer has sent, repeated ones included. */
+  readonly segmentsIn: number;
+  /** How many segments with data were sent to the peer, repeated ones included. */
+  readonly segmentsOut: number;
+}
+
+/** Decodes a tcp_info that came from sock_diag. Undefined if it is too short. */
+export function decodeDataMoved(bytes: Buffer): DataMoved | undefined {
+  if (bytes.length < LEAST_SIZE) return undefined;
+  return {
+    lastSent: bytes.readUInt32LE(OFFSET.tcpi_last_data_sent),
+    lastReceived: bytes.readUInt32LE(OFFSET.tcpi_last_data_recv),
+    segmentsIn: bytes.readUInt32LE(OFFSET.tcpi_data_segs_in),
+    segmentsOut: bytes.readUInt32LE(OFFSET.tcpi_data_segs_out),
+  };
+}
 
 /** How full a listener's accept queue is. */
 export interface AcceptQueue {

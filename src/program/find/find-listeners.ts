@@ -14,6 +14,8 @@ export interface HeldListener {
   readonly holders: readonly Holder[];
   /** Why its gate must not be shut: another process holds it, or may hold it. Undefined if only the program holds it. */
   readonly sharedBecause: string | undefined;
+  /** Whether an activator passed it, which serves it when the program has ended. */
+  readonly isPassed: boolean;
 }
 
 /** A process that holds a socket, and the descriptor of the socket there. */
@@ -50,6 +52,7 @@ export function findListeners(root: number, own: OwnInodes = new Set()): Program
     namespace,
     holders,
     name: printableName(socket.address),
+    isPassed: passed.has(socket.inode),
     sharedBecause: own.has(socket.inode) ? undefined : whyShared(socket, passed, otherHolders),
   }));
   return { tree, listeners, unreadable };

@@ -12,8 +12,7 @@ import { forManyListeners } from '../../node/abort.ts';
 import { findTree } from '../find/process-tree.ts';
 import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
-import type { Pending } from '../stop/await-empty-queues.ts';
-import { sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';
+import { sendSignal, type StopPhase, stopProgram, type StopProgress } from '../stop/stop-program.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { type ProgramStart, startProgram } from './start-program.ts';
 import { warmUp } from './warm-up.ts';
@@ -23,10 +22,12 @@ export interface RunOptions extends ProgramStart {
   /** The signal that stops the program. */
   readonly signal: NodeJS.Signals;
   readonly deadline: number;
+  /** The longest wait for the queues, in ms. Default: a third of the deadline. */
+  readonly queueWait?: number | undefined;
   readonly lameDuck: number;
   /** Those of `listeners` that this process has opened for the program. */
   readonly opened: readonly number[];
-  readonly onProgress?: (phase: 'lame duck' | StopPhase, pending: Pending) => void;
+  readonly onProgress?: (phase: 'lame duck' | StopPhase, progress: StopProgress) => void;
 }
 
 export interface RunResult {
@@ -43,8 +44,6 @@ const FORWARDED = ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGAL
 /** When the warm-up runs, in ms: it must not slow down the start of the program. */
 const WARM_UP_AFTER = 200;
 
-/** How long processes that the program leaves behind may take to end after its stop signal, in ms. */
-const LEFT_BEHIND_FOR = 5_000;
 // In ms.
 const LOOK_EVERY = 20;
 
@@ -78,7 +77,6 @@ class RunningProgram {
   #hasSubreaper = false;
   /** Cookies that were sent before the program started are not its own. */
   readonly #cookies: CookieCounters | undefined = sampleCookies();
-  readonly #notes: string[] = [];
   ended: Promise<unknown> = Promise.resolve();
 
   constructor(options: RunOptions) {
@@ -144,7 +142,7 @@ class RunningProgram {
     const { lameDuck, onProgress } = this.#options;
     const reason = this.#asked?.signal ?? 'SIGTERM';
     if (lameDuck > 0) {
-      onProgress?.('lame duck', { queued: 0, halfOpen: 0, open: 0, unanswered: 0 });
+      onProgress?.('lame duck', { queued: 0, halfOpen: 0, open: 0 });
       const signal = AbortSignal.any([this.#now.signal, this.#ending.signal]);
       await Promise.race([this.ended, sleep(lameDuck, undefined, { signal }).catch(() => {})]);
     }
@@ -152,7 +150,7 @@ class RunningProgram {
   }
 
   async #stop(child: ChildProcess, pid: number, reason: string): Promise<StopReport | undefined> {
-    const { signal, deadline, inside, opened, onProgress } = this.#options;
+    const { signal, deadline, queueWait, inside, opened, onProgress } = this.#options;
     const process = this.#hold(child, pid);
     try {
       return await stopProgram(
@@ -161,13 +159,18 @@ class RunningProgram {
           command: this.#options.command,
           cookies: this.#cookies,
           own: new Map(opened.map((fd) => [inodeOf(fd), fd])),
-          callerEndsTheRest: true,
+          leftBehind: () => {
+            this.#reap();
+            return this.#descendants();
+          },
           kill: () => this.#kill(),
         },
         {
           reason,
           signal,
           deadline,
+          queueWait,
+          stopsItself: inside,
           mayKill: true,
           now: this.#now.signal,
           noGates: this.#whyNoGates(inside),
@@ -211,14 +214,16 @@ class RunningProgram {
     return [...findTree(process.pid)].filter((pid) => pid !== process.pid && pid !== this.#watchdog?.pid);
   }
 
-  /** Ends the processes that the program has left in the background: with its stop signal, then with SIGKILL. */
+  /**
+   * Ends the processes that the program has left in the background: with its stop signal, then, at the deadline, with SIGKILL. A
+   * stop has done so itself.
+   */
   async endLeftBehind(): Promise<void> {
     this.#reap();
     const left = this.#descendants();
     if (left.length === 0) return;
-    this.#notes.push(`${left.length} processes that it left behind were stopped`);
     for (const pid of left) sendSignal(pid, this.#options.signal);
-    const end = performance.now() + LEFT_BEHIND_FOR;
+    const end = performance.now() + this.#options.deadline;
     while (this.#descendants().length > 0 && performance.now() < end && !this.#now.signal.aborted) {
       await sleep(LOOK_EVERY);
       this.#reap();
@@ -235,7 +240,6 @@ class RunningProgram {
     if (report === undefined) return undefined;
     const { exitCode = null, signalCode = null } = this.#child ?? {};
     report.program = { ...report.program, exitCode: exitCode ?? undefined, signal: signalCode ?? undefined };
-    report.notes.push(...this.#notes);
     return report;
   }
 

@@ -2,11 +2,14 @@ import { messageOf } from '../../errors.ts';
 import { socketsOf } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
+import type { Namespace } from '../find/namespace.ts';
 import { awaitProgramCookies } from '../gate/syn-cookies.ts';
 import { type CopiedListener, copyListener } from '../gate/copied-listener.ts';
 import { type ProgramGate, shutProgramGate } from '../gate/program-gate.ts';
-import { countHalfOpenAt } from '../gate/traffic.ts';
+import { isLeftToOthers } from '../gate/left-to-others.ts';
+import { countHalfOpenAt, readTraffic } from '../gate/traffic.ts';
 import type { ListenerReport } from '../report.ts';
+import type { Pending } from './await-empty-queues.ts';
 
 /** The program whose gates are shut, and what is allowed. */
 export interface GatesOptions {
@@ -15,6 +18,8 @@ export interface GatesOptions {
   readonly own: ReadonlyMap<number, number>;
   /** Whether the program may be killed. Then a gate need not be opened again. */
   readonly mayKill: boolean;
+  /** Why no gate may be shut; undefined if they may. */
+  readonly noGates: string | undefined;
   /** The counters of SYN cookies when the program started; undefined if it was already running. */
   readonly cookies: CookieCounters | undefined;
   /** Time since the stop began, in ms. */
@@ -27,15 +32,18 @@ export class ProgramGates {
   readonly #options: GatesOptions;
   readonly #shut = new Map<number, ProgramGate>();
   readonly #reports = new Map<number, ListenerReport>();
-  #listeners: readonly HeldListener[] = [];
+  readonly #listeners = new Map<number, HeldListener>();
+  /** How many clients were in the queue of a listener without a gate at the last look. */
+  readonly #queued = new Map<number, number>();
 
   constructor(options: GatesOptions) {
     this.#options = options;
+    if (options.noGates !== undefined) this.notes.add(options.noGates);
   }
 
-  /** All listeners of the program, gated or not, at the last search. */
+  /** All listeners of the program, gated or not, that were found. */
   get listeners(): readonly HeldListener[] {
-    return this.#listeners;
+    return [...this.#listeners.values()];
   }
 
   get shut(): readonly ProgramGate[] {
@@ -48,15 +56,25 @@ export class ProgramGates {
 
   /** Shuts the gates of listeners that are new since the last call. Returns whether there were any. */
   async shutNew(signal: AbortSignal): Promise<boolean> {
-    const fresh = this.#find().filter(({ socket }) => !this.#reports.has(socket.inode));
+    const fresh = this.find();
     const listeners = fresh.map((held) => this.#copy(held)).filter((found) => found !== undefined);
     const cookies = await awaitProgramCookies(listeners, this.#options.cookies, signal);
     for (const listener of listeners) this.#shutOne(listener);
     cookies.release();
-    return listeners.length > 0;
+    return fresh.length > 0;
   }
 
-  #find(): readonly HeldListener[] {
+  /** Finds the listeners that are new since the last call. */
+  find(): readonly HeldListener[] {
+    const fresh = this.#search().filter(({ socket }) => !this.#listeners.has(socket.inode));
+    for (const held of fresh) {
+      this.#listeners.set(held.socket.inode, held);
+      this.#reports.set(held.socket.inode, firstReport(held, this.#options.noGates));
+    }
+    return fresh;
+  }
+
+  #search(): readonly HeldListener[] {
     const { pid, own } = this.#options;
     let found: ProgramListeners;
     try {
@@ -65,7 +83,6 @@ export class ProgramGates {
       this.notes.add(`its listeners could not be found (${messageOf(error)}): it only gets the signal`);
       return [];
     }
-    this.#listeners = found.listeners;
     if (found.unreadable.length > 0) {
       const list = found.unreadable.join(', ');
       this.notes.add(`process ${list} of the program cannot be inspected: ${WAYS_OUT}`);
@@ -74,21 +91,9 @@ export class ProgramGates {
   }
 
   #copy(held: HeldListener): CopiedListener | undefined {
-    const report: ListenerReport = {
-      address: held.name,
-      gate: 'none',
-      queued: held.socket.queued,
-      halfOpen: 0,
-      queuedAtSignal: 0,
-      left: 0,
-      shutAfter: undefined,
-    };
-    this.#reports.set(held.socket.inode, report);
-    if (held.sharedBecause !== undefined) {
-      report.gate = 'shared';
-      report.reason = held.sharedBecause;
-      return undefined;
-    }
+    const report = this.#reportOf(held.socket.inode);
+    if (this.#options.noGates !== undefined) return undefined;
+    if (held.sharedBecause !== undefined) return undefined;
     if (held.socket.address.family === 'Unix' && !this.#options.mayKill) {
       report.reason = 'a Unix listener cannot be opened again after it is shut: --kill allows it';
       return undefined;
@@ -115,14 +120,44 @@ export class ProgramGates {
     this.#shut.set(inode, shut);
   }
 
-  /** Reports how many clients are queued when the program gets the signal. */
-  noteSignal(): void {
-    for (const [inode, { listener }] of this.#shut) this.#reportOf(inode).queuedAtSignal = listener.queued() ?? 0;
+  /** Counts the clients whom the program has still to serve. */
+  look(): Pending {
+    const tables = new Map<Namespace, ReadonlyMap<number, number>>();
+    let queued = 0;
+    for (const { socket, namespace } of this.listeners) {
+      const gated = this.#shut.get(socket.inode)?.listener.queued();
+      const table = gated === undefined ? (tables.get(namespace) ?? queuesIn(namespace)) : undefined;
+      if (table !== undefined) tables.set(namespace, table);
+      const inQueue = gated ?? table?.get(socket.inode);
+      // One that has gone was closed. What was in its queue before is remembered.
+      if (inQueue !== undefined) this.#queued.set(socket.inode, inQueue);
+      queued += inQueue ?? 0;
+    }
+    const halfOpen = this.shut.reduce((sum, { listener }) => sum + countHalfOpenAt(listener.held), 0);
+    return { queued, halfOpen, isOpen: this.#shut.size < this.#listeners.size, ...readTraffic(this.listeners) };
   }
 
-  /** Reports how many clients were never accepted. */
-  noteEnd(): void {
-    for (const [inode, { listener }] of this.#shut) this.#reportOf(inode).left = listener.queued() ?? 0;
+  /** Reports how many clients are queued when the program gets the signal, as the last look has seen. */
+  noteSignal(): void {
+    for (const [inode, report] of this.#reports) report.queuedAtSignal = this.#queued.get(inode) ?? 0;
+  }
+
+  /** Reports how many clients were never accepted. Returns the doubts about those at listeners without a gate, a sentence each. */
+  noteEnd(): readonly string[] {
+    const before = new Map(this.#queued);
+    this.#queued.clear();
+    this.look();
+    const doubts: string[] = [];
+    for (const [inode, held] of this.#listeners) {
+      const now = this.#queued.get(inode);
+      const left = now ?? before.get(inode) ?? 0;
+      this.#reportOf(inode).left = left;
+      if (left === 0 || this.#shut.has(inode)) continue;
+      if (now === undefined) doubts.push(`${left} clients were in the queue of ${held.name} just before it was closed`);
+      else if (!isLeftToOthers(held))
+        doubts.push(`${left} clients are left in the queue of ${held.name}, and no process is known to serve them`);
+    }
+    return doubts;
   }
 
   /** Opens every gate again, even if one of them fails. */
@@ -164,6 +199,29 @@ export class ProgramGates {
     const report = this.#reports.get(inode);
     if (report === undefined) throw new Error(`no report of the listener with inode ${inode}`);
     return report;
+  }
+}
+
+function firstReport({ name, socket, sharedBecause }: HeldListener, noGates: string | undefined): ListenerReport {
+  const reason = noGates ?? sharedBecause;
+  return {
+    address: name,
+    gate: sharedBecause === undefined ? 'none' : 'shared',
+    ...(reason === undefined ? {} : { reason }),
+    queued: socket.queued,
+    halfOpen: 0,
+    queuedAtSignal: 0,
+    left: 0,
+    shutAfter: undefined,
+  };
+}
+
+/** The lengths of the accept queues, by the inode of the listener. */
+function queuesIn(namespace: Namespace): ReadonlyMap<number, number> {
+  try {
+    return new Map(namespace.listeners().map(({ inode, queued }) => [inode, queued]));
+  } catch {
+    return new Map();
   }
 }
 

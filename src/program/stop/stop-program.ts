@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { HeldProcess } from '../../linux/process/pidfd.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { mayReopen } from '../gate/program-gate.ts';
-import { readTraffic } from '../gate/traffic.ts';
 import type { StopReport } from '../report.ts';
-import { awaitEmptyQueues, type Pending, readPending } from './await-empty-queues.ts';
+import { awaitEmptyQueues, type Pending } from './await-empty-queues.ts';
+import { LostAnswers } from './lost-answers.ts';
 import { ProgramGates } from './program-gates.ts';
 
 /** The program to stop. */
@@ -16,10 +16,10 @@ export interface StoppedProgram {
   /** The counters of SYN cookies when it started; undefined if it was already running. */
   readonly cookies?: CookieCounters | undefined;
   /**
-   * Whether the caller ends the processes that it leaves running, as `lastcall run` does. If not, the program has ended once no
-   * process holds a listener whose gate was shut.
+   * The processes that it leaves running when it has ended, all of which `lastcall run` knows. They get the signal, too. Undefined
+   * if they are not known: then the program has ended once no process holds a listener whose gate was shut.
    */
-  readonly callerEndsTheRest: boolean;
+  leftBehind?(): readonly number[];
   /** Kills it, and all that belongs to it. */
   kill(): void;
 }
@@ -30,6 +30,10 @@ export interface StopOptions {
   readonly signal: NodeJS.Signals;
   /** From the start of the stop, in ms. */
   readonly deadline: number;
+  /** The longest wait until the queues are empty and no client is owed an answer, in ms. Default: a third of the deadline. */
+  readonly queueWait?: number | undefined;
+  /** Whether the program itself shuts its gates and empties its queues: then the signal comes first. */
+  readonly stopsItself?: boolean;
   /** Whether to kill it if it is still running at the deadline. */
   readonly mayKill: boolean;
   /** Aborted to send the signal at once. */
@@ -39,13 +43,23 @@ export interface StopOptions {
   /** Why no gate may be shut; undefined if they may. */
   readonly noGates?: string | undefined;
   /** Called about ten times a second. */
-  readonly onProgress?: (phase: StopPhase, pending: Pending) => void;
+  readonly onProgress?: (phase: StopPhase, progress: StopProgress) => void;
 }
 
 export type StopPhase = 'emptying the queues' | 'ending';
 
+/** How many clients there are. */
+export interface StopProgress {
+  readonly queued: number;
+  readonly halfOpen: number;
+  /** Connections at the addresses of the listeners. */
+  readonly open: number;
+}
+
 // In ms.
 const LOOK_EVERY = 20;
+// A look takes a twentieth of the time at most.
+const LOOK_SHARE = 19;
 const PROGRESS_EVERY = 100;
 // How long the kernel may take to end a process after SIGKILL.
 const DEATH_WAIT = 2_000;
@@ -62,6 +76,7 @@ export async function stopProgram(program: StoppedProgram, options: StopOptions)
     await stop.emptyQueues();
     stop.signal();
     await stop.waitForEnd();
+    await stop.endLeftBehind();
     if (stop.isRunning()) await stop.endAtDeadline();
     return stop.report();
   } catch (error) {
@@ -80,6 +95,11 @@ class ProgramStop {
   readonly #began: number = performance.now();
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
   readonly #doubts = new Set<string>();
+  readonly #lostAnswers = new LostAnswers();
+  #pending: Pending | undefined;
+  /** What ran at the last look: the program itself, and how many of the processes that it has left behind. */
+  #ran = { program: true, left: 0 };
+  #signalsTheRest = false;
   #signalledAfter: number | undefined;
   #outcome: StopReport['outcome'] = 'complete';
 
@@ -87,16 +107,18 @@ class ProgramStop {
     this.#program = program;
     this.#options = options;
     const { own, cookies, process } = program;
+    const { mayKill, noGates } = options;
     const elapsed = (): number => this.#elapsed();
-    this.gates = new ProgramGates({ pid: process.pid, own, cookies, mayKill: options.mayKill, elapsed });
-    if (options.noGates !== undefined) this.gates.notes.add(options.noGates);
+    this.gates = new ProgramGates({ pid: process.pid, own, cookies, mayKill, noGates, elapsed });
   }
 
   isRunning = (): boolean => this.#program.process.isRunning() || this.#left().length > 0;
 
   /** Processes of the program, such as its workers, that have not ended with it. */
   #left(): readonly number[] {
-    return this.#program.callerEndsTheRest ? [] : this.gates.holdersLeft();
+    const { leftBehind } = this.#program;
+    if (leftBehind === undefined) return this.gates.holdersLeft();
+    return this.#signalsTheRest ? leftBehind() : [];
   }
 
   /** Comes before any gate is shut. */
@@ -106,41 +128,93 @@ class ProgramStop {
 
   /** Shuts the gates, and waits until the queues are empty. Repeats this for listeners that the program opens meanwhile. */
   async emptyQueues(): Promise<void> {
-    const { deadline, now, noGates } = this.#options;
-    if (noGates !== undefined) return;
+    const { now, stopsItself } = this.#options;
+    if (stopsItself === true) return;
     let isNew = await this.gates.shutNew(now);
-    this.#connections.atStart = readTraffic(this.gates.listeners).open;
+    this.#connections.atStart = this.#look().open.size;
     while (isNew && this.isRunning()) {
-      await awaitEmptyQueues(this.gates.shut, {
-        most: Math.max(0, deadline / 3 - this.#elapsed()),
-        now,
-        isRunning: this.isRunning,
-        onLook: (pending) => this.#options.onProgress?.('emptying the queues', pending),
-      });
+      await this.#awaitEmptyQueues();
       isNew = await this.gates.shutNew(now);
     }
+    // The search took a while, in which new clients may have come.
+    if (this.#pending?.isOpen === true) await this.#awaitEmptyQueues();
+  }
+
+  async #awaitEmptyQueues(): Promise<void> {
+    const { deadline, queueWait = deadline / 3, now, onProgress } = this.#options;
+    await awaitEmptyQueues({
+      most: Math.max(0, queueWait - this.#elapsed()),
+      now,
+      isRunning: this.isRunning,
+      look: () => {
+        const pending = this.#look();
+        onProgress?.('emptying the queues', progressOf(pending));
+        return pending;
+      },
+    });
   }
 
   signal(): void {
-    this.gates.noteSignal();
-    this.#connections.atSignal = this.#connections.lastSeen = readTraffic(this.gates.listeners).open;
+    // No look comes right before the signal: it would take a while, in which new clients may come.
     const after = this.#elapsed();
     if (this.isRunning() && this.#program.process.signal(this.#options.signal)) this.#signalledAfter = after;
+    if (this.#options.stopsItself === true) this.gates.find();
+    const pending = this.#pending ?? this.#look();
+    this.gates.noteSignal();
+    this.#lostAnswers.add(pending, this.gates.listeners, false);
+    this.#connections.atSignal = this.#connections.lastSeen = pending.open.size;
   }
 
   /** Waits until the program has ended, or until the deadline. */
   async waitForEnd(): Promise<void> {
-    let lookedAt = 0;
-    while (this.isRunning() && this.#elapsed() < this.#options.deadline && this.#options.giveUp?.aborted !== true) {
-      if (performance.now() - lookedAt >= PROGRESS_EVERY) {
-        lookedAt = performance.now();
-        const pending = { ...readPending(this.gates.shut), ...readTraffic(this.gates.listeners) };
-        this.#connections.lastSeen = pending.open;
-        this.#options.onProgress?.('ending', pending);
-        this.gates.releaseEmpty();
+    let [lookAt, progressAt, tookBefore] = [0, 0, 0];
+    while (this.isRunning() && !this.#isOver()) {
+      const now = performance.now();
+      if (now >= lookAt) {
+        const pending = this.#look();
+        this.#noteLost(pending);
+        this.#connections.lastSeen = pending.open.size;
+        if (now >= progressAt) {
+          this.#options.onProgress?.('ending', progressOf(pending));
+          this.gates.releaseEmpty();
+          progressAt = now + PROGRESS_EVERY;
+        }
+        const end = performance.now();
+        lookAt = end + Math.max(LOOK_EVERY, Math.min(end - now, tookBefore) * LOOK_SHARE);
+        tookBefore = end - now;
       }
       await sleep(Math.min(LOOK_EVERY, Math.max(1, this.#options.deadline - this.#elapsed())));
     }
+  }
+
+  /** Sends the signal to the processes that the program has left running, and waits for their end. */
+  async endLeftBehind(): Promise<void> {
+    const left = this.#program.leftBehind?.() ?? [];
+    if (left.length === 0 || this.#program.process.isRunning()) return;
+    this.#signalsTheRest = true;
+    for (const pid of left) sendSignal(pid, this.#options.signal);
+    await this.waitForEnd();
+    const killed = this.#left().length;
+    const ended = left.length - killed;
+    if (ended > 0) this.gates.notes.add(`${ended} processes that it left behind were stopped`);
+    if (killed > 0) this.gates.notes.add(`${killed} processes that it left behind were killed at the deadline`);
+  }
+
+  #isOver(): boolean {
+    return this.#elapsed() >= this.#options.deadline || this.#options.giveUp?.aborted === true;
+  }
+
+  #look(): Pending {
+    this.#pending = this.gates.look();
+    return this.#pending;
+  }
+
+  #noteLost(pending: Pending): void {
+    const before = this.#ran;
+    const program = this.#program.process.isRunning();
+    this.#ran = { program, left: program ? before.left : this.#left().length };
+    const hasEnded = (before.program && !program) || this.#ran.left < before.left;
+    this.#lostAnswers.add(pending, this.gates.listeners, hasEnded);
   }
 
   /** Kills the program, or opens its gates again: it must not run behind a shut gate. */
@@ -157,9 +231,10 @@ class ProgramStop {
   }
 
   report(): StopReport {
-    this.gates.noteEnd();
+    if (this.#outcome !== 'still running') this.#noteEnd();
     const listeners = [...this.gates.reports];
-    const isInDoubt = this.#doubts.size > 0 || listeners.some(({ left }) => left > 0);
+    const isInDoubt =
+      this.#doubts.size > 0 || listeners.some(({ gate, left }) => left > 0 && gate !== 'shared' && gate !== 'none');
     const { process, command } = this.#program;
     const { reason, signal } = this.#options;
     return {
@@ -175,9 +250,21 @@ class ProgramStop {
     };
   }
 
+  /** What is left now that the program has ended. */
+  #noteEnd(): void {
+    for (const doubt of this.gates.noteEnd()) this.#doubts.add(doubt);
+    this.#lostAnswers.add(this.gates.look(), this.gates.listeners, true);
+    const { count } = this.#lostAnswers;
+    if (count > 0) this.#doubts.add(`${count} clients waited for an answer when the program, or a part of it, ended`);
+  }
+
   #elapsed(): number {
     return performance.now() - this.#began;
   }
+}
+
+function progressOf({ queued, halfOpen, open }: Pending): StopProgress {
+  return { queued, halfOpen, open: open.size };
 }
 
 /** Sends a signal to a process, or to a group by a negative PID, if it is there and may be signalled. */
