@@ -8,7 +8,7 @@ import type { StopReport } from '../program/report.ts';
 import { type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
 import { startWatchdog } from '../program/watchdog.ts';
 import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
-import { describeStop } from './describe-stop.ts';
+import { describeResult, remarksOn } from './describe-stop.ts';
 import { checkQueueWait, durationOption, queueWaitOption, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
@@ -60,7 +60,8 @@ async function stop(target: string, options: StopCommandOptions): Promise<void> 
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt);
   const report = await stopTarget(target, options, progress, { now: now.signal, giveUp: giveUp.signal });
   writeReport(report, options.report);
-  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${describeStop(report)}\n`);
+  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${describeResult(report)}\n`);
+  for (const remark of remarksOn(report)) process.stderr.write(`${remark}\n`);
   process.exitCode = report.outcome === 'complete' ? 0 : 1;
 }
 

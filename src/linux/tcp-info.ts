@@ -12,6 +12,7 @@ const OFFSET = {
   tcpi_sacked: 28,
   tcpi_last_data_sent: 44,
   tcpi_last_data_recv: 52,
+  tcpi_last_ack_recv: 56,
   tcpi_total_retrans: 100,
   tcpi_notsent_bytes: 144,
   tcpi_data_segs_in: 152,
@@ -31,6 +32,8 @@ export interface DataMoved {
   readonly lastSent: number;
   /** Time since data was last received, in ms. Both clocks start at the handshake, and turn with the kernel's ticks. */
   readonly lastReceived: number;
+  /** Time since the peer last acknowledged something, with data or without, in ms. */
+  readonly lastAcknowledged: number;
   /** How many segments with data the peer has sent, repeated ones included. */
   readonly segmentsIn: number;
   /** How many segments with data were sent to the peer, repeated ones included. */
@@ -43,6 +46,7 @@ export function decodeDataMoved(bytes: Buffer): DataMoved | undefined {
   return {
     lastSent: bytes.readUInt32LE(OFFSET.tcpi_last_data_sent),
     lastReceived: bytes.readUInt32LE(OFFSET.tcpi_last_data_recv),
+    lastAcknowledged: bytes.readUInt32LE(OFFSET.tcpi_last_ack_recv),
     segmentsIn: bytes.readUInt32LE(OFFSET.tcpi_data_segs_in),
     segmentsOut: bytes.readUInt32LE(OFFSET.tcpi_data_segs_out),
   };

@@ -58,6 +58,15 @@ export function hasEnded({ state }: ProcessStat): boolean {
   return state === 'Z' || state === 'X';
 }
 
+/** Whether threads of a process still run, which hold its files. The main thread may have ended before them. */
+export function hasOtherThreads(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
+}
+
 /** Whether an error of fs means that the process is gone. */
 export function isGone(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ESRCH');

@@ -16,7 +16,9 @@ export interface Traffic {
   readonly open: ReadonlySet<string>;
   /** Those whose client waits for an answer, as far as the kernel knows. */
   readonly unanswered: ReadonlyMap<string, Exchange>;
-  /** How many others were used a moment ago. Their clients may wait, too. */
+  /** Others, used a short time ago, of which the kernel does not show whether the words or the answer came last. */
+  readonly unclear: ReadonlyMap<string, Exchange>;
+  /** How many others were used a moment ago. */
   readonly justUsed: number;
 }
 
@@ -34,8 +36,8 @@ export interface Fate {
 
 // In ms. A client that has just sent data may send more.
 const JUST_NOW = 100;
-// The kernel's clocks do not show which was last, the words or the answer, if both were in one tick.
-const IN_ONE_TICK_FOR = 1_000;
+/** How long it is waited for a connection whose last words and last answer were in one tick of the kernel's clock, in ms. */
+export const UNCLEAR_FOR = 2_000;
 // The kernel delivers what the program has written. Only while that moves may the program have more to write.
 const STALLED_AFTER = 3_000;
 // A client whose last words are as old is taken for one that only speaks, such as a shipper of logs.
@@ -52,14 +54,16 @@ const FEW_PORTS = 4;
 export function readTraffic(listeners: readonly HeldListener[]): Traffic {
   const open = new Set<string>();
   const unanswered = new Map<string, Exchange>();
+  const unclear = new Map<string, Exchange>();
   let justUsed = 0;
   for (const connection of connectionsOf(listeners, OPEN_STATES)) {
     const ends = endsOf(connection);
     open.add(ends);
     if (isUnanswered(connection)) unanswered.set(ends, exchangeOn(connection));
+    else if (isUnclear(connection)) unclear.set(ends, exchangeOn(connection));
     else if (isJustUsed(connection)) justUsed += 1;
   }
-  return { open, unanswered, justUsed };
+  return { open, unanswered, unclear, justUsed };
 }
 
 /** What became of the connections of the listeners. Those that the kernel has forgotten, or keeps in TIME_WAIT, are not in it. */
@@ -117,11 +121,15 @@ function isUnanswered({ state, unread, unacknowledged, moved }: Connection): boo
   return spokeLast && lastReceived < ONLY_SPEAKS_AFTER;
 }
 
+function isUnclear({ moved }: Connection): boolean {
+  if (moved === undefined || moved.segmentsIn === 0 || moved.segmentsOut === 0) return false;
+  const { lastSent, lastReceived, lastAcknowledged } = moved;
+  // An acknowledgement that came after the words is the answer's.
+  return lastSent === lastReceived && lastAcknowledged >= lastReceived && lastReceived < UNCLEAR_FOR;
+}
+
 function isJustUsed({ moved }: Connection): boolean {
-  if (moved === undefined) return false;
-  const { lastSent, lastReceived, segmentsIn } = moved;
-  if (lastReceived < JUST_NOW) return true;
-  return segmentsIn > 0 && lastReceived === lastSent && lastReceived < IN_ONE_TICK_FOR;
+  return moved !== undefined && moved.lastReceived < JUST_NOW;
 }
 
 /** Whether the local end of a connection belongs to this listening address. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Traffic } from '../gate/traffic.ts';
+import { type Traffic, UNCLEAR_FOR } from '../gate/traffic.ts';
 import { OwedClients } from './owed-clients.ts';
 
 /** How long to wait until a program has emptied its queues. */
@@ -23,8 +23,8 @@ export interface Pending extends Traffic {
   readonly isOpen: boolean;
 }
 
-/** After this time the wait for kept connections that ask again and again ends, in ms. */
-const STILL_FOR = 1_000;
+/** After this time the wait for kept connections that ask again and again ends, in ms: the unclear ones are quiet by then. */
+const STILL_FOR: number = UNCLEAR_FOR;
 /** The same while handshakes are under way, in ms: a lost final ACK comes again after the second SYN-ACK retransmission, at 3 s. */
 const HANDSHAKES_FOR = 3_500;
 
@@ -53,7 +53,7 @@ export async function awaitEmptyQueues({ most, isRunning, now: atOnce, look }: W
     const owes = pending.queued > 0 || owed.count(pending.unanswered) > 0;
     // Clients come and go there: another look would let in others.
     if (pending.isOpen && !owes && pending.halfOpen === 0) return;
-    const isIdle = !owes && pending.halfOpen === 0 && pending.unanswered.size === 0 && pending.justUsed === 0;
+    const isIdle = !owes && pending.halfOpen === 0 && isQuiet(pending);
     // Only a second look sees a client that another processor was handling during the first.
     if (isIdle && wasIdle) return;
     wasIdle = isIdle;
@@ -65,4 +65,8 @@ export async function awaitEmptyQueues({ most, isRunning, now: atOnce, look }: W
     tookBefore = took;
     await sleep(Math.min(pause, most - (now - began)), undefined, { signal: atOnce }).catch(() => {});
   }
+}
+
+function isQuiet({ unanswered, unclear, justUsed }: Pending): boolean {
+  return unanswered.size === 0 && unclear.size === 0 && justUsed === 0;
 }

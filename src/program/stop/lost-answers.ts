@@ -1,6 +1,5 @@
 import type { HeldListener } from '../find/find-listeners.ts';
 import { type Exchange, type Fate, readFates } from '../gate/traffic.ts';
-import type { Pending } from './await-empty-queues.ts';
 
 /**
  * The clients who waited for an answer when their connection was closed. The kernel shows what became of a connection for a moment
@@ -18,14 +17,18 @@ export class LostAnswers {
   }
 
   /** Compares a look with the one before. `hasProcessEnded`: since then a process of the program has ended. */
-  add({ open, unanswered }: Pending, listeners: readonly HeldListener[], hasProcessEnded: boolean): void {
+  add(
+    { open, waiting }: { readonly open: ReadonlySet<string>; readonly waiting: ReadonlyMap<string, Exchange> },
+    listeners: readonly HeldListener[],
+    hasProcessEnded: boolean,
+  ): void {
     const closed = [...this.#waiting].filter(([ends]) => !open.has(ends));
     const fates: ReadonlyMap<string, Fate> = closed.length === 0 ? new Map() : readFates(listeners);
     const withoutTrace = closed.filter(([ends]) => !fates.has(ends)).length;
     this.#lost += closed.filter(([ends, before]) => isUnanswered(before, fates.get(ends))).length;
     if (hasProcessEnded) this.#lost += this.#gone + withoutTrace;
     this.#gone = hasProcessEnded ? 0 : withoutTrace;
-    this.#waiting = unanswered;
+    this.#waiting = waiting;
   }
 }
 

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HeldProcess } from '../../linux/process/pidfd.ts';
+import { hasOtherThreads } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { mayReopen } from '../gate/program-gate.ts';
 import type { StopReport } from '../report.ts';
@@ -78,6 +79,7 @@ export async function stopProgram(program: StoppedProgram, options: StopOptions)
     await stop.waitForEnd();
     await stop.endLeftBehind();
     if (stop.isRunning()) await stop.endAtDeadline();
+    await stop.noteEnd();
     return stop.report();
   } catch (error) {
     // The program is not left running behind a shut gate after any error.
@@ -88,6 +90,10 @@ export async function stopProgram(program: StoppedProgram, options: StopOptions)
   }
 }
 
+const WAITED = 'clients waited for an answer when the program, or a part of it, ended';
+const MAY_HAVE_WAITED =
+  'connections were used shortly before the program, or a part of it, ended: their clients may have waited for an answer';
+
 class ProgramStop {
   readonly gates: ProgramGates;
   readonly #program: StoppedProgram;
@@ -95,7 +101,7 @@ class ProgramStop {
   readonly #began: number = performance.now();
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
   readonly #doubts = new Set<string>();
-  readonly #lostAnswers = new LostAnswers();
+  readonly #lostAnswers = { unanswered: new LostAnswers(), unclear: new LostAnswers() };
   #pending: Pending | undefined;
   /** What ran at the last look: the program itself, and how many of the processes that it has left behind. */
   #ran = { program: true, left: 0 };
@@ -161,7 +167,7 @@ class ProgramStop {
     if (this.#options.stopsItself === true) this.gates.find();
     const pending = this.#pending ?? this.#look();
     this.gates.noteSignal();
-    this.#lostAnswers.add(pending, this.gates.listeners, false);
+    this.#compare(pending, false);
     this.#connections.atSignal = this.#connections.lastSeen = pending.open.size;
   }
 
@@ -214,7 +220,13 @@ class ProgramStop {
     const program = this.#program.process.isRunning();
     this.#ran = { program, left: program ? before.left : this.#left().length };
     const hasEnded = (before.program && !program) || this.#ran.left < before.left;
-    this.#lostAnswers.add(pending, this.gates.listeners, hasEnded);
+    this.#compare(pending, hasEnded);
+  }
+
+  #compare({ open, unanswered, unclear }: Pending, hasProcessEnded: boolean): void {
+    const { listeners } = this.gates;
+    this.#lostAnswers.unanswered.add({ open, waiting: unanswered }, listeners, hasProcessEnded);
+    this.#lostAnswers.unclear.add({ open, waiting: unclear }, listeners, hasProcessEnded);
   }
 
   /** Kills the program, or opens its gates again: it must not run behind a shut gate. */
@@ -231,7 +243,6 @@ class ProgramStop {
   }
 
   report(): StopReport {
-    if (this.#outcome !== 'still running') this.#noteEnd();
     const listeners = [...this.gates.reports];
     const isInDoubt =
       this.#doubts.size > 0 || listeners.some(({ gate, left }) => left > 0 && gate !== 'shared' && gate !== 'none');
@@ -250,12 +261,16 @@ class ProgramStop {
     };
   }
 
-  /** What is left now that the program has ended. */
-  #noteEnd(): void {
+  /** What is left when the program has ended, and the kernel has closed its sockets. */
+  async noteEnd(): Promise<void> {
+    if (this.#outcome === 'still running') return;
+    const end = performance.now() + DEATH_WAIT;
+    while (hasOtherThreads(this.#program.process.pid) && performance.now() < end) await sleep(LOOK_EVERY);
     for (const doubt of this.gates.noteEnd()) this.#doubts.add(doubt);
-    this.#lostAnswers.add(this.gates.look(), this.gates.listeners, true);
-    const { count } = this.#lostAnswers;
-    if (count > 0) this.#doubts.add(`${count} clients waited for an answer when the program, or a part of it, ended`);
+    this.#compare(this.gates.look(), true);
+    const { unanswered, unclear } = this.#lostAnswers;
+    if (unanswered.count > 0) this.#doubts.add(`${unanswered.count} ${WAITED}`);
+    if (unclear.count > 0) this.#doubts.add(`${unclear.count} ${MAY_HAVE_WAITED}`);
   }
 
   #elapsed(): number {
