@@ -27,6 +27,8 @@ export interface ListenerReport {
   readonly halfOpen: number;
   /** Handshakes that did not complete within `handshakeWait`. */
   readonly abandoned: number;
+  /** Clients who were left in the queue of a shared listener when this process had closed its copy; 0 for any other. */
+  readonly left: number;
   /** SYN cookies out when the wait for them began; 0 where there was no need to wait. */
   readonly cookies: number;
   /** Milliseconds from the start of the close until the listener was closed. */

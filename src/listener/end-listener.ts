@@ -9,7 +9,8 @@ import { makeRoom, type ShutGate, shutGate } from './gate/gate.ts';
 import { countHalfOpen } from './half-open.ts';
 import type { Listener } from './listener.ts';
 import { type LeftInQueues, watchQueue } from './queue-length.ts';
-import { findSharing, isServedByOthers, type Sharing } from './sharing.ts';
+import { findSharing, type Sharing } from './sharing.ts';
+import { SharedQueue } from './shared/queue.ts';
 
 /** Whether a listener counts as shared, and why. */
 export type FindSharing = (listener: Listener) => Sharing | undefined;
@@ -20,8 +21,8 @@ interface GateState extends ShutGate {
   readonly shutAt: number;
   readonly queued: number;
   readonly cookies: number;
-  /** Of one that counts as shared: whether another holder was found. */
-  readonly holder: Sharing['holder'];
+  /** Of one that counts as shared: who may serve its queue. */
+  readonly holders: Sharing['holders'];
 }
 
 /** What became of a listener. */
@@ -32,7 +33,7 @@ export interface EndedListener {
 }
 
 /** The queues of a shared listener live on with its other holders. */
-const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
+const LEFT_TO_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
 
 /**
  * Shuts the gate, lets the program empty the queues, closes the listener. The gate is shut before this function first
@@ -47,31 +48,16 @@ export async function endListener(
   const state = await shutGateAt(listener, close, findHere);
   // The gates of those that are closed together are shut by now: one count does for all.
   const halfOpen = countHalfOpen(listener, state.shutAt);
-  const { abandoned, unaccepted } = await leaveQueues(listener, { ...state, halfOpen }, close);
+  const shared = state.gate === 'shared' ? new SharedQueue(listener, state.holders) : undefined;
+  await shared?.serveFirst(state.queued, close);
+  const atGate = { gate: state.gate, queued: state.queued, halfOpen, countedAt: performance.now(), isOurs: true };
+  const { abandoned, unaccepted } = shared === undefined ? await drainQueues(listener, atGate, close) : LEFT_TO_OTHERS;
   if (listener.server !== undefined && listener.isOpen()) closeListenerOf(listener.server);
   const closedAfter = close.clock.elapsed();
-  const report = { address: listener.name, ...gateFacts(state), halfOpen, abandoned, closedAfter };
+  const left = (await shared?.leave(close)) ?? 0;
+  const report = { address: listener.name, ...gateFacts(state), halfOpen, abandoned, left, closedAfter };
   close.diagnostics.listener.publish(report);
   return { report, unaccepted };
-}
-
-async function leaveQueues(
-  listener: Listener,
-  state: GateState & { readonly halfOpen: number },
-  close: Close,
-): Promise<LeftInQueues> {
-  // Where no other holder is found, the queue may be ours alone: it is served as well as one can without a gate.
-  if (state.gate === 'shared' && (await isServedByOthers(listener, state.holder))) return LEFT_TO_THE_OTHERS;
-  const isOurs = state.gate !== 'shared';
-  const { queued, halfOpen } = state;
-  const atGate = {
-    gate: isOurs ? state.gate : 'none',
-    queued,
-    halfOpen,
-    countedAt: performance.now(),
-    isOurs,
-  } as const;
-  return drainQueues(listener, atGate, close);
 }
 
 function shutGateAt(listener: Listener, close: Close, sharing: FindSharing): GateState | Promise<GateState> {
@@ -114,7 +100,7 @@ function shutNow(
     shutAt: performance.now(),
     queued: countQueued(listener) ?? cookies.closedWith,
     cookies: cookies.out,
-    holder: shared?.holder ?? 'not found',
+    holders: shared?.holders ?? [],
   };
   if (listener.server !== undefined && !cookies.held && shut.gate !== 'hold') close.unfiltered.add(listener.server);
   close.diagnostics.gate.publish({ address: listener.name, ...gateFacts(state) });

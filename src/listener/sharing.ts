@@ -1,16 +1,20 @@
 import { messageOf } from '../errors.ts';
 import { setImmediate as turn } from 'node:timers/promises';
 import { inodeOf } from '../linux/descriptors.ts';
-import { findHolders, type HolderSearch, Search } from '../linux/process/holders.ts';
+import { findHolders, type HolderSearch, Search, type SearchScope } from '../linux/process/holders.ts';
 import type { Listener } from './listener.ts';
+import { runThatOpened } from './listen-fds.ts';
 import { findOrigin } from './origin.ts';
 import { mayHavePassedDown, mayHavePassedUp, sightingOf } from './listening.ts';
 
 /** Why a listener counts as shared with another process. */
 export interface Sharing {
   readonly reason: string;
-  /** Whether a process was found that holds it, and will serve its queue. `not looked for`: another process passed it. */
-  readonly holder: 'found' | 'not found' | 'not looked for';
+  /**
+   * Who may serve its queue: the processes that were found to hold it, the cluster whose primary holds it, or `not looked for`,
+   * where another process passed it. Holding alone serves nobody.
+   */
+  readonly holders: readonly number[] | 'the cluster' | 'not looked for';
 }
 
 /** How long the processes of the host may be searched for other holders, in milliseconds. */
@@ -27,30 +31,16 @@ export function findSharing(listener: Listener): Sharing | undefined {
   const { server } = listener;
   const sighting = server && sightingOf(server);
   const origin = sighting?.origin ?? findOrigin(listener, sighting?.exclusive === true);
-  if (origin.sharedBecause !== undefined) {
-    return { reason: origin.sharedBecause, holder: origin.heldByPrimary ? 'found' : 'not looked for' };
-  }
   const fd = listener.descriptor();
+  const run = fd === undefined ? undefined : runThatOpened(fd);
+  if (fd !== undefined && run !== undefined && !origin.heldByPrimary) return searchBelowRun(fd, run);
+  if (origin.sharedBecause !== undefined) {
+    return { reason: origin.sharedBecause, holders: origin.heldByPrimary ? 'the cluster' : 'not looked for' };
+  }
   if (fd === undefined) return undefined;
   // Bound here, it can have come to others by children of ours only, or by a message to our parent.
   const mayBeAnywhere = !origin.isBoundHere || (server !== undefined && mayHavePassedUp(server));
-  return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, !mayBeAnywhere) : undefined;
-}
-
-/**
- * Whether another process will serve the queue of a shared listener. The one that passed it to us may have closed it since.
- * So its holder is looked for only now: the gate stays open anyhow, and this process goes on accepting.
- */
-export async function isServedByOthers(listener: Listener, holder: Sharing['holder']): Promise<boolean> {
-  if (holder !== 'not looked for') return holder === 'found';
-  const fd = listener.descriptor();
-  if (fd === undefined) return true;
-  try {
-    const { holders } = await searchPatiently(new Search(inodeOf(fd), { onlyOurs: false }));
-    return holders.length > 0;
-  } catch {
-    return false;
-  }
+  return mayBeAnywhere || mayHavePassedDown() ? searchForHolders(fd, { onlyOurs: !mayBeAnywhere }) : undefined;
 }
 
 /** Whether a listener of a cluster's primary counts as shared. Its workers do not count: they go on accepting, and end with it. */
@@ -75,20 +65,21 @@ async function searchPatiently(search: Search): Promise<HolderSearch> {
   return search;
 }
 
-function searchForHolders(fd: number, onlyOurs: boolean): Sharing | undefined {
+/** `lastcall run` ends with the program, and has it only to pass it: others can have it from there. */
+function searchBelowRun(fd: number, run: number): Sharing | undefined {
+  return searchForHolders(fd, { onlyOurs: true, root: run, friends: [run] });
+}
+
+function searchForHolders(fd: number, scope: SearchScope): Sharing | undefined {
   try {
-    return judge(search(fd, onlyOurs), SEARCH_LIMIT);
+    return judge(findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, ...scope }), SEARCH_LIMIT);
   } catch (error) {
     return failure(error);
   }
 }
 
-function search(fd: number, onlyOurs: boolean): HolderSearch {
-  return findHolders(inodeOf(fd), { limit: SEARCH_LIMIT, onlyOurs });
-}
-
 function judge({ holders, suspects, finished, hidden }: HolderSearch, limit: number): Sharing | undefined {
-  if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holder: 'found' };
+  if (holders.length > 0) return { reason: `process ${holders.join(', ')} holds it too`, holders };
   if (!finished) return doubt(`the search for other holders took longer than ${limit} ms`);
   if (hidden) return doubt('/proc hides the processes of other users (hidepid)');
   if (suspects.length === 0) return undefined;
@@ -100,5 +91,5 @@ function failure(error: unknown): Sharing {
 }
 
 function doubt(reason: string): Sharing {
-  return { reason, holder: 'not found' };
+  return { reason, holders: [] };
 }

@@ -3,7 +3,7 @@ import { completeOptions } from '../../close/check-options.ts';
 import { Close } from '../../close/close.ts';
 import { channels } from '../../close/diagnostics.ts';
 import type { CloseOptions } from '../../close/options.ts';
-import { type CloseReport, type ListenerReport, mergeReports } from '../../close/report.ts';
+import type { CloseReport, ListenerReport } from '../../close/report.ts';
 import { duplicate } from '../../linux/descriptors.ts';
 import { loadLibc, requireLibc } from '../../linux/libc.ts';
 import { isListening } from '../../linux/sockets.ts';
@@ -52,7 +52,7 @@ export async function drainPrimary(
   while (listeners.length > 0 && connectionsInTransit(isListening) > 0 && !clock.deadline.aborted)
     await sleep(LOOK_EVERY);
   clock.end();
-  const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: [...reports, ...withoutGate(unfound)] };
+  const report = close.report([...reports, ...withoutGate(unfound)]);
   return { report, release: () => kept.forEach((fd) => requireLibc().close(fd)) };
 }
 
@@ -60,7 +60,7 @@ export async function drainPrimary(
 function withoutGate(addresses: readonly ClusterAddress[]): readonly ListenerReport[] {
   const loaded = loadLibc();
   const reason = loaded.available ? "the primary's socket was not found" : loaded.reason;
-  const unknown = { queued: 0, halfOpen: 0, abandoned: 0, cookies: 0, closedAfter: 0 };
+  const unknown = { queued: 0, halfOpen: 0, abandoned: 0, left: 0, cookies: 0, closedAfter: 0 };
   return addresses.map((address) => ({
     address: nameOfClusterAddress(address),
     gate: 'none',

@@ -20,6 +20,8 @@ export interface SearchScope {
    * of the processes that cannot be inspected only descendants are suspects.
    */
   readonly onlyOurs: boolean;
+  /** With `onlyOurs`: the process from which others can have the socket, if it is not this one. */
+  readonly root?: number;
   /** Processes that do not count, and are not inspected. Default: none. */
   readonly friends?: readonly number[];
 }
@@ -44,14 +46,17 @@ export class Search implements HolderSearch {
   readonly suspects: number[] = [];
   readonly hidden: boolean = hidesProcesses();
   readonly #self = ownPid();
-  readonly #began = readStat(this.#self)?.startTime ?? 0;
+  readonly #root: number;
+  readonly #began: number;
   readonly #parents = new Map<number, number>();
   readonly #wanted: string;
   readonly #onlyOurs: boolean;
   readonly #left: number[];
   #end = 0;
 
-  constructor(inode: number, { onlyOurs, friends = [] }: SearchScope) {
+  constructor(inode: number, { onlyOurs, root, friends = [] }: SearchScope) {
+    this.#root = root ?? this.#self;
+    this.#began = readStat(this.#root)?.startTime ?? 0;
     this.#wanted = `socket:[${inode}]`;
     this.#onlyOurs = onlyOurs;
     this.#left = otherProcesses(this.#self).filter((pid) => !friends.includes(pid));
@@ -101,7 +106,7 @@ export class Search implements HolderSearch {
     const stat = readStat(pid);
     // A process that has ended holds nothing, though it cannot be inspected.
     if (stat !== undefined && hasEnded(stat)) return false;
-    return !this.#onlyOurs || descendsFrom(pid, this.#self, this.#parents);
+    return !this.#onlyOurs || descendsFrom(pid, this.#root, this.#parents);
   }
 
   #isOlder(startTime: number | undefined): boolean {

@@ -58,6 +58,16 @@ export function hasEnded({ state }: ProcessStat): boolean {
   return state === 'Z' || state === 'X';
 }
 
+/** Whether a process is a sibling of this one, and runs the same program with the same arguments. */
+export function isSameProgram(pid: number): boolean {
+  try {
+    const of = (one: string): string => `${readlinkSync(`/proc/${one}/exe`)} ${readFileSync(`/proc/${one}/cmdline`, 'latin1')}`;
+    return readStat(pid)?.parent === readStat(ownPid())?.parent && of(String(pid)) === of('self');
+  } catch {
+    return false;
+  }
+}
+
 /** Whether threads of a process still run, which hold its files. The main thread may have ended before them. */
 export function hasOtherThreads(pid: number): boolean {
   try {

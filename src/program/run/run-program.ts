@@ -25,8 +25,6 @@ export interface RunOptions extends ProgramStart {
   /** The longest wait for the queues, in ms. Default: a third of the deadline. */
   readonly queueWait?: number | undefined;
   readonly lameDuck: number;
-  /** Those of `listeners` that this process has opened for the program. */
-  readonly opened: readonly number[];
   readonly onProgress?: (phase: 'lame duck' | StopPhase, progress: StopProgress) => void;
 }
 
@@ -170,7 +168,7 @@ class RunningProgram {
           signal,
           deadline,
           queueWait,
-          stopsItself: inside,
+          stopsItself: inside && (this.#mayBeLameDuck() || 'except own'),
           mayKill: true,
           now: this.#now.signal,
           noGates: this.#whyNoGates(inside),
@@ -180,6 +178,13 @@ class RunningProgram {
     } finally {
       process.close();
     }
+  }
+
+  /** Whether the program may go on serving new clients after the signal: its lame duck. */
+  #mayBeLameDuck(): boolean {
+    const { lameDuck, env } = this.#options;
+    const says = [env.LASTCALL_LAME_DUCK, env.LASTCALL_LAME_DUCK_MIN, env.KUBERNETES_SERVICE_HOST];
+    return lameDuck === 0 && says.some((value) => value !== undefined);
   }
 
   #whyNoGates(inside: boolean): string | undefined {

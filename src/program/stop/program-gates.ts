@@ -1,8 +1,8 @@
 import { messageOf } from '../../errors.ts';
 import { socketsOf } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
-import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
-import type { Namespace } from '../find/namespace.ts';
+import { findListeners, type HeldListener, printableName, type ProgramListeners } from '../find/find-listeners.ts';
+import { type Namespace, OWN } from '../find/namespace.ts';
 import { awaitProgramCookies } from '../gate/syn-cookies.ts';
 import { type CopiedListener, copyListener } from '../gate/copied-listener.ts';
 import { type ProgramGate, shutProgramGate } from '../gate/program-gate.ts';
@@ -57,19 +57,51 @@ export class ProgramGates {
   /** Shuts the gates of listeners that are new since the last call. Returns whether there were any. */
   async shutNew(signal: AbortSignal): Promise<boolean> {
     const fresh = this.find();
+    await this.#shutAll(fresh, signal);
+    return fresh.length > 0;
+  }
+
+  async #shutAll(fresh: readonly HeldListener[], signal: AbortSignal): Promise<void> {
     const listeners = fresh.map((held) => this.#copy(held)).filter((found) => found !== undefined);
     const cookies = await awaitProgramCookies(listeners, this.#options.cookies, signal);
     for (const listener of listeners) this.#shutOne(listener);
     cookies.release();
-    return fresh.length > 0;
+  }
+
+  /** Shuts the gates of the listeners that this process has opened for the program, which takes no search. */
+  async shutOwn(signal: AbortSignal): Promise<void> {
+    const fresh = this.findOwn();
+    await this.#shutAll(fresh, signal);
+  }
+
+  /** Finds the listeners that this process has opened for the program. */
+  findOwn(): readonly HeldListener[] {
+    const { own } = this.#options;
+    const sockets = own.size === 0 ? [] : OWN.listeners().filter(({ inode }) => own.has(inode));
+    return this.#add(
+      sockets.map((socket) => ({
+        socket,
+        name: printableName(socket.address),
+        namespace: OWN,
+        holders: [],
+        sharedBecause: undefined,
+        isPassed: false,
+      })),
+    );
   }
 
   /** Finds the listeners that are new since the last call. */
   find(): readonly HeldListener[] {
-    const fresh = this.#search().filter(({ socket }) => !this.#listeners.has(socket.inode));
+    return this.#add(this.#search());
+  }
+
+  /** Returns those that are new. */
+  #add(found: readonly HeldListener[]): readonly HeldListener[] {
+    const { own, noGates } = this.#options;
+    const fresh = found.filter(({ socket }) => !this.#listeners.has(socket.inode));
     for (const held of fresh) {
       this.#listeners.set(held.socket.inode, held);
-      this.#reports.set(held.socket.inode, firstReport(held, this.#options.noGates));
+      this.#reports.set(held.socket.inode, firstReport(held, own.has(held.socket.inode) ? undefined : noGates));
     }
     return fresh;
   }
@@ -92,7 +124,7 @@ export class ProgramGates {
 
   #copy(held: HeldListener): CopiedListener | undefined {
     const report = this.#reportOf(held.socket.inode);
-    if (this.#options.noGates !== undefined) return undefined;
+    if (this.#options.noGates !== undefined && !this.#options.own.has(held.socket.inode)) return undefined;
     if (held.sharedBecause !== undefined) return undefined;
     if (held.socket.address.family === 'Unix' && !this.#options.mayKill) {
       report.reason = 'a Unix listener cannot be opened again after it is shut: --kill allows it';

@@ -33,8 +33,11 @@ export interface StopOptions {
   readonly deadline: number;
   /** The longest wait until the queues are empty and no client is owed an answer, in ms. Default: a third of the deadline. */
   readonly queueWait?: number | undefined;
-  /** Whether the program itself shuts its gates and empties its queues: then the signal comes first. */
-  readonly stopsItself?: boolean;
+  /**
+   * Whether the program itself shuts its gates and empties its queues: then the signal comes first. `except own`: the gates of the
+   * listeners that this process has opened for it are shut before.
+   */
+  readonly stopsItself?: boolean | 'except own';
   /** Whether to kill it if it is still running at the deadline. */
   readonly mayKill: boolean;
   /** Aborted to send the signal at once. */
@@ -134,8 +137,8 @@ class ProgramStop {
 
   /** Shuts the gates, and waits until the queues are empty. Repeats this for listeners that the program opens meanwhile. */
   async emptyQueues(): Promise<void> {
-    const { now, stopsItself } = this.#options;
-    if (stopsItself === true) return;
+    const { now, stopsItself = false } = this.#options;
+    if (stopsItself !== false) return this.#emptyOwn(stopsItself);
     let isNew = await this.gates.shutNew(now);
     this.#connections.atStart = this.#look().open.size;
     while (isNew && this.isRunning()) {
@@ -146,7 +149,15 @@ class ProgramStop {
     if (this.#pending?.isOpen === true) await this.#awaitEmptyQueues();
   }
 
-  async #awaitEmptyQueues(): Promise<void> {
+  /** Several processes of the program may listen on them: each would leave the queue to the others, which end, too. */
+  async #emptyOwn(stopsItself: true | 'except own'): Promise<void> {
+    if (stopsItself === true) return void this.gates.findOwn();
+    await this.gates.shutOwn(this.#options.now);
+    // The program itself sees to its connections.
+    if (this.gates.shut.length > 0) await this.#awaitEmptyQueues({ unanswered: new Map(), unclear: new Map(), justUsed: 0 });
+  }
+
+  async #awaitEmptyQueues(besides: Partial<Pending> = {}): Promise<void> {
     const { deadline, queueWait = deadline / 3, now, onProgress } = this.#options;
     await awaitEmptyQueues({
       most: Math.max(0, queueWait - this.#elapsed()),
@@ -155,7 +166,7 @@ class ProgramStop {
       look: () => {
         const pending = this.#look();
         onProgress?.('emptying the queues', progressOf(pending));
-        return pending;
+        return { ...pending, ...besides };
       },
     });
   }
@@ -164,7 +175,7 @@ class ProgramStop {
     // No look comes right before the signal: it would take a while, in which new clients may come.
     const after = this.#elapsed();
     if (this.isRunning() && this.#program.process.signal(this.#options.signal)) this.#signalledAfter = after;
-    if (this.#options.stopsItself === true) this.gates.find();
+    if (this.#stopsItself()) this.gates.find();
     const pending = this.#pending ?? this.#look();
     this.gates.noteSignal();
     this.#compare(pending, false);
@@ -267,10 +278,17 @@ class ProgramStop {
     const end = performance.now() + DEATH_WAIT;
     while (hasOtherThreads(this.#program.process.pid) && performance.now() < end) await sleep(LOOK_EVERY);
     for (const doubt of this.gates.noteEnd()) this.#doubts.add(doubt);
+    // A program that stops itself knows better whom it has served.
+    if (this.#stopsItself() && this.#outcome === 'complete') return;
     this.#compare(this.gates.look(), true);
     const { unanswered, unclear } = this.#lostAnswers;
     if (unanswered.count > 0) this.#doubts.add(`${unanswered.count} ${WAITED}`);
     if (unclear.count > 0) this.#doubts.add(`${unclear.count} ${MAY_HAVE_WAITED}`);
+  }
+
+  #stopsItself(): boolean {
+    const { stopsItself = false } = this.#options;
+    return stopsItself !== false;
   }
 
   #elapsed(): number {
