@@ -74,9 +74,7 @@ suite('the first requests of connections, of which some came in the clock tick o
     await using running = await runForeign(orders, options);
     const clients = Array.from({ length: many }, () => ask(target));
     await running.prints(new RegExp(`^request ${many}$`, 'm'));
-    const sameTick = movedAt(target.port).filter(
-      ({ lastSent, lastReceived }) => lastSent === lastReceived,
-    ).length;
+    const sameTick = movedAt(target.port).filter(({ lastSent, lastReceived }) => lastSent === lastReceived).length;
     assert.ok(sameTick > 0);
     running.signal('SIGTERM');
     await untilAccepted(target, false);
@@ -121,7 +119,9 @@ suite('a kept connection', () => {
     await using running = await runForeign({ listen: [target], atSignal: 'default', answersLate: true }, options);
     using client = await Kept.connect(target);
     assert.equal(await client.ask('/now'), 'served');
-    await until('the tick of the first answer is over', () => movedAt(target.port).every(({ lastSent }) => lastSent > 20));
+    await until('the tick of the first answer is over', () =>
+      movedAt(target.port).every(({ lastSent }) => lastSent > 20),
+    );
     const second = client.ask('/');
     await running.prints(/^request 1$/m);
     running.signal('SIGTERM');

@@ -61,7 +61,8 @@ export function hasEnded({ state }: ProcessStat): boolean {
 /** Whether a process is a sibling of this one, and runs the same program with the same arguments. */
 export function isSameProgram(pid: number): boolean {
   try {
-    const of = (one: string): string => `${readlinkSync(`/proc/${one}/exe`)} ${readFileSync(`/proc/${one}/cmdline`, 'latin1')}`;
+    const of = (one: string): string =>
+      `${readlinkSync(`/proc/${one}/exe`)} ${readFileSync(`/proc/${one}/cmdline`, 'latin1')}`;
     return readStat(pid)?.parent === readStat(ownPid())?.parent && of(String(pid)) === of('self');
   } catch {
     return false;

@@ -86,5 +86,6 @@ function socketOf(listener: Listener): SharedSocket | undefined {
 /** The loop accepts one client a turn. */
 async function serveNext(listener: Listener, clients: number, close: Close): Promise<void> {
   const { deadline } = close.clock;
-  for (let client = 0; client < clients && !deadline.aborted && (countQueued(listener) ?? 0) > 0; client++) await turn();
+  for (let client = 0; client < clients && !deadline.aborted && (countQueued(listener) ?? 0) > 0; client++)
+    await turn();
 }

@@ -7,6 +7,7 @@ import type { StopReport } from '../report.ts';
 import { awaitEmptyQueues, type Pending } from './await-empty-queues.ts';
 import { LostAnswers } from './lost-answers.ts';
 import { ProgramGates } from './program-gates.ts';
+import { progressOf, type StopPhase, type StopProgress } from './progress.ts';
 
 /** The program to stop. */
 export interface StoppedProgram {
@@ -50,16 +51,6 @@ export interface StopOptions {
   readonly onProgress?: (phase: StopPhase, progress: StopProgress) => void;
 }
 
-export type StopPhase = 'emptying the queues' | 'ending';
-
-/** How many clients there are. */
-export interface StopProgress {
-  readonly queued: number;
-  readonly halfOpen: number;
-  /** Connections at the addresses of the listeners. */
-  readonly open: number;
-}
-
 // In ms.
 const LOOK_EVERY = 20;
 // A look takes a twentieth of the time at most.
@@ -93,10 +84,6 @@ export async function stopProgram(program: StoppedProgram, options: StopOptions)
   }
 }
 
-const WAITED = 'clients waited for an answer when the program, or a part of it, ended';
-const MAY_HAVE_WAITED =
-  'connections were used shortly before the program, or a part of it, ended: their clients may have waited for an answer';
-
 class ProgramStop {
   readonly gates: ProgramGates;
   readonly #program: StoppedProgram;
@@ -104,7 +91,7 @@ class ProgramStop {
   readonly #began: number = performance.now();
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
   readonly #doubts = new Set<string>();
-  readonly #lostAnswers = { unanswered: new LostAnswers(), unclear: new LostAnswers() };
+  readonly #lostAnswers = new LostAnswers();
   #pending: Pending | undefined;
   /** What ran at the last look: the program itself, and how many of the processes that it has left behind. */
   #ran = { program: true, left: 0 };
@@ -154,7 +141,8 @@ class ProgramStop {
     if (stopsItself === true) return void this.gates.findOwn();
     await this.gates.shutOwn(this.#options.now);
     // The program itself sees to its connections.
-    if (this.gates.shut.length > 0) await this.#awaitEmptyQueues({ unanswered: new Map(), unclear: new Map(), justUsed: 0 });
+    if (this.gates.shut.length > 0)
+      await this.#awaitEmptyQueues({ unanswered: new Map(), unclear: new Map(), justUsed: 0 });
   }
 
   async #awaitEmptyQueues(besides: Partial<Pending> = {}): Promise<void> {
@@ -234,10 +222,8 @@ class ProgramStop {
     this.#compare(pending, hasEnded);
   }
 
-  #compare({ open, unanswered, unclear }: Pending, hasProcessEnded: boolean): void {
-    const { listeners } = this.gates;
-    this.#lostAnswers.unanswered.add({ open, waiting: unanswered }, listeners, hasProcessEnded);
-    this.#lostAnswers.unclear.add({ open, waiting: unclear }, listeners, hasProcessEnded);
+  #compare(pending: Pending, hasProcessEnded: boolean): void {
+    this.#lostAnswers.add(pending, { listeners: this.gates.listeners, hasProcessEnded });
   }
 
   /** Kills the program, or opens its gates again: it must not run behind a shut gate. */
@@ -281,9 +267,7 @@ class ProgramStop {
     // A program that stops itself knows better whom it has served.
     if (this.#stopsItself() && this.#outcome === 'complete') return;
     this.#compare(this.gates.look(), true);
-    const { unanswered, unclear } = this.#lostAnswers;
-    if (unanswered.count > 0) this.#doubts.add(`${unanswered.count} ${WAITED}`);
-    if (unclear.count > 0) this.#doubts.add(`${unclear.count} ${MAY_HAVE_WAITED}`);
+    for (const doubt of this.#lostAnswers.doubts()) this.#doubts.add(doubt);
   }
 
   #stopsItself(): boolean {
@@ -294,10 +278,6 @@ class ProgramStop {
   #elapsed(): number {
     return performance.now() - this.#began;
   }
-}
-
-function progressOf({ queued, halfOpen, open }: Pending): StopProgress {
-  return { queued, halfOpen, open: open.size };
 }
 
 /** Sends a signal to a process, or to a group by a negative PID, if it is there and may be signalled. */
