@@ -112,9 +112,8 @@ class ProgramStop {
 
   /** Processes of the program, such as its workers, that have not ended with it. */
   #left(): readonly number[] {
-    const { leftBehind } = this.#program;
-    if (leftBehind === undefined) return this.gates.holdersLeft();
-    return this.#signalsTheRest ? leftBehind() : [];
+    if (this.#program.leftBehind === undefined) return this.gates.holdersLeft();
+    return this.#signalsTheRest ? this.#program.leftBehind() : [];
   }
 
   /** Comes before any gate is shut. */
