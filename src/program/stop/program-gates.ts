@@ -152,7 +152,7 @@ export class ProgramGates {
     this.#shut.set(inode, shut);
   }
 
-  /** Counts the clients whom the program has still to serve. */
+  /** Counts the clients that the program has still to serve. */
   look(): Pending {
     const tables = new Map<Namespace, ReadonlyMap<number, number>>();
     let queued = 0;

@@ -263,7 +263,7 @@ class ProgramStop {
     const end = performance.now() + DEATH_WAIT;
     while (hasOtherThreads(this.#program.process.pid) && performance.now() < end) await sleep(LOOK_EVERY);
     for (const doubt of this.gates.noteEnd()) this.#doubts.add(doubt);
-    // A program that stops itself knows better whom it has served.
+    // A program that stops itself knows better which clients it has served.
     if (this.#stopsItself() && this.#outcome === 'complete') return;
     this.#compare(this.gates.look(), true);
     for (const doubt of this.#lostAnswers.doubts()) this.#doubts.add(doubt);
