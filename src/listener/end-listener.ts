@@ -11,8 +11,8 @@ import type { Listener } from './listener.ts';
 import { type LeftInQueues, watchQueue } from './queue-length.ts';
 import { findSharing, isServedByOthers, type Sharing } from './sharing.ts';
 
-/** Whether a listener counts as shared, and why. */
-export type FindSharing = (listener: Listener) => Sharing | undefined;
+/** Whether a listener counts as shared, and why; a promise where that takes a while. */
+export type FindSharing = typeof findSharing;
 
 /** What was found when the gate shut. */
 interface GateState extends ShutGate {
@@ -30,6 +30,11 @@ export interface EndedListener {
   /** Connections in its queue that the program never accepted. */
   readonly unaccepted: number;
 }
+
+const NO_COOKIES = { out: 0, held: false, closedWith: 0 };
+
+/** How often a queue is looked at while its gate cannot be shut yet, in ms. */
+const LOOK_EVERY = 5;
 
 /** The queues of a shared listener live on with its other holders. */
 const LEFT_TO_THE_OTHERS: LeftInQueues = { abandoned: 0, unaccepted: 0 };
@@ -61,7 +66,8 @@ async function leaveQueues(
   close: Close,
 ): Promise<LeftInQueues> {
   // Where no other holder is found, the queue may be ours alone: it is served as well as one can without a gate.
-  if (state.gate === 'shared' && (await isServedByOthers(listener, state.holder))) return LEFT_TO_THE_OTHERS;
+  if (state.gate === 'shared' && (await isServedByOthers(listener, state.holder, close.clock)))
+    return LEFT_TO_THE_OTHERS;
   const isOurs = state.gate !== 'shared';
   const { queued, halfOpen } = state;
   const atGate = {
@@ -75,24 +81,39 @@ async function leaveQueues(
 }
 
 function shutGateAt(listener: Listener, close: Close, sharing: FindSharing): GateState | Promise<GateState> {
-  const shared = sharing(listener);
-  if (shared === undefined && mayHaveCookiesOut(listener)) return shutAfterCookies(listener, close, sharing);
-  return shutNow(listener, close, shared, { out: 0, held: false, closedWith: 0 });
+  const shared = sharing(listener, close.clock);
+  const mustWait = shared instanceof Promise || (shared === undefined && mayHaveCookiesOut(listener));
+  return mustWait ? shutLater(listener, close, sharing, shared) : shutNow(listener, close, shared, NO_COOKIES);
 }
 
-async function shutAfterCookies(listener: Listener, close: Close, sharing: FindSharing): Promise<GateState> {
+/** After the search for other holders, and after SYN cookies, where they take a while. */
+async function shutLater(
+  listener: Listener,
+  close: Close,
+  sharing: FindSharing,
+  searched: ReturnType<FindSharing>,
+): Promise<GateState> {
   // If the program closes the listener meanwhile, the report must say who was in its queue.
   const queued = countQueued(listener) ?? 0;
   const queue = watchQueue(listener, { queued, isOurs: false }, close.clock.over);
   const look = (): void => void queue.length();
-  const { handshakeWait, deadline } = close.options;
-  const bounds = { usual: handshakeWait, overflowed: Math.max(handshakeWait, deadline / 3) };
-  const { out, held, ...wait } = await awaitCookies(listener, bounds, close.clock.deadline, look);
-  const closedWith = listener.isOpen() ? 0 : queue.lost(0).unaccepted;
-  // It may have been passed on meanwhile.
-  const state = shutNow(listener, close, sharing(listener), { out, held, closedWith });
-  if (state.gate !== 'hold') wait.release();
-  return state;
+  const looking = setInterval(look, LOOK_EVERY);
+  const closedWith = (): number => (listener.isOpen() ? 0 : queue.lost(0).unaccepted);
+  try {
+    const shared = await searched;
+    if (shared !== undefined || !mayHaveCookiesOut(listener))
+      return shutNow(listener, close, shared, { ...NO_COOKIES, closedWith: closedWith() });
+    const { handshakeWait, deadline } = close.options;
+    const bounds = { usual: handshakeWait, overflowed: Math.max(handshakeWait, deadline / 3) };
+    const { out, held, ...wait } = await awaitCookies(listener, bounds, close.clock.deadline, look);
+    // It may have been passed on meanwhile.
+    const sharedNow = await sharing(listener, close.clock);
+    const state = shutNow(listener, close, sharedNow, { out, held, closedWith: closedWith() });
+    if (state.gate !== 'hold') wait.release();
+    return state;
+  } finally {
+    clearInterval(looking);
+  }
 }
 
 function shutNow(

@@ -53,10 +53,10 @@ test('a search in small pieces of time comes to its end', async (t) => {
   await using loopback = new Loopback();
   const { fd } = await loopback.startListener();
   await using heir = await startCat(fd);
-  const search = new Search(inodeOf(fd), { onlyOurs: true });
+  const search = new Search([inodeOf(fd)], { onlyOurs: true });
   let pieces = 0;
   for (; !search.finished; pieces += 1) search.goOn(0.2);
-  assert.deepEqual(search.holders, [heir.pid]);
+  assert.deepEqual(search.resultFor(inodeOf(fd)).holders, [heir.pid]);
   t.diagnostic(`${pieces} pieces`);
 });
 

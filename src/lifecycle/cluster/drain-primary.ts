@@ -10,11 +10,11 @@ import { isListening } from '../../linux/sockets.ts';
 import { endListener } from '../../listener/end-listener.ts';
 import {
   type ClusterAddress,
-  findPrimaryListener,
   type Listener,
+  findPrimaryListener,
   nameOfClusterAddress,
 } from '../../listener/listener.ts';
-import { findSharingBeside, type Sharing } from '../../listener/sharing.ts';
+import { findSharingBeside } from '../../listener/sharing.ts';
 import { connectionsInTransit } from '../../node/fields.ts';
 
 /** Nothing polls faster, in milliseconds. */
@@ -41,10 +41,7 @@ export async function drainPrimary(
   const found = addresses.map(findPrimaryListener);
   const listeners = found.filter((listener) => listener !== undefined);
   const unfound = addresses.filter((_, index) => found[index] === undefined);
-  const sharing = new Map<Listener, Sharing | undefined>();
-  for (const listener of options.ownGate ? [] : listeners) {
-    sharing.set(listener, await findSharingBeside(listener, workers));
-  }
+  const sharing = await findSharingBeside(options.ownGate ? [] : listeners, workers, clock);
   const ended = listeners.map((listener) => endListener(listener, close, () => sharing.get(listener)));
   const kept = listeners.flatMap(keepBound);
   const reports = (await Promise.all(ended)).map(({ report }) => report);

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { ECHILD, P_ALL, SIGINFO_SIZE, WEXITED, WNOHANG, WNOWAIT } from '../constants.ts';
 import { loadLibc } from '../libc.ts';
 import { has, readStatus } from './status.ts';
@@ -8,6 +8,9 @@ export interface ProcessStat {
   /** `Z` and `X`: it has ended. */
   readonly state: string;
   readonly parent: number;
+  /** Its process group, and its session. It leads one whose number is its own. */
+  readonly group: number;
+  readonly session: number;
   /** A kernel thread holds no descriptors. */
   readonly isKernelThread: boolean;
   /** In clock ticks since boot. */
@@ -17,6 +20,8 @@ export interface ProcessStat {
 // Fields of /proc/PID/stat as proc_pid_stat(5) numbers them.
 const STATE = 3;
 const PARENT = 4;
+const GROUP = 5;
+const SESSION = 6;
 const FLAGS = 9;
 const START_TIME = 22;
 // The fields up to the start time are numbers of at most 20 digits, and a name of 16 to 64 bytes.
@@ -50,7 +55,33 @@ function parseStat(text: string): ProcessStat | undefined {
   const field = (number: number): string => fields[number - STATE] ?? '';
   const [parent, startTime] = [Number(field(PARENT)), Number(field(START_TIME))];
   if (!Number.isSafeInteger(parent) || !Number.isSafeInteger(startTime)) return undefined;
-  return { state: field(STATE), parent, isKernelThread: (Number(field(FLAGS)) & PF_KTHREAD) !== 0, startTime };
+  return {
+    state: field(STATE),
+    parent,
+    group: Number(field(GROUP)),
+    session: Number(field(SESSION)),
+    isKernelThread: (Number(field(FLAGS)) & PF_KTHREAD) !== 0,
+    startTime,
+  };
+}
+
+/** The effective user of a process: the owner of its folder (proc(5)), also where it cannot be inspected. Undefined once it is gone. */
+export function userOf(pid: number): number | undefined {
+  try {
+    return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The file that a process runs. Undefined for one that is gone or cannot be inspected. */
+export function programOf(pid: number): string | undefined {
+  try {
+    // An upgrade has put another file in its place.
+    return readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, '');
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a process has ended, even if its parent has not waited for it. */
