@@ -22,6 +22,8 @@ export interface SearchScope {
   readonly onlyOurs: boolean;
   /** Processes that do not count, and are not inspected. Default: none. */
   readonly friends?: Iterable<number>;
+  /** The process whose sockets they are: its relatives and its like are the likeliest holders. Default: this one. */
+  readonly of?: number;
 }
 
 /**
@@ -62,15 +64,15 @@ export class Search {
   #open: { readonly pid: number; readonly names: Dir } | undefined;
   #end = 0;
 
-  constructor(inodes: Iterable<number>, { onlyOurs, friends = [] }: SearchScope) {
+  constructor(inodes: Iterable<number>, { onlyOurs, friends = [], of = ownPid() }: SearchScope) {
     this.#holders = new Map([...inodes].map((inode) => [linkTo(inode), []]));
     this.#onlyOurs = onlyOurs;
     const left = new Set(allPids());
     for (const pid of [this.#self, ...friends]) left.delete(pid);
-    const relatives = relativesOf(this.#self).filter((pid) => left.delete(pid));
+    const relatives = relativesOf(of).filter((pid) => left.delete(pid));
     this.#sorted = [relatives, [], [], []];
     this.#unsorted = [...left];
-    this.#isLikelier = likelihood(this.#self);
+    this.#isLikelier = likelihood(of);
   }
 
   get finished(): boolean {

@@ -5,6 +5,8 @@ import { has, readStatus } from './status.ts';
 
 /** What every user can read about a process in /proc/PID/stat. */
 export interface ProcessStat {
+  /** Its command's name, at most 15 bytes unless it is a kernel thread. */
+  readonly name: string;
   /** `Z` and `X`: it has ended. */
   readonly state: string;
   readonly parent: number;
@@ -56,6 +58,7 @@ function parseStat(text: string): ProcessStat | undefined {
   const [parent, startTime] = [Number(field(PARENT)), Number(field(START_TIME))];
   if (!Number.isSafeInteger(parent) || !Number.isSafeInteger(startTime)) return undefined;
   return {
+    name: text.slice(text.indexOf('(') + 1, text.lastIndexOf(')')),
     state: field(STATE),
     parent,
     group: Number(field(GROUP)),

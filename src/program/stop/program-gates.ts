@@ -17,9 +17,17 @@ export interface GatesOptions {
   readonly mayKill: boolean;
   /** The counters of SYN cookies when the program started; undefined if it was already running. */
   readonly cookies: CookieCounters | undefined;
+  /** Whether descendants that may be the program's successor are stopped, too. */
+  readonly withSuccessors: boolean;
+  /** The deadline of the stop, from its start, in ms. */
+  readonly deadline: number;
   /** Time since the stop began, in ms. */
   readonly elapsed: () => number;
 }
+
+/** Limit of one search for other holders, in ms, and as a share of the deadline. */
+const SEARCH_LIMIT = 1_000;
+const SEARCH_SHARE = 4;
 
 /** The gates of a program's listeners, and the report of each listener. */
 export class ProgramGates {
@@ -57,10 +65,15 @@ export class ProgramGates {
   }
 
   #find(): readonly HeldListener[] {
-    const { pid, own } = this.#options;
+    const { pid, own, deadline, withSuccessors } = this.#options;
     let found: ProgramListeners;
     try {
-      found = findListeners(pid, new Set(own.keys()));
+      found = findListeners(pid, {
+        own: new Set(own.keys()),
+        known: new Set(this.#reports.keys()),
+        withSuccessors,
+        searchLimit: Math.min(SEARCH_LIMIT, deadline / SEARCH_SHARE),
+      });
     } catch (error) {
       this.notes.add(`its listeners could not be found (${messageOf(error)}): it only gets the signal`);
       return [];

@@ -88,7 +88,9 @@ class ProgramStop {
     this.#options = options;
     const { own, cookies, process } = program;
     const elapsed = (): number => this.#elapsed();
-    this.gates = new ProgramGates({ pid: process.pid, own, cookies, mayKill: options.mayKill, elapsed });
+    const { mayKill, deadline } = options;
+    const withSuccessors = program.callerEndsTheRest;
+    this.gates = new ProgramGates({ pid: process.pid, own, cookies, mayKill, withSuccessors, deadline, elapsed });
     if (options.noGates !== undefined) this.gates.notes.add(options.noGates);
   }
 
