@@ -4,6 +4,7 @@ import { loadLibc, SystemCallError } from '../linux/libc.ts';
 import { holdProcess } from '../linux/process/pidfd.ts';
 import { commandOf } from '../program/find/command-line.ts';
 import { findTarget } from '../program/find/find-target.ts';
+import { TARGET_FORMS } from '../program/find/target.ts';
 import type { StopReport } from '../program/report.ts';
 import { type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
 import { startWatchdog } from '../program/watchdog.ts';
@@ -31,7 +32,7 @@ export function addStopCommand(program: Command): void {
         'preStop hook, or as ExecStop=. Exit code: 0 if the program ended by itself; 1 if it was killed, or is still running; 2 ' +
         'for wrong options, or if there is no such program, or it must not be stopped; 77 without the right to signal it.',
     )
-    .argument('<target>', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
+    .argument('<target>', TARGET_FORMS)
     .option('--signal <name>', 'the signal that stops the program, such as SIGQUIT for nginx', signalName, 'SIGTERM')
     .addOption(durationOption('--deadline', 'when the program must have ended', 30))
     .option(
@@ -69,7 +70,7 @@ async function stopTarget(
 ): Promise<StopReport> {
   const loaded = loadLibc();
   if (!loaded.available) throw new CommandError(2, `Cannot stop a program: ${loaded.reason}`);
-  const pid = findTarget(target);
+  const pid = findTarget(target, (sentence) => process.stderr.write(`lastcall: ${sentence}\n`));
   const held = hold(pid);
   const command = commandOf(pid);
   const noGates = whyNoGates(mayKill);

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { loadLibc } from '../linux/libc.ts';
-import { parseTarget } from '../program/find/target.ts';
+import { parseTarget, TARGET_FORMS } from '../program/find/target.ts';
 import { Sampler, type WatchSample } from '../program/watch/sampler.ts';
 import { CommandError } from './command-error.ts';
 import { describeSample } from './describe-sample.ts';
@@ -30,10 +30,7 @@ export function addWatchCommand(program: Command): void {
         'network namespace. Changes nothing. A port needs no privileges.\nKeys: p pauses, q quits. Exit code: 0; 2 for wrong ' +
         'options, or if there is no such process; 77 if this user cannot inspect it.',
     )
-    .argument(
-      '[target]',
-      'a process (12345), a port (:8080) or a Unix path (/run/app.sock); without it all TCP listeners',
-    )
+    .argument('[target]', `${TARGET_FORMS}; without it all TCP listeners`)
     .addOption(durationOption('--interval', 'how often to look', 1))
     .option('--json', 'print one JSON document per line instead of a screen')
     .option('--once', 'look once, and exit')

@@ -51,6 +51,16 @@ export function holdProcess(pid: number): HeldProcess {
   };
 }
 
+/** Duplicates a descriptor of a process, as `HeldProcess.copyDescriptor` does. */
+export function copyDescriptorOf(pid: number, fd: number): number {
+  const process = holdProcess(pid);
+  try {
+    return process.copyDescriptor(fd);
+  } finally {
+    process.close();
+  }
+}
+
 /** syscall(2), because only later versions of the C library have names for these calls. */
 function systemCall(number: number, first: number, second: number, third = 0, fourth = 0): number {
   // Declared without the ellipsis: all arguments are passed in registers on every Linux ABI.

@@ -29,6 +29,8 @@ export interface ListeningSocket {
   readonly device?: number;
   /** TCP, by netlink: connections turned away since the socket was made (SK_MEMINFO_DROPS). */
   readonly drops?: number;
+  /** The address is from /proc/PID/net/unix, where a name may contain a line that looks like another socket's. */
+  readonly isClaimed?: true;
   /** Unix, by netlink: whether the socket is shut down for reading, so that no client can connect. */
   readonly isShut?: boolean;
 }

@@ -68,7 +68,11 @@ export interface LocalEnd {
 /** Reads the tables of a process's namespace. Throws as fs does: ENOENT if the process is gone, EACCES without the right. */
 export function readNamespaceTables(pid: number): NamespaceTables {
   const rows = [...readTcpTable('IPv4', pid), ...readTcpTable('IPv6', pid)];
-  const unix = rowsOf(readTable(pid, 'unix')).map(parseUnixRow);
+  const tcp = new Set(rows.map(({ inode }) => inode));
+  const unix = rowsOf(readTable(pid, 'unix'))
+    .map(parseUnixRow)
+    // A name with a newline can forge a row, but not in the tables of TCP.
+    .filter((listener) => listener !== undefined && !tcp.has(listener.inode));
   const connections = rows.filter(({ state }) => state !== TCP_LISTEN).map(localEndOf);
   return {
     listeners: [
@@ -99,7 +103,10 @@ function listenerOf({ local, localPort, receiveQueue, uid, inode }: TcpRow): Lis
 const ACCEPTS = '00010000';
 const STREAM = '0001';
 
-/** Num RefCount Protocol Flags Type St Inode Path. Undefined unless it is a stream listener with a name. */
+/**
+ * Num RefCount Protocol Flags Type St Inode Path. Undefined unless it is a stream listener with a name. The kernel prints a path as it
+ * is: what looks like a row may be a part of one.
+ */
 export function parseUnixRow(line: string): ListeningSocket | undefined {
   const [, , , flags, type, , inode = '', ...path] = line
     .trim()
@@ -107,7 +114,14 @@ export function parseUnixRow(line: string): ListeningSocket | undefined {
     .filter((part) => part !== '');
   if (flags !== ACCEPTS || type !== STREAM || path.length === 0 || !/^\d{1,15}$/.test(inode)) return undefined;
   const name = path.join(' ').replace(/^@/, '\0');
-  return { inode: Number(inode), address: { family: 'Unix', path: name }, queued: 0, limit: 0, uid: undefined };
+  return {
+    inode: Number(inode),
+    address: { family: 'Unix', path: name },
+    queued: 0,
+    limit: 0,
+    uid: undefined,
+    isClaimed: true,
+  };
 }
 
 function rowsOf(table: string): readonly string[] {

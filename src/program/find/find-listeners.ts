@@ -1,6 +1,8 @@
 import { allProcesses, isGone, socketsOf } from '../../linux/process/processes.ts';
+import { SystemCallError } from '../../linux/libc.ts';
 import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
 import { nameOf, type SocketAddress } from '../../linux/sockets.ts';
+import { type Holder, listeningAddressOf } from './listening-address.ts';
 import { type Namespace, namespaceOf } from './namespace.ts';
 import { OtherHolders } from './other-holders.ts';
 import { descriptorsPassedTo } from './passed-to.ts';
@@ -16,12 +18,6 @@ export interface HeldListener {
   readonly holders: readonly Holder[];
   /** Why its gate must not be shut: another process holds it, or may hold it. Undefined if only the program holds it. */
   readonly sharedBecause: string | undefined;
-}
-
-/** A process that holds a socket, and the descriptor of the socket there. */
-export interface Holder {
-  readonly pid: number;
-  readonly fd: number;
 }
 
 /** The processes of a program, and their listeners. */
@@ -74,6 +70,18 @@ export function findListeners(
   return { tree, listeners, unreadable: unreadable.filter((pid) => tree.has(pid)) };
 }
 
+/** Its address, where only a claim is known, is asked of the socket itself. Undefined if it is no listener. */
+function verified(socket: ListeningSocket | undefined, holder: Holder): ListeningSocket | undefined {
+  if (socket?.isClaimed !== true) return socket;
+  try {
+    const address = listeningAddressOf(holder, socket.inode);
+    return address && { ...socket, address };
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return socket;
+  }
+}
+
 function pidsOf(found: ReadonlyMap<number, Found>): ReadonlyMap<number, ReadonlySet<number>> {
   return new Map([...found].map(([inode, { holders }]) => [inode, new Set(holders.map(({ pid }) => pid))]));
 }
@@ -106,7 +114,7 @@ function inspectTree(
       tables.set(namespace, table);
       const passedHere = descriptorsPassedTo(pid, tree);
       for (const [inode, fd] of others) {
-        const socket = table.get(inode);
+        const socket = verified(table.get(inode), { pid, fd });
         if (socket === undefined) continue;
         found.set(inode, { socket, namespace, holders: [{ pid, fd }] });
         if (passedHere.includes(fd) && !own.has(inode)) passed.add(inode);

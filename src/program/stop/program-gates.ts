@@ -102,16 +102,18 @@ export class ProgramGates {
       report.reason = held.sharedBecause;
       return undefined;
     }
-    if (held.socket.address.family === 'Unix' && !this.#options.mayKill) {
-      report.reason = 'a Unix listener cannot be opened again after it is shut: --kill allows it';
-      return undefined;
-    }
+    let copied: CopiedListener;
     try {
-      return copyListener(held, this.#options.own);
+      copied = copyListener(held, this.#options.own);
     } catch (error) {
       report.reason = `it cannot be reached (${messageOf(error)}): ${WAYS_OUT}`;
       return undefined;
     }
+    report.address = copied.held.name;
+    if (copied.held.socket.address.family !== 'Unix' || this.#options.mayKill) return copied;
+    report.reason = 'a Unix listener cannot be opened again after it is shut: --kill allows it';
+    copied.close();
+    return undefined;
   }
 
   #shutOne(listener: CopiedListener): void {
