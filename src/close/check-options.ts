@@ -34,7 +34,8 @@ export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions 
   return {
     deadline,
     newConnections: checkNewConnections(options.newConnections),
-    ownGate: checkGate(options.gate),
+    ownGate: checkGate(options.gate) === 'own',
+    sharedGate: options.gate === 'shared',
     handshakeWait: milliseconds('handshakeWait', options.handshakeWait, 3_500),
     idleWait: milliseconds('idleWait', options.idleWait, 2_000),
     lingerWait: milliseconds('lingerWait', options.lingerWait, 2_000),
@@ -54,10 +55,9 @@ function checkNewConnections(value: unknown): 'refuse' | 'hold' {
   throw optionError('newConnections', '`refuse` or `hold`', value);
 }
 
-function checkGate(value: unknown): boolean {
-  if (value === undefined) return false;
-  if (value === 'own') return true;
-  throw optionError('gate', '`own` or left out', value);
+function checkGate(value: unknown): 'own' | 'shared' | undefined {
+  if (value === undefined || value === 'own' || value === 'shared') return value;
+  throw optionError('gate', '`own`, `shared` or left out', value);
 }
 
 function checkSpread(value: unknown, deadline: number): number {

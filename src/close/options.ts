@@ -13,8 +13,11 @@ export interface CloseOptions {
    * gate is `refuse`, and the report says so.
    */
   readonly newConnections?: 'refuse' | 'hold';
-  /** `own`: this process alone holds the listeners, whatever it looks like. Default: found out. */
-  readonly gate?: 'own';
+  /**
+   * `own`: this process alone holds the listeners, whatever it looks like. `shared`: another process holds them, too, such as a
+   * successor that has copied them: no gate is shut. Default: found out.
+   */
+  readonly gate?: 'own' | 'shared';
   /** How long handshakes that are under way may take. Default 3,500: two retransmissions of a SYN-ACK. */
   readonly handshakeWait?: number;
   /** How long a connection must have been quiet to be ended. Default 2,000. */
@@ -97,6 +100,7 @@ export interface CompleteCloseOptions {
   readonly deadline: number;
   readonly newConnections: 'refuse' | 'hold';
   readonly ownGate: boolean;
+  readonly sharedGate: boolean;
   readonly handshakeWait: number;
   readonly idleWait: number;
   readonly lingerWait: number;

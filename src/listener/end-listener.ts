@@ -3,13 +3,15 @@ import type { Gate, ListenerReport } from '../close/report.ts';
 import { loadLibc } from '../linux/libc.ts';
 import { awaitCookies, mayHaveCookiesOut } from './syn-cookies.ts';
 import { closeListenerOf } from './close-listener.ts';
+import { sightingOf } from './listening.ts';
+import { fileAt, pathOf } from '../linux/unix-path.ts';
 import { countQueued } from './count-queues.ts';
 import { drainQueues } from './drain-queues.ts';
 import { makeRoom, type ShutGate, shutGate } from './gate/gate.ts';
 import { countHalfOpen } from './half-open.ts';
 import type { Listener } from './listener.ts';
 import { type LeftInQueues, watchQueue } from './queue-length.ts';
-import { findSharing, isServedByOthers, type Sharing } from './sharing.ts';
+import { DECLARED_SHARED, findSharing, isServedByOthers, type Sharing } from './sharing.ts';
 
 /** Whether a listener counts as shared, and why; a promise where that takes a while. */
 export type FindSharing = typeof findSharing;
@@ -48,12 +50,15 @@ export async function endListener(
   close: Close,
   sharing: FindSharing = findSharing,
 ): Promise<EndedListener> {
-  const findHere = close.options.ownGate ? (): undefined => undefined : sharing;
+  const { ownGate, sharedGate } = close.options;
+  const findHere = ownGate ? (): undefined => undefined : sharedGate ? () => DECLARED_SHARED : sharing;
   const state = await shutGateAt(listener, close, findHere);
   // The gates of those that are closed together are shut by now: one count does for all.
   const halfOpen = countHalfOpen(listener, state.shutAt);
-  const { abandoned, unaccepted } = await leaveQueues(listener, { ...state, halfOpen }, close);
-  if (listener.server !== undefined && listener.isOpen()) closeListenerOf(listener.server);
+  const left = await leaveQueues(listener, { ...state, halfOpen }, close);
+  const { abandoned, unaccepted } = left;
+  if (listener.server !== undefined && listener.isOpen())
+    closeListenerOf(listener.server, pathToKeep(listener, left === LEFT_TO_THE_OTHERS));
   const closedAfter = close.clock.elapsed();
   const report = { address: listener.name, ...gateFacts(state), halfOpen, abandoned, closedAfter };
   close.diagnostics.listener.publish(report);
@@ -78,6 +83,14 @@ async function leaveQueues(
     isOurs,
   } as const;
   return drainQueues(listener, atGate, close);
+}
+
+/** A path that must stay when the listener is closed: others serve it, or a successor has put its own in its place. */
+function pathToKeep({ address, server }: Listener, isLeftToOthers: boolean): string | undefined {
+  const path = pathOf(address);
+  const own = server && sightingOf(server)?.file;
+  const isReplaced = own !== undefined && path !== undefined && fileAt(path) !== own;
+  return isLeftToOthers || isReplaced ? path : undefined;
 }
 
 function shutGateAt(listener: Listener, close: Close, sharing: FindSharing): GateState | Promise<GateState> {

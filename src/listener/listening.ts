@@ -8,6 +8,7 @@ import { activeHandles, isPassingHandleUp, onHandlePassedUp } from '../node/fiel
 import { CookieSamples } from './syn-cookie-samples.ts';
 import { findListener, type Listener } from './listener.ts';
 import { findOrigin, type Origin } from './origin.ts';
+import { fileAt, pathOf } from '../linux/unix-path.ts';
 
 /** What is known of a server since it began to listen. */
 export interface Sighting {
@@ -16,6 +17,8 @@ export interface Sighting {
   origin: Origin | undefined;
   /** It asked for a socket of its own, also in a cluster worker. */
   readonly exclusive: boolean;
+  /** The file of a Unix listener. */
+  readonly file: string | undefined;
   /** Taken then, and once a minute from then on. */
   readonly cookies: CookieSamples;
 }
@@ -92,7 +95,9 @@ export function watchListeners(onFirstSight: (server: net.Server) => void): void
 function prepare(server: net.Server): void {
   const listener = findListener(server);
   const exclusive = exclusiveServers.has(server);
-  const sighting: Sighting = { listener, origin: undefined, exclusive, cookies: new CookieSamples() };
+  const path = pathOf(listener.address);
+  const file = path === undefined ? undefined : fileAt(path);
+  const sighting: Sighting = { listener, origin: undefined, exclusive, file, cookies: new CookieSamples() };
   sightings.set(server, sighting);
   sample(sighting, readCookieCounters());
   process.nextTick(() => {

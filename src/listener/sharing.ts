@@ -13,6 +13,9 @@ export interface Sharing {
   readonly holder: 'found' | 'not found' | 'not looked for';
 }
 
+/** By the option `gate`. Whether somebody else serves its queue is looked at all the same. */
+export const DECLARED_SHARED: Sharing = { reason: "`gate: 'shared'` says so", holder: 'not looked for' };
+
 /**
  * Why the listener counts as shared; undefined if it is this process's own. To shut the gate of a shared listener would take
  * another service down, and could not be undone. So every doubt counts as shared. A promise where the search for other
