@@ -33,7 +33,7 @@ function writeStops({ stops }: Figures): readonly string[] {
         withExtremes(exit, 0),
       ]),
     ),
-    "A process that has children, or has passed a handle to its parent, first searches /proc for other holders of the\nlistener. This takes about 10 ms here, and at most 50 ms. `gate: 'own'` declares that there are none.",
+    "A process that has children, or has passed a handle to its parent, first searches /proc for other holders of the\nlistener. This takes about 10 ms here, and at most 50 ms in that turn of the event loop; a longer search goes\non in the next turns. `gate: 'own'` declares that there are none.",
   ];
 }
 

@@ -39,7 +39,7 @@ for (const { title, what, listeners } of WAYS) {
       );
       assert.equal(report?.listeners.length, listeners);
       assert.deepEqual(new Set(await Promise.all(answers)), new Set(['HTTP/1.1 200 OK']));
-      t.diagnostic(`the call took ${facts?.blocked ?? '-'} ms, the close ${report?.duration} ms`);
+      t.diagnostic(`the call took ${Number(facts?.blocked)} ms, the close ${report?.duration} ms`);
       // They had all come when it was told to close.
       proof.held(t, { queued: CLIENTS });
     });

@@ -22,7 +22,7 @@ describe('a wrong call throws at once', () => {
   const wrong: readonly { options: unknown; name: string; expected: string; shown: string }[] = [
     ...times,
     { options: { newConnections: 'drop' }, name: 'newConnections', expected: '`refuse` or `hold`', shown: '`drop`' },
-    { options: { gate: 'mine' }, name: 'gate', expected: '`own` or left out', shown: '`mine`' },
+    { options: { gate: 'mine' }, name: 'gate', expected: '`own`, `shared` or left out', shown: '`mine`' },
     { options: { signal: {} }, name: 'signal', expected: 'an AbortSignal', shown: 'an object' },
     { options: { onProgress: [] }, name: 'onProgress', expected: 'a function', shown: 'an array' },
     { options: { dedline: 5 }, name: 'options', expected: `made of ${NAMES}`, shown: '`dedline`' },

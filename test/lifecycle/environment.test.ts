@@ -34,7 +34,14 @@ const ROWS: readonly Row[] = [
   ].map((variable) => ({ variable, ...DURATIONS })),
   // Any word is read. The check of the options decides.
   { variable: 'LASTCALL_NEW_CONNECTIONS', right: [['hold', 'hold']], wrong: [] },
-  { variable: 'LASTCALL_GATE', right: [['own', 'own']], wrong: [] },
+  {
+    variable: 'LASTCALL_GATE',
+    right: [
+      ['shared', 'shared'],
+      ['own', 'own'],
+    ],
+    wrong: [],
+  },
   {
     variable: 'LASTCALL_SIGNALS',
     right: [

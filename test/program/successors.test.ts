@@ -173,7 +173,7 @@ for (const program of PROGRAMS) {
       assert.deepEqual(
         { unserved: countUnserved(outcomes), code: ended.code, outcome, gate: listener?.gate },
         { unserved: 0, code: 0, outcome: 'complete', gate: 'shared' },
-        `${ended.stderr} ${[...new Set(outcomes)]}`,
+        `${ended.stderr} ${[...new Set(outcomes)].join()}`,
       );
       assert.match(listener?.reason ?? '', new RegExp(`^process .*\\b${successor}\\b.* holds it too$`));
       assert.deepEqual([isAlive(old), isAlive(successor)], [false, true]);
