@@ -17,7 +17,7 @@ function headline({ outcome, duration, program, listeners, signalled }: StopRepo
   const what = {
     complete: 'stopped',
     forced: 'stopped, but clients were lost or may have been',
-    killed: 'killed at the deadline',
+    killed: 'killed',
     'still running': 'still running',
   }[outcome];
   const served = waiting === 0 ? '' : `; ${counted(waiting, 'client')} waited, ${left} left unserved`;

@@ -5,6 +5,7 @@ import { printableName } from '../program/find/find-listeners.ts';
 import { passedToUs } from '../program/find/passed-to.ts';
 import { ListenError, type OpenSockets, openSockets } from '../program/run/open-sockets.ts';
 import { type RunResult, runProgram } from '../program/run/run-program.ts';
+import { runSignals } from '../program/run/signals.ts';
 import { isNode } from '../program/run/start-program.ts';
 import { CommandError } from './command-error.ts';
 import { describeStop } from './describe-stop.ts';
@@ -32,8 +33,8 @@ export function addRunCommand(program: Command): void {
     .command('run')
     .summary('run any program, and stop it without losing a client')
     .description(
-      'Runs a program as its parent, or as PID 1. At SIGTERM or SIGINT it shuts the gates of its listeners, waits until the ' +
-        'program has emptied its queues, sends it its stop signal, and kills what is left at the deadline.\nExit code: the ' +
+      'Runs a program as its parent, or as PID 1. At SIGTERM, SIGINT or --signal it shuts the gates of its listeners, waits ' +
+        'until the program has emptied its queues, sends it its stop signal, and kills what is left at the deadline.\nExit code: the ' +
         "program's own, or 128 plus the number of the signal that ended it; 126 if it cannot be run; 127 if there is no such " +
         'command; 2 for wrong options.',
     )
@@ -96,11 +97,14 @@ async function run(command: string, args: readonly string[], options: RunCommand
   writeReport(report, options.report);
 }
 
-/** A Node program that stops itself gets the same time. */
-function environment({ deadline, lameDuck }: RunCommandOptions): NodeJS.ProcessEnv {
+/** A Node program that stops itself gets the same time, and stops itself at the signal that it gets. */
+function environment({ deadline, lameDuck, signal }: RunCommandOptions): NodeJS.ProcessEnv {
+  const names = (process.env.LASTCALL_SIGNALS || 'SIGTERM,SIGINT').split(',').map((name) => name.trim());
+  const follows = names.includes(signal) || !runSignals(signal).asking.includes(signal);
   return {
     LASTCALL_DEADLINE: `${Math.max(1, Math.floor(deadline - lameDuck))}ms`,
     ...process.env,
+    ...(follows ? {} : { LASTCALL_SIGNALS: [...names, signal].join(',') }),
   };
 }
 

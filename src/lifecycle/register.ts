@@ -7,6 +7,7 @@ import { Service } from './service.ts';
 import { EarlySignals } from './signals/early-signals.ts';
 import { prepareSignals } from './signals/process-events.ts';
 import { ProgramListeners } from './signals/program-listeners.ts';
+import { findRun, tellOutcome, tellRunOfService } from './tell-run.ts';
 import { warn } from './warn.ts';
 
 /** Deno and Bun do not deliver signals through `process.emit`. */
@@ -24,6 +25,7 @@ type Mark = (() => void) | 'decided by the program' | undefined;
 export function registerService(): void {
   if (!isMainThread) return;
   if (!isNode) return warn('lastcall/register does nothing here: it is for Node. Call lastCall(server)');
+  findRun();
   prepareSignals();
   subscribe('tracing:net.server.listen:asyncStart', holdSignals);
   subscribe('tracing:net.server.listen:error', releaseSignals);
@@ -61,6 +63,7 @@ function begin(): void {
   unsubscribe('tracing:net.server.listen:asyncStart', holdSignals);
   unsubscribe('tracing:net.server.listen:error', releaseSignals);
   unsubscribe('tracing:net.server.listen:asyncEnd', begin);
+  tellRunOfService();
   try {
     beginService();
   } finally {
@@ -74,5 +77,7 @@ function beginService(): void {
   // Child processes inherit the variables. Only the first process that serves has the port.
   delete process.env.LASTCALL_READINESS_SERVER;
   const service = new Service('all', options, new ProgramListeners(options.signals));
+  // Its report has what came of its workers, too.
+  void service.closed.then(tellOutcome);
   Reflect.set(globalThis, mark, () => service.retire());
 }

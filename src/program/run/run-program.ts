@@ -13,8 +13,10 @@ import { findTree } from '../find/process-tree.ts';
 import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
 import type { Pending } from '../stop/await-empty-queues.ts';
-import { sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';
+import { ENDED_BEFORE, sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
+import { ServiceChannel } from './service-channel.ts';
+import { Resizes, runSignals } from './signals.ts';
 import { type ProgramStart, startProgram } from './start-program.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -26,6 +28,8 @@ export interface RunOptions extends ProgramStart {
   readonly lameDuck: number;
   /** Those of `listeners` that this process has opened for the program. */
   readonly opened: readonly number[];
+  /** Called at the first request to stop. */
+  readonly onAsked?: () => void;
   readonly onProgress?: (phase: 'lame duck' | StopPhase, pending: Pending) => void;
 }
 
@@ -35,10 +39,6 @@ export interface RunResult {
   /** Undefined if no signal asked for a stop. */
   readonly report: StopReport | undefined;
 }
-
-const STOPPING = ['SIGTERM', 'SIGINT'] as const;
-/** Forwarded to the program at once. A program without a handler ends by them, as it would without lastcall. */
-const FORWARDED = ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGALRM', 'SIGPWR'] as const;
 
 /** When the warm-up runs, in ms: it must not slow down the start of the program. */
 const WARM_UP_AFTER = 200;
@@ -50,7 +50,7 @@ const LOOK_EVERY = 20;
 
 /**
  * Runs a program as its parent, and does the work of PID 1: forwards signals, waits for orphans, and ends as the program does. At
- * SIGTERM or SIGINT it stops the program without losing a client. Throws as spawn does: ENOENT, EACCES.
+ * SIGTERM, SIGINT or the program's stop signal it stops the program without losing a client. Throws as spawn does: ENOENT, EACCES.
  */
 export async function runProgram(options: RunOptions): Promise<RunResult> {
   const running = new RunningProgram(options);
@@ -58,6 +58,8 @@ export async function runProgram(options: RunOptions): Promise<RunResult> {
     await running.start();
     const stopped = running.stopWhenAsked();
     await running.ended;
+    // Everybody may have been signalled at once: our own signal is delivered in a later turn of the loop than the program's end.
+    await new Promise(setImmediate);
     const report = running.wasAsked ? await stopped : undefined;
     await running.endLeftBehind();
     return { exitCode: running.exitCode, report: running.complete(report) };
@@ -71,6 +73,10 @@ class RunningProgram {
   readonly #ending: AbortController = forManyListeners();
   /** Aborted by a second request to stop. */
   readonly #now: AbortController = new AbortController();
+  /** Aborted by a third one. */
+  readonly #giveUp: AbortController = new AbortController();
+  readonly #resizes = new Resizes();
+  readonly #channel: ServiceChannel | undefined;
   #child: ChildProcess | undefined;
   #watchdog: Watchdog | undefined;
   #asked: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
@@ -83,6 +89,7 @@ class RunningProgram {
 
   constructor(options: RunOptions) {
     this.#options = options;
+    this.#channel = options.inside ? ServiceChannel.open() : undefined;
   }
 
   get wasAsked(): boolean {
@@ -90,11 +97,12 @@ class RunningProgram {
   }
 
   async start(): Promise<void> {
-    for (const name of STOPPING) this.#listen(name, () => this.#ask(name));
-    for (const name of FORWARDED) this.#listen(name, () => void this.#child?.kill(name));
+    const { asking, forwarded } = runSignals(this.#options.signal);
+    for (const name of asking) this.#listen(name, () => this.#ask(name));
+    for (const name of forwarded) this.#listen(name, () => this.#forward(name));
     // Before the program starts, so that it also adopts an orphan of its first moment.
     this.#becomeSubreaper();
-    const child = startProgram(this.#options);
+    const child = startProgram(this.#options, this.#channel);
     this.#child = child;
     this.ended = once(child, 'exit', { signal: this.#ending.signal }).catch(() => {});
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))]);
@@ -102,7 +110,7 @@ class RunningProgram {
     if (child.pid !== undefined) this.#watchdog = startWatchdog({ signal: 'SIGKILL', target: -child.pid });
     this.#reap();
     const timer = setTimeout(() => {
-      if (this.#asked === undefined && !this.#options.inside && child.pid !== undefined) warmUp(child.pid);
+      if (this.#asked === undefined && !this.#stopsItself && child.pid !== undefined) warmUp(child.pid);
     }, WARM_UP_AFTER);
     this.#ending.signal.addEventListener('abort', () => clearTimeout(timer));
   }
@@ -128,19 +136,31 @@ class RunningProgram {
   }
 
   #ask(signal: NodeJS.Signals): void {
+    if (signal === 'SIGWINCH' && this.#resizes.wasResized()) return;
     const at = performance.now();
-    if (this.#asked === undefined) this.#asked = { signal, at };
+    if (this.#asked === undefined) this.#begin(signal, at);
     else if (at - this.#asked.at < SECOND_AFTER) return;
-    else if (this.#now.signal.aborted) this.#kill();
+    else if (this.#now.signal.aborted) this.#giveUp.abort();
     else this.#now.abort();
+  }
+
+  #begin(signal: NodeJS.Signals, at: number): void {
+    this.#asked = { signal, at };
+    this.#channel?.forgetCloses();
+    this.#options.onAsked?.();
     this.#onAsked();
+  }
+
+  /** A terminal that hangs up does not end a stop: most programs would die of the SIGHUP, with the clients that they serve. */
+  #forward(name: NodeJS.Signals): void {
+    if (name !== 'SIGHUP' || this.#asked === undefined) this.#child?.kill(name);
   }
 
   /** Resolves when the stop has ended; never without a request to stop. */
   async stopWhenAsked(): Promise<StopReport | undefined> {
     if (this.#asked === undefined) await new Promise<void>((resolve) => (this.#onAsked = resolve));
     const child = this.#child;
-    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return undefined;
+    if (child?.pid === undefined) return undefined;
     const { lameDuck, onProgress } = this.#options;
     const reason = this.#asked?.signal ?? 'SIGTERM';
     if (lameDuck > 0) {
@@ -152,7 +172,7 @@ class RunningProgram {
   }
 
   async #stop(child: ChildProcess, pid: number, reason: string): Promise<StopReport | undefined> {
-    const { signal, deadline, inside, opened, onProgress } = this.#options;
+    const { signal, deadline, opened, onProgress } = this.#options;
     const process = this.#hold(child, pid);
     try {
       return await stopProgram(
@@ -170,7 +190,9 @@ class RunningProgram {
           deadline,
           mayKill: true,
           now: this.#now.signal,
-          noGates: this.#whyNoGates(inside),
+          giveUp: this.#giveUp.signal,
+          knowsSecondSignal: this.#stopsItself,
+          noGates: this.#whyNoGates(),
           ...(onProgress === undefined ? {} : { onProgress }),
         },
       );
@@ -179,8 +201,13 @@ class RunningProgram {
     }
   }
 
-  #whyNoGates(inside: boolean): string | undefined {
-    if (inside) return 'it stops itself, from inside (lastcall/register)';
+  /** A program whose server is in a worker thread, or is none of Node's, has register and is not helped by it. */
+  get #stopsItself(): boolean {
+    return this.#options.inside && this.#channel?.hasService !== false;
+  }
+
+  #whyNoGates(): string | undefined {
+    if (this.#stopsItself) return 'it stops itself, from inside (lastcall/register)';
     const loaded = loadLibc();
     return loaded.available ? undefined : `no gate was shut: ${loaded.reason}`;
   }
@@ -190,13 +217,15 @@ class RunningProgram {
     const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
     const signal = (name: NodeJS.Signals | 0): boolean => isRunning() && child.kill(name);
     try {
-      return { ...holdProcess(pid), isRunning, signal };
+      // Once Node has waited for it, the PID may be another process's.
+      if (isRunning()) return { ...holdProcess(pid), isRunning, signal };
     } catch {
-      const copyDescriptor = (): never => {
-        throw new Error('no pidfd here');
-      };
-      return { pid, isRunning, signal, copyDescriptor, close: () => {} };
+      // The rest goes without.
     }
+    const copyDescriptor = (): never => {
+      throw new Error('no pidfd here');
+    };
+    return { pid, isRunning, signal, copyDescriptor, close: () => {} };
   }
 
   /** Kills the program, its process group, and descendants that have left the group. */
@@ -236,11 +265,26 @@ class RunningProgram {
     const { exitCode = null, signalCode = null } = this.#child ?? {};
     report.program = { ...report.program, exitCode: exitCode ?? undefined, signal: signalCode ?? undefined };
     report.notes.push(...this.#notes);
+    if (this.#giveUp.signal.aborted) report.notes.push('a third signal asked to kill it');
+    report.doubts.push(...this.#doubtsOf(report));
+    if (report.outcome === 'complete' && report.doubts.length > 0) report.outcome = 'forced';
     return report;
+  }
+
+  /** What only the program's parent, or the program itself, knows. */
+  #doubtsOf({ outcome, program, signalled }: StopReport): readonly string[] {
+    const doubts: string[] = [];
+    if (this.#channel?.wasForced === true) doubts.push('by its own report clients were lost, or may have been');
+    if (this.#whyNoGates() !== undefined && signalled === undefined && this.#channel?.hasClosed !== true) doubts.push(ENDED_BEFORE);
+    const { signal } = program;
+    if (outcome === 'complete' && signal !== undefined && signal !== this.#options.signal)
+      doubts.push(`${signal} ended it, which lastcall had not sent: what it was doing is lost`);
+    return doubts;
   }
 
   close(): void {
     this.#ending.abort();
     this.#watchdog?.dismiss();
+    this.#channel?.close();
   }
 }

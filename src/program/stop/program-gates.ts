@@ -27,7 +27,7 @@ export class ProgramGates {
   readonly #options: GatesOptions;
   readonly #shut = new Map<number, ProgramGate>();
   readonly #reports = new Map<number, ListenerReport>();
-  #listeners: readonly HeldListener[] = [];
+  #listeners: readonly HeldListener[] | undefined;
 
   constructor(options: GatesOptions) {
     this.#options = options;
@@ -35,7 +35,12 @@ export class ProgramGates {
 
   /** All listeners of the program, gated or not, at the last search. */
   get listeners(): readonly HeldListener[] {
-    return this.#listeners;
+    return this.#listeners ?? [];
+  }
+
+  /** Whether no search for its listeners has succeeded. */
+  get hasNotLooked(): boolean {
+    return this.#listeners === undefined;
   }
 
   get shut(): readonly ProgramGate[] {

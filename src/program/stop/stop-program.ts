@@ -1,3 +1,4 @@
+import { SECOND_AFTER } from '../../signals.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HeldProcess } from '../../linux/process/pidfd.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
@@ -36,6 +37,8 @@ export interface StopOptions {
   readonly now: AbortSignal;
   /** Aborted to end the stop at once, as at the deadline. */
   readonly giveUp?: AbortSignal;
+  /** Whether a second signal tells the program to hurry: it then gets its signal again, once `now` is aborted. */
+  readonly knowsSecondSignal?: boolean;
   /** Why no gate may be shut; undefined if they may. */
   readonly noGates?: string | undefined;
   /** Called about ten times a second. */
@@ -47,6 +50,8 @@ export type StopPhase = 'emptying the queues' | 'ending';
 // In ms.
 const LOOK_EVERY = 20;
 const PROGRESS_EVERY = 100;
+// The program counts from when it got the first signal, which may be later than when it was sent.
+const SECOND_LATER = SECOND_AFTER + 100;
 // How long the kernel may take to end a process after SIGKILL.
 const DEATH_WAIT = 2_000;
 
@@ -82,6 +87,9 @@ class ProgramStop {
   readonly #doubts = new Set<string>();
   #signalledAfter: number | undefined;
   #outcome: StopReport['outcome'] = 'complete';
+  /** At the last look at the queues; undefined before the first. */
+  #pending: Pending | undefined;
+  #mayHandOn = false;
 
   constructor(program: StoppedProgram, options: StopOptions) {
     this.#program = program;
@@ -107,7 +115,8 @@ class ProgramStop {
   /** Shuts the gates, and waits until the queues are empty. Repeats this for listeners that the program opens meanwhile. */
   async emptyQueues(): Promise<void> {
     const { deadline, now, noGates } = this.#options;
-    if (noGates !== undefined) return;
+    // The PID of a program that has ended may be another's.
+    if (noGates !== undefined || !this.isRunning()) return;
     let isNew = await this.gates.shutNew(now);
     this.#connections.atStart = readTraffic(this.gates.listeners).open;
     while (isNew && this.isRunning()) {
@@ -115,7 +124,10 @@ class ProgramStop {
         most: Math.max(0, deadline / 3 - this.#elapsed()),
         now,
         isRunning: this.isRunning,
-        onLook: (pending) => this.#options.onProgress?.('emptying the queues', pending),
+        onLook: (pending) => {
+          this.#pending = pending;
+          this.#options.onProgress?.('emptying the queues', pending);
+        },
       });
       isNew = await this.gates.shutNew(now);
     }
@@ -125,7 +137,27 @@ class ProgramStop {
     this.gates.noteSignal();
     this.#connections.atSignal = this.#connections.lastSeen = readTraffic(this.gates.listeners).open;
     const after = this.#elapsed();
-    if (this.isRunning() && this.#program.process.signal(this.#options.signal)) this.#signalledAfter = after;
+    const { signal, now, noGates, knowsSecondSignal = false } = this.#options;
+    if (this.isRunning() && this.#program.process.signal(signal)) this.#signalledAfter = after;
+    // An inside stop is the caller's to judge.
+    else if (noGates === undefined && this.#mayHaveHadClients()) this.#doubts.add(ENDED_BEFORE);
+    // A second request that has only hastened the signal is used up.
+    this.#mayHandOn = knowsSecondSignal && !now.aborted;
+  }
+
+  /** Whether anybody was in the queues, or waited for an answer, when it ended. */
+  #mayHaveHadClients(): boolean {
+    if (this.#pending === undefined) return this.gates.listeners.length > 0 || this.gates.hasNotLooked;
+    const { queued, halfOpen, unanswered } = this.#pending;
+    return queued + halfOpen + unanswered > 0;
+  }
+
+  #handOn(): void {
+    const { signal, now } = this.#options;
+    const isDue = now.aborted && this.#elapsed() >= (this.#signalledAfter ?? Infinity) + SECOND_LATER;
+    if (!this.#mayHandOn || !isDue) return;
+    this.#mayHandOn = false;
+    this.#program.process.signal(signal);
   }
 
   /** Waits until the program has ended, or until the deadline. */
@@ -139,6 +171,7 @@ class ProgramStop {
         this.#options.onProgress?.('ending', pending);
         this.gates.releaseEmpty();
       }
+      this.#handOn();
       await sleep(Math.min(LOOK_EVERY, Math.max(1, this.#options.deadline - this.#elapsed())));
     }
   }
@@ -179,6 +212,10 @@ class ProgramStop {
     return performance.now() - this.#began;
   }
 }
+
+/** A doubt: the program ended before it got its signal from lastcall. */
+export const ENDED_BEFORE =
+  'it ended before lastcall sent it a signal, as if everybody were signalled at once: clients in its queues may be lost';
 
 /** Sends a signal to a process, or to a group by a negative PID, if it is there and may be signalled. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {

@@ -1,0 +1,32 @@
+import { closeSync, constants, openSync } from 'node:fs';
+import { SIG_IGN, TIOCGWINSZ } from './constants.ts';
+import { bindFunction, loadLibc } from './libc.ts';
+import { constants as systemConstants } from 'node:os';
+
+/** The size of the controlling terminal (struct winsize, asm-generic/termios.h). Undefined without one, or after it hung up. */
+export function readTerminalSize(): string | undefined {
+  const loaded = loadLibc();
+  if (!loaded.available) return undefined;
+  try {
+    const fd = openSync('/dev/tty', constants.O_RDONLY | constants.O_NOCTTY | constants.O_NONBLOCK);
+    try {
+      const size = Buffer.alloc(8);
+      return loaded.libc.ioctl(fd, TIOCGWINSZ, size) === 0 ? size.toString('hex') : undefined;
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * From now on neither Ctrl-Z nor output in the background (`stty tostop`) suspends this process: signal(2). They are ignored,
+ * not caught: the kernel repeats a write that a caught SIGTTOU interrupts (__tty_check_change, drivers/tty/tty_jobctrl.c). Node's
+ * child processes do not inherit this.
+ */
+export function ignoreTerminalStops(): void {
+  if (!loadLibc().available) return;
+  const signal = bindFunction('intptr_t signal(int number, intptr_t handler)');
+  for (const name of ['SIGTSTP', 'SIGTTOU'] as const) signal(systemConstants.signals[name], SIG_IGN);
+}
