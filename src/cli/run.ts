@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { SystemCallError } from '../linux/libc.ts';
+import { ignoreTerminalStops } from '../linux/terminal.ts';
 import type { SocketAddress } from '../linux/sockets.ts';
 import { printableName } from '../program/find/find-listeners.ts';
 import { passedToUs } from '../program/find/passed-to.ts';
@@ -7,7 +8,7 @@ import { ListenError, type OpenSockets, openSockets } from '../program/run/open-
 import { type RunResult, runProgram } from '../program/run/run-program.ts';
 import { runSignals } from '../program/run/signals.ts';
 import { isNode } from '../program/run/start-program.ts';
-import { CommandError } from './command-error.ts';
+import { CommandError, describeError } from './command-error.ts';
 import { describeStop } from './describe-stop.ts';
 import { durationOption, listenAddress, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
@@ -65,6 +66,10 @@ async function run(command: string, args: readonly string[], options: RunCommand
   const progress = new ProgressLine(process.stderr);
   const sockets = await open(options.listen ?? []);
   const opened = sockets.descriptors;
+  // The program lives on: without its parent it would be killed, with the clients that it serves.
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`lastcall: ${describeError(error)}\n`);
+  });
   let result: RunResult;
   try {
     result = await runProgram({
@@ -78,6 +83,7 @@ async function run(command: string, args: readonly string[], options: RunCommand
       listeners: [...passedToUs(), ...opened],
       opened,
       env: environment(options),
+      onAsked: ignoreTerminalStops,
       onProgress: (phase, { queued, halfOpen, open: connections }) => {
         if (!process.stderr.isTTY) return;
         progress.begin(`lastcall: ${phase}`);

@@ -1,13 +1,15 @@
 import { SECOND_AFTER } from '../signals.ts';
 import type { Command } from 'commander';
 import { loadLibc, SystemCallError } from '../linux/libc.ts';
+import { ignoreTerminalStops } from '../linux/terminal.ts';
 import { holdProcess } from '../linux/process/pidfd.ts';
 import { commandOf } from '../program/find/command-line.ts';
 import { findTarget } from '../program/find/find-target.ts';
 import type { StopReport } from '../program/report.ts';
 import { type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
-import { startWatchdog } from '../program/watchdog.ts';
-import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
+import { openGatesAgain } from '../program/stop/left-shut.ts';
+import { startWatchdog, type Watchdog } from '../program/watchdog.ts';
+import { CommandError, describeError, EXIT_COULD_NOT_RUN, EXIT_NO_RIGHT } from './command-error.ts';
 import { describeStop } from './describe-stop.ts';
 import { durationOption, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
@@ -54,7 +56,10 @@ async function stop(target: string, options: StopCommandOptions): Promise<void> 
     interruptedAt ??= performance.now();
     if (performance.now() - interruptedAt >= SECOND_AFTER) giveUp.abort();
   };
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt);
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, interrupt);
+  // The terminal is gone, or suspends background jobs: nobody has asked for haste.
+  process.on('SIGHUP', () => {});
+  ignoreTerminalStops();
   const report = await stopTarget(target, options, progress, { now: now.signal, giveUp: giveUp.signal });
   writeReport(report, options.report);
   process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${describeStop(report)}\n`);
@@ -74,6 +79,8 @@ async function stopTarget(
   const command = commandOf(pid);
   const noGates = whyNoGates(mayKill);
   const watchdog = noGates === undefined ? startWatchdog({ signal, target: pid, kills: mayKill }) : undefined;
+  watchdog?.beginStop(deadline);
+  process.on('uncaughtException', (error) => endByError(error, watchdog));
   progress.begin(`stopping ${pid}: ${command}`);
   try {
     return await stopProgram(
@@ -96,6 +103,13 @@ async function stopTarget(
     watchdog?.dismiss();
     held.close();
   }
+}
+
+/** An error of ours that nobody expected. If a gate cannot be opened, the watchdog ends the program. */
+function endByError(error: unknown, watchdog: Watchdog | undefined): never {
+  if (openGatesAgain()) watchdog?.dismiss();
+  process.stderr.write(`lastcall: ${describeError(error)}\n`);
+  process.exit(EXIT_COULD_NOT_RUN);
 }
 
 function hold(pid: number): ReturnType<typeof holdProcess> {

@@ -115,6 +115,7 @@ export const F_DUPFD_CLOEXEC = 1030;
 
 // asm-generic/errno-base.h, asm-generic/errno.h
 export const ESRCH = 3;
+export const EIO = 5;
 export const ECHILD = 10;
 export const EAGAIN = 11;
 export const ENOBUFS = 105;

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from 'node:fs';
-import { SIG_IGN, TIOCGWINSZ } from './constants.ts';
+import { EIO, SIG_IGN, TIOCGWINSZ } from './constants.ts';
 import { bindFunction, loadLibc } from './libc.ts';
 import { constants as systemConstants } from 'node:os';
 
@@ -29,4 +29,20 @@ export function ignoreTerminalStops(): void {
   if (!loadLibc().available) return;
   const signal = bindFunction('intptr_t signal(int number, intptr_t handler)');
   for (const name of ['SIGTSTP', 'SIGTTOU'] as const) signal(systemConstants.signals[name], SIG_IGN);
+}
+
+/**
+ * Puts /dev/null in the place of standard streams whose terminal has hung up, for a process that is about to exit. Node resets the
+ * terminal then, and aborts if that fails (ResetStdio, src/node.cc), so that the exit code would be lost.
+ */
+export function dropHungTerminal(): void {
+  const loaded = loadLibc();
+  if (!loaded.available) return;
+  const { ioctl, errno, close } = loaded.libc;
+  for (const fd of [0, 1, 2]) {
+    if (ioctl(fd, TIOCGWINSZ, Buffer.alloc(8)) === 0 || errno() !== EIO) continue;
+    close(fd);
+    // The lowest free number is this one.
+    openSync('/dev/null', constants.O_RDWR);
+  }
 }

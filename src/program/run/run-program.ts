@@ -1,3 +1,4 @@
+import { messageOf } from '../../errors.ts';
 import { SECOND_AFTER } from '../../signals.ts';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -5,7 +6,7 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inodeOf } from '../../linux/descriptors.ts';
 import { loadLibc } from '../../linux/libc.ts';
-import { type HeldProcess, holdProcess } from '../../linux/process/pidfd.ts';
+import type { HeldProcess } from '../../linux/process/pidfd.ts';
 import { becomeSubreaper, reapOrphans } from '../../linux/process/subreaper.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { forManyListeners } from '../../node/abort.ts';
@@ -13,8 +14,9 @@ import { findTree } from '../find/process-tree.ts';
 import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
 import type { Pending } from '../stop/await-empty-queues.ts';
-import { ENDED_BEFORE, sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';
+import { ENDED_BEFORE, sendSignal, type StopOptions, type StopPhase, stopProgram } from '../stop/stop-program.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
+import { holdChild } from './held-child.ts';
 import { ServiceChannel } from './service-channel.ts';
 import { Resizes, runSignals } from './signals.ts';
 import { type ProgramStart, startProgram } from './start-program.ts';
@@ -57,6 +59,8 @@ export async function runProgram(options: RunOptions): Promise<RunResult> {
   try {
     await running.start();
     const stopped = running.stopWhenAsked();
+    // It is looked at below.
+    stopped.catch(() => {});
     await running.ended;
     // Everybody may have been signalled at once: our own signal is delivered in a later turn of the loop than the program's end.
     await new Promise(setImmediate);
@@ -85,6 +89,7 @@ class RunningProgram {
   /** Cookies that were sent before the program started are not its own. */
   readonly #cookies: CookieCounters | undefined = sampleCookies();
   readonly #notes: string[] = [];
+  readonly #doubts: string[] = [];
   ended: Promise<unknown> = Promise.resolve();
 
   constructor(options: RunOptions) {
@@ -147,6 +152,7 @@ class RunningProgram {
   #begin(signal: NodeJS.Signals, at: number): void {
     this.#asked = { signal, at };
     this.#channel?.forgetCloses();
+    this.#watchdog?.beginStop(this.#options.lameDuck + this.#options.deadline);
     this.#options.onAsked?.();
     this.#onAsked();
   }
@@ -172,33 +178,37 @@ class RunningProgram {
   }
 
   async #stop(child: ChildProcess, pid: number, reason: string): Promise<StopReport | undefined> {
-    const { signal, deadline, opened, onProgress } = this.#options;
-    const process = this.#hold(child, pid);
+    const process = holdChild(child, pid);
+    const began = performance.now();
+    const { deadline } = this.#options;
     try {
-      return await stopProgram(
-        {
-          process,
-          command: this.#options.command,
-          cookies: this.#cookies,
-          own: new Map(opened.map((fd) => [inodeOf(fd), fd])),
-          callerEndsTheRest: true,
-          kill: () => this.#kill(),
-        },
-        {
-          reason,
-          signal,
-          deadline,
-          mayKill: true,
-          now: this.#now.signal,
-          giveUp: this.#giveUp.signal,
-          knowsSecondSignal: this.#stopsItself,
-          noGates: this.#whyNoGates(),
-          ...(onProgress === undefined ? {} : { onProgress }),
-        },
-      );
+      return await this.#stopHeld(process, { reason, deadline, noGates: this.#whyNoGates() });
+    } catch (error) {
+      // The program is to end all the same, as it would without lastcall.
+      const noGates = `lastcall failed (${messageOf(error)}): the program only got the signal`;
+      this.#doubts.push(noGates);
+      const left = Math.max(0, deadline - (performance.now() - began));
+      return await this.#stopHeld(process, { reason, deadline: left, noGates });
     } finally {
       process.close();
     }
+  }
+
+  #stopHeld(process: HeldProcess, given: Pick<StopOptions, 'reason' | 'deadline' | 'noGates'>): Promise<StopReport> {
+    const { signal, command, opened, onProgress } = this.#options;
+    const own = new Map(opened.map((fd) => [inodeOf(fd), fd]));
+    return stopProgram(
+      { process, command, cookies: this.#cookies, own, callerEndsTheRest: true, kill: () => this.#kill() },
+      {
+        ...given,
+        signal,
+        mayKill: true,
+        now: this.#now.signal,
+        giveUp: this.#giveUp.signal,
+        knowsSecondSignal: this.#stopsItself,
+        ...(onProgress === undefined ? {} : { onProgress }),
+      },
+    );
   }
 
   /** A program whose server is in a worker thread, or is none of Node's, has register and is not helped by it. */
@@ -210,22 +220,6 @@ class RunningProgram {
     if (this.#stopsItself) return 'it stops itself, from inside (lastcall/register)';
     const loaded = loadLibc();
     return loaded.available ? undefined : `no gate was shut: ${loaded.reason}`;
-  }
-
-  /** Without a pidfd the PID of our own child is enough: it names no other process before Node has waited for the child. */
-  #hold(child: ChildProcess, pid: number): HeldProcess {
-    const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
-    const signal = (name: NodeJS.Signals | 0): boolean => isRunning() && child.kill(name);
-    try {
-      // Once Node has waited for it, the PID may be another process's.
-      if (isRunning()) return { ...holdProcess(pid), isRunning, signal };
-    } catch {
-      // The rest goes without.
-    }
-    const copyDescriptor = (): never => {
-      throw new Error('no pidfd here');
-    };
-    return { pid, isRunning, signal, copyDescriptor, close: () => {} };
   }
 
   /** Kills the program, its process group, and descendants that have left the group. */
@@ -273,9 +267,10 @@ class RunningProgram {
 
   /** What only the program's parent, or the program itself, knows. */
   #doubtsOf({ outcome, program, signalled }: StopReport): readonly string[] {
-    const doubts: string[] = [];
+    const doubts = [...this.#doubts];
     if (this.#channel?.wasForced === true) doubts.push('by its own report clients were lost, or may have been');
-    if (this.#whyNoGates() !== undefined && signalled === undefined && this.#channel?.hasClosed !== true) doubts.push(ENDED_BEFORE);
+    if (this.#whyNoGates() !== undefined && signalled === undefined && this.#channel?.hasClosed !== true)
+      doubts.push(ENDED_BEFORE);
     const { signal } = program;
     if (outcome === 'complete' && signal !== undefined && signal !== this.#options.signal)
       doubts.push(`${signal} ended it, which lastcall had not sent: what it was doing is lost`);

@@ -130,9 +130,9 @@ export class ProgramGates {
     for (const [inode, { listener }] of this.#shut) this.#reportOf(inode).left = listener.queued() ?? 0;
   }
 
-  /** Opens every gate again, even if one of them fails. */
-  reopen(): void {
-    let isOpen = this.#shut.size > 0;
+  /** Opens every gate again, even if one of them fails. Returns whether all are open. */
+  reopen(): boolean {
+    let isOpen = true;
     for (const gate of this.#shut.values()) {
       try {
         gate.reopen();
@@ -143,7 +143,8 @@ export class ProgramGates {
         );
       }
     }
-    if (isOpen) this.notes.add('it is still running, and its gates are open again');
+    if (isOpen && this.#shut.size > 0) this.notes.add('it is still running, and its gates are open again');
+    return isOpen;
   }
 
   /** Processes of the program that still hold a listener whose gate is shut. */

@@ -6,6 +6,7 @@ import { mayReopen } from '../gate/program-gate.ts';
 import { readTraffic } from '../gate/traffic.ts';
 import type { StopReport } from '../report.ts';
 import { awaitEmptyQueues, type Pending, readPending } from './await-empty-queues.ts';
+import { rememberGates } from './left-shut.ts';
 import { ProgramGates } from './program-gates.ts';
 
 /** The program to stop. */
@@ -62,6 +63,7 @@ const DEATH_WAIT = 2_000;
  */
 export async function stopProgram(program: StoppedProgram, options: StopOptions): Promise<StopReport> {
   const stop = new ProgramStop(program, options);
+  const forget = rememberGates(stop.gates);
   try {
     stop.checkRight();
     await stop.emptyQueues();
@@ -70,10 +72,11 @@ export async function stopProgram(program: StoppedProgram, options: StopOptions)
     if (stop.isRunning()) await stop.endAtDeadline();
     return stop.report();
   } catch (error) {
-    // The program is not left running behind a shut gate after any error.
-    if (stop.gates.shut.length > 0 && stop.isRunning()) await stop.endAtDeadline();
+    // After any error of ours the program goes on as before. It is not left running behind a shut gate.
+    if (stop.isRunning() && !stop.gates.reopen()) await stop.endAtDeadline();
     throw error;
   } finally {
+    forget();
     stop.gates.release();
   }
 }
@@ -180,7 +183,8 @@ class ProgramStop {
   async endAtDeadline(): Promise<void> {
     if (!this.#options.mayKill) {
       this.#outcome = 'still running';
-      return this.gates.reopen();
+      this.gates.reopen();
+      return;
     }
     this.#outcome = 'killed';
     this.#program.kill();
