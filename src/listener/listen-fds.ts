@@ -10,6 +10,8 @@ const MOST = 1_024;
 export interface Passed {
   /** The process that they are meant for, as it was written; undefined if nobody said. */
   readonly pid: string | undefined;
+  /** The same process by its number on pidfs, which is never used again; undefined if nobody said. */
+  readonly processId: string | undefined;
   readonly descriptors: readonly { readonly fd: number; readonly name: string }[];
 }
 
@@ -26,14 +28,14 @@ export function takePassed(): Passed {
   const count = countPassed();
   const names = (process.env.LISTEN_FDNAMES ?? '').split(':');
   const pid = process.env.LISTEN_PID;
+  const processId = process.env.LISTEN_PIDFDID;
   taken = Math.max(taken, count);
   delete process.env.LISTEN_FDS;
   delete process.env.LISTEN_FDNAMES;
   delete process.env.LISTEN_PID;
-  // The process's inode on pidfs, by which later versions of systemd name it more exactly.
   delete process.env.LISTEN_PIDFDID;
   const descriptors = Array.from({ length: count }, (_, at) => ({ fd: FIRST + at, name: names[at] || 'unknown' }));
-  return { pid, descriptors };
+  return { pid, processId, descriptors };
 }
 
 function countPassed(): number {

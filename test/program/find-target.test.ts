@@ -5,7 +5,7 @@ import { ancestorsOf, findTree, topmostOf } from '../../src/program/find/process
 import { parseTarget, TargetError } from '../../src/program/find/target.ts';
 import { Loopback } from '../linux/loopback.ts';
 
-const stat = (parent: number) => ({ state: 'S', parent, isKernelThread: false, startTime: 0 });
+const stat = (parent: number) => ({ state: 'S', parent, isKernelThread: false, threads: 1, startTime: 0 });
 /** 1 ─ 10 ─ 20 ─ 30, and 1 ─ 11. */
 const FAMILY = new Map([
   [1, stat(0)],

@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { descendsFrom, hasEnded, hidesProcesses, isGone, ownPid, readStat } from './processes.ts';
+import { descendsFrom, descriptorsOf, hasEnded, hidesProcesses, isGone, ownPid, readStat } from './processes.ts';
 
 /** The result of a search through /proc for the holders of a socket. */
 export interface HolderSearch {
@@ -80,16 +80,16 @@ export class Search implements HolderSearch {
   #holds(pid: number): 'yes' | 'no' | 'unreadable' | 'out of time' {
     // First, because most processes are older: to read a line costs a fraction of a look through their descriptors.
     if (this.#onlyOurs && this.#isOlder(readStat(pid)?.startTime)) return 'no';
-    let descriptors: readonly string[];
+    let found: ReturnType<typeof descriptorsOf>;
     try {
-      descriptors = readdirSync(`/proc/${pid}/fd`);
+      found = descriptorsOf(pid);
     } catch (error) {
       return isGone(error) ? 'no' : 'unreadable';
     }
-    for (const fd of descriptors) {
+    for (const fd of found.descriptors) {
       if (performance.now() > this.#end) return 'out of time';
       try {
-        if (readlinkSync(`/proc/${pid}/fd/${fd}`) === this.#wanted) return 'yes';
+        if (readlinkSync(`${found.folder}/${fd}`) === this.#wanted) return 'yes';
       } catch (error) {
         if (!isGone(error)) return 'unreadable';
       }

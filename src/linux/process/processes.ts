@@ -5,8 +5,10 @@ import { has, readStatus } from './status.ts';
 
 /** What every user can read about a process in /proc/PID/stat. */
 export interface ProcessStat {
-  /** `Z` and `X`: it has ended. */
+  /** Of its main thread. `Z` and `X`: that has ended, and the process, too, if no other thread is left. */
   readonly state: string;
+  /** With the main thread, even if that has ended. */
+  readonly threads: number;
   readonly parent: number;
   /** A kernel thread holds no descriptors. */
   readonly isKernelThread: boolean;
@@ -18,6 +20,7 @@ export interface ProcessStat {
 const STATE = 3;
 const PARENT = 4;
 const FLAGS = 9;
+const THREADS = 20;
 const START_TIME = 22;
 // The fields up to the start time are numbers of at most 20 digits, and a name of 16 to 64 bytes.
 const stat = Buffer.alloc(1_024);
@@ -30,10 +33,10 @@ export function ownPid(): number {
   return Number(readlinkSync('/proc/self'));
 }
 
-/** Undefined once the process is gone, or if it cannot be read. */
-export function readStat(pid: number): ProcessStat | undefined {
+/** Undefined once the process, or the thread, is gone, or if it cannot be read. */
+export function readStat(pid: number, thread?: number): ProcessStat | undefined {
   try {
-    const file = openSync(`/proc/${pid}/stat`, 'r');
+    const file = openSync(thread === undefined ? `/proc/${pid}/stat` : `/proc/${pid}/task/${thread}/stat`, 'r');
     try {
       return parseStat(stat.toString('latin1', 0, readSync(file, stat, 0, stat.length, 0)));
     } finally {
@@ -50,12 +53,36 @@ function parseStat(text: string): ProcessStat | undefined {
   const field = (number: number): string => fields[number - STATE] ?? '';
   const [parent, startTime] = [Number(field(PARENT)), Number(field(START_TIME))];
   if (!Number.isSafeInteger(parent) || !Number.isSafeInteger(startTime)) return undefined;
-  return { state: field(STATE), parent, isKernelThread: (Number(field(FLAGS)) & PF_KTHREAD) !== 0, startTime };
+  return {
+    state: field(STATE),
+    threads: Number(field(THREADS)),
+    parent,
+    isKernelThread: (Number(field(FLAGS)) & PF_KTHREAD) !== 0,
+    startTime,
+  };
 }
 
-/** Whether a process has ended, even if its parent has not waited for it. */
-export function hasEnded({ state }: ProcessStat): boolean {
-  return state === 'Z' || state === 'X';
+/**
+ * Whether a process has ended, even if its parent has not waited for it. A program may end its main thread alone
+ * (pthread_exit(3)), and go on serving.
+ */
+export function hasEnded({ state, threads }: ProcessStat): boolean {
+  return (state === 'Z' || state === 'X') && !(threads > 1);
+}
+
+/**
+ * A thread that has what the process has: its descriptors, its environment. It is the main thread, whose number is the PID, unless
+ * that has ended.
+ */
+export function livingThreadOf(pid: number): number {
+  const isLiving = (stat: ProcessStat | undefined): boolean => stat !== undefined && !'ZX'.includes(stat.state);
+  if (readStat(pid)?.state !== 'Z') return pid;
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`).map(Number);
+    return threads.find((thread) => isLiving(readStat(pid, thread))) ?? pid;
+  } catch {
+    return pid;
+  }
 }
 
 /** Whether an error of fs means that the process is gone. */
@@ -111,11 +138,22 @@ export function allProcesses(): ReadonlyMap<number, ProcessStat> {
 /** Reads the inodes of the sockets that a process holds, each with one of its descriptors. Throws ENOENT, EACCES as fs does. */
 export function socketsOf(pid: number): ReadonlyMap<number, number> {
   const sockets = new Map<number, number>();
-  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
-    const inode = inodeOfLink(`/proc/${pid}/fd/${fd}`);
+  const { folder, descriptors } = descriptorsOf(pid);
+  for (const fd of descriptors) {
+    const inode = inodeOfLink(`${folder}/${fd}`);
     if (inode !== undefined) sockets.set(inode, Number(fd));
   }
   return sockets;
+}
+
+/** The descriptors of a process, and where /proc has them. /proc/PID/fd is empty if the main thread has ended. */
+export function descriptorsOf(pid: number): { readonly folder: string; readonly descriptors: readonly string[] } {
+  const folder = `/proc/${pid}/fd`;
+  const descriptors = readdirSync(folder);
+  const thread = descriptors.length === 0 ? livingThreadOf(pid) : pid;
+  if (thread === pid) return { folder, descriptors };
+  const other = `/proc/${pid}/task/${thread}/fd`;
+  return { folder: other, descriptors: readdirSync(other) };
 }
 
 function inodeOfLink(path: string): number | undefined {

@@ -9,6 +9,7 @@ import {
   type VisitConnection,
   visitConnections,
 } from '../../linux/tables/inet-diag.ts';
+import { livingThreadOf } from '../../linux/process/processes.ts';
 import { readNamespaceTables } from '../../linux/tables/proc-net.ts';
 import { readTcpCounters, type TcpCounters } from '../../linux/tables/tcp-counters.ts';
 import { dumpUnixListeners } from '../../linux/tables/unix-diag.ts';
@@ -37,7 +38,7 @@ export interface LocalPort {
 
 /** The namespace of a process. If it cannot be read, it counts as ours, as it nearly always is. */
 export function namespaceOf(pid: number): Namespace {
-  const isOwn = linkOf('self') === (linkOf(String(pid)) ?? linkOf('self'));
+  const isOwn = linkOf('self') === (linkOf(`${pid}/task/${livingThreadOf(pid)}`) ?? linkOf('self'));
   return isOwn ? OWN : otherNamespace(pid);
 }
 
