@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inodeOf } from '../../linux/descriptors.ts';
 import { loadLibc } from '../../linux/libc.ts';
 import type { HeldProcess } from '../../linux/process/pidfd.ts';
+import { allProcesses } from '../../linux/process/processes.ts';
 import { becomeSubreaper, reapOrphans } from '../../linux/process/subreaper.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { forManyListeners } from '../../node/abort.ts';
@@ -231,7 +232,10 @@ class RunningProgram {
 
   #descendants(): readonly number[] {
     if (!this.#hasSubreaper) return [];
-    return [...findTree(process.pid)].filter((pid) => pid !== process.pid && pid !== this.#watchdog?.pid);
+    const processes = allProcesses();
+    const watchdog = this.#watchdog?.pid;
+    const notIts = watchdog === undefined ? new Set<number>() : findTree(watchdog, processes);
+    return [...findTree(process.pid, processes)].filter((pid) => pid !== process.pid && !notIts.has(pid));
   }
 
   /** Ends the processes that the program has left in the background: with its stop signal, then with SIGKILL. */
