@@ -6,8 +6,12 @@
 /** Not `LASTCALL_…`: those are options, and register warns of one that it does not know. */
 export const RUN_CHANNEL = 'RUN_BY_LASTCALL';
 
-/** `service`: a server listens, and register will drain it. `complete`, `forced`: the outcome of a close. */
-export type RunMessage = 'service' | 'complete' | 'forced';
+/**
+ * `service`: a server listens, and register will drain it. `thread`: one listens in a worker thread, where register can do nothing.
+ * `complete`, `forced`: the outcome of a close.
+ */
+export type RunMessage = (typeof MESSAGES)[number];
+const MESSAGES = ['service', 'thread', 'complete', 'forced'] as const;
 
 /** A pipe: a descriptor that was inherited, or a path in /proc. */
 export interface RunPipe {
@@ -28,5 +32,6 @@ export function parseRunPipe(text: string | undefined): RunPipe | undefined {
 
 /** Leaves out lines that are no messages: every program below `lastcall run` can write into the pipe. */
 export function parseRunMessages(text: string): readonly RunMessage[] {
-  return text.split('\n').filter((line) => line === 'service' || line === 'complete' || line === 'forced');
+  const lines = text.split('\n');
+  return lines.map((line) => MESSAGES.find((message) => message === line)).filter((message) => message !== undefined);
 }

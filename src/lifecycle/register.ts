@@ -7,7 +7,7 @@ import { Service } from './service.ts';
 import { EarlySignals } from './signals/early-signals.ts';
 import { prepareSignals } from './signals/process-events.ts';
 import { ProgramListeners } from './signals/program-listeners.ts';
-import { findRun, tellOutcome, tellRunOfService } from './tell-run.ts';
+import { findRun, tellOutcome, tellRunOfService, tellRunOfThreads } from './tell-run.ts';
 import { warn } from './warn.ts';
 
 /** Deno and Bun do not deliver signals through `process.emit`. */
@@ -23,7 +23,7 @@ type Mark = (() => void) | 'decided by the program' | undefined;
  * nothing is read, loaded or changed. A wrong variable then ends the program, as an uncaught error.
  */
 export function registerService(): void {
-  if (!isMainThread) return;
+  if (!isMainThread) return tellRunOfThreads();
   if (!isNode) return warn('lastcall/register does nothing here: it is for Node. Call lastCall(server)');
   findRun();
   prepareSignals();

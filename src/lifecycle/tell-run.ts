@@ -1,5 +1,6 @@
-import { subscribe } from 'node:diagnostics_channel';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { closeSync, constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { getEnvironmentData, setEnvironmentData } from 'node:worker_threads';
 import { parseRunPipe, RUN_CHANNEL, type RunMessage, type RunPipe } from '../run-channel.ts';
 
 let pipe: RunPipe | undefined;
@@ -7,8 +8,23 @@ let hasTold = false;
 
 /** Remembers the pipe of `lastcall run`, if it has started this program. An inherited descriptor is not for child processes. */
 export function findRun(): void {
-  pipe = parseRunPipe(process.env[RUN_CHANNEL]);
-  if (typeof pipe?.at === 'number') delete process.env[RUN_CHANNEL];
+  const text = process.env[RUN_CHANNEL];
+  pipe = parseRunPipe(text);
+  if (pipe === undefined) return;
+  setEnvironmentData(RUN_CHANNEL, text);
+  if (typeof pipe.at === 'number') delete process.env[RUN_CHANNEL];
+}
+
+/** In a worker thread: tells `lastcall run` as soon as a server listens here, which nobody drains. */
+export function tellRunOfThreads(): void {
+  const text = getEnvironmentData(RUN_CHANNEL);
+  pipe = parseRunPipe(typeof text === 'string' ? text : undefined);
+  if (pipe === undefined) return;
+  const onListening = (): void => {
+    unsubscribe('tracing:net.server.listen:asyncEnd', onListening);
+    tell('thread');
+  };
+  subscribe('tracing:net.server.listen:asyncEnd', onListening);
 }
 
 /** Tells `lastcall run` that servers listen here, which this process drains, and then the outcome of each close. */

@@ -214,7 +214,7 @@ class RunningProgram {
 
   /** A program whose server is in a worker thread, or is none of Node's, has register and is not helped by it. */
   get #stopsItself(): boolean {
-    return this.#options.inside && this.#channel?.hasService !== false;
+    return this.#options.inside && this.#channel?.drainsItself !== false;
   }
 
   #whyNoGates(): string | undefined {

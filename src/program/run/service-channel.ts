@@ -13,6 +13,7 @@ export class ServiceChannel {
   #writeEnd: number | undefined;
   #rest = '';
   #hasService = false;
+  #hasThread = false;
   #hasClosed = false;
   #wasForced = false;
 
@@ -44,10 +45,10 @@ export class ServiceChannel {
     return { [RUN_CHANNEL]: formatRunPipe({ at, inode: this.#inode }) };
   }
 
-  /** Whether a server has begun to listen, which the program itself will drain. */
-  get hasService(): boolean {
+  /** Whether servers listen, and the program itself will drain all of them. */
+  get drainsItself(): boolean {
     this.#read();
-    return this.#hasService;
+    return this.#hasService && !this.#hasThread;
   }
 
   get hasClosed(): boolean {
@@ -78,9 +79,10 @@ export class ServiceChannel {
     const end = text.lastIndexOf('\n') + 1;
     this.#rest = text.slice(end).slice(-LONGEST_REST);
     for (const message of parseRunMessages(text.slice(0, end))) {
-      if (message === 'service') this.#hasService = true;
-      else this.#hasClosed = true;
-      if (message === 'forced') this.#wasForced = true;
+      this.#hasService ||= message === 'service';
+      this.#hasThread ||= message === 'thread';
+      this.#hasClosed ||= message === 'complete' || message === 'forced';
+      this.#wasForced ||= message === 'forced';
     }
   }
 
