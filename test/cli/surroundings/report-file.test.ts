@@ -104,7 +104,7 @@ test('a named pipe that nobody reads is an error of the report alone, and the st
 }, async () => {
   using folder = makeFolder();
   const pipe = join(folder.path, 'pipe');
-  spawnSync('mkfifo', [pipe]);
+  spawnSync('sh', ['-c', 'mkfifo "$1"', 'sh', pipe]);
   await using running = startLastcall(['run', '--report', pipe, '--', ...ASKS]);
   const { code, stderr } = await running.ended;
   assert.equal(code, 143);

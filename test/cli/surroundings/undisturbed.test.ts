@@ -187,6 +187,16 @@ suite('a gate that a command has shut', { skip: needsRoot }, () => {
     assert.equal(isAlive(running.pid), true);
   });
 
+  test('does not keep a program alive past the deadline if lastcall run is suspended', async () => {
+    const target = { port: await freePort(), host: HOST };
+    await using running = await runForeign({ listen: [target], atSignal: 'ignore' }, ['--deadline', '2s']);
+    running.signal('SIGTERM');
+    await untilAccepted(target, false);
+    running.signal('SIGSTOP');
+    const { ended, report } = await running.finished;
+    assert.deepEqual({ code: ended.code, outcome: report?.outcome }, { code: 137, outcome: 'killed' });
+  });
+
   test('control: without the watchdog it stays shut', async () => {
     const target = { port: await freePort(), host: HOST };
     await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
