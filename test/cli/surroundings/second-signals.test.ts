@@ -47,6 +47,12 @@ async function runNode(
   return { running, program, port, report: () => JSON.parse(readFileSync(file, 'utf8')) };
 }
 
+/** A server that answers has told lastcall; one that the kernel accepts clients for may not have. */
+async function untilServed(port: number): Promise<void> {
+  const response = await fetch(`http://${HOST}:${port}`, { headers: { connection: 'close' } });
+  await response.text();
+}
+
 function commandOf(pid: number): readonly string[] {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
@@ -68,6 +74,7 @@ suite('a Node program below run --signal', () => {
       const env = variable === undefined ? {} : { LASTCALL_SIGNALS: variable };
       const line = (port: number): readonly string[] => [WITHOUT_HANDLER, String(port), HOST];
       const { running, program, port, report } = await runNode(scope, ['--signal', signal], line, env);
+      await untilServed(port);
       const goOn = await holdTree(program);
       const clients = scope.use(await queueClients(CLIENTS, { port, host: HOST }));
       running.signal(signal);
@@ -147,6 +154,7 @@ suite('a Node program that register cannot help, below run', () => {
       const line = ['sh', '-c', script, 'sh', process.execPath, ELSEWHERE, where, String(port), HOST];
       const running = scope.use(startLastcall(['run', '--inside', '--report', file, '--', ...line]));
       await untilAccepted({ port, host: HOST });
+      await untilServed(port);
       running.signal('SIGTERM');
       await running.ended;
       const { notes, listeners } = JSON.parse(readFileSync(file, 'utf8'));

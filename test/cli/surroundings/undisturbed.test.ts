@@ -34,16 +34,19 @@ test('control: by the signal alone they are lost', async (t) => {
 
 for (const stream of ['stderr', 'stdout'] as const) {
   test(`stop ends with 0 if nobody reads its ${stream}, and all clients are served`, async (t) => {
+    using folder = makeFolder();
     const target = { port: await freePort(), host: HOST };
     await using running = await startForeign({ listen: [target] });
     const goOn = await holdTree(running.pid);
     using clients = await queueClients(CLIENTS, target);
-    await using stopping = startLastcall(['stop', String(running.pid), ...TO_GATE]);
+    const file = join(folder.path, 'report.json');
+    await using stopping = startLastcall(['stop', String(running.pid), '--report', file, ...TO_GATE]);
     stopping.child[stream]?.destroy();
     await untilAccepted(target, false);
     goOn();
-    assert.deepEqual(tally(await clients.outcomes), { served: CLIENTS });
-    assert.equal((await stopping.ended).code, 0);
+    const served = tally(await clients.outcomes);
+    const { code } = await stopping.ended;
+    assert.deepEqual({ served, code }, { served: { served: CLIENTS }, code: 0 }, readFileSync(file, 'utf8'));
     assert.equal((await running.ended).code, 0);
     proof.held(t, { queued: CLIENTS });
   });
