@@ -15,6 +15,7 @@ export { lingeringClose } from './connection/http1/lingering-close.ts';
 // The process around
 export { lastCall, type LastCall } from './lifecycle/last-call.ts';
 export type { LastCallOptions, ReadinessAddress } from './lifecycle/options/options.ts';
+export { waitUntil } from './lifecycle/work.ts';
 export { inheritedListener } from './lifecycle/systemd/inherited-listener.ts';
 
 // Errors

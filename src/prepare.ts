@@ -3,6 +3,8 @@ import { warmUpClose } from './servers/warm-up.ts';
 import { watchHandshakes } from './connection/tls/sockets.ts';
 import { watchUpgrades } from './connection/http1/upgrades.ts';
 import { watchCluster } from './lifecycle/cluster/watch-workers.ts';
+import { watchOrigins } from './lifecycle/signals/listener-names.ts';
+import { publishWaitUntil } from './lifecycle/work.ts';
 import { watchListeners } from './listener/listening.ts';
 
 let isWatching = false;
@@ -12,6 +14,8 @@ export function prepareServers(): void {
   if (isWatching) return;
   isWatching = true;
   watchCluster();
+  watchOrigins();
+  publishWaitUntil();
   if (isBun) rememberSockets();
   watchListeners((server) => {
     watchHandshakes(server);

@@ -126,3 +126,9 @@ export function mergeReports(reports: readonly CloseReport[]): CloseReport {
     errors: reports.flatMap((report) => report.errors),
   };
 }
+
+/** A report that also says what else may have been lost. */
+export function addDoubts(report: CloseReport, doubts: readonly string[]): CloseReport {
+  if (doubts.length === 0) return report;
+  return { ...report, outcome: 'forced', doubts: [...new Set([...report.doubts, ...doubts])] };
+}

@@ -57,6 +57,11 @@ export class Budget {
     return Math.max(0, this.left - this.#keptForHooks);
   }
 
+  /** Left for work that goes on after the hooks: only the report comes after it. */
+  get forLastWork(): number {
+    return Math.max(0, this.left - REPORT_AT_MOST);
+  }
+
   /** Aborted when the lame duck has to end at once. */
   get skipLameDuck(): AbortSignal {
     return this.#skipLameDuck.signal;

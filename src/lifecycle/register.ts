@@ -39,6 +39,17 @@ export function leaveToProgram(): void {
   if (typeof retire === 'function') retire();
 }
 
+/** The program's own listeners of these signals, to be held. Undefined where they cannot be. */
+export function holdListeners(signals: readonly NodeJS.Signals[]): ProgramListeners | undefined {
+  if (!isMainThread) return undefined;
+  if (!isNode) {
+    warn('`holdListeners` does nothing here: it is for Node');
+    return undefined;
+  }
+  prepareSignals();
+  return new ProgramListeners(signals);
+}
+
 const early = new EarlySignals();
 /** Read once, so that an unknown variable causes one warning. */
 let fromEnvironment: CompleteLastCallOptions | undefined;

@@ -1,9 +1,10 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { listeningServers } from '../listener/listening.ts';
+import { sharedInProcess } from '../node/shared.ts';
 
-/** Servers such as the readiness server: no service drains them. */
-const excluded = new WeakSet<net.Server>();
+/** Servers such as the readiness server: no service drains them, not even one of another copy of lastcall. */
+const excluded = sharedInProcess('excluded', () => new WeakSet<net.Server>());
 
 export function excludeFromServices(server: net.Server): void {
   excluded.add(server);

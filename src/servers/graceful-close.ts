@@ -37,14 +37,19 @@ export function gracefulClose(
   return closeAndPublish(servers, options, channels);
 }
 
-/** The same, with these diagnostics channels. */
+/** The same, with these diagnostics channels. `doubts`: what is known from the start for the report. */
 export function closeAndPublish(
   servers: unknown,
   options: CloseOptions | undefined,
   diagnostics: Channels,
+  doubts: readonly string[] = [],
 ): Promise<CloseReport> {
   const complete = completeOptions(options);
   const given = checkServers(servers);
   const all = given === 'all' ? [...new Set([...listeningServers(), ...serversUnderWay()])] : given;
-  return closeOnce(all, (fresh) => closeServers(fresh, listenersOf(fresh), new Close(complete, diagnostics)));
+  return closeOnce(all, (fresh) => {
+    const close = new Close(complete, diagnostics);
+    for (const doubt of doubts) close.noteDoubt(doubt);
+    return closeServers(fresh, listenersOf(fresh), close);
+  });
 }

@@ -1,5 +1,6 @@
 import { SECOND_AFTER } from '../../signals.ts';
 import { isMainThread } from 'node:worker_threads';
+import { markOurs } from './listener-names.ts';
 import type { ProgramListeners } from './program-listeners.ts';
 import { watchUncaught } from './uncaught.ts';
 
@@ -48,7 +49,7 @@ export class StopSignals {
     this.#stopWatching = undefined;
   }
 
-  readonly #onSignal = (name: NodeJS.Signals): void => {
+  readonly #onSignal = markOurs((name: NodeJS.Signals): void => {
     const now = performance.now();
     if (this.#firstAt === undefined) {
       this.#firstAt = now;
@@ -56,5 +57,5 @@ export class StopSignals {
     } else if (now - this.#firstAt >= SECOND_AFTER) {
       this.#reactions.onSecond();
     }
-  };
+  });
 }
