@@ -10,8 +10,8 @@ export class ForeignListeners {
     const names = programListenersOf(signal).map(describeListener);
     if (names.length === 0) return;
     this.#doubts = [
-      `what the program's own listeners of ${signal} had not finished at the exit is lost: ${names.join(', ')}. ` +
-        'Remove them, or pass `holdListeners: true`',
+      `the exit does not wait for the program's own listeners of ${signal}, and may cut what they do: ` +
+        `${names.join(', ')}. Remove them, or pass \`holdListeners: true\``,
     ];
   }
 
