@@ -243,7 +243,7 @@ export class Service {
       strict: this.#options.strict,
       programListeners: hasCrashed ? undefined : this.#dueListeners,
       budget: this.#stop.budget,
-      listenerWait: this.#options.listenerWait,
+      listenerWait: this.#isExiting ? this.#options.listenerWait : 0,
       exit: (code) => this.#exit(code),
       whenLast: (callback) => allowLast(this, callback),
     });

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { CloseReport } from '../../close/report.ts';
 import type { Budget } from '../budget.ts';
 import type { ListenerCalls } from '../signals/listener-calls.ts';
@@ -44,14 +45,20 @@ async function leaveToListeners(listeners: ProgramListeners, leaving: Leaving, c
   const { budget, listenerWait, exit } = leaving;
   budget.unref();
   const calls = listeners.run();
-  if (listeners.endDrain()) return exit(code);
+  if (listeners.endDrain()) {
+    if (code !== 0) process.exitCode = code;
+    process.exit();
+  }
   const giveUp = (): void => {
     printLines(describeUnfinished(calls));
     exit(1);
   };
-  if (budget.timeUp.aborted) setImmediate(giveUp);
+  if (budget.timeUp.aborted) void setImmediate().then(giveUp);
   else budget.timeUp.addEventListener('abort', giveUp);
   await calls.settled();
+  // A signal that a listener has raised again comes with the next turn of the loop.
+  await setImmediate();
+  await setImmediate();
   if (calls.silent.length === 0 || listenerWait === 0) return exit(code);
   setTimeout(giveUp, listenerWait - (performance.now() - calls.began)).unref();
 }

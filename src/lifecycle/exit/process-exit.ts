@@ -31,7 +31,7 @@ export function allowExit(stop: object, code: number | undefined): void {
     stops.isWanted = true;
     stops.highest = Math.max(stops.highest, code);
   }
-  if (stops.isWanted && stops.underWay.size === 0) setImmediate(exitUnlessStopping);
+  setImmediate(exitUnlessStopping);
 }
 
 /**
@@ -40,16 +40,16 @@ export function allowExit(stop: object, code: number | undefined): void {
  */
 export function allowLast(stop: object, last: () => void): void {
   stops.underWay.delete(stop);
-  stops.isWanted = true;
   stops.last ??= last;
-  if (stops.underWay.size === 0) setImmediate(exitUnlessStopping);
+  setImmediate(exitUnlessStopping);
 }
 
 function exitUnlessStopping(): void {
   if (stops.underWay.size > 0) return;
-  const { last, highest } = stops;
+  const { last, isWanted, highest } = stops;
   stops.last = undefined;
   if (last !== undefined) return last();
+  if (!isWanted) return;
   // Node takes an `undefined` for 0, and ignores `process.exitCode`.
   if (highest === 0) process.exit();
   process.exit(highest);

@@ -82,7 +82,7 @@ function fileOf(listener: Listener): string | undefined {
 
 /** By its package; where that is not known, by what versions 4 and 3 call their count. */
 function isOfSignalExit(listener: Listener): boolean {
-  return packageOf(listener) === 'signal-exit' || /__signal_exit_emitter__|emitter\.count/.test(`${listener}`);
+  return packageOf(listener) === 'signal-exit' || /__signal_exit_emitter__|emitter\.count/.test(String(listener));
 }
 
 function isListener(value: unknown): value is Listener {
