@@ -11,6 +11,7 @@ import * as Y from 'yjs';
 import type { Program } from '../harness/observed-program.ts';
 import { portOf } from '../harness/ports.ts';
 import { prove } from '../harness/proof.ts';
+import { Scope } from '../harness/scope.ts';
 import { ENDED_WELL, startService } from '../harness/start-service.ts';
 import { within } from '../harness/wait.ts';
 import { askOnce } from '../lifecycle/one-request.ts';
@@ -53,7 +54,8 @@ suite('Hocuspocus, whose listener of SIGTERM stores documents and exits', () => 
 
   for (const how of HELD) {
     test(`has stored them when the process exits, with ${how}`, async (t) => {
-      await using program = await startEdited(how);
+      await using scope = new Scope();
+      const program = await startEdited(how, scope);
       process.kill(program.pid, 'SIGTERM');
       await program.next('stores');
       await program.next('report');
@@ -65,7 +67,8 @@ suite('Hocuspocus, whose listener of SIGTERM stores documents and exits', () => 
   }
 
   test('control: has not with lastCall alone; the report and stderr name the listener', async (t) => {
-    await using program = await startEdited('lastCall');
+    await using scope = new Scope();
+    const program = await startEdited('lastCall', scope);
     process.kill(program.pid, 'SIGTERM');
     const { report } = await program.next('report');
     assert.equal(report?.outcome, 'forced');
@@ -141,8 +144,8 @@ async function stopTraced(how: How): Promise<{ spans: readonly string[]; program
 }
 
 /** Resolves when the server has an edit that it has not stored. */
-async function startEdited(how: How): Promise<Program> {
-  const program = startPackage('register/hocuspocus-app', how);
+async function startEdited(how: How, scope: Scope): Promise<Program> {
+  const program = scope.use(startPackage('register/hocuspocus-app', how));
   const { port = 0 } = await program.next('listening');
   const websocketProvider = new HocuspocusProviderWebsocket({
     url: `ws://127.0.0.1:${port}`,
@@ -151,6 +154,10 @@ async function startEdited(how: How): Promise<Program> {
   });
   const document = new Y.Doc();
   const provider = new HocuspocusProvider({ websocketProvider, name: 'letter', document, token: 'x' });
+  scope.defer(() => {
+    provider.destroy();
+    websocketProvider.destroy();
+  });
   await within('the synced document', new Promise((resolve) => provider.on('synced', resolve)));
   document.getText('body').insert(0, 'edited');
   await program.next('changed');
