@@ -54,6 +54,21 @@ suite("under register, a program's own listener of SIGTERM that ends long polls"
 suite("under register, a program's own listener of SIGTERM that is called while a client waits", () => {
   const proof = prove("a client who waits while the program's own listener of SIGTERM ends the process");
 
+  for (const way of ['flushes', 'once flushes']) {
+    test(`is waited for after the drain: it ${way}`, async () => {
+      await using program = startProgram([way], STILL);
+      using slow = await begin(program, '/slow');
+      process.kill(program.pid, 'SIGTERM');
+      await program.next('listener flushes');
+      process.kill(program.pid, 'SIGUSR1');
+      assert.match(await slow.answer, /200 OK/);
+      await program.next('report');
+      process.kill(program.pid, 'SIGUSR2');
+      assert.deepEqual(await program.ended, ENDED_WELL);
+      assert.deepEqual(eventsOf(program, ['report', 'flushed']), ['report', 'flushed']);
+    });
+  }
+
   for (const [title, way, end] of [
     ['calls process.exit()', 'exits', { code: 7, signal: null }],
     ['raises the signal again', 'raises it again', { code: null, signal: 'SIGTERM' }],

@@ -23,9 +23,9 @@ export class ProgramListeners {
     this.#names = names;
   }
 
-  /** Whether the program has a listener for a signal that has come. */
+  /** Whether the program has a listener for a signal that has come, or has had one that has been called. */
   get areDue(): boolean {
-    return [...this.#pending].some(hasAnyOf);
+    return this.#calls !== undefined || [...this.#pending].some(hasAnyOf);
   }
 
   /** The reason of the stop may be a signal that another process of the service got. Its listeners run too. */
