@@ -43,12 +43,15 @@ export interface CutConnection {
   readonly remote: string;
   readonly protocol: Protocol;
   /**
-   * `deadline`, `aborted`, `reset by peer` before it had acknowledged everything, `dropped` by the server's maxConnections,
+   * `deadline`, `aborted`, `reset by peer` before it had acknowledged everything, or, HTTP/2, with an error while streams
+   * were open, `dropped` by the server's maxConnections,
    * or `never accepted`: the program never saw it.
    */
   readonly reason: CutReason;
   /** Bytes that the peer had not acknowledged. */
   readonly unacknowledged: number;
+  /** HTTP/2: its streams that were open, and those that had ended in an error since the close began. Absent for other protocols. */
+  readonly streams?: number;
 }
 
 /** The part of a report that is about connections: each is counted once, as ended or as cut. */

@@ -149,10 +149,23 @@ export class ClosingConnection {
     if (this.program.readableEnded) this.farewell.noteAnswered();
   }
 
+  /** Its row of the report where streams of it were lost, though the connection has come to its end; absent: none were. */
+  get cutStreams(): CutConnection | undefined {
+    const { protocol, streams } = this.#currentEnd();
+    if (streams === undefined || streams.failed === 0) return undefined;
+    return { remote: this.remote, protocol, reason: 'reset by peer', unacknowledged: 0, streams: streams.failed };
+  }
+
   /** Ends it at once. Returns its row of the report. */
   cut(reason: CutConnection['reason']): CutConnection {
-    const { protocol, unsent = 0 } = this.#currentEnd();
-    const cut = { remote: this.remote, protocol, reason, unacknowledged: unacknowledged(this.socket) + unsent };
+    const { protocol, unsent = 0, streams } = this.#currentEnd();
+    const cut = {
+      remote: this.remote,
+      protocol,
+      reason,
+      unacknowledged: unacknowledged(this.socket) + unsent,
+      ...(streams && { streams: streams.failed + streams.open }),
+    };
     this.program.destroy();
     this.socket.destroy();
     return cut;

@@ -200,9 +200,12 @@ export class Connections {
     if (connection === undefined) return;
     this.#open.delete(socket);
     connection.noteEnd();
-    this.#close.accounts.countEnded();
     const { connection: channel } = this.#close.diagnostics;
-    if (channel.hasSubscribers) channel.publish({ remote: connection.remote, protocol: connection.protocolAtEnd });
+    const cut = connection.cutStreams;
+    if (cut === undefined) this.#close.accounts.countEnded();
+    else this.#noteCut(cut);
+    if (cut === undefined && channel.hasSubscribers)
+      channel.publish({ remote: connection.remote, protocol: connection.protocolAtEnd });
     if (this.#open.size === 0) this.#onEmpty?.();
   }
 

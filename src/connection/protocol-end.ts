@@ -15,6 +15,8 @@ export interface ProtocolEnd {
   readonly farewellBytes?: number;
   /** Bytes that the protocol holds and has not given to the socket; absent: none. */
   readonly unsent?: number;
+  /** HTTP/2: the streams that ended in an error since the close began, and those that are open; absent: no streams. */
+  readonly streams?: { readonly failed: number; readonly open: number } | undefined;
   /** The HTTP/2 session, for `onDrain`. Its farewell does not wait for what `onDrain` does. */
   readonly session?: ServerHttp2Session | undefined;
   /** Whether the peer has answered the farewell when the program ends the connection; absent: no. */

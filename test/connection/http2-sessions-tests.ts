@@ -66,6 +66,15 @@ export function testHttp2Sessions({ title, path, missing }: Runner): void {
       proofs.tls.held(t, { sessions: seen.length, streams: processed });
     });
 
+    test('in cleartext none is cut where the program pushes with each stream, and no session gets the notice', async (t) => {
+      const { report, seen, processed } = await closeUnderSessions('cleartext', path, true);
+      assertAllAnswered(seen);
+      const goaways = seen.flatMap((session) => session.goaways);
+      assert.ok(goaways.length > 0 && !goaways.includes(NOTICE));
+      assertComplete(report);
+      proofs.cleartext.held(t, { sessions: seen.length, 'streams with a push': processed });
+    });
+
     for (const way of ['cleartext', 'tls'] as const) {
       const words = way === 'tls' ? 'under TLS' : 'in cleartext';
       test(`control: ${words} a plain close and exit cuts streams`, {

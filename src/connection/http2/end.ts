@@ -21,6 +21,10 @@ export class Http2End implements ProtocolEnd {
     return this.#find()?.session;
   }
 
+  get streams(): ProtocolEnd['streams'] {
+    return this.#farewell?.streams;
+  }
+
   get unsent(): number {
     return this.#farewell?.unsent ?? 0;
   }
