@@ -13,6 +13,7 @@ import { Progress } from './progress.ts';
 import { measureQueues } from './parts/queues.ts';
 import { writeReport } from './report/report.ts';
 import { FULL, PARTS, type Part, QUICK, type Run } from './run.ts';
+import { measureRefused } from './parts/refused.ts';
 import { measureRuns } from './parts/runs.ts';
 import { measureServing } from './parts/serving.ts';
 import { measureStops } from './parts/stops.ts';
@@ -66,6 +67,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
   const idle = parts.has('idle') ? await measureIdle(run) : [];
   const memory = parts.has('memory') ? await measureMemory(run) : [];
   const delivery = parts.has('delivery') ? await measureDelivery(run) : [];
+  const refused = parts.has('refused') ? await measureRefused(run) : [];
   const serving = parts.has('serving') ? await measureServing(run) : [];
   const imports = parts.has('imports') ? await measureImports(run) : [];
   const runs = parts.has('runs') ? await measureRuns(run) : [];
@@ -78,6 +80,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
     idle,
     memory,
     delivery,
+    refused,
     serving,
     imports,
     runs,

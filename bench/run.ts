@@ -5,6 +5,7 @@ export const PARTS = [
   'idle',
   'memory',
   'delivery',
+  'refused',
   'serving',
   'imports',
   'runs',
@@ -28,6 +29,8 @@ export interface Run {
   readonly memoryConnections: number;
   /** Closes with requests under way. */
   readonly delivery: number;
+  /** Stops under HTTP/2 streams. */
+  readonly refused: number;
   /** Sets of servers for the CPU time per request, and rounds within each. */
   readonly servingSets: number;
   readonly servingRounds: number;
@@ -59,6 +62,7 @@ export const FULL: Size = {
   memory: 3,
   memoryConnections: 5_000,
   delivery: 11,
+  refused: 11,
   servingSets: 18,
   servingRounds: 6,
   requestsPerRound: 4_000,
@@ -81,6 +85,7 @@ export const QUICK: Size = {
   memory: 1,
   memoryConnections: 2_000,
   delivery: 2,
+  refused: 2,
   servingSets: 1,
   servingRounds: 2,
   requestsPerRound: 2_000,

@@ -5,6 +5,7 @@ import type { ImportFigures } from '../parts/imports.ts';
 import type { Machine } from './machine.ts';
 import type { MemoryFigures } from '../parts/memory.ts';
 import type { QueueFigures } from '../parts/queues.ts';
+import type { RefusedFigures } from '../parts/refused.ts';
 import type { RunFigures } from '../parts/runs.ts';
 import type { ServingFigures } from '../parts/serving.ts';
 import type { StopFigures } from '../parts/stops.ts';
@@ -18,6 +19,7 @@ export interface Figures {
   readonly idle: readonly IdleFigures[];
   readonly memory: readonly MemoryFigures[];
   readonly delivery: readonly DeliveryFigures[];
+  readonly refused: readonly RefusedFigures[];
   readonly serving: readonly ServingFigures[];
   readonly imports: readonly ImportFigures[];
   readonly runs: readonly RunFigures[];

@@ -1,17 +1,19 @@
 import type { Figures } from './figures.ts';
 import { withExtremes, withInterval } from './spread-text.ts';
+import { REFUSED_SESSIONS } from '../parts/refused.ts';
 import { STORM_CLIENTS } from '../parts/stops.ts';
 import { formatTable } from './table.ts';
 
 /** A heading, what was done, and a table, for each part that was measured. */
 export function writeSections(figures: Figures): readonly string[] {
-  const { stops, queues, idle, memory, delivery, serving, imports, runs, watching, channel } = figures;
+  const { stops, queues, idle, memory, delivery, refused, serving, imports, runs, watching, channel } = figures;
   return [
     ...(stops.length > 0 ? writeStops(figures) : []),
     ...(queues.length > 0 ? writeQueues(figures) : []),
     ...(idle.length > 0 ? writeIdle(figures) : []),
     ...(memory.length > 0 ? writeMemory(figures) : []),
     ...(delivery.length > 0 ? writeDelivery(figures) : []),
+    ...(refused.length > 0 ? writeRefused(figures) : []),
     ...(serving.length > 0 ? writeServing(figures) : []),
     ...(imports.length > 0 ? writeImports(figures) : []),
     ...(runs.length > 0 ? writeRuns(figures) : []),
@@ -114,6 +116,22 @@ function writeDelivery({ delivery }: Figures): readonly string[] {
     ...(delivery.some(({ roundTrip }) => roundTrip > 0)
       ? []
       : ['The lab, which has a wire with a delay, could not be built here.']),
+  ];
+}
+
+function writeRefused({ refused }: Figures): readonly string[] {
+  return [
+    '## HTTP/2 streams at a stop, under TLS',
+    `The server is stopped ${refused[0]?.refused.count} times, while each of ${REFUSED_SESSIONS} sessions opens a stream every millisecond. A refused stream was never\nprocessed, and its client may send it again.`,
+    formatTable(
+      ['', 'served', 'refused', 'cut'],
+      refused.map((one) => [
+        one.title,
+        withExtremes(one.served, 0),
+        withExtremes(one.refused, 0),
+        withExtremes(one.cut, 0),
+      ]),
+    ),
   ];
 }
 

@@ -55,15 +55,20 @@ export class Http2Server implements AsyncDisposable {
     await this.#process.next('busy');
   }
 
-  /** Closes it by lastcall. */
-  async close(): Promise<{ report: CloseReport; processed: number }> {
-    this.#stop({ how: 'graceful', options: { deadline: 10_000 } });
+  /** Closes it by lastcall, when `unread` bytes stand in the socket of each connection. */
+  async close(unread: number = 0): Promise<{ report: CloseReport; processed: number }> {
+    this.#stop({ how: 'graceful', options: { deadline: 10_000 }, unread });
     return this.#process.next('closed');
   }
 
   /** Has it close its listener and exit. */
   exit(): void {
     this.#stop({ how: 'plain' });
+  }
+
+  /** Has it close its listener and its sessions by Node's own `session.close()`, at the same time. */
+  closeSessions(unread: number): void {
+    this.#stop({ how: 'sessions', unread });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -100,14 +105,14 @@ export interface ClosedUnderSessions {
 
 /** The same, closed by lastcall. */
 export async function closeUnderSessions(
-  way: 'cleartext' | 'tls',
-  node: string = process.execPath,
-  pushes: boolean = false,
+  options: Http2ServerOptions,
+  unread: number = 0,
 ): Promise<ClosedUnderSessions> {
-  await using server = await Http2Server.start({ way, node, pushes });
+  const { way } = options;
+  await using server = await Http2Server.start(options);
   let closing: ReturnType<Http2Server['close']> | undefined;
   const seen = await stopUnderSessions(server, way, () => {
-    closing = server.close();
+    closing = server.close(unread);
     closing.catch(() => {});
   });
   assert(closing !== undefined);
