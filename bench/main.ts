@@ -16,13 +16,14 @@ import { FULL, PARTS, type Part, QUICK, type Run } from './run.ts';
 import { measureRuns } from './parts/runs.ts';
 import { measureServing } from './parts/serving.ts';
 import { measureStops } from './parts/stops.ts';
+import { measureUsual } from './parts/usual.ts';
 import { measureWatching } from './parts/watching.ts';
 
 const page = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
 
 const HELP = `Usage: npm run bench -- [options]
 
-Measures lastcall against plain server.close() and other libraries, side by side, in about twenty-five minutes,
+Measures lastcall against plain server.close() and other libraries, side by side, in about twenty-seven minutes,
 prints the tables and writes them into docs/benchmarks.md.
 
   --only <part>  measure only this part, or these where it is given more than once; writes no page
@@ -71,6 +72,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
   const runs = parts.has('runs') ? await measureRuns(run) : [];
   const watching = parts.has('watching') ? await measureWatching(run) : [];
   const channel = parts.has('channel') ? await measureChannel(run) : [];
+  const usual = parts.has('usual') ? await measureUsual(run) : [];
   const measured = {
     machine: describeMachine(loadBefore),
     stops,
@@ -83,6 +85,7 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
     runs,
     watching,
     channel,
+    usual,
   };
   return { ...measured, goals: judge(measured) };
 }

@@ -10,6 +10,7 @@ export const PARTS = [
   'runs',
   'watching',
   'channel',
+  'usual',
 ] as const;
 
 export type Part = (typeof PARTS)[number];
@@ -40,6 +41,8 @@ export interface Run {
   /** Rounds of all channel contenders under each load, and for how long each is measured, in milliseconds. */
   readonly channels: number;
   readonly channelTime: number;
+  /** Stops with each sort of usual clients. */
+  readonly usual: number;
   readonly progress: (text: string) => void;
   /** Aborted by Ctrl-C: the children go, too. */
   readonly signal: AbortSignal;
@@ -67,6 +70,7 @@ export const FULL: Size = {
   watches: 5,
   channels: 7,
   channelTime: 2_000,
+  usual: 3,
 };
 
 /** A trial: shows that everything runs; its figures are not to be trusted. */
@@ -89,4 +93,5 @@ export const QUICK: Size = {
   watches: 1,
   channels: 1,
   channelTime: 500,
+  usual: 1,
 };

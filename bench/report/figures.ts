@@ -8,6 +8,7 @@ import type { QueueFigures } from '../parts/queues.ts';
 import type { RunFigures } from '../parts/runs.ts';
 import type { ServingFigures } from '../parts/serving.ts';
 import type { StopFigures } from '../parts/stops.ts';
+import type { UsualFigures } from '../parts/usual.ts';
 import type { WatchFigures } from '../parts/watching.ts';
 
 /** All that one run measured; `--json` prints it. A part that was left out has no figures. */
@@ -23,6 +24,7 @@ export interface Figures {
   readonly runs: readonly RunFigures[];
   readonly watching: readonly WatchFigures[];
   readonly channel: readonly ChannelFigures[];
+  readonly usual: readonly UsualFigures[];
   readonly goals: readonly Goal[];
 }
 

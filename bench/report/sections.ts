@@ -5,7 +5,7 @@ import { formatTable } from './table.ts';
 
 /** A heading, what was done, and a table, for each part that was measured. */
 export function writeSections(figures: Figures): readonly string[] {
-  const { stops, queues, idle, memory, delivery, serving, imports, runs, watching, channel } = figures;
+  const { stops, queues, idle, memory, delivery, serving, imports, runs, watching, channel, usual } = figures;
   return [
     ...(stops.length > 0 ? writeStops(figures) : []),
     ...(queues.length > 0 ? writeQueues(figures) : []),
@@ -17,6 +17,7 @@ export function writeSections(figures: Figures): readonly string[] {
     ...(runs.length > 0 ? writeRuns(figures) : []),
     ...(watching.length > 0 ? writeWatching(figures) : []),
     ...(channel.length > 0 ? writeChannel(figures) : []),
+    ...(usual.length > 0 ? writeUsual(figures) : []),
   ];
 }
 
@@ -193,6 +194,21 @@ function writeChannel({ channel }: Figures): readonly string[] {
         perSecond.median.toLocaleString('en', { maximumFractionDigits: 0 }),
         (p99.median / 1_000).toFixed(2),
         withExtremes(ahead, 1),
+      ]),
+    ),
+  ];
+}
+
+function writeUsual({ usual }: Figures): readonly string[] {
+  return [
+    '## How long a stop takes',
+    'A server is stopped with 50 clients of one sort, and with the default options. The clients behave well: they end their\nside when the server ends its own.',
+    formatTable(
+      ['clients', 'the stop, ms', 'complete'],
+      usual.map(({ clients, duration, complete }) => [
+        clients,
+        withExtremes(duration, 0),
+        `${complete} of ${duration.count}`,
       ]),
     ),
   ];
