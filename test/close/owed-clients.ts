@@ -5,6 +5,7 @@ import net from 'node:net';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
+import type { OwingPorts } from '../fixtures/close/owing-servers.ts';
 
 /** How a client speaks to the servers of the fixture close/owing-server. */
 export const MANNERS = [
@@ -33,9 +34,6 @@ export interface OwedClient {
  * connection ended badly while it was owed nothing. `refused`: it was never connected, or its stream was never processed.
  */
 export type Saw = 'whole' | 'lost' | 'unasked' | 'refused';
-
-/** The ports of the servers. */
-export type OwingPorts = Readonly<Record<'http' | 'h2c' | 'raw', number>>;
 
 const HOST = '127.0.0.1';
 const PIECE = 'piece;';
