@@ -13,16 +13,18 @@ import { Progress } from './progress.ts';
 import { measureQueues } from './parts/queues.ts';
 import { writeReport } from './report/report.ts';
 import { FULL, PARTS, type Part, QUICK, type Run } from './run.ts';
+import { measureRefused } from './parts/refused.ts';
 import { measureRuns } from './parts/runs.ts';
 import { measureServing } from './parts/serving.ts';
 import { measureStops } from './parts/stops.ts';
+import { measureUsual } from './parts/usual.ts';
 import { measureWatching } from './parts/watching.ts';
 
 const page = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
 
 const HELP = `Usage: npm run bench -- [options]
 
-Measures lastcall against plain server.close() and other libraries, side by side, in about twenty-five minutes,
+Measures lastcall against plain server.close() and other libraries, side by side, in about twenty-seven minutes,
 prints the tables and writes them into docs/benchmarks.md.
 
   --only <part>  measure only this part, or these where it is given more than once; writes no page
@@ -66,11 +68,13 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
   const idle = parts.has('idle') ? await measureIdle(run) : [];
   const memory = parts.has('memory') ? await measureMemory(run) : [];
   const delivery = parts.has('delivery') ? await measureDelivery(run) : [];
+  const refused = parts.has('refused') ? await measureRefused(run) : [];
   const serving = parts.has('serving') ? await measureServing(run) : [];
   const imports = parts.has('imports') ? await measureImports(run) : [];
   const runs = parts.has('runs') ? await measureRuns(run) : [];
   const watching = parts.has('watching') ? await measureWatching(run) : [];
   const channel = parts.has('channel') ? await measureChannel(run) : [];
+  const usual = parts.has('usual') ? await measureUsual(run) : [];
   const measured = {
     machine: describeMachine(loadBefore),
     stops,
@@ -78,11 +82,13 @@ async function measure(parts: ReadonlySet<Part>, run: Run): Promise<Figures> {
     idle,
     memory,
     delivery,
+    refused,
     serving,
     imports,
     runs,
     watching,
     channel,
+    usual,
   };
   return { ...measured, goals: judge(measured) };
 }

@@ -5,11 +5,13 @@ export const PARTS = [
   'idle',
   'memory',
   'delivery',
+  'refused',
   'serving',
   'imports',
   'runs',
   'watching',
   'channel',
+  'usual',
 ] as const;
 
 export type Part = (typeof PARTS)[number];
@@ -28,6 +30,8 @@ export interface Run {
   readonly memoryConnections: number;
   /** Closes with requests under way. */
   readonly delivery: number;
+  /** Stops under HTTP/2 streams. */
+  readonly refused: number;
   /** Sets of servers for the CPU time per request, and rounds within each. */
   readonly servingSets: number;
   readonly servingRounds: number;
@@ -40,6 +44,8 @@ export interface Run {
   /** Rounds of all channel contenders under each load, and for how long each is measured, in milliseconds. */
   readonly channels: number;
   readonly channelTime: number;
+  /** Stops with each sort of usual clients. */
+  readonly usual: number;
   readonly progress: (text: string) => void;
   /** Aborted by Ctrl-C: the children go, too. */
   readonly signal: AbortSignal;
@@ -59,6 +65,7 @@ export const FULL: Size = {
   memory: 3,
   memoryConnections: 5_000,
   delivery: 11,
+  refused: 11,
   servingSets: 18,
   servingRounds: 6,
   requestsPerRound: 4_000,
@@ -67,6 +74,7 @@ export const FULL: Size = {
   watches: 5,
   channels: 7,
   channelTime: 2_000,
+  usual: 3,
 };
 
 /** A trial: shows that everything runs; its figures are not to be trusted. */
@@ -81,6 +89,7 @@ export const QUICK: Size = {
   memory: 1,
   memoryConnections: 2_000,
   delivery: 2,
+  refused: 2,
   servingSets: 1,
   servingRounds: 2,
   requestsPerRound: 2_000,
@@ -89,4 +98,5 @@ export const QUICK: Size = {
   watches: 1,
   channels: 1,
   channelTime: 500,
+  usual: 1,
 };

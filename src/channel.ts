@@ -2,6 +2,7 @@
 export { serveChannel, type ChannelServer } from './channel/server/serve.ts';
 export type { ServeChannelOptions } from './channel/server/options.ts';
 export type { ChannelHandler, ChannelPeer, ChannelRequest, HandlerResult } from './channel/server/request.ts';
+export type { ChannelCaller, ChannelTls, Identify } from './channel/server/caller.ts';
 export type { GoodbyeReason } from './channel/wire/frames.ts';
 export type { GoodbyeWords } from './channel/wire/payloads.ts';
 

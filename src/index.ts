@@ -7,6 +7,7 @@ export type { CloseProgress, CloseReport, ListenerReport } from './close/report.
 export type { ConnectionsReport } from './close/report.ts';
 export type { CutConnection, CutReason, Protocol } from './close/report.ts';
 export type { DrainingConnection, OnDrain } from './close/options.ts';
+export type { EventStreamRequest, IsEndedEarly } from './close/options.ts';
 export type { Farewell } from './close/options.ts';
 export type { WebSocketClose, WebSocketLike, WebSocketServerLike } from './close/options.ts';
 export type { Gate } from './close/report.ts';
@@ -15,6 +16,7 @@ export { lingeringClose } from './connection/http1/lingering-close.ts';
 // The process around
 export { lastCall, type LastCall } from './lifecycle/last-call.ts';
 export type { LastCallOptions, ReadinessAddress } from './lifecycle/options/options.ts';
+export { waitUntil } from './lifecycle/work.ts';
 export { inheritedListener } from './lifecycle/systemd/inherited-listener.ts';
 
 // Errors

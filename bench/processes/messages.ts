@@ -72,3 +72,12 @@ export const HELD = 200;
 
 /** The body of every response. */
 export const BODY = 'hello\n';
+
+/** The ports of the server of the usual populations. */
+export interface UsualPorts {
+  readonly web: number;
+  readonly raw: number;
+}
+
+/** What that server sends: its ports, and then how its close went. */
+export type UsualAnswer = { readonly ports: UsualPorts } | { readonly outcome: string; readonly duration: number };

@@ -9,7 +9,7 @@ import type { Contender } from './contenders.ts';
 import type { Launch } from './launch.ts';
 import { type Answer, GONG, type Order } from './messages.ts';
 
-type Program = 'server' | 'launcher' | 'http2-server';
+type Program = 'server' | 'launcher' | 'http2-server' | 'refusing-server';
 
 const programs: Readonly<Record<Program, string>> = {
   /** Started plainly, as systemd and Kubernetes do. */
@@ -18,6 +18,8 @@ const programs: Readonly<Record<Program, string>> = {
   launcher: fileURLToPath(new URL('../programs/launcher.js', import.meta.url)),
   /** Serves HTTP/2 in clear, and only tells its CPU time. */
   'http2-server': fileURLToPath(new URL('../programs/http2-server.js', import.meta.url)),
+  /** The same under TLS; only the order to stop means anything to it. */
+  'refusing-server': fileURLToPath(new URL('../programs/refusing-server.js', import.meta.url)),
 };
 // net/tcp_states.h
 const LISTEN = 10;

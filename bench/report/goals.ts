@@ -34,6 +34,7 @@ export function judge(measured: Measured): readonly Goal[] {
     ...judgeIdle(measured),
     ...judgeMemory(measured),
     ...judgeDelivery(measured),
+    ...judgeRefused(measured),
     ...judgeServing(measured),
     ...judgeRuns(measured),
     ...judgeWatching(measured),
@@ -116,6 +117,22 @@ function judgeDelivery({ delivery }: Measured): readonly Goal[] {
     measured: `${withInterval(time, 1)} ms`,
     verdict: decide(time, roundTrip + DELIVERY),
   }));
+}
+
+function judgeRefused({ refused }: Measured): readonly Goal[] {
+  const [without, ours] = (['close', 'lastcall'] as const).map((name) =>
+    refused.find(({ contender }) => contender === name),
+  );
+  if (without === undefined || ours === undefined) return [];
+  const isMet = ours.cut.most === 0 && ours.refused.median <= without.refused.median;
+  return [
+    {
+      title: 'HTTP/2 streams refused under TLS',
+      goal: `at most ${without.refused.median}, as by session.close(), and none cut`,
+      measured: `${ours.refused.median}, ${ours.cut.most} cut`,
+      verdict: isMet ? 'met' : 'missed',
+    },
+  ];
 }
 
 function judgeServing({ serving }: Measured): readonly Goal[] {

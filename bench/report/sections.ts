@@ -1,22 +1,25 @@
 import type { Figures } from './figures.ts';
 import { withExtremes, withInterval } from './spread-text.ts';
+import { REFUSED_SESSIONS } from '../parts/refused.ts';
 import { STORM_CLIENTS } from '../parts/stops.ts';
 import { formatTable } from './table.ts';
 
 /** A heading, what was done, and a table, for each part that was measured. */
 export function writeSections(figures: Figures): readonly string[] {
-  const { stops, queues, idle, memory, delivery, serving, imports, runs, watching, channel } = figures;
+  const { stops, queues, idle, memory, delivery, refused, serving, imports, runs, watching, channel, usual } = figures;
   return [
     ...(stops.length > 0 ? writeStops(figures) : []),
     ...(queues.length > 0 ? writeQueues(figures) : []),
     ...(idle.length > 0 ? writeIdle(figures) : []),
     ...(memory.length > 0 ? writeMemory(figures) : []),
     ...(delivery.length > 0 ? writeDelivery(figures) : []),
+    ...(refused.length > 0 ? writeRefused(figures) : []),
     ...(serving.length > 0 ? writeServing(figures) : []),
     ...(imports.length > 0 ? writeImports(figures) : []),
     ...(runs.length > 0 ? writeRuns(figures) : []),
     ...(watching.length > 0 ? writeWatching(figures) : []),
     ...(channel.length > 0 ? writeChannel(figures) : []),
+    ...(usual.length > 0 ? writeUsual(figures) : []),
   ];
 }
 
@@ -33,7 +36,7 @@ function writeStops({ stops }: Figures): readonly string[] {
         withExtremes(exit, 0),
       ]),
     ),
-    "A process that has children, or has passed a handle to its parent, first searches /proc for other holders of the\nlistener. This takes about 10 ms here, and at most 50 ms. `gate: 'own'` declares that there are none.",
+    "A process that has children, or has passed a handle to its parent, first searches /proc for other holders of the\nlistener. This takes about 10 ms here, and at most 50 ms in that turn of the event loop; a longer search goes\non in the next turns. `gate: 'own'` declares that there are none.",
   ];
 }
 
@@ -117,6 +120,22 @@ function writeDelivery({ delivery }: Figures): readonly string[] {
   ];
 }
 
+function writeRefused({ refused }: Figures): readonly string[] {
+  return [
+    '## HTTP/2 streams at a stop, under TLS',
+    `The server is stopped ${refused[0]?.refused.count} times, while each of ${REFUSED_SESSIONS} sessions opens a stream every millisecond. A refused stream was never\nprocessed, and its client may send it again.`,
+    formatTable(
+      ['', 'served', 'refused', 'cut'],
+      refused.map((one) => [
+        one.title,
+        withExtremes(one.served, 0),
+        withExtremes(one.refused, 0),
+        withExtremes(one.cut, 0),
+      ]),
+    ),
+  ];
+}
+
 function writeServing({ serving }: Figures): readonly string[] {
   return [
     '## Serving',
@@ -193,6 +212,21 @@ function writeChannel({ channel }: Figures): readonly string[] {
         perSecond.median.toLocaleString('en', { maximumFractionDigits: 0 }),
         (p99.median / 1_000).toFixed(2),
         withExtremes(ahead, 1),
+      ]),
+    ),
+  ];
+}
+
+function writeUsual({ usual }: Figures): readonly string[] {
+  return [
+    '## How long a stop takes',
+    'A server is stopped with 50 clients of one sort, and with the default options. The clients behave well: they end their\nside when the server ends its own.',
+    formatTable(
+      ['clients', 'the stop, ms', 'complete'],
+      usual.map(({ clients, duration, complete }) => [
+        clients,
+        withExtremes(duration, 0),
+        `${complete} of ${duration.count}`,
       ]),
     ),
   ];

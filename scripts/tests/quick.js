@@ -43,7 +43,10 @@ export const QUICK = [
       'connection/strangers',
     ],
   },
-  { promise: 'GOAWAY, PING, GOAWAY', files: ['connection/http2', 'connection/http2-crossing'] },
+  {
+    promise: 'GOAWAY, PING, GOAWAY',
+    files: ['connection/http2', 'connection/http2-crossing', 'connection/http2-push'],
+  },
   {
     promise: 'Close 1001, or your code and reason',
     files: ['connection/websocket', 'connection/upgraded', 'connection/unanswered-upgrade'],
@@ -61,6 +64,7 @@ export const QUICK = [
       'channel/limits',
       'channel/odd-programs',
       'channel/order',
+      'channel/owners',
       'channel/redial',
       'channel/request-table',
       'channel/requests',

@@ -1,3 +1,7 @@
+import { messageOf } from '../errors.ts';
+
+/** The command could not do its work. */
+export const EXIT_COULD_NOT_RUN = 2;
 /** EX_NOPERM of sysexits.h. */
 export const EXIT_NO_RIGHT = 77;
 
@@ -10,4 +14,9 @@ export class CommandError extends Error {
     super(message);
     this.exitCode = exitCode;
   }
+}
+
+/** An error of ours that nobody expected, with its place. */
+export function describeError(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : messageOf(error);
 }

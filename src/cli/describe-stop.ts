@@ -1,14 +1,19 @@
 import type { StopReport } from '../program/report.ts';
 import { alignTable, counted } from './terminal/text.ts';
 
-/** Describes a program's stop for people: a headline, a line for each listener, and what could not be done. */
+/** Describes a program's stop for people: a headline, a line for each listener, and the remarks. */
 export function describeStop(report: StopReport): string {
-  return [
-    headline(report),
-    ...listenerLines(report),
-    ...report.doubts.map((doubt) => `may be lost: ${doubt}`),
-    ...report.notes.map((note) => `note: ${note}`),
-  ].join('\n');
+  return [describeResult(report), ...remarksOn(report)].join('\n');
+}
+
+/** The headline, and a line for each listener. */
+export function describeResult(report: StopReport): string {
+  return [headline(report), ...listenerLines(report)].join('\n');
+}
+
+/** A line for each doubt, and for what could not be done. */
+export function remarksOn({ doubts, notes }: StopReport): readonly string[] {
+  return [...doubts.map((doubt) => `may be lost: ${doubt}`), ...notes.map((note) => `note: ${note}`)];
 }
 
 function headline({ outcome, duration, program, listeners, signalled }: StopReport): string {
@@ -17,7 +22,7 @@ function headline({ outcome, duration, program, listeners, signalled }: StopRepo
   const what = {
     complete: 'stopped',
     forced: 'stopped, but clients were lost or may have been',
-    killed: 'killed at the deadline',
+    killed: 'killed',
     'still running': 'still running',
   }[outcome];
   const served = waiting === 0 ? '' : `; ${counted(waiting, 'client')} waited, ${left} left unserved`;

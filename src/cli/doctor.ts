@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type Chapter, examine } from '../program/doctor/examine.ts';
 import type { Finding, Level } from '../program/doctor/finding.ts';
 import { findHolders } from '../program/find/find-target.ts';
+import { TARGET_FORMS } from '../program/find/target.ts';
 import { durationOption, signalName } from './option-values.ts';
 import { counted, mayColour } from './terminal/text.ts';
 
@@ -22,7 +23,7 @@ export function addDoctorCommand(program: Command): void {
         'checks the listeners of that program, its signal handler and its supervisor. Changes nothing.\nExit code: 0; 1 if there ' +
         'is a problem; 2 if there is no such program; 77 if this user cannot see its processes.',
     )
-    .argument('[target]', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
+    .argument('[target]', TARGET_FORMS)
     .option('--signal <name>', 'the signal that stops the program', signalName, 'SIGTERM')
     .addOption(
       durationOption('--deadline', 'the deadline of the stop; without it LASTCALL_DEADLINE of the program, or 30s'),

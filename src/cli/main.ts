@@ -2,23 +2,28 @@
 import { messageOf } from '../errors.ts';
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { dropHungTerminal } from '../linux/terminal.ts';
 import { TargetError } from '../program/find/target.ts';
-import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
+import { CommandError, EXIT_COULD_NOT_RUN, EXIT_NO_RIGHT } from './command-error.ts';
 import { addDemoCommand } from './demo/demo.ts';
 import { addDoctorCommand } from './doctor.ts';
 import { addRunCommand } from './run.ts';
 import { addStopCommand } from './stop.ts';
 import { addWatchCommand } from './watch.ts';
 
-/** The command could not do its work. */
-const EXIT_COULD_NOT_RUN = 2;
 /** The exit code that a shell gives to a program that SIGPIPE has ended. */
 const EXIT_BROKEN_PIPE = 141;
 
+/** What they print is not their result. They must go on when the reader, or the terminal, is gone. */
+const WORK_IN_SILENCE: readonly string[] = ['run', 'stop'];
+
+process.once('exit', dropHungTerminal);
+// A stream that fails again and again emits one error.
+process.stderr.on('error', () => {});
+let isResultPrinted = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(EXIT_BROKEN_PIPE);
-  process.stderr.write(`lastcall: cannot write the result: ${error.message}\n`);
-  process.exit(EXIT_COULD_NOT_RUN);
+  if (error.code !== 'EPIPE') process.stderr.write(`lastcall: cannot write the result: ${error.message}\n`);
+  if (isResultPrinted) process.exit(error.code === 'EPIPE' ? EXIT_BROKEN_PIPE : EXIT_COULD_NOT_RUN);
 });
 
 const manifest: { version: string } = createRequire(import.meta.url)('lastcall/package.json');
@@ -28,7 +33,10 @@ const program = new Command('lastcall')
   .version(manifest.version)
   .enablePositionalOptions()
   .exitOverride()
-  .showHelpAfterError('Try --help.');
+  .showHelpAfterError('Try --help.')
+  .hook('preAction', (_, command) => {
+    isResultPrinted = !WORK_IN_SILENCE.includes(command.name());
+  });
 addRunCommand(program);
 addStopCommand(program);
 addWatchCommand(program);

@@ -2,6 +2,7 @@ import { isSignal } from '../signals.ts';
 import net from 'node:net';
 import { constants } from 'node:os';
 import { InvalidArgumentError, Option } from 'commander';
+import { CommandError } from './command-error.ts';
 import { DURATION_FORM, readDuration } from '../durations.ts';
 import type { SocketAddress } from '../linux/sockets.ts';
 
@@ -12,6 +13,18 @@ const LONGEST = 2 ** 31 - 1;
 export function durationOption(name: string, description: string, seconds?: number): Option {
   const option = new Option(`${name} <duration>`, description).argParser(duration);
   return seconds === undefined ? option : option.default(seconds * 1_000, `${seconds}s`);
+}
+
+/** The option for how long to wait for the queues. Without it, a third of the deadline. */
+export function queueWaitOption(): Option {
+  const what = 'the longest wait until the queues are empty and no client waits for an answer';
+  return durationOption('--queue-wait', `${what} (default: a third of the deadline)`);
+}
+
+/** Throws a `CommandError` if the wait for the queues is longer than the stop. */
+export function checkQueueWait({ queueWait, deadline }: { queueWait?: number; deadline: number }): void {
+  if (queueWait === undefined || queueWait <= deadline) return;
+  throw new CommandError(2, `Expected a --queue-wait of at most the --deadline, ${deadline / 1_000}s`);
 }
 
 /** Parses `30s`, `500ms` or `1m` into ms. */

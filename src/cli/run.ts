@@ -1,20 +1,23 @@
 import type { Command } from 'commander';
 import { SystemCallError } from '../linux/libc.ts';
+import { ignoreTerminalStops } from '../linux/terminal.ts';
 import type { SocketAddress } from '../linux/sockets.ts';
 import { printableName } from '../program/find/find-listeners.ts';
 import { passedToUs } from '../program/find/passed-to.ts';
 import { ListenError, type OpenSockets, openSockets } from '../program/run/open-sockets.ts';
 import { type RunResult, runProgram } from '../program/run/run-program.ts';
+import { runSignals } from '../program/run/signals.ts';
 import { isNode } from '../program/run/start-program.ts';
-import { CommandError } from './command-error.ts';
+import { CommandError, describeError } from './command-error.ts';
 import { describeStop } from './describe-stop.ts';
-import { durationOption, listenAddress, signalName } from './option-values.ts';
+import { checkQueueWait, durationOption, listenAddress, queueWaitOption, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
 
 interface RunCommandOptions {
   readonly signal: NodeJS.Signals;
   readonly deadline: number;
+  readonly queueWait?: number;
   readonly lameDuck: number;
   readonly report?: string;
   readonly inside?: boolean;
@@ -32,8 +35,8 @@ export function addRunCommand(program: Command): void {
     .command('run')
     .summary('run any program, and stop it without losing a client')
     .description(
-      'Runs a program as its parent, or as PID 1. At SIGTERM or SIGINT it shuts the gates of its listeners, waits until the ' +
-        'program has emptied its queues, sends it its stop signal, and kills what is left at the deadline.\nExit code: the ' +
+      'Runs a program as its parent, or as PID 1. At SIGTERM, SIGINT or --signal it shuts the gates of its listeners, waits ' +
+        'until the program has emptied its queues, sends it its stop signal, and kills what is left at the deadline.\nExit code: the ' +
         "program's own, or 128 plus the number of the signal that ended it; 126 if it cannot be run; 127 if there is no such " +
         'command; 2 for wrong options.',
     )
@@ -41,6 +44,7 @@ export function addRunCommand(program: Command): void {
     .argument('[args...]', 'its arguments; put -- before the program if they begin with dashes')
     .option('--signal <name>', 'the signal that stops the program, such as SIGQUIT for nginx', signalName, 'SIGTERM')
     .addOption(durationOption('--deadline', 'time for the stop, after the lame duck; then what is left is killed', 30))
+    .addOption(queueWaitOption())
     .addOption(durationOption('--lame-duck', 'how long to keep serving before the gates are shut', 0))
     .option(
       '--listen <address>',
@@ -60,10 +64,15 @@ function addListen(text: string, before: readonly SocketAddress[] = []): readonl
 }
 
 async function run(command: string, args: readonly string[], options: RunCommandOptions): Promise<void> {
+  checkQueueWait(options);
   checkReportFile(options.report);
   const progress = new ProgressLine(process.stderr);
   const sockets = await open(options.listen ?? []);
   const opened = sockets.descriptors;
+  // The program lives on: without its parent it would be killed, with the clients that it serves.
+  process.on('uncaughtException', (error) => {
+    process.stderr.write(`lastcall: ${describeError(error)}\n`);
+  });
   let result: RunResult;
   try {
     result = await runProgram({
@@ -71,12 +80,14 @@ async function run(command: string, args: readonly string[], options: RunCommand
       args,
       signal: options.signal,
       deadline: options.deadline,
+      queueWait: options.queueWait,
       lameDuck: options.lameDuck,
       inside: options.inside ?? isNode(command),
       register: import.meta.resolve('lastcall/register'),
       listeners: [...passedToUs(), ...opened],
       opened,
       env: environment(options),
+      onAsked: ignoreTerminalStops,
       onProgress: (phase, { queued, halfOpen, open: connections }) => {
         if (!process.stderr.isTTY) return;
         progress.begin(`lastcall: ${phase}`);
@@ -96,11 +107,14 @@ async function run(command: string, args: readonly string[], options: RunCommand
   writeReport(report, options.report);
 }
 
-/** A Node program that stops itself gets the same time. */
-function environment({ deadline, lameDuck }: RunCommandOptions): NodeJS.ProcessEnv {
+/** A Node program that stops itself gets the same time, and stops itself at the signal that it gets. */
+function environment({ deadline, lameDuck, signal }: RunCommandOptions): NodeJS.ProcessEnv {
+  const names = (process.env.LASTCALL_SIGNALS || 'SIGTERM,SIGINT').split(',').map((name) => name.trim());
+  const follows = names.includes(signal) || !runSignals(signal).asking.includes(signal);
   return {
     LASTCALL_DEADLINE: `${Math.max(1, Math.floor(deadline - lameDuck))}ms`,
     ...process.env,
+    ...(follows ? {} : { LASTCALL_SIGNALS: [...names, signal].join(',') }),
   };
 }
 

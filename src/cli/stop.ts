@@ -1,21 +1,26 @@
 import { SECOND_AFTER } from '../signals.ts';
 import type { Command } from 'commander';
 import { loadLibc, SystemCallError } from '../linux/libc.ts';
+import { ignoreTerminalStops } from '../linux/terminal.ts';
 import { holdProcess } from '../linux/process/pidfd.ts';
 import { commandOf } from '../program/find/command-line.ts';
 import { findTarget } from '../program/find/find-target.ts';
+import { TARGET_FORMS } from '../program/find/target.ts';
 import type { StopReport } from '../program/report.ts';
-import { type StopOptions, stopProgram, whyNoGates } from '../program/stop/stop-program.ts';
-import { startWatchdog } from '../program/watchdog.ts';
-import { CommandError, EXIT_NO_RIGHT } from './command-error.ts';
-import { describeStop } from './describe-stop.ts';
-import { durationOption, signalName } from './option-values.ts';
+import { whyNoGates } from '../program/gate/program-gate.ts';
+import { type StopOptions, stopProgram } from '../program/stop/stop-program.ts';
+import { openGatesAgain } from '../program/stop/left-shut.ts';
+import { startWatchdog, type Watchdog } from '../program/watchdog.ts';
+import { CommandError, describeError, EXIT_COULD_NOT_RUN, EXIT_NO_RIGHT } from './command-error.ts';
+import { describeResult, remarksOn } from './describe-stop.ts';
+import { checkQueueWait, durationOption, queueWaitOption, signalName } from './option-values.ts';
 import { ProgressLine } from './terminal/progress-line.ts';
 import { checkReportFile, writeReport } from './write-report.ts';
 
 interface StopCommandOptions {
   readonly signal: NodeJS.Signals;
   readonly deadline: number;
+  readonly queueWait?: number;
   readonly kill?: boolean;
   readonly json?: boolean;
   readonly report?: string;
@@ -31,9 +36,10 @@ export function addStopCommand(program: Command): void {
         'preStop hook, or as ExecStop=. Exit code: 0 if the program ended by itself; 1 if it was killed, or is still running; 2 ' +
         'for wrong options, or if there is no such program, or it must not be stopped; 77 without the right to signal it.',
     )
-    .argument('<target>', 'a process (12345), a port (:8080) or a Unix path (/run/app.sock)')
+    .argument('<target>', TARGET_FORMS)
     .option('--signal <name>', 'the signal that stops the program, such as SIGQUIT for nginx', signalName, 'SIGTERM')
     .addOption(durationOption('--deadline', 'when the program must have ended', 30))
+    .addOption(queueWaitOption())
     .option(
       '--kill',
       'kill the program if it is still running at the deadline; without --kill its gates are opened again',
@@ -44,6 +50,7 @@ export function addStopCommand(program: Command): void {
 }
 
 async function stop(target: string, options: StopCommandOptions): Promise<void> {
+  checkQueueWait(options);
   checkReportFile(options.report);
   const progress = new ProgressLine(process.stderr);
   const [now, giveUp] = [new AbortController(), new AbortController()];
@@ -54,34 +61,41 @@ async function stop(target: string, options: StopCommandOptions): Promise<void> 
     interruptedAt ??= performance.now();
     if (performance.now() - interruptedAt >= SECOND_AFTER) giveUp.abort();
   };
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt);
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, interrupt);
+  // The terminal is gone, or suspends background jobs: nobody has asked for haste.
+  process.on('SIGHUP', () => {});
+  ignoreTerminalStops();
   const report = await stopTarget(target, options, progress, { now: now.signal, giveUp: giveUp.signal });
   writeReport(report, options.report);
-  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${describeStop(report)}\n`);
+  process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${describeResult(report)}\n`);
+  for (const remark of remarksOn(report)) process.stderr.write(`${remark}\n`);
   process.exitCode = report.outcome === 'complete' ? 0 : 1;
 }
 
 async function stopTarget(
   target: string,
-  { signal, deadline, kill: mayKill = false }: StopCommandOptions,
+  { signal, deadline, queueWait, kill: mayKill = false }: StopCommandOptions,
   progress: ProgressLine,
   interrupted: Pick<StopOptions, 'now' | 'giveUp'>,
 ): Promise<StopReport> {
   const loaded = loadLibc();
   if (!loaded.available) throw new CommandError(2, `Cannot stop a program: ${loaded.reason}`);
-  const pid = findTarget(target);
+  const pid = findTarget(target, (sentence) => process.stderr.write(`lastcall: ${sentence}\n`));
   const held = hold(pid);
   const command = commandOf(pid);
   const noGates = whyNoGates(mayKill);
   const watchdog = noGates === undefined ? startWatchdog({ signal, target: pid, kills: mayKill }) : undefined;
+  watchdog?.beginStop(deadline);
+  process.on('uncaughtException', (error) => endByError(error, watchdog));
   progress.begin(`stopping ${pid}: ${command}`);
   try {
     return await stopProgram(
-      { process: held, command, own: new Map(), callerEndsTheRest: false, kill: () => void held.signal('SIGKILL') },
+      { process: held, command, own: new Map(), kill: () => void held.signal('SIGKILL') },
       {
         reason: 'lastcall stop',
         signal,
         deadline,
+        queueWait,
         mayKill,
         ...interrupted,
         noGates,
@@ -96,6 +110,13 @@ async function stopTarget(
     watchdog?.dismiss();
     held.close();
   }
+}
+
+/** An error of ours that nobody expected. If a gate cannot be opened, the watchdog ends the program. */
+function endByError(error: unknown, watchdog: Watchdog | undefined): never {
+  if (openGatesAgain()) watchdog?.dismiss();
+  process.stderr.write(`lastcall: ${describeError(error)}\n`);
+  process.exit(EXIT_COULD_NOT_RUN);
 }
 
 function hold(pid: number): ReturnType<typeof holdProcess> {

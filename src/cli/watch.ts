@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { loadLibc } from '../linux/libc.ts';
-import { parseTarget } from '../program/find/target.ts';
+import { parseTarget, TARGET_FORMS } from '../program/find/target.ts';
 import { Sampler, type WatchSample } from '../program/watch/sampler.ts';
+import { Pace } from '../pace.ts';
 import { CommandError } from './command-error.ts';
 import { describeSample } from './describe-sample.ts';
 import { durationOption } from './option-values.ts';
@@ -30,10 +31,7 @@ export function addWatchCommand(program: Command): void {
         'network namespace. Changes nothing. A port needs no privileges.\nKeys: p pauses, q quits. Exit code: 0; 2 for wrong ' +
         'options, or if there is no such process; 77 if this user cannot inspect it.',
     )
-    .argument(
-      '[target]',
-      'a process (12345), a port (:8080) or a Unix path (/run/app.sock); without it all TCP listeners',
-    )
+    .argument('[target]', `${TARGET_FORMS}; without it all TCP listeners`)
     .addOption(durationOption('--interval', 'how often to look', 1))
     .option('--json', 'print one JSON document per line instead of a screen')
     .option('--once', 'look once, and exit')
@@ -51,12 +49,13 @@ async function watch(text: string | undefined, options: WatchCommandOptions, sig
   const view = options.json ? new JsonView() : new TextView(`lastcall watch ${text ?? ''}`.trim(), options);
   const quit = new AbortController();
   const stop = AbortSignal.any([signal, quit.signal]);
+  const pace = new Pace();
   view.open(() => quit.abort());
   try {
     while (!stop.aborted && sampler.isRunning()) {
-      view.show(sampler.sample());
+      view.show(pace.measure(() => sampler.sample()));
       if (options.once) return 0;
-      await sleep(options.interval, undefined, { signal: stop }).catch(() => {});
+      await sleep(Math.max(options.interval, pace.wait), undefined, { signal: stop }).catch(() => {});
     }
   } finally {
     view.close();

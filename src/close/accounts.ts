@@ -7,6 +7,7 @@ export class ConnectionAccounts {
   #fromQueues = 0;
   #ended = 0;
   #lateRequests = 0;
+  #eventStreams = 0;
   #said = 0;
   #answered = 0;
 
@@ -20,6 +21,7 @@ export class ConnectionAccounts {
       fromQueues: this.#fromQueues,
       ended: this.#ended,
       lateRequests: this.#lateRequests,
+      eventStreams: this.#eventStreams,
       farewells: { said: this.#said, answered: this.#answered, unanswered: this.#said - this.#answered },
       cut: this.#cut,
     };
@@ -28,6 +30,12 @@ export class ConnectionAccounts {
   countOpen(fromQueue: boolean): void {
     if (fromQueue) this.#fromQueues += 1;
     else this.#atStart += 1;
+  }
+
+  /** It has gone to another process, which counts it. */
+  uncountOpen(fromQueue: boolean): void {
+    if (fromQueue) this.#fromQueues -= 1;
+    else this.#atStart -= 1;
   }
 
   countEnded(): void {
@@ -40,6 +48,10 @@ export class ConnectionAccounts {
 
   countLate(): void {
     this.#lateRequests += 1;
+  }
+
+  countEventStream(): void {
+    this.#eventStreams += 1;
   }
 
   countSaid(): void {

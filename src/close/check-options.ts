@@ -1,6 +1,13 @@
 import { optionError } from '../errors.ts';
 import { checkFunction, checkNames, checkSignal, isObject, milliseconds } from '../option-checks.ts';
-import type { CloseOptions, CompleteCloseOptions, Farewell, WebSocketClose, WebSocketServerLike } from './options.ts';
+import type {
+  CloseOptions,
+  CompleteCloseOptions,
+  Farewell,
+  IsEndedEarly,
+  WebSocketClose,
+  WebSocketServerLike,
+} from './options.ts';
 
 /** RFC 6455 5.5: a control frame carries 125 bytes at most, two of which are the code. */
 const LONGEST_REASON = 123;
@@ -13,6 +20,8 @@ export const CLOSE_OPTION_NAMES: readonly string[] = [
   'handshakeWait',
   'idleWait',
   'lingerWait',
+  'answerWait',
+  'eventStreams',
   'spread',
   'farewell',
   'onDrain',
@@ -34,10 +43,13 @@ export function completeOptions(given: CloseOptions = {}): CompleteCloseOptions 
   return {
     deadline,
     newConnections: checkNewConnections(options.newConnections),
-    ownGate: checkGate(options.gate),
+    ownGate: checkGate(options.gate) === 'own',
+    sharedGate: options.gate === 'shared',
     handshakeWait: milliseconds('handshakeWait', options.handshakeWait, 3_500),
     idleWait: milliseconds('idleWait', options.idleWait, 2_000),
     lingerWait: milliseconds('lingerWait', options.lingerWait, 2_000),
+    answerWait: milliseconds('answerWait', options.answerWait, 10_000),
+    eventStreams: checkEventStreams(options.eventStreams),
     spread: checkSpread(options.spread, deadline),
     farewell: checkFarewell(options.farewell),
     onDrain: checkFunction('onDrain', options.onDrain),
@@ -54,10 +66,15 @@ function checkNewConnections(value: unknown): 'refuse' | 'hold' {
   throw optionError('newConnections', '`refuse` or `hold`', value);
 }
 
-function checkGate(value: unknown): boolean {
-  if (value === undefined) return false;
-  if (value === 'own') return true;
-  throw optionError('gate', '`own` or left out', value);
+function checkGate(value: unknown): 'own' | 'shared' | undefined {
+  if (value === undefined || value === 'own' || value === 'shared') return value;
+  throw optionError('gate', '`own`, `shared` or left out', value);
+}
+
+function checkEventStreams(value: CloseOptions['eventStreams']): 'reconnecting' | 'all' | 'none' | IsEndedEarly {
+  if (value === undefined) return 'reconnecting';
+  if (value === 'reconnecting' || value === 'all' || value === 'none' || typeof value === 'function') return value;
+  throw optionError('eventStreams', '`reconnecting`, `all`, `none`, or a function', value);
 }
 
 function checkSpread(value: unknown, deadline: number): number {

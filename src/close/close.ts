@@ -16,11 +16,14 @@ export class Close {
   /** Servers whose accepted sockets have no filter of a held gate. Known when the gate is shut. */
   readonly unfiltered: Set<net.Server> = new Set();
   readonly #doubts = new Set<string>();
+  readonly #otherDoubts: () => readonly string[];
   readonly #errors: LastCallError[] = [];
 
-  constructor(options: CompleteCloseOptions, diagnostics: Channels) {
+  /** `otherDoubts`: what else may be lost, when it reports. */
+  constructor(options: CompleteCloseOptions, diagnostics: Channels, otherDoubts: () => readonly string[] = () => []) {
     this.options = options;
     this.diagnostics = diagnostics;
+    this.#otherDoubts = otherDoubts;
     this.clock = new CloseClock(options);
   }
 
@@ -37,12 +40,13 @@ export class Close {
   /** What became of it until now. */
   report(listeners: readonly ListenerReport[]): CloseReport {
     const connections = this.accounts.report();
+    const doubts = [...this.#doubts, ...this.#otherDoubts()];
     return {
-      outcome: connections.cut.length > 0 || this.#doubts.size > 0 ? 'forced' : 'complete',
+      outcome: connections.cut.length > 0 || doubts.length > 0 ? 'forced' : 'complete',
       duration: this.clock.elapsed(),
       listeners,
       connections,
-      doubts: [...this.#doubts],
+      doubts,
       errors: this.#errors,
     };
   }

@@ -13,14 +13,28 @@ export interface CloseOptions {
    * gate is `refuse`, and the report says so.
    */
   readonly newConnections?: 'refuse' | 'hold';
-  /** `own`: this process alone holds the listeners, whatever it looks like. Default: found out. */
-  readonly gate?: 'own';
+  /**
+   * `own`: this process alone holds the listeners, whatever it looks like. `shared`: another process holds them, too, such as a
+   * successor that has copied them: no gate is shut. Default: found out.
+   */
+  readonly gate?: 'own' | 'shared';
   /** How long handshakes that are under way may take. Default 3,500: two retransmissions of a SYN-ACK. */
   readonly handshakeWait?: number;
   /** How long a connection must have been quiet to be ended. Default 2,000. */
   readonly idleWait?: number;
   /** How long to wait for the peer's EOF after our own. Default 2,000. */
   readonly lingerWait?: number;
+  /**
+   * How long a WebSocket or raw client that spoke last may wait for its answer, counted from its last words, and from the start
+   * of the close at most for one that goes on talking. It is ended earlier where the deadline leaves no time. Default 10,000.
+   */
+  readonly answerWait?: number;
+  /**
+   * Which responses of type `text/event-stream` are ended early, between two events: those whose client will take them up
+   * again (`reconnecting`), `all`, or `none`; or a function that is asked once for each. Default `reconnecting`: the response to
+   * a GET whose Accept names `text/event-stream`, and neither any type nor `application/json`, as an EventSource sends it.
+   */
+  readonly eventStreams?: 'reconnecting' | 'all' | 'none' | IsEndedEarly;
   /**
    * Over how long the farewells to quiet connections are spread, so that their clients do not all come back at once; at
    * most the deadline. Default 0.
@@ -43,6 +57,16 @@ export interface CloseOptions {
   /** Told where the close is, at most 10 times a second. What it throws is in the report's `errors`. */
   readonly onProgress?: (progress: CloseProgress) => void;
 }
+
+/** The request that an event stream answers, for as much as a close needs of it. */
+export interface EventStreamRequest {
+  readonly method?: string | undefined;
+  readonly url?: string | undefined;
+  readonly headers: http.IncomingHttpHeaders;
+}
+
+/** Whether an event stream is ended early, since its client will take it up again. */
+export type IsEndedEarly = (request: EventStreamRequest) => boolean;
 
 /** The farewell of a raw protocol. */
 export interface Farewell {
@@ -97,9 +121,12 @@ export interface CompleteCloseOptions {
   readonly deadline: number;
   readonly newConnections: 'refuse' | 'hold';
   readonly ownGate: boolean;
+  readonly sharedGate: boolean;
   readonly handshakeWait: number;
   readonly idleWait: number;
   readonly lingerWait: number;
+  readonly answerWait: number;
+  readonly eventStreams: 'reconnecting' | 'all' | 'none' | IsEndedEarly;
   readonly spread: number;
   readonly farewell: Farewell | undefined;
   readonly onDrain: OnDrain | undefined;

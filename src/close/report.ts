@@ -27,6 +27,8 @@ export interface ListenerReport {
   readonly halfOpen: number;
   /** Handshakes that did not complete within `handshakeWait`. */
   readonly abandoned: number;
+  /** Clients who were left in the queue of a shared listener when this process had closed its copy; 0 for any other. */
+  readonly left: number;
   /** SYN cookies out when the wait for them began; 0 where there was no need to wait. */
   readonly cookies: number;
   /** Milliseconds from the start of the close until the listener was closed. */
@@ -43,12 +45,15 @@ export interface CutConnection {
   readonly remote: string;
   readonly protocol: Protocol;
   /**
-   * `deadline`, `aborted`, `reset by peer` before it had acknowledged everything, `dropped` by the server's maxConnections,
+   * `deadline`, `aborted`, `reset by peer` before it had acknowledged everything, or, HTTP/2, with an error while streams
+   * were open, `dropped` by the server's maxConnections,
    * or `never accepted`: the program never saw it.
    */
   readonly reason: CutReason;
   /** Bytes that the peer had not acknowledged. */
   readonly unacknowledged: number;
+  /** HTTP/2: its streams that were open, and those that had ended in an error since the close began. Absent for other protocols. */
+  readonly streams?: number;
 }
 
 /** The part of a report that is about connections: each is counted once, as ended or as cut. */
@@ -61,6 +66,8 @@ export interface ConnectionsReport {
   readonly ended: number;
   /** Requests that came, or answers that were to be sent, after our last word; their clients got no answer. */
   readonly lateRequests: number;
+  /** Event streams that were ended early, for their clients take them up again elsewhere. */
+  readonly eventStreams: number;
   /**
    * Connections that got a farewell in their protocol (`Connection: close`, GOAWAY, WebSocket Close, a channel's GOODBYE, the
    * `farewell` option's words), and those of them whose client answered: in the protocol's own words where it has some, else
@@ -115,6 +122,7 @@ export function mergeReports(reports: readonly CloseReport[]): CloseReport {
       fromQueues: sum((connections) => connections.fromQueues),
       ended: sum((connections) => connections.ended),
       lateRequests: sum((connections) => connections.lateRequests),
+      eventStreams: sum((connections) => connections.eventStreams),
       farewells: {
         said: sum((connections) => connections.farewells.said),
         answered: sum((connections) => connections.farewells.answered),
@@ -125,4 +133,10 @@ export function mergeReports(reports: readonly CloseReport[]): CloseReport {
     doubts: [...new Set(reports.flatMap((report) => report.doubts))],
     errors: reports.flatMap((report) => report.errors),
   };
+}
+
+/** The same report with more that may have been lost. */
+export function withDoubts(report: CloseReport, doubts: readonly string[]): CloseReport {
+  if (doubts.length === 0) return report;
+  return { ...report, outcome: 'forced', doubts: [...new Set([...report.doubts, ...doubts])] };
 }

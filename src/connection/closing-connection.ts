@@ -7,9 +7,9 @@ import { FarewellStep } from './farewell-step.ts';
 import { OnDrainHook } from './on-drain.ts';
 import { remoteName } from './peer.ts';
 import { spokenOn } from './protocol.ts';
-import { LONGEST_PAUSE, type ProtocolEnd } from './protocol-end.ts';
-import { hasUnread, type Movement, observe, patienceWith, silenceOn } from './quiet.ts';
-import { programSocket } from './tls/sockets.ts';
+import { LATE_ANSWER, LONGEST_PAUSE, type ProtocolEnd } from './protocol-end.ts';
+import { hasUnread, type Movement, observe, outOfOrderOn, patienceWith, type Silence, silenceOn } from './quiet.ts';
+import { isUnderUnknownTls, programSocket } from './tls/sockets.ts';
 
 /** The end of a connection in the protocol that it speaks now; `before` is the one of the last time. */
 export type FindEnd = (connection: ClosingConnection, before: ProtocolEnd | undefined) => ProtocolEnd;
@@ -41,6 +41,7 @@ export class ClosingConnection {
   /** How many bytes had been sent when it was half-closed for being quiet. */
   #sentWhenQuiet: number | undefined;
   #lingersSince = Number.NEGATIVE_INFINITY;
+  #outOfOrderBefore = 0;
 
   constructor(close: Close, socket: net.Socket, server: net.Server, isFromQueue: boolean, findEnd: FindEnd) {
     this.close = close;
@@ -90,6 +91,21 @@ export class ClosingConnection {
     return this.#step === 'lingering';
   }
 
+  /** Whether the program is still at what `onDrain` does for it. */
+  get isDraining(): boolean {
+    return this.#onDrain.isRunning;
+  }
+
+  /** How long there is patience with it: the close must have time left to end a peer that sends nothing, and to spare. */
+  get patientUntil(): number {
+    return this.close.clock.endsAt - 2 * this.close.options.lingerWait;
+  }
+
+  /** When something has moved on it last, on the clock of `performance.now()`. */
+  get movedAt(): number {
+    return performance.now() - (this.#silence()?.quiet ?? 0);
+  }
+
   /** Leaves it alone for the first `milliseconds` of the close. */
   postpone(milliseconds: number): void {
     this.#notBefore = this.#since + milliseconds;
@@ -136,6 +152,7 @@ export class ClosingConnection {
     if (this.isLingering) return LONGEST_PAUSE;
     this.#step = 'lingering';
     this.#lingersSince = performance.now();
+    this.#outOfOrderBefore = outOfOrderOn(this.socket);
     const { program } = this;
     if (parserOn(program) === undefined) this.#surviveLateWrites(program);
     else this.refusesRequests = true;
@@ -147,12 +164,26 @@ export class ClosingConnection {
   /** It has come to its end. */
   noteEnd(): void {
     if (this.program.readableEnded) this.farewell.noteAnswered();
+    this.#end?.noteEnd?.();
+  }
+
+  /** Its row of the report where streams of it were lost, though the connection has come to its end; absent: none were. */
+  get cutStreams(): CutConnection | undefined {
+    const { protocol, streams } = this.#currentEnd();
+    if (streams === undefined || streams.failed === 0) return undefined;
+    return { remote: this.remote, protocol, reason: 'reset by peer', unacknowledged: 0, streams: streams.failed };
   }
 
   /** Ends it at once. Returns its row of the report. */
   cut(reason: CutConnection['reason']): CutConnection {
-    const { protocol, unsent = 0 } = this.#currentEnd();
-    const cut = { remote: this.remote, protocol, reason, unacknowledged: unacknowledged(this.socket) + unsent };
+    const { protocol, unsent = 0, streams } = this.#currentEnd();
+    const cut = {
+      remote: this.remote,
+      protocol,
+      reason,
+      unacknowledged: unacknowledged(this.socket) + unsent,
+      ...(streams && { streams: streams.failed + streams.open }),
+    };
     this.program.destroy();
     this.socket.destroy();
     return cut;
@@ -160,18 +191,22 @@ export class ClosingConnection {
 
   /** In how many ms it will have been quiet for `least` ms, or for as long as it needs, if nothing moves until then. */
   quietIn(least: number): number {
-    const silence = silenceOn(this.socket, () => {
-      this.#seen = observe(this.socket, this.#seen);
-      return performance.now() - this.#seen.at;
-    });
+    // A FIN would cut off whatever is spoken inside, and quiet says nothing of that.
+    if (isUnderUnknownTls(this.socket)) return LONGEST_PAUSE;
+    const silence = this.#silence();
     if (silence === undefined) return LONGEST_PAUSE;
     const now = performance.now();
     const quiet = this.isFromQueue ? Math.min(silence.quiet, now - this.#since) : silence.quiet;
-    const patience = patienceWith(this.server, this.socket, silence, least);
-    // The close must have time left to end a peer that sends nothing, and to spare.
-    const patientUntil = this.close.clock.endsAt - 2 * this.close.options.lingerWait;
-    const wait = Math.max(least - quiet, Math.min(patience - quiet, patientUntil - now));
+    const patience = patienceWith(this.socket, silence, least);
+    const wait = Math.max(least - quiet, Math.min(patience - quiet, this.patientUntil - now));
     return wait > 0 || !hasUnread(this.socket) ? wait : LONGEST_PAUSE;
+  }
+
+  #silence(): Silence | undefined {
+    return silenceOn(this.socket, () => {
+      this.#seen = observe(this.socket, this.#seen);
+      return performance.now() - this.#seen.at;
+    });
   }
 
   #currentEnd(): ProtocolEnd {
@@ -200,6 +235,9 @@ export class ClosingConnection {
     const left = this.close.options.lingerWait - (now - Math.max(this.#lingersSince, this.#seen.at));
     if (left > 0) return left;
     if (unacknowledged(this.socket) > 0) return LONGEST_PAUSE;
+    // The peer's end has come, and what it said before that has not.
+    if (outOfOrderOn(this.socket) > this.#outOfOrderBefore)
+      this.close.noteDoubt(`${this.remote}: its last words were lost on the way, and came no more`);
     this.program.destroy();
     this.socket.destroy();
     return LONGEST_PAUSE;
@@ -208,7 +246,9 @@ export class ClosingConnection {
   /** A program that answers after our FIN must not die of it: its answer is late. */
   #surviveLateWrites(program: net.Socket): void {
     program.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ERR_STREAM_WRITE_AFTER_END') this.close.accounts.countLate();
+      if (error.code !== 'ERR_STREAM_WRITE_AFTER_END') return;
+      this.close.accounts.countLate();
+      if (this.#end?.wasOwed === true) this.close.noteDoubt(LATE_ANSWER);
     });
   }
 }

@@ -1,23 +1,30 @@
+import type { ChildProcess } from 'node:child_process';
 import http from 'node:http';
 import net from 'node:net';
 import type { Close } from '../close/close.ts';
+import { noteNoneLeft, noteSome } from '../close/none-left.ts';
 import type { CutConnection, CutReason } from '../close/report.ts';
-import { responseOn, serverOf } from '../node/fields.ts';
+import { parserOn, responseOn, serverOf } from '../node/fields.ts';
 import { ClosingConnection } from './closing-connection.ts';
 import { DeliveryWatch } from './resets.ts';
 import { Ends } from './ends.ts';
+import { onFedInClose } from './handed-over/fed-servers.ts';
 import { type ClosingHeads, addCloseToHeads, addCloseToReplacedHead } from './http1/head.ts';
 import { EarlyLastResponses } from './http1/last-responses.ts';
 import { holdRequestsBack, type Requests } from './http1/requests.ts';
 import { isHttp1Server } from './http1/server.ts';
 import { watchUpgrades } from './http1/upgrades.ts';
-import { connectionsOf, freeOfFilter, watchConnections, watchDrops } from './open-connections.ts';
+import { watchStreams } from './http2/event-streams.ts';
+import { connectionsOfAny, freeOfFilter, watchConnections, watchDrops } from './open-connections.ts';
 import { droppedName } from './peer.ts';
 import { Rounds } from './rounds.ts';
-import { transportSocket, watchHandshakes, watchSecured } from './tls/sockets.ts';
+import { isSecured, listenerBehind, receiversOf, wasSentAway } from '../node/socket-fields.ts';
+import { layersOn, onTls, transportSocket, watchHandshakes } from './tls/sockets.ts';
 
 /** The accepted connections of the servers of one close, on their way to their end. */
 export class Connections {
+  /** The processes that were sent connections during the close. */
+  readonly receivers: Set<ChildProcess> = new Set();
   readonly #servers: readonly net.Server[];
   readonly #close: Close;
   readonly #open = new Map<net.Socket, ClosingConnection>();
@@ -40,6 +47,8 @@ export class Connections {
     const { over } = close.clock;
     this.#servers = servers;
     this.#close = close;
+    noteSome(this);
+    close.clock.over.addEventListener('abort', () => noteNoneLeft(this));
     this.#ends = new Ends(close);
     this.#findEnd = (connection, before) => this.#ends.find(connection, before);
     this.#delivery = new DeliveryWatch(
@@ -47,7 +56,7 @@ export class Connections {
       (connection, lost) => this.#noteReset(connection, lost),
       over,
     );
-    this.#rounds = new Rounds(this.#open, () => this.#ends.refresh(), close);
+    this.#rounds = new Rounds(this.#open, () => this.#beginRound(), close);
     this.#requests = {
       isRefusing: (program) => this.#on(program)?.refusesRequests === true,
       countLate: () => close.accounts.countLate(),
@@ -59,7 +68,7 @@ export class Connections {
     // A server that neither listens nor speaks HTTP can have no such connection.
     if (!servers.some((server) => server.listening || isHttp1Server(server))) return;
     addCloseToHeads(this.#heads, over);
-    for (const server of servers) this.#holdRequestsBack(server);
+    for (const server of servers) if (isHttp1Server(server)) this.#holdRequestsBack(server);
   }
 
   get open(): number {
@@ -68,7 +77,12 @@ export class Connections {
 
   /** Takes in what is open, and watches for what comes. */
   begin(): void {
+    const { over } = this.#close.clock;
+    onTls((tls) => this.#prepareWhenSecured(tls), over);
+    onFedInClose((_, socket) => this.#lookAgainAtProgram(socket), over);
     for (const server of this.#servers) this.#watch(server);
+    for (const server of this.#servers) this.#noteReceiversOf(server);
+    for (const { server, socket } of connectionsOfAny(this.#servers)) this.#adopt(server, socket, false);
     this.#early.release();
     this.#spread();
     this.#rounds.begin();
@@ -101,6 +115,35 @@ export class Connections {
     this.#onEmpty?.();
   }
 
+  /** No connection is here any more, nor comes: none can be sent to another process. */
+  noteNoneLeft(): void {
+    noteNoneLeft(this);
+  }
+
+  #beginRound(): void {
+    this.#ends.refresh();
+    if (!this.#servers.some((server) => receiversOf(server).length > 0)) return;
+    for (const [socket, connection] of this.#open) if (wasSentAway(socket)) this.#forget(socket, connection);
+    if (this.#open.size === 0) this.#onEmpty?.();
+  }
+
+  /** Another process has it from now on, and counts it. */
+  #forget(socket: net.Socket, { isFromQueue }: ClosingConnection): void {
+    this.#open.delete(socket);
+    socket.off('close', this.#onClose);
+    this.#close.accounts.uncountOpen(isFromQueue);
+    this.#noteReceivers(socket);
+  }
+
+  #noteReceivers(socket: net.Socket): void {
+    const acceptor = listenerBehind(socket);
+    if (acceptor instanceof net.Server) this.#noteReceiversOf(acceptor);
+  }
+
+  #noteReceiversOf(server: net.Server): void {
+    for (const { child } of receiversOf(server)) this.receivers.add(child);
+  }
+
   /** The connection of a socket that the program has. */
   #on(program: net.Socket): ClosingConnection | undefined {
     return this.#open.get(transportSocket(program));
@@ -117,8 +160,13 @@ export class Connections {
     const server = serverOf(program);
     if (server instanceof net.Server) this.#holdRequestsBack(server);
     const connection = this.#on(program);
-    if (connection === undefined) this.#early.add(program);
-    else connection.noteLastResponse();
+    if (connection === undefined) {
+      this.#early.add(program);
+      return;
+    }
+    // Also where it was not known before that http is on it.
+    program.destroySoon = this.#destroySoon;
+    connection.noteLastResponse();
   }
 
   /** Something has changed on it: the next round is to look. */
@@ -127,7 +175,7 @@ export class Connections {
   }
 
   #holdRequestsBack(server: net.Server): void {
-    if (this.#heldBack.has(server) || !isHttp1Server(server)) return;
+    if (this.#heldBack.has(server)) return;
     this.#heldBack.add(server);
     holdRequestsBack(server, this.#requests, this.#close.clock.over);
   }
@@ -137,13 +185,17 @@ export class Connections {
     // A server from before lastcall was imported is not watched yet.
     watchHandshakes(server);
     watchUpgrades(server);
+    watchStreams(server);
     const noMore = new AbortController();
     this.#noMoreArrivals.set(server, noMore);
     over.addEventListener('abort', () => noMore.abort());
-    watchConnections(server, (socket) => this.#adopt(server, socket, true), noMore.signal);
+    const adopt = (socket: net.Socket): void => {
+      this.#adopt(server, transportSocket(socket), true);
+      // The program may send it away at once.
+      process.nextTick(() => this.#noteReceivers(socket));
+    };
+    watchConnections(server, adopt, noMore.signal);
     watchDrops(server, (peer) => this.#noteLost(droppedName(peer), 'dropped'), noMore.signal);
-    watchSecured(server, (program) => this.#prepare(program), over);
-    for (const socket of connectionsOf(server)) this.#adopt(server, socket, false);
   }
 
   #adopt(server: net.Server, socket: net.Socket, isFromQueue: boolean): void {
@@ -156,8 +208,19 @@ export class Connections {
     if (isFromQueue && !this.#close.unfiltered.has(server)) freeOfFilter(socket);
     this.#delivery.watch(socket);
     socket.on('close', this.#onClose);
-    this.#prepare(connection.program);
+    for (const layer of layersOn(socket)) this.#prepareWhenSecured(layer);
     this.#rounds.lookAgainIn(this.#close.options.idleWait);
+  }
+
+  /** A server was handed a connection, and finds out in this turn of the loop what is spoken on it. */
+  #lookAgainAtProgram(program: net.Socket): void {
+    if (this.#on(program) !== undefined) process.nextTick(() => this.#prepare(program));
+  }
+
+  #prepareWhenSecured(program: net.Socket): void {
+    if (this.#on(program) === undefined) return;
+    if (isSecured(program)) this.#prepare(program);
+    else program.once('secure', () => this.#prepare(program));
   }
 
   /** Makes a connection ready as soon as the program has it, under TLS after the handshake. */
@@ -168,7 +231,11 @@ export class Connections {
     this.#lookSoonAt(connection);
     this.#delivery.watchFinal(program, connection.socket);
     const server = serverOf(program);
-    if (!(server instanceof net.Server) || !isHttp1Server(server)) return;
+    if (!(server instanceof net.Server)) return;
+    if (isHttp1Server(server) || parserOn(program) !== undefined) this.#prepareHttp(program, server, connection);
+  }
+
+  #prepareHttp(program: net.Socket, server: net.Server, connection: ClosingConnection): void {
     this.#holdRequestsBack(server);
     const early = this.#early.take(program);
     // http calls it after a last response; Node's own closes the connection without waiting for the client's end.
@@ -200,9 +267,12 @@ export class Connections {
     if (connection === undefined) return;
     this.#open.delete(socket);
     connection.noteEnd();
-    this.#close.accounts.countEnded();
     const { connection: channel } = this.#close.diagnostics;
-    if (channel.hasSubscribers) channel.publish({ remote: connection.remote, protocol: connection.protocolAtEnd });
+    const cut = connection.cutStreams;
+    if (cut === undefined) this.#close.accounts.countEnded();
+    else this.#noteCut(cut);
+    if (cut === undefined && channel.hasSubscribers)
+      channel.publish({ remote: connection.remote, protocol: connection.protocolAtEnd });
     if (this.#open.size === 0) this.#onEmpty?.();
   }
 

@@ -2,6 +2,7 @@ import type { Close } from '../close/close.ts';
 import type { Protocol } from '../close/report.ts';
 import { ChannelEnd } from './channel/end.ts';
 import type { ClosingConnection } from './closing-connection.ts';
+import { PeersElsewhere } from './answer/other-servers.ts';
 import { Http1End } from './http1/end.ts';
 import { MidRequest } from './http1/mid-request.ts';
 import { Http2End } from './http2/end.ts';
@@ -15,6 +16,7 @@ import { WebSocketEnd } from './websocket/end.ts';
 export class Ends {
   readonly #midRequest = new MidRequest();
   readonly #webSockets: WebSocketClients;
+  readonly #peers = new PeersElsewhere();
 
   constructor(close: Close) {
     this.#webSockets = new WebSocketClients(close);
@@ -24,6 +26,7 @@ export class Ends {
   refresh(): void {
     this.#midRequest.refresh();
     this.#webSockets.refresh();
+    this.#peers.refresh();
   }
 
   /** The end of a connection; `before` is what this returned the last time, and stays as long as the protocol does. */
@@ -48,7 +51,7 @@ export class Ends {
       case 'channel':
         return new ChannelEnd(connection);
       default:
-        return new RawEnd(connection);
+        return new RawEnd(connection, this.#peers);
     }
   }
 }

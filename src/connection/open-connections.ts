@@ -1,31 +1,77 @@
 import net from 'node:net';
 import { detachFilter } from '../linux/filter.ts';
 import type { Peer } from './peer.ts';
-import { acceptorOf, activeHandles, descriptorOf, serverOf } from '../node/fields.ts';
+import { activeHandles, descriptorOf } from '../node/fields.ts';
+import { identityOf, listenerBehind, serversShownBy, wasSentAway } from '../node/socket-fields.ts';
+import { layersOn, transportSocket } from './tls/sockets.ts';
 
-/**
- * The TCP or Unix connections of a server that are open now. They are found among the handles that keep the process alive, so
- * that a connection costs nothing before a close. (A 'close' listener, a set or a list of weak references cost 2 to 3 µs for
- * each, 3 % of a connection with a single request.) A connection that the program has unref'd is not found.
- */
-export function connectionsOf(server: net.Server): readonly net.Socket[] {
-  return activeHandles().filter(
-    (handle): handle is net.Socket => handle instanceof net.Socket && isOf(server, handle) && !handle.destroyed,
-  );
+/** A TCP or Unix connection, and the server of those asked for that has to do with it. */
+export interface OpenConnection {
+  readonly server: net.Server;
+  readonly socket: net.Socket;
 }
 
-/** All connections that are open, of whatever server, with the server of each. */
-export function acceptedConnections(): readonly { readonly server: net.Server; readonly socket: net.Socket }[] {
-  return activeHandles().flatMap((handle) => {
-    if (!(handle instanceof net.Socket) || handle.destroyed) return [];
-    const server = acceptorOf(handle);
-    return server instanceof net.Server ? [{ server, socket: handle }] : [];
+/** The connections of one server. */
+export function connectionsOf(server: net.Server): readonly net.Socket[] {
+  return connectionsOfAny([server]).map(({ socket }) => socket);
+}
+
+/**
+ * The TCP or Unix connections of these servers that are open now. They are found among the handles that keep the process alive,
+ * so that a connection costs nothing before a close. (A 'close' listener, a set or a list of weak references cost 2 to 3 µs for
+ * each, 3 % of a connection with a single request.) A connection that the program has unref'd is not found.
+ */
+export function connectionsOfAny(servers: readonly net.Server[]): readonly OpenConnection[] {
+  const known = new Map(servers.map((server) => [identityOf(server), server]));
+  return openSockets().flatMap((socket) => {
+    // Most are found by this alone, and to look for the others takes several times as long.
+    const accepted = known.get(identityOf(listenerBehind(socket)));
+    const server = accepted ?? firstOf(serversOn(socket).map((on) => known.get(identityOf(on))));
+    return server === undefined ? [] : [{ server, socket }];
   });
 }
 
-/** Whether the server accepted the socket, or another server handed it over (`server.emit('connection', socket)`). */
-function isOf(server: net.Server, socket: net.Socket): boolean {
-  return acceptorOf(socket) === server || serverOf(socket) === server;
+/** All connections that are open, of whatever server, with the server of each. */
+export function acceptedConnections(): readonly OpenConnection[] {
+  return openSockets().flatMap((socket) => {
+    const [server] = serversOn(socket);
+    return server === undefined ? [] : [{ server, socket }];
+  });
+}
+
+/** The servers that do not listen and have connections, which others have accepted and handed to them. */
+export function fedServers(): readonly net.Server[] {
+  const fed = openSockets().flatMap((socket) => {
+    const listener = listenerBehind(socket);
+    return serversOn(socket).filter((server) => !isSameServer(server, listener) && !server.listening);
+  });
+  return [...new Map(fed.map((server) => [identityOf(server), server])).values()];
+}
+
+/**
+ * Every server that has to do with a connection, as its sockets show it: the one that accepted it, one that it was handed to
+ * (`server.emit('connection', socket)`), and the one that is reached over TLS. The one that accepted it comes first.
+ */
+function serversOn(transport: net.Socket): readonly net.Server[] {
+  return layersOn(transport).flatMap(serversShownBy);
+}
+
+/** Whether one of these servers has to do with a connection; `socket` is any of its sockets. */
+export function isOnOneOf(servers: ReadonlySet<unknown>, socket: net.Socket): boolean {
+  const on = serversOn(transportSocket(socket));
+  if (on.some((server) => servers.has(server))) return true;
+  return [...servers].some((server) => on.some((other) => isSameServer(server, other)));
+}
+
+/** The server of this process that has accepted a connection, if one has; `socket` is any of its sockets. */
+export function acceptedBy(socket: net.Socket): net.Server | undefined {
+  const listener = listenerBehind(transportSocket(socket));
+  return listener instanceof net.Server ? listener : undefined;
+}
+
+/** Whether two servers are one: a Proxy around a server is another object. */
+export function isSameServer(left: unknown, right: unknown): boolean {
+  return left === right || identityOf(left) === identityOf(right);
 }
 
 /** Calls back for each connection that comes in, until `signal` aborts. */
@@ -56,4 +102,15 @@ export function freeOfFilter(socket: net.Socket): void {
   } catch {
     // ENOENT: it was accepted before the filter came.
   }
+}
+
+function firstOf(servers: readonly (net.Server | undefined)[]): net.Server | undefined {
+  return servers.find((server) => server !== undefined);
+}
+
+/** One that was sent to another process stays in the list until that has it. */
+function openSockets(): readonly net.Socket[] {
+  return activeHandles().filter(
+    (handle): handle is net.Socket => handle instanceof net.Socket && !handle.destroyed && !wasSentAway(handle),
+  );
 }

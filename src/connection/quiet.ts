@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import { loadLibc } from '../linux/libc.ts';
+import { recentLosses } from '../linux/losses.ts';
 import { unacknowledgedBytes, unreadBytes } from '../linux/sockets.ts';
 import { type ConnectionInfo, readConnection } from '../linux/tcp-info.ts';
 import { descriptorOf, isTcp } from '../node/fields.ts';
@@ -8,11 +9,16 @@ import { isHandshaking } from './tls/sockets.ts';
 
 // A client that got its SYN-ACK at the second try has measured a round trip of a little over 1 s. It repeats its request
 // 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):
-// this is enough for three losses, or for two after a SYN-ACK at the third try.
+// this is enough for three losses, or for two after a SYN-ACK at the third try. A client whose host remembers such a round trip
+// (tcp_metrics, tcp(7)) repeats its request after 0.3, 3.5 and 10 s.
 const LONG_SILENCE = 13_000;
 
-// Once it has sent something: enough for two losses.
+// Enough for two losses. It is given to a client that has sent something, and where few segments are lost.
 const LONG_SILENCE_LATER = 6_500;
+
+// The share of lost segments from which two losses in a row are as likely as one client in 100,000, and that for three losses.
+const FEW_LOSSES = 0.003;
+const MANY_LOSSES = 0.02;
 
 // After this many round trips it has forgotten that one: its time-out has come down from 3 s to 0.6 s (tcp_rtt_estimator,
 // net/ipv4/tcp_input.c, reckoned with round trips of 1 to 300 ms). A segment with data stands for one.
@@ -63,6 +69,17 @@ export function silenceOn(socket: net.Socket, observed: () => number): Silence |
   }
 }
 
+/** How many segments of a TCP client's have come out of order: what it said before them was lost. 0 where that is not known. */
+export function outOfOrderOn(socket: net.Socket): number {
+  const fd = descriptorOf(socket);
+  if (fd === undefined || !isTcp(socket) || !loadLibc().available) return 0;
+  try {
+    return readConnection(fd).outOfOrder;
+  } catch {
+    return 0;
+  }
+}
+
 /** Whether there are bytes that nobody has read. Asked last before a half-close: they may be a request. */
 export function hasUnread(socket: net.Socket): boolean {
   const fd = descriptorOf(socket);
@@ -77,23 +94,31 @@ export function hasUnread(socket: net.Socket): boolean {
 /**
  * How long a client may be quiet before it is ended, in ms: `idleWait`, unless its request may be lost and repeated later.
  * A client repeats it after a time-out that it has measured as we have. So a client on a slow path gets longer in proportion,
- * and one that has sent nothing yet gets even longer, for it came to ask something. Where our SYN-ACK had to be repeated, the
- * client has measured that too, and gets more time until it has forgotten it. So does one whose TLS handshake has begun.
+ * and one that has sent nothing yet gets even longer, for it came to ask something. Where we had to repeat something on the
+ * connection, as our SYN-ACK, the client has measured that too, and gets more time until it has forgotten it. So does a client
+ * of a host that loses segments, for it may remember the losses of earlier connections, and one whose TLS handshake has begun.
  */
-export function patienceWith(
-  server: net.Server,
-  socket: net.Socket,
-  { info }: Pick<Silence, 'info'>,
-  idleWait: number,
-): number {
-  if (isHandshaking(server, socket)) return Math.max(idleWait, LONG_SILENCE);
+export function patienceWith(socket: net.Socket, { info }: Pick<Silence, 'info'>, idleWait: number): number {
+  if (isHandshaking(socket)) return Math.max(idleWait, LONG_SILENCE);
   // An `idleWait` of 0 waits for nobody.
   if (info === undefined || idleWait === 0) return idleWait;
   const isSilent = socket.bytesRead === 0;
   const longest = Math.max(idleWait, isSilent ? LONG_SILENCE : LONG_SILENCE_LATER);
-  // Whatever was sent again after the handshake had a byte at least.
-  const wasSynAckLost = info.retransmissions > info.retransmittedBytes;
-  if (wasSynAckLost && info.dataSegments < FORGOTTEN_AFTER) return longest;
+  if (info.retransmissions > 0 && info.dataSegments < FORGOTTEN_AFTER) return longest;
   const timeouts = info.retransmissionTimeout / (isSilent ? LEAST_TIMEOUT : USUAL_TIMEOUT);
-  return Math.min(longest, Math.max(1, timeouts) * idleWait);
+  const byTimeout = Math.min(longest, Math.max(1, timeouts) * idleWait);
+  return isOnThisHost(socket) ? byTimeout : Math.max(byTimeout, patienceAt(recentLosses(), isSilent));
+}
+
+/** How long a client may be quiet where this share of the segments is lost. */
+function patienceAt(share: number, isSilent: boolean): number {
+  // After the answer to its first request a client goes by what it has measured on this connection.
+  if (!isSilent) return share < MANY_LOSSES ? 0 : LONG_SILENCE_LATER;
+  if (share < FEW_LOSSES) return 0;
+  return share < MANY_LOSSES ? LONG_SILENCE_LATER : LONG_SILENCE;
+}
+
+/** Nothing is lost on the loopback, whatever other paths lose. */
+function isOnThisHost({ remoteAddress = '' }: net.Socket): boolean {
+  return remoteAddress === '::1' || /^(::ffff:)?127\./.test(remoteAddress);
 }

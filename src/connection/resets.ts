@@ -2,11 +2,12 @@ import type net from 'node:net';
 import { TCP_CLOSE } from '../linux/constants.ts';
 import { discardReads } from '../node/fields.ts';
 import { replaceMethod } from '../node/replace.ts';
+import { Pace } from '../pace.ts';
 import { askKernel, isDelivered, unsent } from './acknowledged.ts';
 import type { ClosingConnection } from './closing-connection.ts';
 import { programSocket } from './tls/sockets.ts';
 
-// How often to ask the kernel whether the peer has acknowledged everything, in ms. There is no event for it.
+// How often to ask the kernel whether the peer has acknowledged everything, in ms, at the most. There is no event for it.
 const ASK_EVERY = 5;
 
 /**
@@ -19,12 +20,15 @@ export class DeliveryWatch {
   readonly #onReset: (connection: ClosingConnection, lost: number) => void;
   /** What sockets had in the place of the prototype's, as wrappers have. */
   readonly #theirs = new WeakMap<net.Socket, net.Socket['_destroy']>();
+  /** TLS sockets whose close_notify is counted. */
+  readonly #watched = new WeakSet<net.Socket>();
   /** The bytes of each close_notify that was sent. */
   readonly #closeNotify = new WeakMap<net.Socket, number>();
   readonly #held = new Map<ClosingConnection, () => void>();
   readonly #over: AbortSignal;
   /** In place of a socket's own. One for all: ten thousand would cost as much as the rest of a close. */
   readonly #destroy: net.Socket['_destroy'];
+  readonly #pace = new Pace();
   #timer: NodeJS.Timeout | undefined;
 
   /**
@@ -54,7 +58,8 @@ export class DeliveryWatch {
 
   /** Counts the bytes of close_notify, which the program has not written. Call it for the socket that the program has. */
   watchFinal(program: net.Socket, transport: net.Socket): void {
-    if (program === transport) return;
+    if (program === transport || this.#watched.has(program)) return;
+    this.#watched.add(program);
     const replaced = replaceMethod(program, '_final', (original) => (...args) => {
       replaced.undo();
       const before = transport.bytesWritten;
@@ -81,7 +86,13 @@ export class DeliveryWatch {
   #hold(connection: ClosingConnection, close: () => void): void {
     discardReads(connection.socket);
     this.#held.set(connection, close);
-    this.#timer ??= setInterval(() => this.#lookAtHeld(), ASK_EVERY);
+    this.#timer ??= setTimeout(() => this.#askAgain(), ASK_EVERY);
+  }
+
+  #askAgain(): void {
+    this.#pace.measure(() => this.#lookAtHeld());
+    this.#timer =
+      this.#held.size === 0 ? undefined : setTimeout(() => this.#askAgain(), Math.max(ASK_EVERY, this.#pace.wait));
   }
 
   #lookAtHeld(): void {
@@ -92,9 +103,6 @@ export class DeliveryWatch {
       this.#held.delete(connection);
       close();
     }
-    if (this.#held.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 
   #noteReset(connection: ClosingConnection): void {
@@ -108,7 +116,7 @@ export class DeliveryWatch {
   }
 
   #closeAll(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     const held = [...this.#held.values()];
     this.#held.clear();
     for (const close of held) close();

@@ -8,6 +8,8 @@ const REPORT_AT_MOST = 100;
 const REPORT_SHARE = 20;
 /** The lame duck leaves at least half of the deadline to the drain. */
 const LAME_DUCK_SHARE = 2;
+/** However long ago the signal came: a stop that it asks for gets a tenth of the deadline at least. */
+const LEFT_AT_LEAST = 10;
 /** Left for the hooks after a second signal, in ms. */
 const HOOKS_NOW = 1_000;
 
@@ -27,14 +29,15 @@ export class Budget {
   #drainTimer: NodeJS.Timeout | undefined;
   #timer: NodeJS.Timeout;
 
-  /** `hasHooks`: code of the program runs after the drain. */
-  constructor(deadline: number, hasHooks: boolean) {
-    this.#endsAt = this.#began + deadline;
+  /** `hasHooks`: code of the program runs after the drain. `askedBefore`: how long ago the signal came, in ms. */
+  constructor(deadline: number, hasHooks: boolean, askedBefore = 0) {
+    const left = Math.max(deadline - askedBefore, deadline / LEFT_AT_LEAST);
+    this.#endsAt = this.#began + left;
     this.#keptForHooks = hasHooks
       ? Math.min(HOOKS_AT_MOST, deadline / HOOKS_SHARE)
       : Math.min(REPORT_AT_MOST, deadline / REPORT_SHARE);
-    this.#lameDuckUntil = this.#began + deadline / LAME_DUCK_SHARE;
-    this.#timer = setTimeout(() => this.#timeUp.abort(), deadline);
+    this.#lameDuckUntil = this.#endsAt - deadline / LAME_DUCK_SHARE;
+    this.#timer = setTimeout(() => this.#timeUp.abort(), left);
   }
 
   /** Left of the whole. */
@@ -55,6 +58,11 @@ export class Budget {
   /** Left for the drain: the steps after it keep their own share. */
   get forDrain(): number {
     return Math.max(0, this.left - this.#keptForHooks);
+  }
+
+  /** Left for work that goes on after the hooks: only the report comes after it. */
+  get forLastWork(): number {
+    return Math.max(0, this.left - REPORT_AT_MOST);
   }
 
   /** Aborted when the lame duck has to end at once. */

@@ -1,5 +1,8 @@
+import type net from 'node:net';
+import { channels } from '../close/diagnostics.ts';
 import type { CloseOptions } from '../close/options.ts';
 import { type CloseProgress, type CloseReport, mergeReports } from '../close/report.ts';
+import { closeAndPublish } from '../servers/graceful-close.ts';
 import type { Budget } from './budget.ts';
 import type { CompleteLastCallOptions } from './options/options.ts';
 
@@ -7,13 +10,26 @@ import type { CompleteLastCallOptions } from './options/options.ts';
 export class Drain {
   readonly #options: CompleteLastCallOptions;
   readonly #budget: Budget;
+  readonly #doubts: () => readonly string[];
   readonly #onProgress: (progress: CloseProgress) => void;
   readonly #closes = new Set<Promise<CloseReport>>();
 
-  constructor(options: CompleteLastCallOptions, budget: Budget, onProgress: (progress: CloseProgress) => void) {
+  /** `doubts`: what else may be lost, when a close reports. */
+  constructor(
+    options: CompleteLastCallOptions,
+    budget: Budget,
+    doubts: () => readonly string[],
+    onProgress: (progress: CloseProgress) => void,
+  ) {
     this.#options = options;
     this.#budget = budget;
+    this.#doubts = doubts;
     this.#onProgress = onProgress;
+  }
+
+  /** Begins to close these servers. */
+  close(servers: readonly net.Server[]): void {
+    this.begin((options) => closeAndPublish(servers, options, channels, this.#doubts));
   }
 
   /** Begins a close that ends within the budget. */
@@ -26,6 +42,11 @@ export class Drain {
     };
     const signal = this.#budget.cutDrain;
     this.#closes.add(close({ ...given, deadline, spread: Math.min(spread, deadline), signal, onProgress }));
+  }
+
+  /** What a part of the drain is measured by: quiet for so long, and half of its time, in ms. */
+  get patience(): { readonly quietFor: number; readonly most: number } {
+    return { quietFor: this.#options.idleWait, most: this.#budget.forDrain / 2 };
   }
 
   /** Resolves with one report when all closes have ended. */

@@ -3,7 +3,7 @@ import type net from 'node:net';
 import { checkServers } from '../servers/check-servers.ts';
 import type { CloseReport } from '../close/report.ts';
 import { completeLastCallOptions, type LastCallOptions } from './options/options.ts';
-import { leaveToProgram } from './register.ts';
+import { holdListeners, leaveToProgram } from './register.ts';
 import { Service } from './service.ts';
 import type { LastCallState } from './state.ts';
 
@@ -19,6 +19,11 @@ export interface LastCall {
    * promise of the first. `reason` goes to `onLameDuck`. Default `close()`.
    */
   close(reason?: string): Promise<CloseReport>;
+  /**
+   * Lets the stop wait for work that goes on after its response. Its time is what the drain leaves of the deadline. What is not
+   * done by then is named in the report. A rejection is reported, and not thrown. `name` is what the report calls it.
+   */
+  waitUntil(promise: PromiseLike<unknown>, name?: string): void;
   /** Resolves when the stop has ended, whatever caused it. */
   readonly closed: Promise<CloseReport>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -51,5 +56,5 @@ export function lastCall(servers: net.Server | readonly net.Server[] | 'all', op
   const complete = completeLastCallOptions(options);
   const checked = checkServers(servers);
   leaveToProgram();
-  return new Service(checked, complete);
+  return new Service(checked, complete, complete.holdListeners ? holdListeners(complete.signals) : undefined);
 }

@@ -1,5 +1,6 @@
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { isMainThread } from 'node:worker_threads';
+import { onFed } from '../connection/handed-over/fed-servers.ts';
 import { onWorkers } from './cluster/watch-workers.ts';
 import { completeFromEnvironment } from './options/environment.ts';
 import type { CompleteLastCallOptions } from './options/options.ts';
@@ -7,6 +8,7 @@ import { Service } from './service.ts';
 import { EarlySignals } from './signals/early-signals.ts';
 import { prepareSignals } from './signals/process-events.ts';
 import { ProgramListeners } from './signals/program-listeners.ts';
+import { findRun, tellOutcome, tellRunOfService, tellRunOfThreads } from './tell-run.ts';
 import { warn } from './warn.ts';
 
 /** Deno and Bun do not deliver signals through `process.emit`. */
@@ -22,14 +24,17 @@ type Mark = (() => void) | 'decided by the program' | undefined;
  * nothing is read, loaded or changed. A wrong variable then ends the program, as an uncaught error.
  */
 export function registerService(): void {
-  if (!isMainThread) return;
+  if (!isMainThread) return tellRunOfThreads();
   if (!isNode) return warn('lastcall/register does nothing here: it is for Node. Call lastCall(server)');
+  findRun();
   prepareSignals();
   subscribe('tracing:net.server.listen:asyncStart', holdSignals);
   subscribe('tracing:net.server.listen:error', releaseSignals);
   subscribe('tracing:net.server.listen:asyncEnd', begin);
   // A cluster's primary may listen for its workers without a server.
   onWorkers(() => {}, begin, new AbortController().signal);
+  // A worker that is sent its connections may never listen.
+  onFed(begin, fed.signal);
 }
 
 /** The program calls `lastCall` itself: the registered service retires. */
@@ -39,7 +44,19 @@ export function leaveToProgram(): void {
   if (typeof retire === 'function') retire();
 }
 
+/** The program's own listeners of these signals, to be held. Undefined where they cannot be. */
+export function holdListeners(signals: readonly NodeJS.Signals[]): ProgramListeners | undefined {
+  if (!isMainThread) return undefined;
+  if (!isNode) {
+    warn('`holdListeners` does nothing here: it is for Node');
+    return undefined;
+  }
+  prepareSignals();
+  return new ProgramListeners(signals);
+}
+
 const early = new EarlySignals();
+const fed = new AbortController();
 /** Read once, so that an unknown variable causes one warning. */
 let fromEnvironment: CompleteLastCallOptions | undefined;
 
@@ -61,6 +78,8 @@ function begin(): void {
   unsubscribe('tracing:net.server.listen:asyncStart', holdSignals);
   unsubscribe('tracing:net.server.listen:error', releaseSignals);
   unsubscribe('tracing:net.server.listen:asyncEnd', begin);
+  fed.abort();
+  tellRunOfService();
   try {
     beginService();
   } finally {
@@ -74,5 +93,7 @@ function beginService(): void {
   // Child processes inherit the variables. Only the first process that serves has the port.
   delete process.env.LASTCALL_READINESS_SERVER;
   const service = new Service('all', options, new ProgramListeners(options.signals));
+  // Its report has what came of its workers, too.
+  void service.closed.then(tellOutcome);
   Reflect.set(globalThis, mark, () => service.retire());
 }

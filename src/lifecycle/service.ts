@@ -1,23 +1,24 @@
 import type http from 'node:http';
 import type net from 'node:net';
-import { gracefulClose } from '../servers/graceful-close.ts';
-import type { CloseReport } from '../close/report.ts';
+import { type CloseReport, withDoubts } from '../close/report.ts';
 import { Budget } from './budget.ts';
 import { type ClusterPrimary, findClusterPrimary } from './cluster/primary.ts';
 import { type ClusterWorker, findClusterWorker } from './cluster/worker.ts';
 import { DeferredClose } from './deferred-close.ts';
 import { Drain } from './drain.ts';
 import { exitAtLast, leave, reportEarlyExit } from './exit/leaving.ts';
-import { allowExit, delayExit } from './exit/process-exit.ts';
+import { allowExit, allowLast, delayExit } from './exit/process-exit.ts';
 import { Hooks } from './hooks.ts';
 import { LameDuck } from './lame-duck/lame-duck.ts';
 import { answerProbes, ReadinessServer } from './lame-duck/readiness.ts';
 import type { CompleteLastCallOptions } from './options/options.ts';
 import { ServiceServers } from './service-servers.ts';
+import { ForeignListeners } from './signals/foreign-listeners.ts';
 import type { ProgramListeners } from './signals/program-listeners.ts';
 import { StopSignals } from './signals/stop-signals.ts';
 import { type LastCallState, stateChannel, type StateMessage } from './state.ts';
 import { Supervisor } from './systemd/supervisor.ts';
+import { Work } from './work.ts';
 
 /** What an uncaught error leaves of the time, in ms. */
 const AFTER_AN_ERROR = 5_000;
@@ -48,11 +49,15 @@ export class Service {
   readonly #primary: ClusterPrimary | undefined;
   readonly #worker: ClusterWorker | undefined;
   readonly #hooks: Hooks;
+  readonly #work = new Work();
+  readonly #foreign = new ForeignListeners();
   #resolveClosed: (report: CloseReport) => void = () => {};
   /** `starting`: no server has listened yet. */
   #state: 'starting' | LastCallState = 'starting';
   #processEnd: ProcessEnd = 'goes on';
   #stop: Stop | undefined;
+  /** How long before its stop it was asked to stop, in ms: the event loop was busy. */
+  #askedBefore = 0;
 
   /** `programListeners`: the program's own listeners of the signals, if they are to run after the drain. */
   constructor(
@@ -66,9 +71,12 @@ export class Service {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    this.readiness = answerProbes(() => ({ ready: this.ready, words: this.#words }));
+    this.readiness = answerProbes(this);
     const onSignal = {
-      onFirst: (signal: string) => this.#stopAndExit(signal),
+      onFirst: (signal: NodeJS.Signals, busyFor: number) => {
+        this.#askedBefore = busyFor;
+        this.#onSignal(signal);
+      },
       onSecond: () => this.#stop?.budget.endNow(),
       onUncaught: () => this.#onUncaught(),
     };
@@ -83,7 +91,7 @@ export class Service {
     // Workers are part of the service only if it is all that this process has.
     this.#primary = servers === 'all' ? findClusterPrimary(onWorkers) : undefined;
     this.#servers.begin();
-    const isOptional = programListeners !== undefined;
+    const isOptional = programListeners !== undefined && !options.holdListeners;
     this.#readinessServer = new ReadinessServer(options.readinessServer, this.readiness, isOptional);
   }
 
@@ -97,6 +105,10 @@ export class Service {
 
   close(reason = 'close()'): Promise<CloseReport> {
     return this.#stopOnce(reason);
+  }
+
+  waitUntil(promise: PromiseLike<unknown>, name?: string): void {
+    this.#work.add(promise, name);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -123,13 +135,18 @@ export class Service {
 
     this.#enter('closing');
     const primary = this.#primary;
-    drain.begin((options) => gracefulClose(this.#servers.toClose, options));
+    drain.close(this.#servers.toClose);
     if (primary !== undefined) drain.begin((options) => primary.close(options, budget));
-    const drained = await this.#drained(drain);
+    // A cluster's primary has only its workers, and they run their own listeners.
+    if (primary?.isListening !== true) this.#dueListeners?.runWhenStill(() => this.#servers.open, drain);
+    await drain.ended();
     deferredClose.release();
-    await this.#hooks.onDrained(drained, budget);
+    await this.#work.done(budget.forDrain, budget.cutDrain);
+    await this.#hooks.onDrained(await this.#drained(drain), budget);
 
-    // Servers that have begun to listen since are drained too.
+    // Servers that have begun to listen since are drained too, and work that has begun since is waited for.
+    await drain.ended();
+    await this.#work.done(budget.forLastWork, budget.timeUp);
     const report = await this.#drained(drain);
     // Until here it has answered probes: not ready.
     await this.#readinessServer.close(budget.left);
@@ -148,14 +165,20 @@ export class Service {
   #beginStop(reason: string, most: number): Stop {
     this.#programListeners?.noteReason(reason);
     const { close, deadline, onDrained } = this.#options;
-    const budget = new Budget(Math.min(deadline, most), onDrained !== undefined || this.#areProgramListenersDue);
+    const hasHooks = onDrained !== undefined || this.#dueListeners !== undefined;
+    const budget = new Budget(Math.min(deadline, most), hasHooks, this.#askedBefore);
     if (this.#processEnd === 'crashed') budget.shorten(AFTER_AN_ERROR);
     if (close.signal?.aborted === true) budget.endNow();
     close.signal?.addEventListener('abort', () => budget.endNow(), { signal: budget.ended });
     const deferredClose = new DeferredClose(budget.ended);
-    const drain = new Drain(this.#options, budget, (progress) => this.#supervisor.noteProgress(progress));
+    const drain = new Drain(
+      this.#options,
+      budget,
+      () => this.#foreign.doubts,
+      (now) => this.#supervisor.noteProgress(now),
+    );
     this.#stop = { reason, budget, deferredClose, drain };
-    for (const server of this.#servers.open) deferredClose.add(server, this.#areProgramListenersDue);
+    for (const server of this.#servers.open) deferredClose.add(server, this.#dueListeners !== undefined);
     reportEarlyExit(() => this.state, budget.ended);
     return this.#stop;
   }
@@ -170,7 +193,7 @@ export class Service {
   /** No longer ready, but still serving every client. */
   async #serveOn(stop: Stop): Promise<void> {
     const { reason, budget } = stop;
-    stop.lameDuck = new LameDuck(this.#servers.open, budget.ended);
+    stop.lameDuck = new LameDuck(this.#servers.toClose, budget.ended);
     const lameDuck = stop.lameDuck.serveOn(this.#options, budget);
     await this.#hooks.onLameDuck(reason, budget);
     await lameDuck;
@@ -180,7 +203,9 @@ export class Service {
 
   async #drained(drain: Drain): Promise<CloseReport> {
     const report = await drain.ended();
-    return { ...report, errors: [...report.errors, ...this.#hooks.errors] };
+    const errors = [...report.errors, ...this.#hooks.errors, ...this.#work.errors];
+    const strange = this.#isExiting ? this.#servers.strangeListeners.map(doubtAbout) : [];
+    return withDoubts({ ...report, errors }, [...strange, ...this.#foreign.doubts, ...this.#work.doubts]);
   }
 
   /** A server has begun to listen. During a stop it takes part in the step that is under way. */
@@ -190,9 +215,15 @@ export class Service {
       if (this.#servers.areListening) this.#supervisor.ready();
       return;
     }
-    stop.deferredClose.add(server, this.#areProgramListenersDue);
+    stop.deferredClose.add(server, this.#dueListeners !== undefined);
     if (this.#state === 'lame duck') stop.lameDuck?.add(server);
-    if (this.#state === 'closing') stop.drain.begin((options) => gracefulClose([server], options));
+    if (this.#state === 'closing') stop.drain.close([server]);
+  }
+
+  #onSignal(signal: NodeJS.Signals): void {
+    this.#stopAndExit(signal);
+    // What is not held runs at once, and the exit does not wait for it.
+    if (this.#options.exit && this.#programListeners === undefined) this.#foreign.print(signal);
   }
 
   /** By a signal, by the primary, which gives `most` ms, or by an uncaught error. */
@@ -221,13 +252,16 @@ export class Service {
       report,
       hasFailed: hasCrashed || this.#hooks.errors.length > 0,
       strict: this.#options.strict,
-      programListeners: this.#areProgramListenersDue && !hasCrashed ? this.#programListeners : undefined,
+      programListeners: hasCrashed ? undefined : this.#dueListeners,
       budget: this.#stop.budget,
+      listenerWait: this.#isExiting ? this.#options.listenerWait : 0,
       exit: (code) => this.#exit(code),
+      whenLast: (callback) => allowLast(this, callback),
     });
   }
 
   #exit(code: number): void {
+    this.#programListeners?.endDrain();
     this.#letGo();
     allowExit(this, this.#isExiting ? code : undefined);
   }
@@ -236,6 +270,7 @@ export class Service {
     if (this.#state === 'closed') return;
     if (this.#state === 'starting') this.#enter('serving');
     this.#signals.arm();
+    if (this.#options.exit && this.#programListeners === undefined) this.#foreign.arm(this.#options.signals);
   }
 
   #armForWorkers(): void {
@@ -244,8 +279,8 @@ export class Service {
   }
 
   #disarmIfUnused(): void {
-    const isUsed = this.#servers.open.length > 0 || this.#primary?.isListening === true;
-    if (this.#stop === undefined && !isUsed) this.#signals.disarm();
+    const isUsed = this.#servers.areThere || this.#primary?.isListening === true;
+    if (this.#stop === undefined && !isUsed) this.#disarm();
   }
 
   /** Undoes all that the service and its stop have set up. */
@@ -255,20 +290,21 @@ export class Service {
     this.#worker?.end();
     this.#supervisor.end();
     // A signal must not end a process that is about to exit, in the middle of its last lines.
-    if (!this.#isExiting) this.#signals.disarm();
+    if (!this.#isExiting) this.#disarm();
+  }
+
+  #disarm(): void {
+    this.#signals.disarm();
+    this.#foreign.disarm();
   }
 
   get #isExiting(): boolean {
     return this.#processEnd === 'exits' || this.#processEnd === 'crashed';
   }
 
-  get #areProgramListenersDue(): boolean {
-    return this.#programListeners?.areDue === true;
-  }
-
-  get #words(): string {
-    if (this.state !== 'serving') return this.state;
-    return this.ready ? 'ready' : 'starting';
+  /** The program's own listeners of the signal that has come, if there are any, and they are held. */
+  get #dueListeners(): ProgramListeners | undefined {
+    return this.#programListeners?.areDue === true ? this.#programListeners : undefined;
   }
 
   #enter(state: LastCallState): void {
@@ -277,4 +313,8 @@ export class Service {
     const message: StateMessage = { state, ...(reason === undefined ? {} : { reason }) };
     stateChannel.publish(message);
   }
+}
+
+function doubtAbout(listener: string): string {
+  return `${listener} still listens, and hands its connections to this service, which was not given it`;
 }

@@ -41,6 +41,7 @@ export const TCP_INFO = 11;
 const isPowerPC = process.arch === 'ppc64';
 export const FIONREAD: number = isPowerPC ? 0x4004667f : 0x541b;
 export const SIOCOUTQ: number = isPowerPC ? 0x40047473 : 0x5411;
+export const TIOCGWINSZ: number = isPowerPC ? 0x40087468 : 0x5413;
 
 // linux/sock_diag.h: indexes of the array that SO_MEMINFO fills
 export const SK_MEMINFO_DROPS = 8;
@@ -97,14 +98,24 @@ export const SYS_pidfd_send_signal = 424;
 export const SYS_pidfd_open = 434;
 export const SYS_pidfd_getfd = 438;
 
+// linux/pidfd.h
+export const PIDFD_THREAD = 0x80;
+// linux/magic.h
+export const PID_FS_MAGIC = 0x50494446;
+
 // linux/prctl.h
 export const PR_SET_CHILD_SUBREAPER = 36;
 
-// linux/fcntl.h
+// asm-generic/signal-defs.h
+export const SIG_IGN = 1;
+
+// linux/fcntl.h, asm-generic/fcntl.h
+export const O_CLOEXEC = 0x80000;
 export const F_DUPFD_CLOEXEC = 1030;
 
 // asm-generic/errno-base.h, asm-generic/errno.h
 export const ESRCH = 3;
+export const EIO = 5;
 export const ECHILD = 10;
 export const EAGAIN = 11;
 export const ENOBUFS = 105;

@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { type Replacement, replaceMethod } from '../node/replace.ts';
+import { keepPath } from '../linux/unix-path.ts';
 
 /** What a server's `close` does instead of Node's own. */
 type Answer = (callback: unknown) => net.Server;
@@ -8,8 +9,16 @@ const answers = new Map<net.Server, Answer>();
 /** The wrapper of net's `close`, while it is in place. */
 let wrapping: Replacement | undefined;
 
-/** Closes the listener alone: http's own close would first destroy the idle connections, next requests and all. */
-export function closeListenerOf(server: net.Server): void {
+/**
+ * Closes the listener alone: http's own close would first destroy the idle connections, next requests and all. `path`: a Unix path
+ * that must stay.
+ */
+export function closeListenerOf(server: net.Server, path?: string): void {
+  if (path === undefined) closeOne(server);
+  else keepPath(path, () => closeOne(server));
+}
+
+function closeOne(server: net.Server): void {
   if (wrapping === undefined) net.Server.prototype.close.call(server);
   else wrapping.original(server, []);
 }

@@ -1,6 +1,7 @@
 import { setImmediate as turn, setTimeout as sleep } from 'node:timers/promises';
 import type { Close } from '../close/close.ts';
 import type { Gate } from '../close/report.ts';
+import { queuePace } from './count-queues.ts';
 import { countHalfOpen, mayCountHalfOpen } from './half-open.ts';
 import type { Listener } from './listener.ts';
 import { type LeftInQueues, type WatchedQueue, watchQueue } from './queue-length.ts';
@@ -44,7 +45,7 @@ export async function drainQueues(listener: Listener, atGate: AtGate, close: Clo
     const queued = await queue.length();
     const waited = performance.now() - began;
     if (queued > 0) seenEmpty = false;
-    // A dump walks all sockets of the host: it is asked for only when the queue is empty, and for a tenth of the time.
+    // A dump walks all sockets of the host: it is asked for only when the queue is empty, and for a twentieth of the time.
     else if (seenEmpty || mayCountHalfOpen(listener, lookedAt)) {
       halfOpen = countHalfOpen(listener, lookedAt);
       lookedAt = performance.now();
@@ -71,7 +72,7 @@ async function drainOpenGate(listener: Listener, queue: WatchedQueue, close: Clo
   while (listener.isOpen() && !deadline.aborted && performance.now() - began < close.options.handshakeWait) {
     const queued = await queue.length();
     if (queued === 0) return queue.lost(0);
-    // The loop accepts one client a turn, and a look at /proc may take as long as a hundred turns.
+    // The loop accepts one client a turn.
     for (let client = 0; client < queued && !deadline.aborted; client++) await turn();
     await pause(deadline);
   }
@@ -92,5 +93,5 @@ async function leaveAtDeadline(listener: Listener, queue: WatchedQueue): Promise
 }
 
 async function pause(signal: AbortSignal): Promise<void> {
-  await sleep(LOOK_EVERY, undefined, { signal }).catch(() => {});
+  await sleep(Math.max(LOOK_EVERY, queuePace.wait), undefined, { signal }).catch(() => {});
 }

@@ -1,11 +1,9 @@
 import { TCP_SYN_RECV } from '../linux/constants.ts';
 import { type ConnectionEnds, dumpHalfOpen } from '../linux/tables/inet-diag.ts';
-import { readTcpTable } from '../linux/tables/proc-net.ts';
+import { readTcpRows } from '../linux/tables/proc-net.ts';
 import { isIPv6Only } from '../linux/sockets.ts';
+import { tablePace } from './count-queues.ts';
 import { type Listener, withoutZone } from './listener.ts';
-
-// A dump walks all sockets of the host, in one go: all together may take a tenth of the time, no more.
-const DUMP_SHARE = 10;
 
 type Family = 'IPv4' | 'IPv6';
 /** /proc has no address in a form that we read. */
@@ -19,7 +17,6 @@ interface Dump {
 }
 
 const dumps = new Map<Family, Dump>();
-let nextAt = 0;
 
 /**
  * How many handshakes to the listener's address and port were under way at a moment not before `since`, on the clock of
@@ -40,7 +37,7 @@ export function countHalfOpen(listener: Listener, since: number): number {
 /** Whether the count is known already, or may be asked for again. */
 export function mayCountHalfOpen(listener: Listener, since: number): boolean {
   const isKnown = (): boolean => familiesOf(listener).every((family) => isFresh(dumps.get(family), since));
-  return !isCountable(listener) || performance.now() >= nextAt || isKnown();
+  return !isCountable(listener) || tablePace.wait === 0 || isKnown();
 }
 
 function isCountable({ address }: Listener): boolean {
@@ -51,10 +48,8 @@ function handshakesSince(family: Family, since: number): readonly Handshake[] {
   const last = dumps.get(family);
   if (last !== undefined && isFresh(last, since)) return last.handshakes;
   const at = performance.now();
-  const handshakes = askKernel(family);
-  const now = performance.now();
+  const handshakes = tablePace.measure(() => askKernel(family));
   dumps.set(family, { at, handshakes });
-  nextAt = now + (DUMP_SHARE - 1) * (now - at);
   return handshakes;
 }
 
@@ -67,7 +62,7 @@ function askKernel(family: Family): readonly Handshake[] {
     return dumpHalfOpen(family);
   } catch {
     // No tcp_diag in this kernel, an answer that was cut short, or no FFI.
-    return readTcpTable(family).filter((row) => row.state === TCP_SYN_RECV);
+    return readTcpRows(family, TCP_SYN_RECV);
   }
 }
 

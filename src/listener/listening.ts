@@ -2,12 +2,14 @@ import { subscribe } from 'node:diagnostics_channel';
 import net from 'node:net';
 import { hasChildren } from '../linux/process/processes.ts';
 import { loadLibc } from '../linux/libc.ts';
+import { sampleLosses } from '../linux/losses.ts';
 import { type CookieCounters, readCookieCounters, releaseCookieCounters } from '../linux/tables/tcp-counters.ts';
 import { countListenDrops } from '../linux/sockets.ts';
 import { activeHandles, isPassingHandleUp, onHandlePassedUp } from '../node/fields.ts';
 import { CookieSamples } from './syn-cookie-samples.ts';
 import { findListener, type Listener } from './listener.ts';
 import { findOrigin, type Origin } from './origin.ts';
+import { fileAt, pathOf } from '../linux/unix-path.ts';
 
 /** What is known of a server since it began to listen. */
 export interface Sighting {
@@ -16,11 +18,13 @@ export interface Sighting {
   origin: Origin | undefined;
   /** It asked for a socket of its own, also in a cluster worker. */
   readonly exclusive: boolean;
+  /** The file of a Unix listener. */
+  readonly file: string | undefined;
   /** Taken then, and once a minute from then on. */
   readonly cookies: CookieSamples;
 }
 
-/** How often SYN cookies are counted while a server listens, in milliseconds; about 0.1 ms of work each time. */
+/** How often SYN cookies and lost segments are counted while a server listens, in ms; about 0.3 ms of work each time. */
 const SAMPLE_EVERY = 60_000;
 
 const sightings = new WeakMap<net.Server, Sighting>();
@@ -92,7 +96,9 @@ export function watchListeners(onFirstSight: (server: net.Server) => void): void
 function prepare(server: net.Server): void {
   const listener = findListener(server);
   const exclusive = exclusiveServers.has(server);
-  const sighting: Sighting = { listener, origin: undefined, exclusive, cookies: new CookieSamples() };
+  const path = pathOf(listener.address);
+  const file = path === undefined ? undefined : fileAt(path);
+  const sighting: Sighting = { listener, origin: undefined, exclusive, file, cookies: new CookieSamples() };
   sightings.set(server, sighting);
   sample(sighting, readCookieCounters());
   process.nextTick(() => {
@@ -104,6 +110,7 @@ function prepare(server: net.Server): void {
     listening.delete(server);
     releaseIfNobodyListens();
   });
+  if (sampling === undefined) sampleLosses();
   sampling ??= setInterval(sampleAll, SAMPLE_EVERY).unref();
 }
 
@@ -120,6 +127,7 @@ export function releaseIfNobodyListens(): void {
 function sampleAll(): void {
   releaseIfNobodyListens();
   if (listening.size === 0) return;
+  sampleLosses();
   const counters = readCookieCounters();
   for (const server of listening) {
     const sighting = sightingOf(server);

@@ -57,7 +57,7 @@ export function watchQueue(
 }
 
 /**
- * Where the kernel does not show a queue's length (a Unix listener without unix_diag): the loop accepts one at every turn
+ * Where the kernel does not show a queue's length (a Unix listener without unix_diag, or /proc between two looks): the loop accepts one at every turn
  * while somebody waits, and nobody new comes. Two turns without an arrival mean that nobody waits.
  */
 async function countByTurns(listener: Listener): Promise<number> {

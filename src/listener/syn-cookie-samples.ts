@@ -32,4 +32,11 @@ export class CookieSamples {
   before(now: number): CookieSample | undefined {
     return this.#samples.findLast(({ at }) => at <= now - COOKIE_LIFETIME) ?? this.#samples[0];
   }
+
+  /** When the full queue began to turn clients away, at the earliest, within the time of `before(now)`. */
+  overflowedAfter(now: number): number | undefined {
+    const first = this.before(now);
+    const since = this.#samples.filter(({ at }) => first !== undefined && at >= first.at);
+    return since.findLast(({ drops }) => drops === first?.drops)?.at;
+  }
 }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readSysctl } from '../linux/sysctl.ts';
 import { type CookieCounters, readCookieCounters } from '../linux/tables/tcp-counters.ts';
 import { endHold, holdNewConnections } from './gate/hold.ts';
+import { Pace } from '../pace.ts';
 import { makeRoom } from './gate/gate.ts';
 import type { Listener } from './listener.ts';
 import type { CookieSample } from './syn-cookie-samples.ts';
@@ -16,8 +17,10 @@ const STILL_FOR = 200;
 /**
  * A cookie's ACK that meets a full accept queue is dropped without a trace, and the client sends it again with its data,
  * after a time-out that doubles: 0.2, 0.4 … 6.4 s. Such clients are silent for longer. A flood leaves none: it sends no ACK.
+ * The longer the queue has been full, the longer they may be: at most for as long again, and a first time-out more.
  */
 const STILL_FOR_AFTER_OVERFLOW = 7_000;
+const FIRST_TIMEOUT = 1_000;
 
 const LOOK_EVERY = 10;
 
@@ -46,7 +49,11 @@ export interface CookieWait {
   /** New SYNs were held back meanwhile; `release` ends that, once the gate is shut. */
   readonly held: boolean;
   readonly release: () => void;
+  /** Why a client with a cookie may have been lost, asked when the listener closes; undefined if none can have been. */
+  readonly doubt: () => string | undefined;
 }
+
+const NO_COOKIES: CookieWait = { out: 0, held: false, release: () => {}, doubt: () => undefined };
 
 /**
  * Waits until the cookies that are out have come back, or `bounds` are over. A larger backlog keeps the kernel from making new
@@ -62,24 +69,39 @@ export async function awaitCookies(
   const sample = sampleBefore(listener);
   const before = sample?.cookies ?? (await lookTwice(signal));
   const now = readCookieCounters();
-  if (before === undefined || now === undefined || now.sent <= before.sent)
-    return { out: 0, held: false, release: () => {} };
+  if (before === undefined || now === undefined || now.sent <= before.sent) return NO_COOKIES;
   const held = stopNewCookies(listener);
   const overflowed = countDrops(listener) > (sample?.drops ?? 0);
-  await untilStill(
-    overflowed ? STILL_FOR_AFTER_OVERFLOW : STILL_FOR,
+  const isStill = await untilStill(
+    overflowed ? stillAfterOverflow(listener) : STILL_FOR,
     overflowed ? bounds.overflowed : bounds.usual,
     signal,
     onLook,
   );
   return {
-    out: Math.max(0, now.sent - before.sent - (now.received - before.received)),
+    out: countOut(before, now),
     held,
+    doubt: () => {
+      const out = countOut(before, readCookieCounters() ?? now);
+      if (out > 0) return `${listener.name}: ${out} SYN cookies had not come back when it closed`;
+      // The kernel counts a cookie that meets a full queue each time it comes.
+      return overflowed && !isStill ? `${listener.name}: SYN cookies still came back when it closed` : undefined;
+    },
     release: () => {
       const fd = listener.descriptor();
       if (held && fd !== undefined) endHold(fd);
     },
   };
+}
+
+function countOut(before: CookieCounters, now: CookieCounters): number {
+  return Math.max(0, now.sent - before.sent - (now.received - before.received));
+}
+
+function stillAfterOverflow({ server }: Listener): number {
+  const now = performance.now();
+  const since = server && sightingOf(server)?.cookies.overflowedAfter(now);
+  return Math.max(STILL_FOR_AFTER_OVERFLOW, since === undefined ? 0 : now - since + FIRST_TIMEOUT);
 }
 
 function sampleBefore(listener: Listener): CookieSample | undefined {
@@ -109,18 +131,21 @@ function tryHold(fd: number): boolean {
   }
 }
 
-async function untilStill(stillFor: number, bound: number, signal: AbortSignal, onLook: () => void): Promise<void> {
+/** Returns whether no cookie has come back for `stillFor` ms. */
+async function untilStill(stillFor: number, bound: number, signal: AbortSignal, onLook: () => void): Promise<boolean> {
   const began = performance.now();
+  const pace = new Pace();
   let received = readCookieCounters()?.received;
   let since = began;
   while (!signal.aborted && performance.now() - since < stillFor && performance.now() - began < bound) {
-    await pause(LOOK_EVERY, signal);
+    await pause(Math.max(LOOK_EVERY, pace.wait), signal);
     onLook();
-    const now = readCookieCounters()?.received;
+    const now = pace.measure(readCookieCounters)?.received;
     if (now === received) continue;
     received = now;
     since = performance.now();
   }
+  return performance.now() - since >= stillFor;
 }
 
 async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {

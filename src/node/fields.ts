@@ -170,6 +170,17 @@ export function openStreams(session: object): readonly unknown[] {
 }
 
 /**
+ * Has an HTTP/2 session's streams not be allowed to push any more, as after its close: node:http2 asks its `remoteSettings`
+ * whether the client permits pushes.
+ */
+export function forbidPushes(session: object): void {
+  const prototype: unknown = Reflect.getPrototypeOf(session);
+  if (typeof prototype !== 'object' || prototype === null) return;
+  const get = (): object => ({ ...Object(Reflect.get(prototype, 'remoteSettings', session)), enablePush: false });
+  Reflect.defineProperty(session, 'remoteSettings', { configurable: true, enumerable: false, get });
+}
+
+/**
  * Throws away what a socket reads from now on. Node takes data that comes on a destroyed stream for an error number, and ends
  * the process; it does the same itself when it closes the handle.
  */
@@ -286,7 +297,8 @@ export function addEmitter(error: Error): void {
   if (typeof stack === 'string') error.stack = stack;
 }
 
-function field(owner: unknown, name: string): unknown {
+/** A field of whatever it is; undefined where there is none. */
+export function field(owner: unknown, name: string): unknown {
   const hasFields = (typeof owner === 'object' && owner !== null) || typeof owner === 'function';
   return hasFields ? Reflect.get(owner, name) : undefined;
 }

@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import { mergeReports, type CloseReport } from '../close/report.ts';
 import { handleOf } from '../node/fields.ts';
+import { sharedInProcess } from '../node/shared.ts';
 
 /** A close that has begun, kept so that a second call gets the same promise. */
 interface BegunClose {
@@ -10,8 +11,11 @@ interface BegunClose {
   isOver: boolean;
 }
 
-const begun = new WeakMap<net.Server, BegunClose>();
-const underWay = new Set<BegunClose>();
+/** Those of all copies of lastcall: a server is closed once. */
+const { begun, underWay } = sharedInProcess('closes', () => ({
+  begun: new WeakMap<net.Server, BegunClose>(),
+  underWay: new Set<BegunClose>(),
+}));
 
 /** Every server of a close that is under way. */
 export function serversUnderWay(): readonly net.Server[] {

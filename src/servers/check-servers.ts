@@ -1,5 +1,6 @@
 import net from 'node:net';
 import { isBun } from '../node/bun.ts';
+import { identityOf } from '../node/socket-fields.ts';
 import { serverError } from '../errors.ts';
 
 /**
@@ -14,5 +15,6 @@ export function checkServers(servers: unknown): readonly net.Server[] | 'all' {
   const list: readonly unknown[] = Array.isArray(servers) ? servers : [servers];
   const checked = list.filter((server) => server instanceof net.Server);
   if (checked.length < list.length) throw serverError(list.find((server) => !(server instanceof net.Server)));
-  return [...new Set(checked)];
+  // A server and a Proxy around it are one.
+  return [...new Map(checked.map((server) => [identityOf(server), server])).values()];
 }

@@ -7,6 +7,7 @@ import { endListener } from '../listener/end-listener.ts';
 import { releaseIfNobodyListens } from '../listener/listening.ts';
 import type { Listener } from '../listener/listener.ts';
 import { holdCloseEvent } from '../node/fields.ts';
+import { connectionsElsewhereEnded } from './passed-on.ts';
 import { Progress } from './progress.ts';
 
 /** The steps of a close, numbered as in docs/how-it-works.md. */
@@ -36,6 +37,8 @@ export async function closeServers(
   progress.enter('ending connections');
   // 5. What is left at the deadline is cut, and named.
   await Promise.race([connections.allEnded(), close.clock.timeIsUp()]);
+  connections.noteNoneLeft();
+  await connectionsElsewhereEnded(servers, connections.receivers, close);
   connections.cutAll(close.clock.reason);
   releaseServers(servers);
   releaseIfNobodyListens();

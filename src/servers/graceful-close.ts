@@ -4,6 +4,7 @@ import { Close } from '../close/close.ts';
 import { type Channels, channels } from '../close/diagnostics.ts';
 import type { CloseOptions } from '../close/options.ts';
 import type { CloseReport } from '../close/report.ts';
+import { fedServers } from '../connection/open-connections.ts';
 import { listeningServers, listenersOf } from '../listener/listening.ts';
 import { closeOnce, serversUnderWay } from './begun-closes.ts';
 import { checkServers } from './check-servers.ts';
@@ -37,14 +38,15 @@ export function gracefulClose(
   return closeAndPublish(servers, options, channels);
 }
 
-/** The same, with these diagnostics channels. */
+/** The same, with these diagnostics channels. `doubts`: what else may be lost, when the close reports. */
 export function closeAndPublish(
   servers: unknown,
   options: CloseOptions | undefined,
   diagnostics: Channels,
+  doubts?: () => readonly string[],
 ): Promise<CloseReport> {
   const complete = completeOptions(options);
   const given = checkServers(servers);
-  const all = given === 'all' ? [...new Set([...listeningServers(), ...serversUnderWay()])] : given;
-  return closeOnce(all, (fresh) => closeServers(fresh, listenersOf(fresh), new Close(complete, diagnostics)));
+  const all = given === 'all' ? [...new Set([...listeningServers(), ...serversUnderWay(), ...fedServers()])] : given;
+  return closeOnce(all, (fresh) => closeServers(fresh, listenersOf(fresh), new Close(complete, diagnostics, doubts)));
 }

@@ -2,11 +2,17 @@ import type { Close } from '../close/close.ts';
 import type { CloseProgress } from '../close/report.ts';
 import type { Connections } from '../connection/connections.ts';
 import { countQueued } from '../listener/count-queues.ts';
-import { countHalfOpen } from '../listener/half-open.ts';
+import { countHalfOpen, mayCountHalfOpen } from '../listener/half-open.ts';
 import type { Listener } from '../listener/listener.ts';
 
 // In ms: at most 10 times a second.
 const PUBLISH_EVERY = 100;
+
+/** Walking all sockets of the host takes long where there are many: meanwhile the last count stands. */
+function latestHalfOpen(listener: Listener): number {
+  const since = performance.now() - PUBLISH_EVERY;
+  return countHalfOpen(listener, mayCountHalfOpen(listener, since) ? since : Number.NEGATIVE_INFINITY);
+}
 
 /** Calls the `onProgress` option. What it throws, or rejects with, is in the report; it is called on. */
 export class Progress {
@@ -61,7 +67,7 @@ export class Progress {
       phase: this.#phase,
       elapsed,
       queued: sum((listener) => countQueued(listener) ?? 0),
-      halfOpen: sum((listener) => countHalfOpen(listener, performance.now() - PUBLISH_EVERY)),
+      halfOpen: sum(latestHalfOpen),
       open: this.#connections.open,
       ended: this.#close.accounts.ended,
     };

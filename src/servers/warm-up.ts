@@ -38,7 +38,7 @@ export function warmUpClose(server: net.Server): void {
 
 function walkThrough(listener: Listener): void {
   // With children it might search all of /proc; without, it is the path that a close takes.
-  if (!hasChildren()) findSharing(listener);
+  if (!hasChildren()) void findSharing(listener, { endsAt: 0, deadline: AbortSignal.abort() });
   mayHaveCookiesOut(listener);
   countQueued(listener);
   countHalfOpen(listener, performance.now());

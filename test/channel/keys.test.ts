@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { memoryStore, type OutcomeStore } from '../../src/channel.ts';
+import { boundKey, identityBy } from '../../src/channel/server/caller.ts';
 import { Outcomes } from '../../src/channel/server/outcomes.ts';
 import { Scope } from '../harness/scope.ts';
 import { connect, connectRaw, deferred, echo, rejectsWith, serve, text, until } from './open-channel.ts';
 import { frame, hello, WireReader } from './wire.ts';
 
 const nothing = Buffer.alloc(0);
+
+/** Several channels of one client. */
+const ONE_CLIENT = { identity: 'one client' } as const;
+const K = boundKey(identityBy(ONE_CLIENT.identity), 'k');
 
 /** A store that does one thing differently. */
 function storeWith(changes: Partial<OutcomeStore>): OutcomeStore {
@@ -27,12 +32,12 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     let calls = 0;
     const store = memoryStore({ maxBytes: 10_000 });
     const served = await serve(scope, () => Buffer.alloc(20_000, ++calls), { store });
-    const channel = connect(scope, served);
+    const channel = connect(scope, served, ONE_CLIENT);
     const error = await rejectsWith(channel.request(nothing, { exactlyOnce: 'k' }), 'ERR_OUTCOME_UNKNOWN');
     assert.match(error.message, /could not keep how it ended/);
     // It can be neither forgotten nor claimed.
-    void store.forget('k');
-    assert.equal(await store.claim('k'), 'under way');
+    void store.forget(K);
+    assert.equal(await store.claim(K), 'under way');
     assert.equal(calls, 1);
   });
 
@@ -59,14 +64,20 @@ describe('A request with a key', { timeout: 300_000 }, () => {
       return Buffer.from(`${calls}`);
     };
     const [one, other] = [await serve(scope, handler, { store }), await serve(scope, handler, { store })];
-    const first = connect(scope, one).request(nothing, { exactlyOnce: 'k' });
+    const first = connect(scope, one, ONE_CLIENT).request(nothing, { exactlyOnce: 'k' });
     await until(() => calls === 1);
     const socket = await connectRaw(scope, other);
     const reader = new WireReader(socket);
     const key = Buffer.from([1, 0x6b]);
-    socket.write(Buffer.concat([hello(), frame('received', 0, key, 0), frame('ping', 0, Buffer.alloc(8), 0)]));
+    socket.write(
+      Buffer.concat([
+        hello({ store: ONE_CLIENT.identity }),
+        frame('received', 0, key, 0),
+        frame('ping', 0, Buffer.alloc(8), 0),
+      ]),
+    );
     await reader.first('pong');
-    const second = connect(scope, other).request(nothing, { exactlyOnce: 'k' });
+    const second = connect(scope, other, ONE_CLIENT).request(nothing, { exactlyOnce: 'k' });
     socket.write(frame('request', 1, key, 3));
     socket.write(frame('ping', 0, Buffer.alloc(8), 0));
     await until(() => reader.kinds.filter((kind) => kind === 'pong').length === 2);
@@ -89,7 +100,7 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     });
     const asked = [new AbortController(), new AbortController(), new AbortController()].map((controller) => {
       const { signal } = controller;
-      const channel = connect(scope, served);
+      const channel = connect(scope, served, ONE_CLIENT);
       return { controller, channel, reply: channel.request(nothing, { exactlyOnce: 'k', signal }) };
     });
     await until(() => resolved.mock.callCount() === 3);
@@ -115,7 +126,10 @@ describe('A request with a key', { timeout: 300_000 }, () => {
     });
     const asked = [new AbortController(), new AbortController()];
     const replies = asked.map(({ signal }) =>
-      rejectsWith(connect(scope, served).request(nothing, { exactlyOnce: 'k', signal }), 'ERR_OUTCOME_UNKNOWN'),
+      rejectsWith(
+        connect(scope, served, ONE_CLIENT).request(nothing, { exactlyOnce: 'k', signal }),
+        'ERR_OUTCOME_UNKNOWN',
+      ),
     );
     await until(() => resolved.mock.callCount() === 2);
     for (const controller of asked) controller.abort();

@@ -371,6 +371,10 @@ describe('A client of a channel', { timeout: 300_000 }, () => {
         'Expected `maxUnread` to be a whole number from 262144 to 1073741823, got `100000`',
       ],
       [
+        () => connectChannel({ port: 1 }, { identity: 'é'.repeat(128) }),
+        'Expected `identity` to be at most 255 bytes of UTF-8, got `string`',
+      ],
+      [
         () => channel.request('text' as never),
         'Expected `payload` to be a Uint8Array, or a function that returns chunks, got `text`',
       ],
@@ -388,6 +392,10 @@ describe('A client of a channel', { timeout: 300_000 }, () => {
       ],
       [() => serveChannel({} as never, echo), 'Expected a net or tls server, got an object'],
       [() => serveChannel(served.server, echo), 'The server serves a channel already'],
+      [
+        () => serveChannel(net.createServer(), echo, { identify: 'everybody' as never }),
+        'Expected `identify` to be a function, got `everybody`',
+      ],
       [
         () => serveChannel(net.createServer(), echo, { store: {} as never }),
         'Expected `store.claim` to be a function, got `undefined`',

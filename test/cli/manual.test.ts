@@ -64,13 +64,13 @@ const ERRORS: readonly { readonly args: readonly string[]; readonly says: RegExp
   { args: ['stop', '/no/such.sock'], says: /Nobody listens on \S+ in this network namespace/, code: 2 },
   {
     args: ['stop', 'nginx'],
-    says: /Expected a process \(12345\), a port \(:8080\) or a Unix path \(\/run\/app\.sock\), got /,
+    says: /Expected a process \(12345\), a port \(:8080, .*\) or a Unix path \(\/run\/app\.sock\), got /,
     code: 2,
   },
   { args: ['run', '--report', '/no/such/r.json', '--', 'true'], says: /Cannot write the report to \/no/, code: 2 },
   { args: ['stop', '--report', '/proc', '999999999'], says: /Cannot write the report to \/proc/, code: 2 },
   { args: ['watch', '999999999'], says: /There is no process 999999999/, code: 2 },
-  { args: ['watch', 'nginx'], says: /Expected a process \(12345\), a port \(:8080\) or a Unix path/, code: 2 },
+  { args: ['watch', 'nginx'], says: /Expected a process \(12345\), a port \(:8080, .*\) or a Unix path/, code: 2 },
   ...['stop', 'watch', 'doctor'].map((command) => ({
     args: [command, ':99999'],
     says: /^lastcall: Expected a port of at most 65535, got `:99999`$/,

@@ -193,10 +193,10 @@ test('a second signal ends the lame duck, and a third kills the program', async 
   }
   running.signal('SIGTERM');
   const { ended, report } = await running.finished;
-  const { reason, program } = report ?? {};
+  const { reason, program, outcome } = report ?? {};
   assert.deepEqual(
-    { code: ended.code, reason, signal: program?.signal },
-    { code: 137, reason: 'SIGTERM', signal: 'SIGKILL' },
+    { code: ended.code, reason, signal: program?.signal, outcome },
+    { code: 137, reason: 'SIGTERM', signal: 'SIGKILL', outcome: 'killed' },
   );
 });
 

@@ -140,7 +140,7 @@ async function closeWithHold(t: TestContext, scenery: Scenery): Promise<Held> {
   const report = await scene.server.next('report');
   const { closedAfter: _, ...listener } = report.listeners[0]!;
   const address = `0.0.0.0:${scene.port}`;
-  assert.deepEqual(listener, { address, gate: 'hold', queued: 1, halfOpen: 1, abandoned: 0, cookies: 0 });
+  assert.deepEqual(listener, { address, gate: 'hold', queued: 1, halfOpen: 1, abandoned: 0, left: 0, cookies: 0 });
   assert.equal(report.outcome, 'complete');
   held.held(t, { queued: listener.queued, halfOpen: listener.halfOpen });
   return { scene, newcomer, flags, tryAgain: () => again.remove() };

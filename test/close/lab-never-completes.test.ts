@@ -73,6 +73,7 @@ test(
       queued: 1,
       halfOpen: SILENT + 1,
       abandoned: SILENT,
+      left: 0,
       cookies: 0,
     });
     assert.equal(report.outcome, 'complete');

@@ -132,7 +132,7 @@ suite('a gate that shuts exactly between two packets', { skip: labMissing, concu
       assert.equal(report.connections.fromQueues, queued + halfOpen);
       const { closedAfter, ...listener } = report.listeners[0]!;
       const address = `0.0.0.0:${graceful.scene.port}`;
-      assert.deepEqual(listener, { address, gate: 'refuse', ...walked, abandoned: 0, cookies: 0 });
+      assert.deepEqual(listener, { address, gate: 'refuse', ...walked, abandoned: 0, left: 0, cookies: 0 });
       assert.ok(closedAfter <= report.duration);
       proof?.held(t, walked);
       proof?.lost(t, 1);

@@ -33,7 +33,11 @@ export function checkNobodyLost(t: TestContext, proof: Proof, { result, report }
   assert.equal(result.lost, 0, JSON.stringify(result));
   assert.equal(result.counts.failed, 0, JSON.stringify(result));
   assert.ok(result.counts.served > 0);
-  assert.equal(report?.outcome, 'complete');
+  assert.ok(report);
+  // Of SYN cookies the kernel does not tell whose they were: a busy host may leave a doubt, though nobody is lost.
+  const others = report.doubts.filter((doubt) => !doubt.includes('SYN cookies'));
+  t.diagnostic(`doubts: ${JSON.stringify(report.doubts)}`);
+  assert.deepEqual({ cut: report.connections.cut, others }, { cut: [], others: [] });
   const { gate, reason, queued, halfOpen } = report.listeners[0]!;
   assert.equal(gate, 'refuse', reason);
   proof.held(t, { queued, halfOpen });
@@ -91,9 +95,11 @@ export async function stopApart(how: How, clients: number): Promise<StoppedUnder
 /** Stops a server with 300 clients at the other end of a wire of 25 ms one way; `loss` is the share of packets, each way. */
 export async function stopOverTheWire(how: How, loss: number, seed: number): Promise<StoppedOverTheWire> {
   await using lab = await openLab({ delay: 25, loss, seed });
-  // A host that remembers the losses of earlier connections waits for up to 5 s before it sends lost words a second time
-  // (tcp_metrics, tcp(7)). That is longer than a quiet connection is left alone, and docs/how-it-works.md says so (Limits).
-  await lab.client.sysctl('net.ipv4.tcp_no_metrics_save', '1');
+  return await stopInLab(lab, how);
+}
+
+/** The same between hosts that may remember earlier stops. */
+export async function stopInLab(lab: Lab, how: How): Promise<StoppedOverTheWire> {
   const client = await LabClient.start(lab.client);
   const held: Promise<Ended>[] = [];
   const place = async (port: number): Promise<() => Promise<void>> => {

@@ -8,8 +8,8 @@ import { listenHttp } from '../harness/servers.ts';
 describe('a wrong call throws at once', () => {
   const MILLISECONDS = 'a number of milliseconds from 0 to 2147483647';
   const NAMES =
-    'deadline, newConnections, gate, handshakeWait, idleWait, lingerWait, spread, farewell, onDrain, webSockets, webSocketClose, signal, onProgress';
-  const times = ['deadline', 'handshakeWait', 'idleWait', 'lingerWait'].flatMap((name) =>
+    'deadline, newConnections, gate, handshakeWait, idleWait, lingerWait, answerWait, eventStreams, spread, farewell, onDrain, webSockets, webSocketClose, signal, onProgress';
+  const times = ['deadline', 'handshakeWait', 'idleWait', 'lingerWait', 'answerWait'].flatMap((name) =>
     [
       { value: -1, shown: '`-1`' },
       { value: Number.NaN, shown: '`NaN`' },
@@ -22,7 +22,13 @@ describe('a wrong call throws at once', () => {
   const wrong: readonly { options: unknown; name: string; expected: string; shown: string }[] = [
     ...times,
     { options: { newConnections: 'drop' }, name: 'newConnections', expected: '`refuse` or `hold`', shown: '`drop`' },
-    { options: { gate: 'mine' }, name: 'gate', expected: '`own` or left out', shown: '`mine`' },
+    {
+      options: { eventStreams: 'some' },
+      name: 'eventStreams',
+      expected: '`reconnecting`, `all`, `none`, or a function',
+      shown: '`some`',
+    },
+    { options: { gate: 'mine' }, name: 'gate', expected: '`own`, `shared` or left out', shown: '`mine`' },
     { options: { signal: {} }, name: 'signal', expected: 'an AbortSignal', shown: 'an object' },
     { options: { onProgress: [] }, name: 'onProgress', expected: 'a function', shown: 'an array' },
     { options: { dedline: 5 }, name: 'options', expected: `made of ${NAMES}`, shown: '`dedline`' },

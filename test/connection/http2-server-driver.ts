@@ -15,6 +15,8 @@ export interface Http2ServerOptions {
   readonly node?: string;
   /** How many streams make it busy; default 200. */
   readonly busy?: number;
+  /** Whether it pushes something with each stream; default false. */
+  readonly pushes?: boolean;
 }
 
 /** An HTTP/2 server on one end of a wire of 25 ms. For `await using`. */
@@ -33,11 +35,11 @@ export class Http2Server implements AsyncDisposable {
     this.url = `http${way === 'tls' ? 's' : ''}://${this.host}:${port}/`;
   }
 
-  static async start({ way, node, busy = 200 }: Http2ServerOptions): Promise<Http2Server> {
+  static async start({ way, node, busy = 200, pushes = false }: Http2ServerOptions): Promise<Http2Server> {
     const lab = await openLab({ delay: 25 });
     const process = startFixture<Http2ServerSends>('connection/http2/http2-server', {
       host: lab.server,
-      args: ['0.0.0.0', way, String(busy)],
+      args: ['0.0.0.0', way, String(busy), pushes ? 'yes' : 'no'],
       ...(node === undefined ? {} : { node }),
     });
     return new Http2Server(lab, process, await process.next('port'), way);
@@ -53,15 +55,20 @@ export class Http2Server implements AsyncDisposable {
     await this.#process.next('busy');
   }
 
-  /** Closes it by lastcall. */
-  async close(): Promise<{ report: CloseReport; processed: number }> {
-    this.#stop({ how: 'graceful', options: { deadline: 10_000 } });
+  /** Closes it by lastcall, when `unread` bytes stand in the socket of each connection. */
+  async close(unread: number = 0): Promise<{ report: CloseReport; processed: number }> {
+    this.#stop({ how: 'graceful', options: { deadline: 10_000 }, unread });
     return this.#process.next('closed');
   }
 
   /** Has it close its listener and exit. */
   exit(): void {
     this.#stop({ how: 'plain' });
+  }
+
+  /** Has it close its listener and its sessions by Node's own `session.close()`, at the same time. */
+  closeSessions(unread: number): void {
+    this.#stop({ how: 'sessions', unread });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -97,11 +104,15 @@ export interface ClosedUnderSessions {
 }
 
 /** The same, closed by lastcall. */
-export async function closeUnderSessions(way: 'cleartext' | 'tls', node?: string): Promise<ClosedUnderSessions> {
-  await using server = await Http2Server.start({ way, ...(node === undefined ? {} : { node }) });
+export async function closeUnderSessions(
+  options: Http2ServerOptions,
+  unread: number = 0,
+): Promise<ClosedUnderSessions> {
+  const { way } = options;
+  await using server = await Http2Server.start(options);
   let closing: ReturnType<Http2Server['close']> | undefined;
   const seen = await stopUnderSessions(server, way, () => {
-    closing = server.close();
+    closing = server.close(unread);
     closing.catch(() => {});
   });
   assert(closing !== undefined);

@@ -15,6 +15,9 @@ import {
 // The last stream of the GOAWAY that is only a notice (RFC 9113 6.8).
 const NOTICE = 2 ** 31 - 1;
 
+/** Bytes of some 20 streams under TLS. */
+const UNREAD = 1_000;
+
 /** Tests closes of an HTTP/2 server that runs on this Node, or on another, under sessions that open streams all the time. */
 export function testHttp2Sessions({ title, path, missing }: Runner): void {
   const skip = labMissing || missing;
@@ -23,10 +26,11 @@ export function testHttp2Sessions({ title, path, missing }: Runner): void {
     const proofs = {
       cleartext: prove(`20 HTTP/2 sessions with many streams in cleartext, on ${title}`),
       tls: prove(`20 HTTP/2 sessions with many streams under TLS, on ${title}`),
+      held: prove(`20 HTTP/2 sessions under TLS whose server is held, on ${title}`),
     };
 
     test('in cleartext no stream is refused, none is cut, and each session gets its notice and then its last stream', async (t) => {
-      const { report, seen } = await closeUnderSessions('cleartext', path);
+      const { report, seen } = await closeUnderSessions({ way: 'cleartext', node: path });
       assertAllAnswered(seen);
       assert.deepEqual(
         seen.map(({ refused }) => refused.length),
@@ -48,7 +52,7 @@ export function testHttp2Sessions({ title, path, missing }: Runner): void {
     test('under TLS none is cut, and those that cross the GOAWAY are refused as never processed', {
       skip: needsPrograms('openssl'),
     }, async (t) => {
-      const { report, seen, processed } = await closeUnderSessions('tls', path);
+      const { report, seen, processed } = await closeUnderSessions({ way: 'tls', node: path });
       assertAllAnswered(seen);
       const refused = sum(seen, (session) => session.refused.length);
       assert.ok(refused > 0, 'some streams have crossed the GOAWAY');
@@ -64,6 +68,33 @@ export function testHttp2Sessions({ title, path, missing }: Runner): void {
       assertComplete(report);
       t.diagnostic(`${processed} served, ${refused} refused`);
       proofs.tls.held(t, { sessions: seen.length, streams: processed });
+    });
+
+    test('in cleartext none is cut where the program pushes with each stream, and no session gets the notice', async (t) => {
+      const { report, seen, processed } = await closeUnderSessions({ way: 'cleartext', node: path, pushes: true });
+      assertAllAnswered(seen);
+      const goaways = seen.flatMap((session) => session.goaways);
+      assert.ok(goaways.length > 0 && !goaways.includes(NOTICE));
+      assertComplete(report);
+      proofs.cleartext.held(t, { sessions: seen.length, 'streams with a push': processed });
+    });
+
+    test("under TLS fewer are refused by a server that was held than by Node's own session.close(), side by side", {
+      skip: needsPrograms('openssl'),
+    }, async (t) => {
+      await using plain = await Http2Server.start({ way: 'tls', node: path });
+      const [ours, seenWithout] = await Promise.all([
+        closeUnderSessions({ way: 'tls', node: path }, UNREAD),
+        stopUnderSessions(plain, 'tls', () => plain.closeSessions(UNREAD)),
+      ]);
+      assertAllAnswered(ours.seen);
+      assertComplete(ours.report);
+      const refused = sum(ours.seen, (session) => session.refused.length);
+      const refusedWithout = sum(seenWithout, (session) => session.refused.length);
+      assert.ok(refused < refusedWithout, `${refused} refused, without lastcall ${refusedWithout}`);
+      t.diagnostic(`${refused} refused, by session.close() ${refusedWithout}`);
+      proofs.held.held(t, { sessions: ours.seen.length, 'unread bytes on each': UNREAD });
+      proofs.held.lost(t, refusedWithout);
     });
 
     for (const way of ['cleartext', 'tls'] as const) {

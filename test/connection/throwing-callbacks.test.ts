@@ -72,7 +72,6 @@ describe('what the program throws', { timeout: 180_000 }, () => {
   });
 
   it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async () => {
-    const listeners: (() => number)[] = [];
     const warnings: string[] = [];
     const onWarning = ({ message }: Error): void => void warnings.push(message);
     process.on('warning', onWarning);
@@ -85,8 +84,7 @@ describe('what the program throws', { timeout: 180_000 }, () => {
         }
         response.writeHead(200, { 'Content-Type': 'text/event-stream' });
         response.write('data: 1\n\n');
-        Object.assign(response, { end: fail });
-        listeners.push(() => response.listenerCount('error'));
+        Object.defineProperty(response, 'writableLength', { get: fail });
       }),
     );
     using stream = await RawHttpClient.connect(portOf(server));
@@ -95,7 +93,8 @@ describe('what the program throws', { timeout: 180_000 }, () => {
     other.send(get('/'));
     await Promise.all([stream.heard(/data: 1/), other.heard(/served$/)]);
     other.socket.on('end', () => other.socket.end());
-    const { outcome, connections, errors } = await gracefulClose(server, { ...OPTIONS, deadline: 1_500 });
+    const options = { ...OPTIONS, deadline: 1_500, eventStreams: 'all' } as const;
+    const { outcome, connections, errors } = await gracefulClose(server, options);
     assert.deepEqual(
       { outcome, ended: connections.ended, cut: connections.cut.length },
       { outcome: 'forced', ended: 1, cut: 1 },
@@ -104,7 +103,6 @@ describe('what the program throws', { timeout: 180_000 }, () => {
       errors.map(({ code, message }) => ({ code, message })),
       [{ code: 'ERR_CALLBACK', message: '`a method of a connection` threw' }],
     );
-    // Each look tries again; what a look leaves on the response is there once.
-    assert.deepEqual({ listeners: listeners.map((count) => count()), warnings }, { listeners: [1], warnings: [] });
+    assert.deepEqual(warnings, []);
   });
 });

@@ -16,7 +16,7 @@ const OPTIONS: CloseOptions = {
   farewell: { say: () => Buffer.from('closing\n') },
 };
 
-const ANSWER = 'HTTP/1.1 299 Changed\r\n\r\n';
+const ANSWER = 'HTTP/1.1 101 Switching Protocols\r\n\r\n';
 
 const asking = (upgrade: string): string =>
   get('/').replace(/\r\n$/, `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`);

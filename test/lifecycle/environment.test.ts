@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { relative } from 'node:path';
 import { suite, test } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { LastCallError } from '../../src/index.ts';
 import { ENVIRONMENT, optionsFromEnvironment } from '../../src/lifecycle/options/environment.ts';
+import { onDrainOf } from '../../src/lifecycle/options/on-drain-module.ts';
 import { completeLastCallOptions } from '../../src/lifecycle/options/options.ts';
+import { fixture } from '../harness/processes.ts';
 
 interface Row {
   readonly variable: string;
@@ -21,20 +25,32 @@ const DURATIONS: Omit<Row, 'variable'> = {
   wrong: ['soon', '20', '-1s', '1h', '1 s', '.5s', '1e3ms', 's'],
 };
 
+const drainModule = pathToFileURL(fixture('register/on-drain')).href;
+
 const ROWS: readonly Row[] = [
   ...[
     'LASTCALL_DEADLINE',
     'LASTCALL_HANDSHAKE_WAIT',
     'LASTCALL_IDLE_WAIT',
     'LASTCALL_LINGER_WAIT',
+    'LASTCALL_ANSWER_WAIT',
     'LASTCALL_SPREAD',
     'LASTCALL_LAME_DUCK',
     'LASTCALL_LAME_DUCK_MIN',
     'LASTCALL_QUIET_FOR',
+    'LASTCALL_LISTENER_WAIT',
   ].map((variable) => ({ variable, ...DURATIONS })),
   // Any word is read. The check of the options decides.
   { variable: 'LASTCALL_NEW_CONNECTIONS', right: [['hold', 'hold']], wrong: [] },
-  { variable: 'LASTCALL_GATE', right: [['own', 'own']], wrong: [] },
+  { variable: 'LASTCALL_EVENT_STREAMS', right: [['none', 'none']], wrong: [] },
+  {
+    variable: 'LASTCALL_GATE',
+    right: [
+      ['shared', 'shared'],
+      ['own', 'own'],
+    ],
+    wrong: [],
+  },
   {
     variable: 'LASTCALL_SIGNALS',
     right: [
@@ -42,6 +58,15 @@ const ROWS: readonly Row[] = [
       ['SIGTERM,SIGUSR2', ['SIGTERM', 'SIGUSR2']],
     ],
     wrong: ['TERM', 'SIGTERM SIGINT', 'SIGTERM,', '15'],
+  },
+  {
+    variable: 'LASTCALL_ON_DRAIN',
+    right: [
+      [drainModule, onDrainOf(drainModule)],
+      [fileURLToPath(drainModule), onDrainOf(drainModule)],
+      [relative(process.cwd(), fileURLToPath(drainModule)), onDrainOf(drainModule)],
+    ],
+    wrong: ['./no-such-module.mjs', 'file://:'],
   },
   {
     variable: 'LASTCALL_STRICT',

@@ -93,6 +93,24 @@ suite('under register, listeners of signal-exit', {
   });
 });
 
+suite("under register, beside signal-exit 3, a program's own listener of SIGTERM", () => {
+  const signalExit3 = new URL('../../../node_modules/signal-exit-3/index.js', import.meta.url);
+  // It is loaded before register. When the server begins to listen, it puts back the `process.emit` that it found.
+  const unloading = `import { subscribe } from 'node:diagnostics_channel'; import onExit from '${signalExit3.href}';
+    const remove = onExit(() => {}); subscribe('tracing:net.server.listen:asyncStart', remove);`;
+
+  for (const [title, way] of [
+    ['added before the server listens', 'on'],
+    ['added when the server listens', 'added late'],
+  ] as const) {
+    test(`${title} runs after the drain, though signal-exit puts back another emit`, async () => {
+      await using program = startProgram(way, { imports: [`data:text/javascript,${encodeURIComponent(unloading)}`] });
+      const order = await stopWhileAsked(program);
+      assert.deepEqual(order, [...STOP, 'listener', 'close event', 'closed']);
+    });
+  }
+});
+
 function startProgram(way: string, options: ServiceOptions = {}): Program {
   return startService('lifecycle/signal-order', { registration: '--import', args: [way], ...options });
 }

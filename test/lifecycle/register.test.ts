@@ -1,11 +1,8 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { cpSync, symlinkSync } from 'node:fs';
 import net from 'node:net';
-import { join } from 'node:path';
 import { suite, test } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
-import { makeFolder } from '../harness/folders.ts';
+import { makeAnotherCopy } from '../harness/another-copy.ts';
 import type { Program } from '../harness/observed-program.ts';
 import { portOf } from '../harness/ports.ts';
 import { ENDED_WELL, startService } from '../harness/start-service.ts';
@@ -115,9 +112,9 @@ suite('under register, a program that calls lastCall itself', { concurrency: 2 }
     });
 
     test(`has only its own stop, if another copy of the package is registered: ${when}`, async () => {
-      using folder = makeFolder();
+      using copy = makeAnotherCopy();
       await using program = startService('lifecycle/signal-order', {
-        imports: [copyRegister(folder.path)],
+        imports: [copy.register],
         args: [way],
       });
       await hasOneStop(program);
@@ -146,13 +143,4 @@ async function stop(program: Program, signal: NodeJS.Signals = 'SIGTERM'): Promi
 
 function tellsOf({ history }: Program): readonly string[] {
   return history.map(({ tell }) => tell);
-}
-
-/** Makes another copy of the package, as an application may bring. Returns where to register it from. */
-function copyRegister(folder: string): string {
-  const root = new URL('../../../', import.meta.url);
-  cpSync(new URL('dist/lib', root), join(folder, 'dist', 'lib'), { recursive: true });
-  cpSync(new URL('package.json', root), join(folder, 'package.json'));
-  symlinkSync(fileURLToPath(new URL('node_modules', root)), join(folder, 'node_modules'));
-  return pathToFileURL(join(folder, 'dist', 'lib', 'register.js')).href;
 }

@@ -145,9 +145,9 @@ test('a connection is in the table with its unread bytes', async () => {
   const find = (): Connection | undefined =>
     dumpConnections(1 << TCP_ESTABLISHED).find((connection) => connection.inode === inode);
   await until('the seven bytes have come', () => find()?.unread === 7);
-  const { localPort, state, lastReceived, lastSent } = find() ?? {};
+  const { localPort, state, moved } = find() ?? {};
   assert.deepEqual({ localPort, state }, { localPort: port, state: 1 });
-  assert.ok(lastReceived !== undefined && lastSent !== undefined);
+  assert.deepEqual({ in: moved?.segmentsIn, out: moved?.segmentsOut }, { in: 1, out: 0 });
 });
 
 test('a payload that is too short, or of another family, is refused; no bytes make a decoder throw anything else', () => {

@@ -5,10 +5,13 @@ import { TCP_LISTEN, TCP_SYN_RECV } from '../../src/linux/constants.ts';
 import { inodeOf } from '../../src/linux/descriptors.ts';
 import {
   addressText,
+  findTcpRows,
   parseTcpRow,
   parseTcpTable,
   parseUnixRow,
   readNamespaceTables,
+  readTcpRows,
+  readTcpRowsAt,
   readTcpTable,
 } from '../../src/linux/tables/proc-net.ts';
 import { Loopback } from './loopback.ts';
@@ -24,17 +27,41 @@ const TCP6 = `\
    0: 00000000000000000000000001000000:1F90 00000000000000000000000000000000:0000 0A 00000000:00000002 00:00000000 00000000     0        0 5589 1 00000000a2a5a1b6 100 0 0 10 0
 `;
 
+const ANY = { remote: '00000000', remotePort: 0 };
+const PEER = { remote: '0100007F', remotePort: 0 };
+
 test('the rows of /proc/net/tcp and tcp6 are read', () => {
   assert.deepEqual(parseTcpTable(TCP), [
-    { local: '00000000', localPort: 2024, state: TCP_LISTEN, receiveQueue: 31, uid: 0, inode: 1590 },
-    { local: '0100007F', localPort: 47_001, state: TCP_SYN_RECV, receiveQueue: 0, uid: 0, inode: 0 },
+    {
+      local: '00000000',
+      localPort: 2024,
+      ...ANY,
+      state: TCP_LISTEN,
+      receiveQueue: 31,
+      transmitQueue: 0,
+      uid: 0,
+      inode: 1590,
+    },
+    {
+      local: '0100007F',
+      localPort: 47_001,
+      ...PEER,
+      state: TCP_SYN_RECV,
+      receiveQueue: 0,
+      transmitQueue: 0,
+      uid: 0,
+      inode: 0,
+    },
   ]);
   assert.deepEqual(parseTcpTable(TCP6), [
     {
       local: '00000000000000000000000001000000',
       localPort: 8080,
+      remote: '00000000000000000000000000000000',
+      remotePort: 0,
       state: TCP_LISTEN,
       receiveQueue: 2,
+      transmitQueue: 0,
       uid: 0,
       inode: 5589,
     },
@@ -56,8 +83,32 @@ test('rows that do not parse are skipped', () => {
     row!.replace(' 1590 ', ' inode '),
   ];
   assert.deepEqual(parseTcpTable([header, ...broken, row].join('\n')), [
-    { local: '00000000', localPort: 2024, state: TCP_LISTEN, receiveQueue: 31, uid: 0, inode: 1590 },
+    {
+      local: '00000000',
+      localPort: 2024,
+      ...ANY,
+      state: TCP_LISTEN,
+      receiveQueue: 31,
+      transmitQueue: 0,
+      uid: 0,
+      inode: 1590,
+    },
   ]);
+});
+
+test('only the rows that have certain characters are parsed', () => {
+  const [header = '', listener = '', handshake = ''] = TCP.split('\n');
+  const lines = Buffer.from([header, listener, handshake, listener.replace(' 0A ', ' 03 '), ''].join('\n'), 'latin1');
+  assert.deepEqual(
+    findTcpRows(lines, ' 03 ').map(({ localPort, state }) => ({ localPort, state })),
+    [
+      { localPort: 47_001, state: TCP_SYN_RECV },
+      { localPort: 2024, state: TCP_SYN_RECV },
+    ],
+  );
+  assert.deepEqual(findTcpRows(lines, ':FFFF '), []);
+  // The last line may have no end.
+  assert.equal(findTcpRows(lines.subarray(0, lines.length - 1), ':07E8 ').length, 2);
 });
 
 for (const [family, host] of [
@@ -83,6 +134,9 @@ for (const [family, host] of [
     assert.equal(halfOpen().length, 0);
     for (let count = 0; count < 4; count++) await loopback.connect({ host, port });
     assert.equal(halfOpen().length, 4);
+    assert.equal(readTcpRows(family, TCP_SYN_RECV).filter((row) => row.localPort === port).length, 4);
+    // The listener is one of them.
+    assert.ok(readTcpRowsAt(family, port).length >= 5);
   });
 }
 
@@ -105,8 +159,10 @@ test('rows of IPv4 and of IPv6 are parsed', () => {
   assert.deepEqual(v4, {
     local: '0100007F',
     localPort: 8080,
+    ...ANY,
     state: TCP_LISTEN,
     receiveQueue: 3,
+    transmitQueue: 0,
     uid: 1000,
     inode: 4711,
   });

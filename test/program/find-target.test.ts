@@ -5,7 +5,16 @@ import { ancestorsOf, findTree, topmostOf } from '../../src/program/find/process
 import { parseTarget, TargetError } from '../../src/program/find/target.ts';
 import { Loopback } from '../linux/loopback.ts';
 
-const stat = (parent: number) => ({ state: 'S', parent, isKernelThread: false, startTime: 0 });
+const stat = (parent: number) => ({
+  name: 'app',
+  state: 'S',
+  threads: 1,
+  parent,
+  group: 1,
+  session: 1,
+  isKernelThread: false,
+  startTime: 0,
+});
 /** 1 ─ 10 ─ 20 ─ 30, and 1 ─ 11. */
 const FAMILY = new Map([
   [1, stat(0)],
@@ -43,7 +52,25 @@ test('PID 1, this process and its ancestors are refused; a malformed target and 
   assert.equal(faultOf(String(process.pid)), 'refused');
   assert.equal(faultOf(String(process.ppid)), 'refused');
   assert.equal(faultOf('4194305'), 'not found');
-  for (const text of ['', ':', ':x', 'nginx', '-1', '12 34', ':123456', ':99999', '99999999999'])
+  for (const text of [
+    '',
+    ':',
+    ':x',
+    'nginx',
+    '-1',
+    '12 34',
+    ':123456',
+    ':99999',
+    '99999999999',
+    '::1:80',
+    '[127.0.0.1]:80',
+    '1.2.3:80',
+    '127.0.0.1',
+    '127.0.0.1:',
+    '[::1]',
+    'localhost:80',
+    '127.0.0.1:99999',
+  ])
     assert.equal(faultOf(text), 'malformed', text);
   assert.equal(faultOf('/no/such.sock'), 'not found');
   assert.equal(faultOf('@no-such-name'), 'not found');
@@ -52,6 +79,9 @@ test('PID 1, this process and its ancestors are refused; a malformed target and 
 test('a target is parsed by its form', () => {
   assert.deepEqual(parseTarget('12345'), { kind: 'process', pid: 12_345 });
   assert.deepEqual(parseTarget(':65535'), { kind: 'port', port: 65_535 });
+  assert.deepEqual(parseTarget('127.0.0.1:8080'), { kind: 'address', address: '127.0.0.1', port: 8_080 });
+  for (const text of ['[::1]:80', '[0:0:0:0:0:0:0:1]:80', '[::1%lo]:80'])
+    assert.deepEqual(parseTarget(text), { kind: 'address', address: '::1', port: 80 });
   for (const text of ['/run/app.sock', 'unix:/run/app.sock'])
     assert.deepEqual(parseTarget(text), { kind: 'path', path: '/run/app.sock' });
   for (const text of ['@name', 'unix:@name']) assert.deepEqual(parseTarget(text), { kind: 'path', path: '\0name' });

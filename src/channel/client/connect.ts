@@ -16,7 +16,7 @@ export interface Channel {
    *
    * @throws `LastCallError`, as a rejection, which never claims more than is known. `ERR_REQUEST_FAILED`: the request was processed,
    *   and the handler failed. `ERR_NOT_PROCESSED`: it was not processed. `ERR_OUTCOME_UNKNOWN`: it is unknown which of the two.
-   *   `ERR_CHANNEL_LIMIT`: the reply is longer than `maxPayload`. `ERR_CHANNEL_CLOSED`: the channel was closed before. `ERR_OPTION`
+   *   `ERR_KEY_REUSED`: its key was used before, with another payload. `ERR_CHANNEL_LIMIT`: the reply is longer than `maxPayload`. `ERR_CHANNEL_CLOSED`: the channel was closed before. `ERR_OPTION`
    *   is thrown at once.
    */
   request(payload: RequestPayload, options?: RequestOptions): Promise<Uint8Array>;

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type tls from 'node:tls';
 import { type LastCallError, optionError } from '../../errors.ts';
 import { checkBoolean, checkNames, checkSignal, isObject, milliseconds } from '../../option-checks.ts';
@@ -21,6 +22,12 @@ export type ChannelAddress = { readonly host?: string; readonly port: number } |
 export interface ConnectChannelOptions extends ChannelLimits {
   /** For TLS: the options of tls.connect without the address, `{}` for none. Default: no TLS. */
   readonly tls?: tls.ConnectionOptions;
+  /**
+   * Who this client is to the server, at most 255 bytes: its keys belong to all channels with the same identity. Whoever knows it
+   * can ask for their outcomes, so it is a secret. Give one to a program that asks with its own keys after a restart. Empty: none,
+   * which shares the keys with all clients that have none. Default: made for this channel, by chance.
+   */
+  readonly identity?: string;
   /** How long requests wait while no server can be reached, until they are given up. Default 30,000. */
   readonly giveUpAfter?: number;
   /** How often an `idempotent` or `exactlyOnce` request is sent at most, if its connection breaks each time. Default 10. */
@@ -34,6 +41,7 @@ export interface ConnectChannelOptions extends ChannelLimits {
 /** The options of a client besides the limits. */
 export const CONNECT_OPTION_NAMES: readonly string[] = [
   'tls',
+  'identity',
   'giveUpAfter',
   'maxSendings',
   'onMessage',
@@ -47,7 +55,8 @@ const REQUEST_NAMES: readonly string[] = [
 ] satisfies readonly (keyof RequestOptions)[];
 
 /** The options of a client, complete. All its connections share them. */
-export interface ClientSettings extends Required<Omit<ConnectChannelOptions, keyof ChannelLimits | 'tls'>> {
+export interface ClientSettings
+  extends Required<Omit<ConnectChannelOptions, keyof ChannelLimits | 'tls' | 'identity'>> {
   readonly addresses: readonly ChannelAddress[];
   readonly link: LinkSettings;
   readonly clock: Clock;
@@ -74,7 +83,7 @@ export function completeConnectOptions(
     addresses: addresses.map(checkAddress),
     tls,
     clock: realClock,
-    link: linkSettings(options, { maxRequests: 0, remembers: 0, store: '' }),
+    link: linkSettings(options, { maxRequests: 0, remembers: 0, store: checkIdentity(options.identity) }),
     lastId: LAST_ID,
     giveUpAfter: milliseconds('giveUpAfter', options.giveUpAfter, 30_000),
     maxSendings: wholeNumber('maxSendings', options.maxSendings, 10, 1),
@@ -104,6 +113,13 @@ export function completeRequest(payload: unknown, given: RequestOptions = {}): R
       : undefined;
   const idempotent = checkBoolean('idempotent', given.idempotent, false);
   return { payload: payload as RequestPayload, key, isOwnKey, idempotent, signal: checkSignal(given.signal) };
+}
+
+function checkIdentity(identity: unknown): string {
+  if (identity === undefined) return randomUUID();
+  if (typeof identity === 'string' && (identity === '' || isKey(identity))) return identity;
+  // It is a secret: the error says what kind of value it is, and no more.
+  throw optionError('identity', `at most ${LONGEST_KEY} bytes of UTF-8`, typeof identity);
 }
 
 /** A surrogate without its other half has no encoding in UTF-8. */

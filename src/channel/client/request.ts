@@ -14,7 +14,8 @@ export interface RequestOptions {
   readonly idempotent?: boolean;
   /**
    * It is processed once, even if connections break: where its outcome is unknown, the client asks the server for it, by a key.
-   * `true`: the client makes a key. A string of at most 255 bytes is the key, also for the next process that uses it.
+   * `true`: the client makes a key. A string of at most 255 bytes is the key. It belongs to this channel, or to all that have the
+   * same `identity`. With another payload the same key is an error.
    */
   readonly exactlyOnce?: boolean | string;
 }
@@ -114,6 +115,7 @@ export class ClientRequest {
   /** The server sent a FAILURE. `how` is undefined where its code is unknown. */
   failBecause(how: keyof typeof FAILURE_CODES | undefined, text: string): void {
     if (how === 'failed') this.fail(new LastCallError('ERR_REQUEST_FAILED', text));
+    else if (how === 'key reused') this.fail(new LastCallError('ERR_KEY_REUSED', text));
     // Another request with the program's own key may have been processed. The store cannot tell now.
     else if (how === 'not processed' && !this.details.isOwnKey) this.giveUp(text);
     else this.failUnknown(text);

@@ -5,8 +5,10 @@ import { IncomingPayload } from '../flow/incoming-payload.ts';
 import { Link, type LinkEnd, type LinkOwner } from '../link/link.ts';
 import { RequestTable } from '../link/request-table.ts';
 import { END, FAILURE_CODES, FRAME, KEYED, NOTHING } from '../wire/frames.ts';
+import type { Hello } from '../wire/hello.ts';
 import { codeAndText, decodeGoodbye, type GoodbyeWords, readKey } from '../wire/payloads.ts';
 import type { Transport } from '../wire/transport.ts';
+import { boundKey, type ChannelTls, type ConnectedClient } from './caller.ts';
 import { processOnce } from './exactly-once.ts';
 import { Goodbyes } from './goodbye.ts';
 import { IdleWatch } from './idle-watch.ts';
@@ -26,7 +28,8 @@ const TAKEN_BACK = 'Taken back';
 
 /** The server's side of one connection. */
 export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
-  readonly remote: string;
+  readonly #client: ConnectedClient;
+  #identity = '';
   readonly #link: Link;
   readonly #settings: ServerSettings;
   readonly #requests = new RequestTable<ServedRequest>();
@@ -39,8 +42,8 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
   #lastAccepted = 0;
   readonly #idle: IdleWatch;
 
-  constructor(transport: Transport, remote: string, settings: ServerSettings, onClosed: () => void) {
-    this.remote = remote;
+  constructor(transport: Transport, client: ConnectedClient, settings: ServerSettings, onClosed: () => void) {
+    this.#client = client;
     this.#settings = settings;
     this.#onClosed = onClosed;
     this.#link = new Link(transport, settings.clock, settings.link, this);
@@ -48,6 +51,18 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     this.#goodbyes = new Goodbyes(this.#link);
     const isBusy = (): boolean => this.#requests.size > 0;
     this.#idle = new IdleWatch(settings.clock, settings.idleLimit, isBusy, () => this.goodbye({ reason: 'idle' }));
+  }
+
+  get remote(): string {
+    return this.#client.remote;
+  }
+
+  get identity(): string {
+    return this.#identity;
+  }
+
+  get tls(): ChannelTls | undefined {
+    return this.#client.tls;
   }
 
   get isOpen(): boolean {
@@ -73,7 +88,13 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     this.#endWhenDone();
   }
 
-  opened(): void {
+  opened({ store: hello }: Hello): void {
+    try {
+      this.#identity = this.#client.identify(hello);
+    } catch (error) {
+      this.#settings.onError(error, this);
+      return this.#link.fail('protocol', 'The server does not accept this client');
+    }
     this.#goodbyes.sendIfWanted(this.#lastAccepted);
     if (this.isOpen) this.#idle.start();
     this.#settings.onOpen(this);
@@ -147,10 +168,11 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     const first = key === undefined ? payload : payload.subarray(key.length);
     if (key !== undefined) this.#link.receiving.consumed(key.length);
     const incoming = new IncomingPayload(id, first, (flags & END) !== 0, this.#link.receiving);
-    const request = new ServedRequest(this, key?.text, incoming, this.#settings.link.maxPayload);
+    const bound = key && boundKey(this.#identity, key.text);
+    const request = new ServedRequest(this, bound, incoming, this.#settings.link.maxPayload);
     this.#requests.add(id, request);
-    if (key === undefined) this.#serve(id, request);
-    else void this.#serveOnce(id, request, key.text);
+    if (bound === undefined) this.#serve(id, request);
+    else void this.#serveOnce(id, request, bound);
   }
 
   #takeMore(id: number, flags: number, payload: Uint8Array): void {
@@ -185,6 +207,7 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
     const resolved = await processOnce(request, key, this.#settings);
     if ('reply' in resolved) this.#answer(id, request, resolved.reply);
     else if ('failure' in resolved) this.#fail(id, 'failed', resolved.failure);
+    else if ('reused' in resolved) this.#fail(id, 'key reused', resolved.reused);
     else if ('notProcessed' in resolved) this.#fail(id, 'not processed', resolved.notProcessed);
     else this.#fail(id, 'unknown', resolved.unknown);
   }
@@ -252,7 +275,8 @@ export class ServerConnection implements ChannelPeer, ChannelEnding, LinkOwner {
   #forget(payload: Uint8Array): void {
     const key = readKey(payload);
     if (key === 'no key') return this.#link.fail('protocol', 'A RECEIVED has no key');
-    this.#settings.outcomes.forget(key.text);
+    // Only of its own: a key is bound to its client.
+    this.#settings.outcomes.forget(boundKey(this.#identity, key.text));
   }
 
   /** Sends FIN when no more requests come, and every reply has been written. */

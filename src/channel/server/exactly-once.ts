@@ -1,6 +1,7 @@
 import { LastCallError } from '../../errors.ts';
 import { isChunks } from '../flow/chunks.ts';
 import { NOTHING } from '../wire/frames.ts';
+import { digestOf } from './caller.ts';
 import type { ServerSettings } from './options.ts';
 import type { Outcome, Resolved } from './outcomes.ts';
 import {
@@ -20,8 +21,9 @@ export async function processOnce(request: ServedRequest, key: string, settings:
   } catch (error) {
     return { notProcessed: error instanceof LastCallError ? error.message : 'its payload did not come whole' };
   }
-  const resolved = await settings.outcomes.resolve(key, request.signal, (signal) =>
-    perform(new WholeRequest(request.peer, key, payload, signal), settings),
+  const asked = { key, owner: request.peer.identity, digest: digestOf(payload) };
+  const resolved = await settings.outcomes.resolve(asked, request.signal, (signal) =>
+    perform(new WholeRequest(request.peer, asked, payload, signal), settings),
   );
   if ('cause' in resolved) settings.onError(resolved.cause, request.peer);
   return resolved;

@@ -7,13 +7,16 @@ export interface MemoryStoreOptions {
   /** For how long a key is kept after its request has ended, in milliseconds. Default 600,000 (ten minutes). */
   readonly remembers?: number;
   /**
-   * Bytes of keys and replies to keep, each counted with 200 more. Where a key has no room, its request is not processed. Where
-   * a reply has no room, its outcome is unknown. Default 64 MiB.
+   * Bytes of keys and replies to keep, each counted with 300 more. Where a key has no room, its request is not processed. Where
+   * a reply has no room, its outcome is unknown. A client gets as much as is free besides: one alone half of it, two a third each,
+   * so that there is room for one more. Default 128 MiB.
    */
   readonly maxBytes?: number;
 }
 
 interface Kept {
+  /** The client that the key belongs to; undefined where nobody has said. */
+  readonly owner: string | undefined;
   /** Undefined while the request is under way, and where the outcome had no room. */
   readonly outcome: Outcome | undefined;
   readonly hasEnded: boolean;
@@ -22,7 +25,7 @@ interface Kept {
 }
 
 // About what an entry costs besides its key and its reply.
-const ENTRY = 200;
+const ENTRY = 300;
 
 /**
  * Keeps outcomes in this process. A request with a key is processed once as long as the process lives, no matter how often its
@@ -34,7 +37,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): OutcomeStore {
   if (!isObject(options)) throw optionError('options', 'an object', options);
   checkNames('options', options, ['remembers', 'maxBytes']);
   const remembers = milliseconds('remembers', options.remembers, 600_000);
-  const { maxBytes = 64 * 1024 * 1024 } = options;
+  const { maxBytes = 128 * 1024 * 1024 } = options;
   if (!Number.isSafeInteger(maxBytes) || maxBytes < 0)
     throw optionError('maxBytes', 'a whole number of bytes', maxBytes);
   return new MemoryStore(remembers, maxBytes);
@@ -46,6 +49,7 @@ class MemoryStore implements OutcomeStore {
   readonly #maxBytes: number;
   /** The ended requests are in the order in which they ended. Those under way are anywhere among them. */
   readonly #kept = new Map<string, Kept>();
+  readonly #bytesOf = new Map<string, number>();
   #bytes = 0;
 
   constructor(remembers: number, maxBytes: number) {
@@ -53,13 +57,13 @@ class MemoryStore implements OutcomeStore {
     this.#maxBytes = maxBytes;
   }
 
-  claim(key: string): 'claimed' | 'under way' | Outcome {
+  claim(key: string, owner?: string): 'claimed' | 'under way' | Outcome {
     this.#forgetOld();
     const kept = this.#kept.get(key);
     if (kept !== undefined) return kept.outcome ?? 'under way';
     const bytes = ENTRY + 2 * key.length;
-    if (this.#bytes + bytes > this.#maxBytes) throw fullError(this.#bytes, this.#maxBytes);
-    this.#put(key, { outcome: undefined, hasEnded: false, bytes, at: performance.now() });
+    if (!this.#fits(bytes, owner)) throw this.#fullError(owner);
+    this.#put(key, { owner, outcome: undefined, hasEnded: false, bytes, at: performance.now() });
     return 'claimed';
   }
 
@@ -67,13 +71,14 @@ class MemoryStore implements OutcomeStore {
   keep(key: string, outcome: Outcome): void {
     const content = 'reply' in outcome ? outcome.reply.length : 2 * outcome.failure.length;
     const bytes = ENTRY + 2 * key.length + content;
+    const owner = this.#kept.get(key)?.owner;
     this.#drop(key);
-    const fits = this.#bytes + bytes <= this.#maxBytes;
+    const fits = this.#fits(bytes, owner);
     // Most small replies are a view of a larger buffer, which should not stay in memory.
-    const own: Outcome = 'reply' in outcome && fits ? { reply: Uint8Array.from(outcome.reply) } : outcome;
-    const kept = { bytes: fits ? bytes : bytes - content, at: performance.now() };
+    const own: Outcome = 'reply' in outcome && fits ? { ...outcome, reply: Uint8Array.from(outcome.reply) } : outcome;
+    const kept = { owner, bytes: fits ? bytes : bytes - content, at: performance.now() };
     this.#put(key, { ...kept, outcome: fits ? own : undefined, hasEnded: true });
-    if (!fits) throw fullError(this.#bytes, this.#maxBytes);
+    if (!fits) throw this.#fullError(owner);
   }
 
   forget(key: string): void {
@@ -83,13 +88,39 @@ class MemoryStore implements OutcomeStore {
   #drop(key: string): void {
     const kept = this.#kept.get(key);
     if (kept === undefined) return;
-    this.#bytes -= kept.bytes;
     this.#kept.delete(key);
+    this.#count(-kept.bytes, kept.owner);
   }
 
   #put(key: string, kept: Kept): void {
     this.#kept.set(key, kept);
-    this.#bytes += kept.bytes;
+    this.#count(kept.bytes, kept.owner);
+  }
+
+  #count(bytes: number, owner: string | undefined): void {
+    this.#bytes += bytes;
+    if (owner === undefined) return;
+    const total = (this.#bytesOf.get(owner) ?? 0) + bytes;
+    if (total === 0) this.#bytesOf.delete(owner);
+    else this.#bytesOf.set(owner, total);
+  }
+
+  /**
+   * Whether there is room for more of a client's. It may have as much as is left free then. So whatever the others have, there is
+   * room for one more client, and nobody's share has to be known before.
+   */
+  #fits(more: number, owner: string | undefined): boolean {
+    const free = this.#maxBytes - this.#bytes - more;
+    return free >= (owner === undefined ? 0 : (this.#bytesOf.get(owner) ?? 0) + more);
+  }
+
+  #fullError(owner: string | undefined): LastCallError {
+    const all = `The store holds ${this.#bytes} of ${this.#maxBytes} bytes`;
+    const own =
+      owner === undefined
+        ? 'and is full'
+        : `${this.#bytesOf.get(owner) ?? 0} of them for this client, whose share is full`;
+    return new LastCallError('ERR_CHANNEL_LIMIT', `${all}, ${own}`);
   }
 
   #forgetOld(): void {
@@ -100,8 +131,4 @@ class MemoryStore implements OutcomeStore {
       this.#drop(key);
     }
   }
-}
-
-function fullError(bytes: number, most: number): LastCallError {
-  return new LastCallError('ERR_CHANNEL_LIMIT', `The store is full: it holds ${bytes} of ${most} bytes`);
 }

@@ -1,5 +1,5 @@
 import { optionError } from '../../errors.ts';
-import { checkNames, isObject, milliseconds } from '../../option-checks.ts';
+import { checkFunction, checkNames, isObject, milliseconds } from '../../option-checks.ts';
 import {
   type ChannelLimits,
   checkCallback,
@@ -11,6 +11,7 @@ import {
 import { GOODBYE_REASONS } from '../wire/frames.ts';
 import type { GoodbyeWords } from '../wire/payloads.ts';
 import { type Clock, realClock } from '../wire/transport.ts';
+import type { Identify } from './caller.ts';
 import { memoryStore } from './memory-store.ts';
 import { Outcomes, type OutcomeStore } from './outcomes.ts';
 import type { ChannelHandler, ChannelPeer } from './request.ts';
@@ -25,6 +26,12 @@ export interface ServeChannelOptions extends ChannelLimits {
   readonly farewell?: GoodbyeWords;
   /** Where the outcomes of requests with a key are kept. Default: in this process, `memoryStore()`. */
   readonly store?: OutcomeStore;
+  /**
+   * Who a client is, called for each connection when it has greeted: what its keys belong to. Return a string that is not empty, by
+   * the certificate, the socket or the `identity` in the greeting; or undefined, for the default. Where it throws, the client is
+   * not accepted. Default: who has sent the same `identity`, which each channel of ours makes by chance.
+   */
+  readonly identify?: Identify;
   /** Called when a client has connected and can get messages. */
   readonly onPeer?: (peer: ChannelPeer) => void;
   /**
@@ -40,6 +47,7 @@ export const SERVE_OPTION_NAMES: readonly string[] = [
   'idleLimit',
   'farewell',
   'store',
+  'identify',
   'onPeer',
   'onError',
 ] satisfies readonly (keyof ServeChannelOptions)[];
@@ -50,6 +58,7 @@ export interface ServerSettings extends Required<Pick<ServeChannelOptions, 'idle
   readonly link: LinkSettings;
   readonly clock: Clock;
   readonly outcomes: Outcomes;
+  readonly identify: Identify;
   /** Called when a client's HELLO has come. */
   readonly onOpen: (peer: ChannelPeer) => void;
 }
@@ -70,6 +79,7 @@ export function completeServeOptions(
     link: linkSettings(options, { maxRequests, remembers, store: name }),
     clock,
     outcomes: new Outcomes(store, clock),
+    identify: checkFunction('identify', options.identify) ?? (() => undefined),
     onOpen: checkCallback('onPeer', options.onPeer),
     onError: checkCallback('onError', options.onError),
     idleLimit: milliseconds('idleLimit', options.idleLimit, 0),

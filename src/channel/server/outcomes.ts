@@ -1,7 +1,10 @@
 import type { Clock } from '../wire/transport.ts';
 
-/** How a request with a key ended: its reply, or the text of its handler's error. */
-export type Outcome = { readonly reply: Uint8Array } | { readonly failure: string };
+/**
+ * How a request with a key ended: its reply, or the text of its handler's error. `digest` is that of its payload. A store that keeps it
+ * lets the server find out that a key is used again with another payload.
+ */
+export type Outcome = ({ readonly reply: Uint8Array } | { readonly failure: string }) & { readonly digest?: string };
 
 type MaybePromise<Value> = Value | Promise<Value>;
 
@@ -20,9 +23,10 @@ export interface OutcomeStore {
   /**
    * Claims a key. `claimed`: the key was free, and the request is processed now. `under way`: another request has it and has not
    * ended; the server asks again for five seconds. Otherwise the outcome. A key whose process died without effect may be claimed
-   * again: only the store can know that. Where this throws, the request is not processed, and `onError` gets the error.
+   * again: only the store can know that. Where this throws, the request is not processed, and `onError` gets the error. `owner` is
+   * the identity of the client, to which the key is bound already: a store with little room may share it out among the owners.
    */
-  claim(key: string): MaybePromise<'claimed' | 'under way' | Outcome>;
+  claim(key: string, owner?: string): MaybePromise<'claimed' | 'under way' | Outcome>;
   /** Keeps the outcome. Where this throws, the outcome is unknown to the client, and `onError` gets the error. */
   keep(key: string, outcome: Outcome): MaybePromise<void>;
   /**
@@ -35,14 +39,33 @@ export interface OutcomeStore {
 /** How a request with a key ended, or why that is unknown. `cause` is what the store threw. The client does not get it. */
 export type Resolved = Outcome | Unresolved;
 
-type Unresolved = ({ readonly notProcessed: string } | { readonly unknown: string }) & { readonly cause?: unknown };
+type Unresolved = (
+  | { readonly notProcessed: string }
+  | { readonly unknown: string }
+  /** The key was used with another payload. */
+  | { readonly reused: string }
+) & { readonly cause?: unknown };
+
+/** A key, bound to its client, and the digest of a payload that has come with it. */
+export interface PayloadKey {
+  readonly key: string;
+  readonly digest: string;
+}
+
+interface Asked extends PayloadKey {
+  /** The client's identity. */
+  readonly owner: string;
+}
 
 // How long to wait for a request that another process has begun, and how often to ask the store, in milliseconds.
 const LONGEST_WAIT = 5_000;
 const ASK_EVERY = 100;
 
+const REUSED: Resolved = { reused: 'The key was used before, with another payload' };
+
 /** A key that is being resolved, for all requests that have it. */
 interface Running {
+  readonly digest: string;
   readonly resolved: Promise<Resolved>;
   readonly cancelled: AbortController;
   /** How many requests have the key and are not cancelled. */
@@ -64,8 +87,9 @@ export class Outcomes {
    * Calls `perform` if the key is new. Resolves with how it ended. `signal` aborts when this request is cancelled; the signal of
    * `perform` aborts when all requests with the key are. Does not reject.
    */
-  resolve(key: string, signal: AbortSignal, perform: (signal: AbortSignal) => Promise<Outcome>): Promise<Resolved> {
-    const running = this.#running.get(key) ?? this.#begin(key, perform);
+  resolve(asked: Asked, signal: AbortSignal, perform: (signal: AbortSignal) => Promise<Outcome>): Promise<Resolved> {
+    const running = this.#running.get(asked.key) ?? this.#begin(asked, perform);
+    if (running.digest !== asked.digest) return Promise.resolve(REUSED);
     running.requests += 1;
     const cancel = (): void => {
       running.requests -= 1;
@@ -85,24 +109,25 @@ export class Outcomes {
       .catch(() => undefined);
   }
 
-  #begin(key: string, perform: (signal: AbortSignal) => Promise<Outcome>): Running {
+  #begin(asked: Asked, perform: (signal: AbortSignal) => Promise<Outcome>): Running {
+    const { key, digest } = asked;
     const cancelled = new AbortController();
-    const resolved = this.#resolve(key, () => perform(cancelled.signal)).finally(() => this.#running.delete(key));
-    const running = { resolved, cancelled, requests: 0 };
+    const resolved = this.#resolve(asked, () => perform(cancelled.signal)).finally(() => this.#running.delete(key));
+    const running = { digest, resolved, cancelled, requests: 0 };
     this.#running.set(key, running);
     return running;
   }
 
-  async #resolve(key: string, perform: () => Promise<Outcome>): Promise<Resolved> {
+  async #resolve({ key, owner, digest }: Asked, perform: () => Promise<Outcome>): Promise<Resolved> {
     let claim: 'claimed' | 'under way' | Outcome;
     try {
-      claim = await this.#claim(key);
+      claim = await this.#claim(key, owner);
     } catch (cause) {
       return { notProcessed: 'the server cannot remember it', cause };
     }
     if (claim === 'under way') return { unknown: 'it was begun elsewhere, and did not end in time' };
-    if (claim !== 'claimed') return claim;
-    const outcome = await perform();
+    if (claim !== 'claimed') return (claim.digest ?? digest) === digest ? claim : REUSED;
+    const outcome = { ...(await perform()), digest };
     try {
       await this.store.keep(key, outcome);
     } catch (cause) {
@@ -111,10 +136,10 @@ export class Outcomes {
     return outcome;
   }
 
-  async #claim(key: string): Promise<'claimed' | 'under way' | Outcome> {
+  async #claim(key: string, owner: string): Promise<'claimed' | 'under way' | Outcome> {
     const until = this.#clock.now() + LONGEST_WAIT;
     for (;;) {
-      const claim: unknown = await this.store.claim(key);
+      const claim: unknown = await this.store.claim(key, owner);
       if (claim === 'claimed' || isOutcome(claim)) return claim;
       if (claim !== 'under way') throw new TypeError('Expected `claim` to return `claimed`, `under way` or an outcome');
       if (this.#clock.now() >= until) return claim;

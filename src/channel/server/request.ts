@@ -1,11 +1,20 @@
 import { LastCallError, type LastCallErrorCode } from '../../errors.ts';
 import { type IncomingPayload, readTwiceError } from '../flow/incoming-payload.ts';
+import type { ChannelTls } from './caller.ts';
+import type { PayloadKey } from './outcomes.ts';
 import type { GoodbyeWords } from '../wire/payloads.ts';
 
 /** One client of a server, as long as its connection lasts. */
 export interface ChannelPeer {
   /** `address:port`, or `unix`. */
   readonly remote: string;
+  /**
+   * Who it is, and what its keys belong to: what `identify` returned, by default a digest of the `identity` in its greeting. Empty for a
+   * client that has sent none, and before the greeting.
+   */
+  readonly identity: string;
+  /** What TLS knows of it; undefined without TLS. */
+  readonly tls: ChannelTls | undefined;
   /** Whether anything can be sent to it. */
   readonly isOpen: boolean;
   /**
@@ -30,8 +39,13 @@ export interface ChannelPeer {
 export interface ChannelRequest extends AsyncIterable<Uint8Array> {
   /** The client that sent the request. */
   readonly peer: ChannelPeer;
-  /** The request's key, where the client wants it to be processed exactly once. */
+  /**
+   * The request's key, where the client wants it to be processed exactly once: the key that the store is asked for. It is the
+   * client's key, bound to the client: `identity/key`.
+   */
   readonly key: string | undefined;
+  /** With a key, the SHA-256 of the payload in base64url; the outcome has it, too. Else undefined. */
+  readonly digest: string | undefined;
   /**
    * Aborts when the client cancels the request, and when its connection ends. With a key, only the former: the client comes back
    * for the outcome.
@@ -59,6 +73,8 @@ export type ChannelHandler = (request: ChannelRequest) => HandlerResult | Promis
 export class ServedRequest implements ChannelRequest {
   readonly peer: ChannelPeer;
   readonly key: string | undefined;
+  /** Its handler gets a request with a key as a `WholeRequest`. */
+  readonly digest = undefined;
   readonly payload: IncomingPayload;
   /** `answering`: its handler has ended, and the reply is sent. `cancelled`: the client cancelled it, and its handler has not ended. */
   step: 'processing' | 'answering' | 'cancelled' = 'processing';
@@ -98,13 +114,15 @@ export class ServedRequest implements ChannelRequest {
 export class WholeRequest implements ChannelRequest {
   readonly peer: ChannelPeer;
   readonly key: string;
+  readonly digest: string;
   readonly signal: AbortSignal;
   readonly #payload: Uint8Array;
   #isRead = false;
 
-  constructor(peer: ChannelPeer, key: string, payload: Uint8Array, signal: AbortSignal) {
+  constructor(peer: ChannelPeer, { key, digest }: PayloadKey, payload: Uint8Array, signal: AbortSignal) {
     this.peer = peer;
     this.key = key;
+    this.digest = digest;
     this.signal = signal;
     this.#payload = payload;
   }

@@ -4,6 +4,7 @@ import { noteChannel } from '../../connection/channel/sockets.ts';
 import { remoteName } from '../../connection/peer.ts';
 import { LastCallError, serverError } from '../../errors.ts';
 import { SocketTransport } from '../link/socket-transport.ts';
+import { connectedClient } from './caller.ts';
 import { ServerConnection } from './connection.ts';
 import { completeServeOptions, type ServeChannelOptions } from './options.ts';
 import type { ChannelHandler, ChannelPeer } from './request.ts';
@@ -48,8 +49,8 @@ export function serveChannel(
   server.on(server instanceof tls.Server ? 'secureConnection' : 'connection', (socket: net.Socket) => {
     socket.setNoDelay(true);
     const isTcp = socket.remoteAddress !== undefined;
-    const remote = remoteName(socket, isTcp);
-    const connection = new ServerConnection(new SocketTransport(socket), remote, settings, () =>
+    const client = connectedClient(socket, remoteName(socket, isTcp), settings.identify);
+    const connection = new ServerConnection(new SocketTransport(socket), client, settings, () =>
       connections.delete(connection),
     );
     connections.add(connection);

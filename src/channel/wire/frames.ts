@@ -42,6 +42,8 @@ export const FAILURE_CODES = {
   unknown: 3,
   /** The client cancelled the request. */
   cancelled: 4,
+  /** Its key was used before, with another payload. The request was not processed, and what was processed is another one. */
+  'key reused': 5,
 } as const;
 
 /** Why a side ends the connection, as the code of an ERROR. */

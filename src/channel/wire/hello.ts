@@ -14,7 +14,10 @@ export interface Hello {
   readonly requestCredit: number;
   /** For how long it remembers the outcomes of requests with a key, in milliseconds. 0: not at all. */
   readonly remembers: number;
-  /** The name of the store that holds the outcomes. */
+  /**
+   * From a server: the name of the store that holds the outcomes. From a client: its identity, by which it proves on each
+   * connection that the keys are its own; empty for none.
+   */
   readonly store: string;
 }
 

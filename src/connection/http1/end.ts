@@ -4,7 +4,7 @@ import { responseOn } from '../../node/fields.ts';
 import { delayedAcknowledgement } from '../acknowledged.ts';
 import type { ClosingConnection } from '../closing-connection.ts';
 import { LONGEST_PAUSE, type ProtocolEnd } from '../protocol-end.ts';
-import { EventStream } from './event-stream.ts';
+import { Http1EventStreams } from './event-streams.ts';
 import { halfCloseIdle } from './half-close.ts';
 import type { MidRequest } from './mid-request.ts';
 
@@ -16,7 +16,7 @@ export class Http1End implements ProtocolEnd {
   readonly protocol: Protocol = 'http/1.1';
   readonly #connection: ClosingConnection;
   readonly #midRequest: MidRequest;
-  #eventStream: EventStream | undefined;
+  #eventStreams: Http1EventStreams | undefined;
 
   constructor(connection: ClosingConnection, midRequest: MidRequest) {
     this.#connection = connection;
@@ -34,8 +34,8 @@ export class Http1End implements ProtocolEnd {
     const { program, socket, close } = this.#connection;
     const response = responseOn(program);
     if (response instanceof http.ServerResponse) {
-      this.#eventStream ??= new EventStream();
-      this.#eventStream.endAfter(close.options.idleWait, response);
+      this.#eventStreams ??= new Http1EventStreams(this.#connection);
+      return this.#eventStreams.look(response);
     }
     if (response !== undefined || program.writableLength > 0 || this.#midRequest.isOn(program)) return LONGEST_PAUSE;
     return this.#connection.lingerWhenQuiet(close.options.idleWait, () => {

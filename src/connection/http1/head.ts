@@ -1,7 +1,8 @@
 import http from 'node:http';
 import type net from 'node:net';
-import { acceptorOf, lastReadOn, serverOf } from '../../node/fields.ts';
+import { lastReadOn } from '../../node/fields.ts';
 import { type Replacement, replaceMethod } from '../../node/replace.ts';
+import { isOnOneOf } from '../open-connections.ts';
 
 /** A close that is under way, as far as response heads are concerned. */
 export interface ClosingHeads {
@@ -58,8 +59,7 @@ function withClose(response: http.ServerResponse, args: readonly unknown[]): rea
   if (isInterim || response.headersSent) return args;
   // A pipelined response gets its socket when those before it are done.
   const socket = response.req.socket;
-  const servers = [serverOf(socket), acceptorOf(socket)];
-  const closings = [...underWay].filter((closing) => servers.some((server) => closing.servers.has(server)));
+  const closings = [...underWay].filter(({ servers }) => isOnOneOf(servers, socket));
   if (closings.length === 0 || !isLast(response, socket)) return args;
   for (const { onLast } of closings) onLast(response);
   return addClose(response, args);

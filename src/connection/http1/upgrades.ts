@@ -1,6 +1,7 @@
 import type http from 'node:http';
 import net from 'node:net';
 import { serverOf } from '../../node/fields.ts';
+import { followFrames } from '../websocket/outgoing-frames.ts';
 import { isHttp1Server } from './server.ts';
 
 /** What ends the HTTP/1.1 on a connection. */
@@ -12,6 +13,10 @@ const webSockets = new WeakSet<net.Socket>();
 const extended = new WeakSet<net.Socket>();
 /** How many bytes had been sent on a connection when its client asked for another protocol, or a tunnel. */
 const sentBefore = new WeakMap<net.Socket, number>();
+/** How many had been read by then, of what belongs to HTTP/1.1. */
+const readBefore = new WeakMap<net.Socket, number>();
+/** WebSockets of Engine.IO (socket.io), by the parameter that its clients put into the address. */
+const engines = new WeakSet<net.Socket>();
 const watched = new WeakSet<net.Server>();
 
 /**
@@ -39,6 +44,16 @@ export function isWebSocket(program: net.Socket): boolean {
 /** Whether the client of a WebSocket has offered extensions, which the program may have accepted. */
 export function offersExtensions(program: net.Socket): boolean {
   return extended.has(program);
+}
+
+/** Whether a WebSocket is one of Engine.IO. */
+export function isEngine(program: net.Socket): boolean {
+  return engines.has(program);
+}
+
+/** How many bytes the client has sent in what is spoken now, after an upgrade without what it said before. */
+export function bytesSpoken(program: net.Socket): number {
+  return program.bytesRead - (readBefore.get(program) ?? 0);
 }
 
 /** Whether a client has asked for another protocol on this connection, or for a tunnel. */
@@ -70,11 +85,14 @@ function addOurs(server: net.Server, event: (typeof CHANGES)[number]): void {
 
 const adding = new WeakSet<net.Server>();
 
-function remember(request: http.IncomingMessage, socket: unknown): void {
+function remember(request: http.IncomingMessage, socket: unknown, head: unknown): void {
   if (!(socket instanceof net.Socket)) return;
   sentBefore.set(socket, socket.bytesWritten);
+  readBefore.set(socket, socket.bytesRead - (head instanceof Uint8Array ? head.length : 0));
   const asked = request.headers.upgrade?.split(',').some((name) => name.trim().toLowerCase() === 'websocket');
   if (asked !== true || request.method === 'CONNECT') return;
   webSockets.add(socket);
+  followFrames(socket);
+  if (/[?&]EIO=\d/.test(request.url ?? '')) engines.add(socket);
   if (request.headers['sec-websocket-extensions'] !== undefined) extended.add(socket);
 }

@@ -3,6 +3,7 @@ import type { Protocol } from '../../close/report.ts';
 import { delayedAcknowledgement } from '../acknowledged.ts';
 import type { ClosingConnection } from '../closing-connection.ts';
 import { LONGEST_PAUSE, type ProtocolEnd, SHORTEST_PAUSE } from '../protocol-end.ts';
+import { Http2EventStreams } from './event-streams.ts';
 import { SessionFarewell } from './farewell.ts';
 import { sessionOn } from './session.ts';
 
@@ -11,6 +12,7 @@ export class Http2End implements ProtocolEnd {
   readonly protocol: Protocol = 'h2';
   readonly #connection: ClosingConnection;
   #farewell: SessionFarewell | undefined;
+  #eventStreams: Http2EventStreams | undefined;
 
   constructor(connection: ClosingConnection) {
     this.#connection = connection;
@@ -19,6 +21,10 @@ export class Http2End implements ProtocolEnd {
   /** Absent until its handshake is done. It stays when Node has taken it off the socket. */
   get session(): ServerHttp2Session | undefined {
     return this.#find()?.session;
+  }
+
+  get streams(): ProtocolEnd['streams'] {
+    return this.#farewell?.streams;
   }
 
   get unsent(): number {
@@ -44,7 +50,10 @@ export class Http2End implements ProtocolEnd {
     const isNew = isFromQueue && !found.hasServed && this.#connection.quietIn(idleWait) > 0;
     if (isNew || !found.send(socket, idleWait)) return SHORTEST_PAUSE;
     farewell.noteSaid();
-    return LONGEST_PAUSE;
+    // The program may be ending them itself.
+    if (this.#connection.isDraining) return LONGEST_PAUSE;
+    this.#eventStreams ??= new Http2EventStreams(this.#connection);
+    return this.#eventStreams.look(found.session);
   }
 
   #find(): SessionFarewell | undefined {

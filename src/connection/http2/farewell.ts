@@ -1,16 +1,14 @@
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
 import type { ServerHttp2Session } from 'node:http2';
-import { MSG_DONTWAIT, MSG_NOSIGNAL } from '../../linux/constants.ts';
-import { loadLibc } from '../../linux/libc.ts';
 import { replaceMethod } from '../../node/replace.ts';
-import { descriptorOf, openStreams, pauseReads, writeQueueSize } from '../../node/fields.ts';
+import { forbidPushes, openStreams, pauseReads, writeQueueSize } from '../../node/fields.ts';
+import { whenRead } from './arrived.ts';
+import { FailedStreams } from './failed-streams.ts';
+import { GOAWAY_LENGTH, sendNotice } from './notice.ts';
 
 // RFC 9113 7. (node:http2 has it too, and is not loaded for a program that does not speak HTTP/2.)
 const NO_ERROR = 0;
-
-/** GOAWAY with the highest stream there can be, and no error (RFC 9113 6.8): a server's notice that it will stop. */
-const NOTICE = Buffer.from([0, 0, 8, 0x7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 
 // What a TLS 1.2 record with AES-GCM adds, which is more than 1.3 does: 5 bytes of head, 8 of nonce, 16 of tag.
 const RECORD = 29;
@@ -18,6 +16,9 @@ const RECORD = 29;
 // In how many turns of the loop Node has surely sent what waits for nothing: it sends at the end of a turn, and when the write
 // before has ended, which it learns at the end of the next.
 const TURNS_TO_SEND = 3;
+
+// For how long a client that sends all the time may put off the last stream, in milliseconds.
+const LONGEST_READING = 500;
 
 // How soon to look again whether the kernel has taken what was written, in milliseconds.
 const LOOK_AGAIN_AFTER = 10;
@@ -33,6 +34,7 @@ export class SessionFarewell {
   /** The socket that the session reads and writes. */
   readonly #program: net.Socket;
   readonly #isSecure: boolean;
+  readonly #failed: FailedStreams;
   #step: 'to say' | 'notice sent' | 'last stream sent' = 'to say';
   /** When to send the last stream at the latest, on the clock of `performance.now()`: the client may not answer the PING. */
   #lastStreamAt = 0;
@@ -45,6 +47,7 @@ export class SessionFarewell {
     this.session = session;
     this.#program = program;
     this.#isSecure = isSecure;
+    this.#failed = new FailedStreams(session);
   }
 
   /** Bytes that its streams hold, for the client's window has no room for them (RFC 9113 5.2). */
@@ -57,6 +60,11 @@ export class SessionFarewell {
     return this.session.destroyed;
   }
 
+  /** Streams that ended in an error since the close began, and those that are open. */
+  get streams(): { readonly failed: number; readonly open: number } {
+    return { failed: this.#failed.count, open: openStreams(this.session).length };
+  }
+
   /** Whether a stream is open. */
   get isServing(): boolean {
     return openStreams(this.session).length > 0;
@@ -67,15 +75,21 @@ export class SessionFarewell {
     return (this.session.state.lastProcStreamID ?? 0) > 0;
   }
 
+  /** Whether the program has pushed on it. The streams that a server opens have even ids (RFC 9113 5.1.1). */
+  get #hasPushed(): boolean {
+    return (this.session.state.nextStreamID ?? 2) > 2;
+  }
+
   /** Sends what can be sent now; the client has `patience` ms to answer the PING. True once anything is sent. */
   send(transport: net.Socket, patience: number): boolean {
     if (this.#step === 'notice sent' && performance.now() > this.#lastStreamAt)
       this.#sendLastStream(transport, patience);
     if (this.#step !== 'to say') return true;
     this.#noteBegin(transport);
-    const noticed = this.#isSecure ? 'impossible' : sendNotice(transport);
+    const noticed = this.#isSecure || this.#hasPushed ? 'impossible' : sendNotice(transport);
     if (noticed === 'not now') return false;
     if (noticed === 'impossible') return this.#sendLastStream(transport, patience);
+    forbidPushes(this.session);
     this.#step = 'notice sent';
     this.#lastStreamAt = this.#askBack(transport, patience) ? performance.now() + patience : 0;
     return true;
@@ -85,9 +99,9 @@ export class SessionFarewell {
   farewellBytes(transport: net.Socket): number {
     if (this.#step === 'to say' || this.isServing) return 0;
     // The last frames of a session are its GOAWAY, and Node's own; under TLS each may have a record to itself.
-    if (this.#begin === undefined) return 2 * (NOTICE.length + (this.#isSecure ? RECORD : 0));
+    if (this.#begin === undefined) return 2 * (GOAWAY_LENGTH + (this.#isSecure ? RECORD : 0));
     // The notice went past Node, and is not among what Node has written.
-    return transport.bytesWritten - this.#begin + NOTICE.length;
+    return transport.bytesWritten - this.#begin + GOAWAY_LENGTH;
   }
 
   #noteBegin(transport: net.Socket): void {
@@ -110,26 +124,28 @@ export class SessionFarewell {
     }
   }
 
-  /**
-   * Sends GOAWAY, and closes the session when it has gone out; false where it waits for what was written before, for `patience`
-   * ms at most. Nothing is read meanwhile, for two reasons. The frame names the last stream that was read before it was made: one that is read
-   * later would be processed, and then refused. And a stream that Node 20 reads on a closed session whose GOAWAY has not gone
-   * out is freed while nghttp2 still writes to it.
-   */
+  /** Sends GOAWAY when what has arrived is read; false where it waits for what was written before, for `patience` ms at most. */
   #sendLastStream(transport: net.Socket, patience: number): boolean {
     if (this.#step === 'last stream sent') return true;
     this.#waitsSince ??= performance.now();
     if (writeQueueSize(transport) > 0 && performance.now() - this.#waitsSince < patience) return false;
     this.#step = 'last stream sent';
-    const resumeReads = pauseReads(this.#program);
-    // A write that Node still waits for ends before the callbacks of setImmediate; then it works off what it has read.
-    setImmediate(() => {
-      pauseReads(this.#program);
-      setImmediate(() => this.#closeWhenSent(transport, resumeReads, TURNS_TO_SEND));
-      // The program may have closed it meanwhile: its GOAWAY is on its way.
-      if (!this.session.destroyed && !this.session.closed) this.session.goaway(NO_ERROR);
-    });
+    whenRead(transport, Math.min(patience, LONGEST_READING), () => this.#sayLastStream(transport));
     return true;
+  }
+
+  /**
+   * Sends GOAWAY, and closes the session when it has gone out. Nothing is read meanwhile, for two reasons. The frame names the
+   * last stream that was read before it was made: one that is read later would be processed, and then refused. And a stream
+   * that Node 20 reads on a closed session whose GOAWAY has not gone out is freed while nghttp2 still writes to it.
+   */
+  #sayLastStream(transport: net.Socket): void {
+    const resumeReads = pauseReads(this.#program);
+    setImmediate(() => this.#closeWhenSent(transport, resumeReads, TURNS_TO_SEND));
+    // The program may have closed it meanwhile: its GOAWAY is on its way.
+    if (this.session.destroyed || this.session.closed) return;
+    forbidPushes(this.session);
+    this.session.goaway(NO_ERROR);
   }
 
   #closeWhenSent(transport: net.Socket, resumeReads: () => void, turns: number): void {
@@ -151,26 +167,4 @@ export class SessionFarewell {
       resumeReads();
     }
   }
-}
-
-/**
- * Sends the notice past Node, which cannot send it. That is safe between two frames: the server has sent its preface (RFC 9113
- * 3.4), and nothing that it wrote waits in libuv. (Node's own socket.write would abort the process.)
- */
-function sendNotice(transport: net.Socket): 'sent' | 'not now' | 'impossible' {
-  const fd = descriptorOf(transport);
-  const loaded = loadLibc();
-  if (fd === undefined || !loaded.available) return 'impossible';
-  if (transport.bytesWritten === 0 || writeQueueSize(transport) > 0) return 'not now';
-  let sent = 0;
-  // A part of it would end the session: at the edge of a full buffer the kernel may take less than all.
-  for (let attempt = 0; attempt < 100 && sent < NOTICE.length; attempt++) {
-    const rest = NOTICE.subarray(sent);
-    const taken = loaded.libc.send(fd, rest, rest.length, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (taken > 0) sent += taken;
-    else if (sent === 0) return 'not now';
-  }
-  if (sent === NOTICE.length) return 'sent';
-  transport.destroy();
-  return 'not now';
 }

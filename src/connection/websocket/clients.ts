@@ -1,10 +1,11 @@
 import net from 'node:net';
 import type { Close } from '../../close/close.ts';
 import type { WebSocketLike } from '../../close/options.ts';
-import { serverOf } from '../../node/fields.ts';
-import { isHttp1Server } from '../http1/server.ts';
-import { awaitsChange, offersExtensions } from '../http1/upgrades.ts';
+import { replaceMethod } from '../../node/replace.ts';
+import { awaitsChange, isEngine, offersExtensions } from '../http1/upgrades.ts';
 import { closeFrame } from './close-frame.ts';
+import { clientFoundOn, hasBeatenLast, hasBuffered, isInMessage } from './found-client.ts';
+import { framesOn } from './outgoing-frames.ts';
 
 // What a library is compressing has not reached the connection yet, and a Close must not overtake it. `ws` shows how much it
 // holds. Another library is taken to hold nothing when it has sent nothing for this long, in ms.
@@ -12,6 +13,8 @@ const STILL_FOR = 300;
 
 // How long to wait for a moment in which nothing is being compressed, in ms: under a steady load there may be none.
 const BEHIND_AT_MOST = 2_000;
+
+const INTERRUPTED = 'A WebSocket was closed in the middle of a message: the deadline left no time for the rest.';
 
 /** The clients of the WebSocket servers that a close was given, by their connections. */
 export class WebSocketClients {
@@ -39,28 +42,74 @@ export class WebSocketClients {
     return this.#clients.has(program) || clientFoundOn(program) !== undefined;
   }
 
+  /** Whether what its client sent last is the answer to a heartbeat, as far as that can be told. */
+  hasOnlyBeaten(program: net.Socket): boolean {
+    const client = this.#clients.get(program) ?? clientFoundOn(program);
+    return client !== undefined && hasBeatenLast(client, isEngine(program));
+  }
+
+  /** Calls back when the program sends to the client by its object, which no longer sends anything. */
+  onSendOn(program: net.Socket, callback: () => void): void {
+    const client = this.#clients.get(program) ?? clientFoundOn(program);
+    if (client === undefined) return;
+    const { over } = this.#close.clock;
+    const { undo } = replaceMethod(client, 'send', (original) => (...args: readonly unknown[]) => {
+      if (!over.aborted) callback();
+      return original(client, args);
+    });
+    over.addEventListener('abort', undo);
+  }
+
   /**
    * Sends Close on a connection: through the server's own client, which sends what it still has first; or, where the
-   * server was not given, as a frame of ours between two of the program's (RFC 6455 5.5.1), once nothing waits to be
-   * written. The program's own WebSocket code then gets the peer's answer, and what the peer sends before that. False:
-   * not now.
+   * server was not given, as a frame of ours between two of the program's messages (RFC 6455 5.5.1), once nothing waits to be
+   * written. From `endsBy` on it may go into the middle of a message, but never of a frame. The program's own WebSocket code
+   * then gets the peer's answer, and what the peer sends before that. `handed over`: its own object sends it, and
+   * refuses what the program sends later. `impossible`: nobody knows where a frame ends.
    */
-  sendClose(program: net.Socket): boolean {
+  sendClose(program: net.Socket, endsBy: number): 'sent' | 'handed over' | 'not now' | 'impossible' {
     const client = this.#clients.get(program);
+    const mayInterrupt = performance.now() >= endsBy;
     if (client !== undefined) {
+      if (isInMessage(client)) {
+        if (!mayInterrupt) return 'not now';
+        this.#close.noteDoubt(INTERRUPTED);
+      }
       this.#closeClient(client);
-      return true;
+      return 'handed over';
     }
     // A client that does not show its connection may be on it, and has its Close already.
-    if (this.#hasUnplaced) return true;
+    if (this.#hasUnplaced) return 'handed over';
     // Not before the answer to the upgrade.
-    if (awaitsChange(program) || program.writableLength > 0 || !program.writable) return false;
+    if (awaitsChange(program) || program.writableLength > 0 || !program.writable) return 'not now';
     const found = clientFoundOn(program);
-    const isBehind = found === undefined ? offersExtensions(program) && !this.#isStill(program) : hasBuffered(found);
-    if (isBehind && !this.#isLate(program)) return false;
-    if (found !== undefined && isBehind) this.#closeClient(found);
-    else program.write(closeFrame(this.#close.options.webSocketClose));
-    return true;
+    if (found === undefined) return this.#writeBetween(program, mayInterrupt);
+    const isBehind = hasBuffered(found);
+    if ((isBehind && !this.#isLate(program)) || (isInMessage(found) && !mayInterrupt)) return 'not now';
+    if (isInMessage(found)) this.#close.noteDoubt(INTERRUPTED);
+    if (isBehind) {
+      this.#closeClient(found);
+      return 'handed over';
+    }
+    program.write(closeFrame(this.#close.options.webSocketClose));
+    return 'sent';
+  }
+
+  /** Writes Close where what has gone out is known to be whole. */
+  #writeBetween(program: net.Socket, mayInterrupt: boolean): 'sent' | 'not now' | 'impossible' {
+    if (offersExtensions(program) && !this.#isStill(program) && !this.#isLate(program)) return 'not now';
+    const frames = framesOn(program);
+    if (frames === undefined || frames.position.isLost) return 'impossible';
+    const { hasClosed, isBetweenFrames, isBetweenMessages } = frames.position;
+    if (hasClosed) return 'sent';
+    if (isBetweenFrames && !isBetweenMessages && mayInterrupt) this.#close.noteDoubt(INTERRUPTED);
+    const frame = closeFrame(this.#close.options.webSocketClose);
+    if (isBetweenMessages || (isBetweenFrames && mayInterrupt)) {
+      program.write(frame);
+      return 'sent';
+    }
+    frames.writeAtMessageEnd(() => frame);
+    return 'not now';
   }
 
   #isStill(program: net.Socket): boolean {
@@ -102,28 +151,4 @@ export class WebSocketClients {
       this.#close.noteThrown('webSockets', cause);
     }
   }
-}
-
-/**
- * The `ws` package's object for a connection: it keeps it in a property of the socket that has no name to rely on. It is
- * known by what it can do, and by its own word that the connection is its.
- */
-function clientFoundOn(program: net.Socket): WebSocketLike | undefined {
-  const server = serverOf(program);
-  if (!(server instanceof net.Server) || !isHttp1Server(server)) return undefined;
-  return Reflect.ownKeys(program)
-    .map((key): unknown => Object.getOwnPropertyDescriptor(program, key)?.value)
-    .find((value): value is WebSocketLike => isClientOn(program, value));
-}
-
-/** Whether messages wait in it for their compression, or behind one that does (`bufferedAmount`, HTML Standard 9.3). */
-function hasBuffered(client: WebSocketLike): boolean {
-  const amount: unknown = Reflect.get(client, 'bufferedAmount');
-  return typeof amount === 'number' && amount > 0;
-}
-
-function isClientOn(program: net.Socket, value: unknown): value is WebSocketLike {
-  if (typeof value !== 'object' || value === null || !('close' in value && 'terminate' in value)) return false;
-  const { close, terminate } = value;
-  return typeof close === 'function' && typeof terminate === 'function' && Reflect.get(value, '_socket') === program;
 }

@@ -3,19 +3,20 @@ import { completeOptions } from '../../close/check-options.ts';
 import { Close } from '../../close/close.ts';
 import { channels } from '../../close/diagnostics.ts';
 import type { CloseOptions } from '../../close/options.ts';
-import { type CloseReport, type ListenerReport, mergeReports } from '../../close/report.ts';
+import type { CloseReport, ListenerReport } from '../../close/report.ts';
 import { duplicate } from '../../linux/descriptors.ts';
 import { loadLibc, requireLibc } from '../../linux/libc.ts';
 import { isListening } from '../../linux/sockets.ts';
 import { endListener } from '../../listener/end-listener.ts';
 import {
   type ClusterAddress,
-  findPrimaryListener,
   type Listener,
+  findPrimaryListener,
   nameOfClusterAddress,
 } from '../../listener/listener.ts';
-import { findSharingBeside, type Sharing } from '../../listener/sharing.ts';
+import { findSharingBeside } from '../../listener/sharing.ts';
 import { connectionsInTransit } from '../../node/fields.ts';
+import { Pace } from '../../pace.ts';
 
 /** Nothing polls faster, in milliseconds. */
 const LOOK_EVERY = 1;
@@ -41,18 +42,17 @@ export async function drainPrimary(
   const found = addresses.map(findPrimaryListener);
   const listeners = found.filter((listener) => listener !== undefined);
   const unfound = addresses.filter((_, index) => found[index] === undefined);
-  const sharing = new Map<Listener, Sharing | undefined>();
-  for (const listener of options.ownGate ? [] : listeners) {
-    sharing.set(listener, await findSharingBeside(listener, workers));
-  }
+  const sharing = await findSharingBeside(options.ownGate ? [] : listeners, workers, clock);
   const ended = listeners.map((listener) => endListener(listener, close, () => sharing.get(listener)));
   const kept = listeners.flatMap(keepBound);
   const reports = (await Promise.all(ended)).map(({ report }) => report);
   // Accepted here, and not yet with a worker.
-  while (listeners.length > 0 && connectionsInTransit(isListening) > 0 && !clock.deadline.aborted)
-    await sleep(LOOK_EVERY);
+  const pace = new Pace();
+  const inTransit = (): number => pace.measure(() => connectionsInTransit(isListening));
+  while (listeners.length > 0 && inTransit() > 0 && !clock.deadline.aborted)
+    await sleep(Math.max(LOOK_EVERY, pace.wait));
   clock.end();
-  const report = { ...mergeReports([]), duration: clock.elapsed(), listeners: [...reports, ...withoutGate(unfound)] };
+  const report = close.report([...reports, ...withoutGate(unfound)]);
   return { report, release: () => kept.forEach((fd) => requireLibc().close(fd)) };
 }
 
@@ -60,7 +60,7 @@ export async function drainPrimary(
 function withoutGate(addresses: readonly ClusterAddress[]): readonly ListenerReport[] {
   const loaded = loadLibc();
   const reason = loaded.available ? "the primary's socket was not found" : loaded.reason;
-  const unknown = { queued: 0, halfOpen: 0, abandoned: 0, cookies: 0, closedAfter: 0 };
+  const unknown = { queued: 0, halfOpen: 0, abandoned: 0, left: 0, cookies: 0, closedAfter: 0 };
   return addresses.map((address) => ({
     address: nameOfClusterAddress(address),
     gate: 'none',

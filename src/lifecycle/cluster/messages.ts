@@ -44,9 +44,9 @@ function isAmount(value: unknown): boolean {
 /** Checks what is added up and shown. The sender is a process of the same program, perhaps with another version of lastcall. */
 function isReport(value: unknown): value is ReportMessage {
   const { connections, listeners, errors, duration }: Readonly<Record<string, unknown>> = Object(value);
-  const { atStart, fromQueues, ended, lateRequests, farewells, cut }: Readonly<Record<string, unknown>> =
+  const { atStart, fromQueues, ended, lateRequests, eventStreams, farewells, cut }: Readonly<Record<string, unknown>> =
     Object(connections);
   const { said, answered, unanswered }: Readonly<Record<string, unknown>> = Object(farewells);
-  const counts = [atStart, fromQueues, ended, lateRequests, said, answered, unanswered, duration];
+  const counts = [atStart, fromQueues, ended, lateRequests, eventStreams, said, answered, unanswered, duration];
   return counts.every(isAmount) && [listeners, errors, cut].every(Array.isArray);
 }

@@ -1,13 +1,17 @@
+import { ChildProcess } from 'node:child_process';
 import type { Address, Cluster, Worker } from 'node:cluster';
-import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import { subscribe } from 'node:diagnostics_channel';
 import type { ClusterAddress } from '../../listener/listener.ts';
 import { onUnseen } from '../../node/fields.ts';
+import { ForkedChild, type WorkerLike } from './forked-child.ts';
 import { isWorkerMessage } from './messages.ts';
 
-type OnWorker = (worker: Worker) => void;
+type OnWorker = (worker: WorkerLike) => void;
 
-const listening = new Set<Worker>();
-const addresses = new Map<string, { readonly address: ClusterAddress; readonly workers: Set<Worker> }>();
+const listening = new Set<WorkerLike>();
+/** Children of child_process.fork that have told that they were sent connections. */
+const forked = new Map<ChildProcess, ForkedChild>();
+const addresses = new Map<string, { readonly address: ClusterAddress; readonly workers: Set<WorkerLike> }>();
 const onForks = new Set<OnWorker>();
 const onListens = new Set<OnWorker>();
 let cluster: Cluster | undefined;
@@ -34,6 +38,7 @@ export function onWorkers(onFork: OnWorker, onListen: OnWorker, signal: AbortSig
     onListens.delete(onListen);
   });
   for (const worker of Object.values(cluster?.workers ?? {})) if (worker !== undefined) onFork(worker);
+  for (const child of forked.values()) onFork(child);
   for (const worker of listening) onListen(worker);
 }
 
@@ -41,8 +46,25 @@ export function onWorkers(onFork: OnWorker, onListen: OnWorker, signal: AbortSig
 function lookForWorker(message: unknown): void {
   process.nextTick(() => {
     const { process: child }: { readonly process?: unknown } = Object(message);
-    const { channel }: { readonly channel?: unknown } = Object(child);
-    if (cluster === undefined && Boolean(channel)) begin(loadCluster());
+    if (!(child instanceof ChildProcess) || !child.channel) return;
+    if (cluster === undefined) begin(loadCluster());
+    const isWorker = Object.values(cluster?.workers ?? {}).some((worker) => worker?.process === child);
+    if (!isWorker) watchChild(child);
+  });
+}
+
+/** One with lastcall tells when it has been sent a connection. */
+function watchChild(child: ChildProcess): void {
+  onUnseen(child, (body) => {
+    if (forked.has(child) || !isWorkerMessage(body) || body.kind !== 'here') return;
+    const worker = new ForkedChild(child);
+    forked.set(child, worker);
+    child.once('exit', () => {
+      forked.delete(child);
+      forget(worker);
+    });
+    for (const onFork of onForks) onFork(worker);
+    noteServing(worker);
   });
 }
 
@@ -50,7 +72,6 @@ function begin(found: Cluster): void {
   const workers = Object.values(found.workers ?? {}).filter((worker) => worker !== undefined);
   if (workers.length === 0) return;
   cluster = found;
-  unsubscribe('child_process', lookForWorker);
   found.on('fork', noteFork);
   found.on('listening', noteListening);
   found.on('exit', forget);
@@ -77,12 +98,12 @@ function noteListening(worker: Worker, { addressType, address, port }: Address):
   noteServing(worker);
 }
 
-function forget(worker: Worker): void {
+function forget(worker: WorkerLike): void {
   listening.delete(worker);
   for (const { workers } of addresses.values()) workers.delete(worker);
 }
 
-function noteServing(worker: Worker): void {
+function noteServing(worker: WorkerLike): void {
   listening.add(worker);
   for (const onListen of onListens) onListen(worker);
 }

@@ -1,15 +1,15 @@
 import { isSignal } from '../../signals.ts';
-import type { Worker } from 'node:cluster';
 import { type CloseReport, mergeReports } from '../../close/report.ts';
 import { LastCallError } from '../../errors.ts';
 import { forManyListeners } from '../../node/abort.ts';
 import { onUnseen, sendUnseen } from '../../node/fields.ts';
 import { waitForAbort } from '../wait.ts';
+import { ForkedChild, type WorkerLike } from './forked-child.ts';
 import { isWorkerMessage, type PrimaryMessage, type ReportMessage } from './messages.ts';
 
-/** One worker of a cluster, as its primary sees it. */
+/** One worker of a cluster, or a child that is sent connections, as its primary sees it. */
 export class WorkerProcess {
-  readonly #worker: Worker;
+  readonly #worker: WorkerLike;
   readonly #asked = forManyListeners();
   readonly #gone = forManyListeners();
   #hasLastCall = false;
@@ -23,7 +23,7 @@ export class WorkerProcess {
   #signal: NodeJS.Signals | undefined;
   #end = '';
 
-  constructor(worker: Worker, onAsk: () => void) {
+  constructor(worker: WorkerLike, onAsk: () => void) {
     this.#worker = worker;
     const stopListening = onUnseen(worker.process, (body) => {
       if (!isWorkerMessage(body)) return;
@@ -55,6 +55,11 @@ export class WorkerProcess {
   /** Whether it has asked to close. */
   get isAsking(): boolean {
     return this.#asked.signal.aborted;
+  }
+
+  /** Whether this is the worker with this process. */
+  isOf(child: unknown): boolean {
+    return this.#worker.process === child;
   }
 
   noteListening(): void {
@@ -108,8 +113,8 @@ export class WorkerProcess {
    */
   async gone(most: number, cut: AbortSignal): Promise<CloseReport> {
     await waitForAbort([this.#gone.signal, cut], most);
-    if (!this.#gone.signal.aborted) this.#worker.process.kill('SIGKILL');
-    const name = `Worker ${this.#worker.id} (process ${this.pid})`;
+    if (!this.#gone.signal.aborted && !this.#isForked) this.#worker.process.kill('SIGKILL');
+    const name = this.#name;
     const nothing = mergeReports([]);
     if (this.#report !== undefined) {
       const errors = this.#report.errors.map((message) => new LastCallError('ERR_WORKER', `${name}: ${message}`));
@@ -125,8 +130,19 @@ export class WorkerProcess {
   #noteClosed(report: ReportMessage, exits: boolean): void {
     this.#report = report;
     this.#send({ kind: 'noted' });
+    // What it does besides is its own.
+    if (this.#isForked) this.#gone.abort();
     // Only its channel keeps it alive.
     if (!exits && this.#worker.isConnected()) this.#worker.disconnect();
+  }
+
+  get #isForked(): boolean {
+    return this.#worker instanceof ForkedChild;
+  }
+
+  get #name(): string {
+    const id: unknown = Reflect.get(this.#worker, 'id');
+    return typeof id === 'number' ? `Worker ${id} (process ${this.pid})` : `Child process ${this.pid}`;
   }
 
   #greet(): void {

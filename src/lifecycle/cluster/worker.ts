@@ -1,5 +1,6 @@
 import { isMainThread } from 'node:worker_threads';
 import type { CloseReport } from '../../close/report.ts';
+import { onceReceived } from '../../connection/handed-over/fed-servers.ts';
 import { isClusterWorker } from '../../listener/origin.ts';
 import { onUnseen, sendUnseen } from '../../node/fields.ts';
 import type { Budget } from '../budget.ts';
@@ -12,9 +13,11 @@ const SHARE_OF_QUEUES = 3 / 4;
 /** `onStop`: the primary stops, and this worker with it, within `deadline` ms. */
 type OnStop = (reason: string, deadline: number) => void;
 
-/** This process as a worker of a cluster; undefined if it is none. */
+/**
+ * This process as a worker: of a cluster, or of a parent that sends it connections, once it does. Undefined if it can be neither.
+ */
 export function findClusterWorker(onStop: OnStop): ClusterWorker | undefined {
-  return isMainThread && isClusterWorker() ? new ClusterWorker(onStop) : undefined;
+  return isMainThread && process.channel !== undefined ? new ClusterWorker(onStop) : undefined;
 }
 
 /**
@@ -27,6 +30,7 @@ export class ClusterWorker {
   /** Whether the primary has lastcall and is there. */
   #hasPrimary = false;
   readonly #stopListening: () => void;
+  readonly #forgetReceived: () => void;
 
   constructor(onStop: OnStop) {
     this.#stopListening = onUnseen(process, (body) => {
@@ -36,8 +40,8 @@ export class ClusterWorker {
       if (body.kind === 'leave') this.#mayLeave.abort();
       if (body.kind === 'noted') this.#isNoted.abort();
     });
-    this.#send({ kind: 'here' });
-    process.once('disconnect', this.#onDisconnect);
+    this.#forgetReceived = isClusterWorker() ? () => {} : onceReceived(() => this.#send({ kind: 'here' }));
+    if (isClusterWorker()) this.#send({ kind: 'here' });
   }
 
   /** Whether it has to ask before it closes. */
@@ -65,6 +69,7 @@ export class ClusterWorker {
 
   end(): void {
     this.#stopListening();
+    this.#forgetReceived();
     process.off('disconnect', this.#onDisconnect);
   }
 
@@ -76,6 +81,8 @@ export class ClusterWorker {
 
   #greet(): void {
     this.#hasPrimary = true;
+    // Only now: while somebody listens for it, the channel keeps the process alive.
+    process.once('disconnect', this.#onDisconnect);
     this.#send({ kind: 'here' });
   }
 

@@ -1,5 +1,7 @@
+import { setImmediate } from 'node:timers/promises';
 import type { CloseReport } from '../../close/report.ts';
 import type { Budget } from '../budget.ts';
+import type { ListenerCalls } from '../signals/listener-calls.ts';
 import type { ProgramListeners } from '../signals/program-listeners.ts';
 import type { LastCallState } from '../state.ts';
 import { describeStop, printLines } from './stderr.ts';
@@ -14,26 +16,59 @@ export interface Leaving {
   readonly hasFailed: boolean;
   /** Exit code 1 also if something was cut. */
   readonly strict: boolean;
-  /** The program's own listeners of the signal, if they run now. */
+  /** The program's own listeners of the signal, if they run now, or have run during the drain. */
   readonly programListeners: ProgramListeners | undefined;
+  /** How long to wait for those that return nothing, in ms. */
+  readonly listenerWait: number;
   readonly budget: Budget;
   /** Undoes what the stop has set up, and ends the process if that is its end. */
   readonly exit: (code: number) => void;
+  /** Calls back when no other stop is under way. */
+  readonly whenLast: (callback: () => void) => void;
 }
 
 /** The last step of a stop that a signal or an error caused: lines on stderr, the program's own listeners, the exit. */
-export function leave({ report, hasFailed, strict, programListeners, budget, exit }: Leaving): void {
+export function leave(leaving: Leaving): void {
+  const { report, hasFailed, strict, programListeners, exit, whenLast } = leaving;
   printLines(...describeStop(report));
   const code = hasFailed || (strict && report.outcome === 'forced') ? 1 : 0;
   if (code !== 0) process.exitCode = code;
   if (programListeners === undefined) return exit(code);
-  // They end the process, or let it end. They may use what is left of the budget.
+  whenLast(() => void leaveToListeners(programListeners, leaving, code));
+}
+
+/**
+ * The program's own listeners end the process, or let it end, or say when they have finished. They may use what is left of the
+ * budget. One that returns nothing says nothing: it gets `listenerWait`.
+ */
+async function leaveToListeners(listeners: ProgramListeners, leaving: Leaving, code: number): Promise<void> {
+  const { budget, listenerWait, exit } = leaving;
   budget.unref();
-  budget.timeUp.addEventListener('abort', () => {
-    printLines("the program's own listeners of the signal did not end the process in time");
+  const calls = listeners.run();
+  if (listeners.endDrain()) {
+    if (code !== 0) process.exitCode = code;
+    process.exit();
+  }
+  const giveUp = (): void => {
+    printLines(describeUnfinished(calls));
     exit(1);
-  });
-  programListeners.run();
+  };
+  if (budget.timeUp.aborted) void setImmediate().then(giveUp);
+  else budget.timeUp.addEventListener('abort', giveUp);
+  await calls.settled();
+  // A signal that a listener has raised again comes with the next turn of the loop.
+  await setImmediate();
+  await setImmediate();
+  if (calls.silent.length === 0 || listenerWait === 0) return exit(code);
+  setTimeout(giveUp, listenerWait - (performance.now() - calls.began)).unref();
+}
+
+function describeUnfinished({ open, silent }: ListenerCalls): string {
+  const [what, names] =
+    open.length > 0
+      ? ['have not finished in time', open]
+      : ['have returned nothing, and have not ended the process in time', silent];
+  return `the program's own listeners of the signal ${what}: ${names.join(', ')}`;
 }
 
 /** Reports a process that exits during its stop, and so cuts its clients. Nothing else would show the cause. */

@@ -1,10 +1,24 @@
-const underWay = new Set<object>();
-let isWanted = false;
-let highest = 0;
+import { sharedInProcess } from '../../node/shared.ts';
+
+/** The stops of this process, those of other copies of lastcall included: the last one exits. */
+interface Stops {
+  readonly underWay: Set<object>;
+  isWanted: boolean;
+  highest: number;
+  /** What comes between the last stop and the exit. */
+  last: (() => void) | undefined;
+}
+
+const stops = sharedInProcess<Stops>('stops', () => ({
+  underWay: new Set(),
+  isWanted: false,
+  highest: 0,
+  last: undefined,
+}));
 
 /** A stop that a signal or an error caused has begun. The process does not exit before it ends. */
 export function delayExit(stop: object): void {
-  underWay.add(stop);
+  stops.underWay.add(stop);
 }
 
 /**
@@ -12,16 +26,30 @@ export function delayExit(stop: object): void {
  * or with `process.exitCode` if that is 0. It does so in the next turn of the loop, after those who wait for the report.
  */
 export function allowExit(stop: object, code: number | undefined): void {
-  underWay.delete(stop);
+  stops.underWay.delete(stop);
   if (code !== undefined) {
-    isWanted = true;
-    highest = Math.max(highest, code);
+    stops.isWanted = true;
+    stops.highest = Math.max(stops.highest, code);
   }
-  if (isWanted && underWay.size === 0) setImmediate(exitUnlessStopping);
+  setImmediate(exitUnlessStopping);
+}
+
+/**
+ * The stop has ended, and `last` is called in place of the exit when no other stop is under way. Several stops may ask for this:
+ * the first one's is called.
+ */
+export function allowLast(stop: object, last: () => void): void {
+  stops.underWay.delete(stop);
+  stops.last ??= last;
+  setImmediate(exitUnlessStopping);
 }
 
 function exitUnlessStopping(): void {
-  if (underWay.size > 0) return;
+  if (stops.underWay.size > 0) return;
+  const { last, isWanted, highest } = stops;
+  stops.last = undefined;
+  if (last !== undefined) return last();
+  if (!isWanted) return;
   // Node takes an `undefined` for 0, and ignores `process.exitCode`.
   if (highest === 0) process.exit();
   process.exit(highest);

@@ -11,12 +11,13 @@ const TRIES = 20;
 const WAIT = 5;
 
 /** What people should know of a stop, a line each. Nothing if all went well. */
-export function describeStop({ connections, errors, listeners }: CloseReport): readonly string[] {
+export function describeStop({ connections, doubts, errors, listeners }: CloseReport): readonly string[] {
   const { atStart, fromQueues, cut } = connections;
   const named = cut.slice(0, NAMED).map(({ remote, protocol, reason }) => `${remote} (${protocol}, ${reason})`);
   const others = cut.length > NAMED ? `, and ${cut.length - NAMED} more` : '';
   const ofCut = `${cut.length} of ${atStart + fromQueues} connections cut: ${named.join(', ')}${others}`;
-  return [...listeners.flatMap(describeGate), ...(cut.length > 0 ? [ofCut] : []), ...errors.map(describeError)];
+  const ofConnections = cut.length > 0 ? [ofCut] : [];
+  return [...listeners.flatMap(describeGate), ...ofConnections, ...doubts, ...errors.map(describeError)];
 }
 
 /** On Linux a missing gate is a fault of the installation, most often a bundle without the binaries of the FFI. */

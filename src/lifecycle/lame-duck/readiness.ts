@@ -4,27 +4,28 @@ import { isClusterWorker } from '../../listener/origin.ts';
 import type { ReadinessAddress } from '../options/options.ts';
 import { excludeFromServices } from '../service-servers.ts';
 import { warn } from '../warn.ts';
+import type { LastCallState } from '../state.ts';
 import { noteHealthCheck } from './health-checks.ts';
 
-/** The answer to a probe. */
-export interface ServiceHealth {
+/** What a probe asks for. */
+interface ServiceHealth {
   readonly ready: boolean;
-  /** The body, for people. */
-  readonly words: string;
+  readonly state: LastCallState;
 }
 
 /**
  * Answers probes: 200 while the service is ready, else 503. A path that ends in `/live` always gets 200, since a service that
  * stops is alive. May be mounted at any path.
  */
-export function answerProbes(health: () => ServiceHealth): http.RequestListener {
+export function answerProbes(service: ServiceHealth): http.RequestListener {
   return (request, response) => {
     noteHealthCheck(request.socket);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { Allow: 'GET, HEAD', 'Content-Type': 'text/plain' }).end('GET or HEAD\n');
       return;
     }
-    const { ready, words } = health();
+    const { ready, state } = service;
+    const words = state === 'serving' ? (ready ? 'ready' : 'starting') : state;
     const status = ready || pathOf(request).endsWith('/live') ? 200 : 503;
     response.writeHead(status, { 'Content-Type': 'text/plain', 'Cache-Control': 'no-store' }).end(`${words}\n`);
   };

@@ -4,6 +4,7 @@ import type { CloseOptions } from '../../close/options.ts';
 import type { CloseReport } from '../../close/report.ts';
 import { optionError } from '../../errors.ts';
 import { checkBoolean, checkFunction, checkNames, isObject, milliseconds } from '../../option-checks.ts';
+import { ON_DRAIN } from './on-drain-module.ts';
 import { type StopDefaults, stopDefaults } from './platform-defaults.ts';
 import { ADDRESS, DURATION, SIGNALS, SWITCH, type TextForm, WORD } from './text-forms.ts';
 
@@ -33,6 +34,16 @@ export interface LastCallOptions extends CloseOptions {
   /** Whether the exit code is 1 also when something was cut. Default false. */
   readonly strict?: boolean;
   /**
+   * Whether the program's own listeners of the signals wait until the drain has ended, as under lastcall/register. Default
+   * false: they run at once, and are named on stderr.
+   */
+  readonly holdListeners?: boolean;
+  /**
+   * How long a held listener that returns nothing may take to end the process. One that returns a promise has until the
+   * deadline. Default 10,000, and never longer than the deadline.
+   */
+  readonly listenerWait?: number;
+  /**
    * A port, or a port and a host, for a separate server that answers `/ready` and `/live`. Default: none. In a cluster only
    * the primary starts it.
    */
@@ -58,6 +69,7 @@ export type CompleteLastCallOptions = CompleteOwnOptions & {
   /** What a close is given. The budget sets its deadline. */
   readonly close: CloseOptions;
   readonly deadline: number;
+  readonly idleWait: number;
   readonly spread: number;
 };
 
@@ -77,6 +89,11 @@ const OWN: { readonly [Name in keyof CompleteOwnOptions]: Row<CompleteOwnOptions
   onDrained: { check: ({ onDrained }) => checkFunction('onDrained', onDrained) },
   exit: { check: ({ exit }) => checkBoolean('exit', exit, true) },
   strict: { form: SWITCH, check: ({ strict }) => checkBoolean('strict', strict, false) },
+  holdListeners: { check: ({ holdListeners }) => checkBoolean('holdListeners', holdListeners, false) },
+  listenerWait: {
+    form: DURATION,
+    check: ({ listenerWait }) => milliseconds('listenerWait', listenerWait, 10_000),
+  },
   readinessServer: { form: ADDRESS, check: ({ readinessServer }) => checkReadinessServer(readinessServer) },
 };
 
@@ -88,7 +105,10 @@ const OF_CLOSE: { readonly [Name in keyof CloseOptions]: TextForm } = {
   handshakeWait: DURATION,
   idleWait: DURATION,
   lingerWait: DURATION,
+  answerWait: DURATION,
+  eventStreams: WORD,
   spread: DURATION,
+  onDrain: ON_DRAIN,
 };
 
 /** Every option of `lastCall`. */
@@ -114,9 +134,9 @@ export function completeLastCallOptions(
   checkNames('options', options, LAST_CALL_OPTION_NAMES);
   const ofClose = Object.entries(options).filter(([name]) => CLOSE_OPTION_NAMES.includes(name));
   const close: CloseOptions = Object.fromEntries(ofClose);
-  const { deadline, spread } = completeOptions({ ...close, deadline: options.deadline ?? defaults.deadline });
+  const { deadline, idleWait, spread } = completeOptions({ ...close, deadline: options.deadline ?? defaults.deadline });
   const own = Object.entries(OWN).map(([name, { check }]) => [name, check(options, defaults)]);
-  return { close, deadline, spread, ...(Object.fromEntries(own) as CompleteOwnOptions) };
+  return { close, deadline, idleWait, spread, ...(Object.fromEntries(own) as CompleteOwnOptions) };
 }
 
 function checkSignals(value: unknown): readonly NodeJS.Signals[] {

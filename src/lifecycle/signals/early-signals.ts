@@ -1,3 +1,5 @@
+import { markOurs } from './listener-names.ts';
+
 /**
  * Holds signals back from the call of `listen` until the service exists. The kernel lets clients in some ms before that, and a
  * signal without a listener would end the process and reset them. Node delivers a signal at the next turn of its loop, to the
@@ -20,8 +22,8 @@ export class EarlySignals {
 
   // The signal came before anything listens (the lookup of a host's name takes a while). It has the effect it would have
   // without lastcall.
-  readonly #onSignal = (name: NodeJS.Signals): void => {
+  readonly #onSignal = markOurs((name: NodeJS.Signals): void => {
     this.release();
     if (process.listenerCount(name) === 0) process.kill(process.pid, name);
-  };
+  });
 }

@@ -1,23 +1,38 @@
 import type { EventEmitter } from 'node:events';
-import { type Replacement, replaceMethod } from '../../node/replace.ts';
+import { replaceMethod } from '../../node/replace.ts';
 import { isSignal } from '../../signals.ts';
 
 /** Called in place of the listeners of a `process` event. `pass` calls them, and returns whether there are any. */
 type Interceptor = (args: readonly unknown[], pass: () => boolean) => boolean;
 
+const events: EventEmitter = process;
 const interceptors = new Map<string, Interceptor>();
-let replaced: Replacement | undefined;
+/** Events on their way to their listeners: a second wrapper of ours below the first one lets them through. */
+const passing = new Set<string>();
+
+/** An event that has no listeners. It shows whether `process.emit` still comes to our wrapper. */
+const PROBE = Symbol('lastcall.probe');
+let wasReached = false;
+let addsAgain = false;
+/** Signals that had listeners when `process.emit` was wrapped: Node emits them past the wrapper. */
+let stale: ReadonlySet<string> = new Set();
 
 /**
  * Takes an event of `process` before its listeners, also those added later. An event has one interceptor. Returns an undo
- * function. A listener of our own would be visible to the program, and could not hold the others back.
+ * function. A listener of our own could not hold the others back.
  */
 export function interceptProcessEvent(name: string, interceptor: Interceptor): () => void {
   wrapEmit();
+  if (stale.has(name)) readdListeners(name);
   interceptors.set(name, interceptor);
   return () => {
     if (interceptors.get(name) === interceptor) interceptors.delete(name);
   };
+}
+
+/** Whether an event has an interceptor. */
+export function isIntercepted(name: string): boolean {
+  return interceptors.has(name);
 }
 
 /**
@@ -26,37 +41,56 @@ export function interceptProcessEvent(name: string, interceptor: Interceptor): (
  */
 export function prepareSignals(): void {
   wrapEmit();
-  for (const name of process.eventNames()) if (isSignal(name)) readdListeners(name);
+  for (const name of stale) readdListeners(name);
+}
+
+/** Whether listeners of the program are being added by us, who have taken them off before. */
+export function isAddingAgain(): boolean {
+  return addsAgain;
 }
 
 /** Keeps the raw listeners: those of `once` still remove themselves. */
 function readdListeners(name: string): void {
-  const events: EventEmitter = process;
+  stale = new Set([...stale].filter((other) => other !== name));
   const listeners = events.rawListeners(name);
   events.removeAllListeners(name);
+  addsAgain = true;
   for (const listener of listeners) if (isListener(listener)) events.on(name, listener);
+  addsAgain = false;
 }
 
 function isListener(value: unknown): value is (...args: unknown[]) => void {
   return typeof value === 'function';
 }
 
-/** Emits an event past its interceptor. Returns whether it has listeners. */
-export function emitToListeners(name: string, args: readonly unknown[]): boolean {
-  return replaced?.original(process, [name, ...args]) === true;
-}
-
-/** Once, and for good: others may wrap ours. An event without an interceptor costs one look into a map. */
+/**
+ * Wraps `process.emit` for good: others may wrap ours. An event without an interceptor costs one look into a map. Some packages
+ * put back the `emit` that they found (signal-exit 3), or call it past ours. Then it is wrapped once more.
+ */
 function wrapEmit(): void {
-  replaced ??= replaceMethod(
+  wasReached = false;
+  events.emit(PROBE);
+  if (wasReached) return;
+  stale = new Set(process.eventNames().filter(isSignal));
+  replaceMethod(
     process,
     'emit',
     (original) =>
       function emitOrIntercept(this: NodeJS.Process, ...args: readonly unknown[]) {
-        const pass = (): boolean => original(this, args) === true;
         const [name, ...rest] = args;
-        const interceptor = typeof name === 'string' ? interceptors.get(name) : undefined;
-        return interceptor === undefined ? pass() : interceptor(rest, pass);
+        if (name === PROBE) wasReached = true;
+        const interceptor = typeof name === 'string' && !passing.has(name) ? interceptors.get(name) : undefined;
+        const emit = (): boolean => original(this, args) === true;
+        return interceptor === undefined ? emit() : interceptor(rest, () => passThrough(String(name), emit));
       },
   );
+}
+
+function passThrough(name: string, emit: () => boolean): boolean {
+  passing.add(name);
+  try {
+    return emit();
+  } finally {
+    passing.delete(name);
+  }
 }

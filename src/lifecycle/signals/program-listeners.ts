@@ -1,14 +1,11 @@
+import type net from 'node:net';
 import { constants } from 'node:os';
-import { emitToListeners, interceptProcessEvent } from './process-events.ts';
-
-/**
- * Where the package signal-exit, versions 4 and 3, counts its listeners. They end the process only if there are no others, so
- * they do not count as listeners of the program.
- */
-const SIGNAL_EXIT = [
-  [globalThis, Symbol.for('signal-exit emitter')],
-  [process, '__signal_exit_emitter__'],
-] as const;
+import type { Drain } from '../drain.ts';
+import { HeldExit } from '../exit/held-exit.ts';
+import { onStandstill } from '../standstill.ts';
+import { ListenerCalls } from './listener-calls.ts';
+import { isOurs, markOurs, programListenersOf } from './listener-names.ts';
+import { interceptProcessEvent } from './process-events.ts';
 
 /** The program's own listeners of the stop signals. While held they wait; they run after the drain, when no client is left. */
 export class ProgramListeners {
@@ -16,17 +13,19 @@ export class ProgramListeners {
   readonly #undo: (() => void)[] = [];
   /** The signals that have come, each once. */
   readonly #pending = new Set<NodeJS.Signals>();
-  /** Node delivers only signals that have a listener. */
-  readonly #placeholder = (): void => {};
-  #isRunning = false;
+  readonly #heldExit = new HeldExit();
+  #calls: ListenerCalls | undefined;
+  #isDraining = false;
+  /** What a listener has raised again to end the process, during the drain. */
+  #raised: NodeJS.Signals | undefined;
 
   constructor(names: readonly NodeJS.Signals[]) {
     this.#names = names;
   }
 
-  /** Whether the program has a listener for a signal that has come. */
+  /** Whether the program has a listener for a signal that has come, or has had one that has been called. */
   get areDue(): boolean {
-    return [...this.#pending].some((name) => this.#hasAnyOf(name));
+    return this.#calls !== undefined || [...this.#pending].some(hasAnyOf);
   }
 
   /** The reason of the stop may be a signal that another process of the service got. Its listeners run too. */
@@ -36,10 +35,15 @@ export class ProgramListeners {
   }
 
   hold(onSignal: (name: NodeJS.Signals) => void): void {
+    // Node delivers only signals that have a listener. It is called by another copy of lastcall that holds the signal too, or
+    // where somebody emits the signal past the wrapper of `process.emit`.
+    const placeholder = markOurs((name: NodeJS.Signals): void => {
+      if (this.#calls === undefined) this.#note(name, onSignal);
+    });
     for (const name of this.#names) {
       const release = interceptProcessEvent(name, (_, pass) => this.#take(name, pass, onSignal));
-      process.on(name, this.#placeholder);
-      this.#undo.push(release, () => process.off(name, this.#placeholder));
+      process.on(name, placeholder);
+      this.#undo.push(release, () => process.off(name, placeholder));
     }
   }
 
@@ -47,34 +51,68 @@ export class ProgramListeners {
     for (const undo of this.#undo.splice(0)) undo();
   }
 
+  /** Calls the listeners of the signals that have come, once. Later signals reach their listeners at once. */
+  run(): ListenerCalls {
+    if (this.#calls !== undefined) return this.#calls;
+    const calls = new ListenerCalls();
+    this.#calls = calls;
+    for (const name of this.#pending) for (const listener of programListenersOf(name)) calls.plan(name, listener);
+    return calls;
+  }
+
+  /**
+   * What is left of the drain may be for them to end: long polls, endless streams. So they are called when the drain stands still,
+   * or when half of its time is over.
+   */
+  runWhenStill(servers: () => readonly net.Server[], drain: Drain): void {
+    const ended = new AbortController();
+    void drain.ended().then(() => ended.abort());
+    onStandstill(servers, { ...drain.patience, signal: ended.signal }, () => this.#runInDrain());
+  }
+
+  /** Calls them while clients are still served. What would end the process waits until `endDrain`. */
+  #runInDrain(): void {
+    this.#isDraining = true;
+    this.#heldExit.hold();
+    this.run();
+  }
+
+  /** Nobody is served any more. Returns whether the program has called `process.exit` since they were called during the drain. */
+  endDrain(): boolean {
+    this.#isDraining = false;
+    if (this.#raised !== undefined) this.#raise(this.#raised);
+    return this.#heldExit.release();
+  }
+
   #take(name: NodeJS.Signals, pass: () => boolean, onSignal: (name: NodeJS.Signals) => void): boolean {
-    if (this.#isRunning && !this.#hasAnyOf(name)) {
-      // A listener may remove itself when it has finished, and raise the signal again to end the process.
-      this.letGo();
-      return process.kill(process.pid, name);
+    if (this.#calls === undefined) {
+      // Other services of this process, and other copies of lastcall, stop now too.
+      for (const listener of process.listeners(name).filter(isOurs)) {
+        Reflect.apply(listener, process, [name, constants.signals[name]]);
+      }
+      return true;
     }
-    if (!this.#isRunning) this.#pending.add(name);
+    if (!hasAnyOf(name)) {
+      if (this.#isDraining) this.#raised = name;
+      else this.#raise(name);
+      return true;
+    }
     onSignal(name);
-    return this.#isRunning ? pass() : true;
+    return pass();
   }
 
-  #hasAnyOf(name: NodeJS.Signals): boolean {
-    return process.listeners(name).filter((listener) => listener !== this.#placeholder).length > countSignalExit();
+  /** A listener may remove itself when it has finished, and raise the signal again to end the process. */
+  #raise(name: NodeJS.Signals): void {
+    this.letGo();
+    process.kill(process.pid, name);
   }
 
-  /** Runs the listeners of the signals that have come. Later signals reach their listeners at once. */
-  run(): void {
-    this.#isRunning = true;
-    for (const name of this.#pending) {
-      // In a turn each, as Node does: an error that a listener throws is uncaught, and does not stop the others.
-      setImmediate(() => emitToListeners(name, [name, constants.signals[name]]));
-    }
+  #note(name: NodeJS.Signals, onSignal: (name: NodeJS.Signals) => void): void {
+    this.#pending.add(name);
+    onSignal(name);
   }
 }
 
-function countSignalExit(): number {
-  return SIGNAL_EXIT.reduce((sum, [holder, key]) => {
-    const { count }: { readonly count?: unknown } = Object(Reflect.get(holder, key));
-    return sum + (typeof count === 'number' ? count : 0);
-  }, 0);
+function hasAnyOf(name: NodeJS.Signals): boolean {
+  return programListenersOf(name).length > 0;
 }

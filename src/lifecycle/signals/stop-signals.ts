@@ -1,11 +1,14 @@
 import { SECOND_AFTER } from '../../signals.ts';
 import { isMainThread } from 'node:worker_threads';
+import { markOurs } from './listener-names.ts';
+import { LoopMarks } from './loop-marks.ts';
 import type { ProgramListeners } from './program-listeners.ts';
 import { watchUncaught } from './uncaught.ts';
 
 /** What a service does at a signal or an uncaught error. */
 interface Reactions {
-  onFirst(signal: NodeJS.Signals): void;
+  /** `busyFor`: how long ago the signal may have come, in ms, because the event loop was busy. */
+  onFirst(signal: NodeJS.Signals, busyFor: number): void;
   onSecond(): void;
   onUncaught(): void;
 }
@@ -18,6 +21,7 @@ export class StopSignals {
   readonly #names: readonly NodeJS.Signals[];
   readonly #reactions: Reactions;
   readonly #programListeners: ProgramListeners | undefined;
+  readonly #loop = new LoopMarks();
   #firstAt: number | undefined;
   #stopWatching: (() => void) | undefined;
 
@@ -36,6 +40,7 @@ export class StopSignals {
     } else {
       this.#programListeners.hold(this.#onSignal);
     }
+    this.#loop.begin();
     this.#stopWatching = watchUncaught(() => this.#reactions.onUncaught());
   }
 
@@ -44,17 +49,18 @@ export class StopSignals {
     if (this.#stopWatching === undefined) return;
     for (const name of this.#names) process.off(name, this.#onSignal);
     this.#programListeners?.letGo();
+    this.#loop.end();
     this.#stopWatching();
     this.#stopWatching = undefined;
   }
 
-  readonly #onSignal = (name: NodeJS.Signals): void => {
+  readonly #onSignal = markOurs((name: NodeJS.Signals): void => {
     const now = performance.now();
     if (this.#firstAt === undefined) {
       this.#firstAt = now;
-      this.#reactions.onFirst(name);
+      this.#reactions.onFirst(name, this.#loop.busyFor());
     } else if (now - this.#firstAt >= SECOND_AFTER) {
       this.#reactions.onSecond();
     }
-  };
+  });
 }

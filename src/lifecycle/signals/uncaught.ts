@@ -1,31 +1,70 @@
 import { inspect } from 'node:util';
 import { addEmitter } from '../../node/fields.ts';
+import { sharedInProcess } from '../../node/shared.ts';
 import { writeStderr } from '../exit/stderr.ts';
 import { interceptProcessEvent } from './process-events.ts';
 
-const observers = new Set<() => void>();
-let stopIntercepting: (() => void) | undefined;
+/** Who waits for an uncaught error, in all copies of lastcall. The first one has set up the watch. */
+interface Watch {
+  readonly observers: Set<() => void>;
+  stop: (() => void) | undefined;
+}
+
+const watch = sharedInProcess<Watch>('uncaught', () => ({ observers: new Set(), stop: undefined }));
+
+/** node:domain puts this listener before those of others. It decides nothing. */
+const OF_DOMAINS = 'domainUncaughtExceptionClear';
 
 /**
  * Calls back at an uncaught error that would end the process. Its message is written at once. If the program has a listener of
  * 'uncaughtException' that listener decides, and nothing is called. Returns an undo function.
  */
 export function watchUncaught(observer: () => void): () => void {
-  observers.add(observer);
-  // Node looks whether 'uncaughtException' had a listener (lib/internal/process/execution.js). Rejections come here too.
-  stopIntercepting ??= interceptProcessEvent('uncaughtException', (args, pass) => pass() || takeOver(args));
+  watch.observers.add(observer);
+  watch.stop ??= beginToWatch();
   return () => {
-    observers.delete(observer);
-    if (observers.size > 0) return;
-    stopIntercepting?.();
-    stopIntercepting = undefined;
+    watch.observers.delete(observer);
+    if (watch.observers.size > 0) return;
+    watch.stop?.();
+    watch.stop = undefined;
   };
 }
 
-function takeOver([error]: readonly unknown[]): boolean {
-  if (observers.size === 0) return false;
+/**
+ * Node looks whether 'uncaughtException' had a listener (lib/internal/process/execution.js). Rejections come here too. Some
+ * packages look whether there is one, and else exit (source-map-support). Others emit past our wrapper (signal-exit 3). So there
+ * is a listener while somebody watches. Those of the program that look for others must not see it (Sentry).
+ */
+function beginToWatch(): () => void {
+  const stopIntercepting = interceptProcessEvent('uncaughtException', (args, pass) => {
+    if (!hasOthers()) return takeOver(args[0]);
+    process.off('uncaughtException', onUncaught);
+    try {
+      return pass();
+    } finally {
+      if (watch.stop !== undefined) process.on('uncaughtException', onUncaught);
+    }
+  });
+  process.on('uncaughtException', onUncaught);
+  return () => {
+    stopIntercepting();
+    process.off('uncaughtException', onUncaught);
+  };
+}
+
+function onUncaught(error: unknown): void {
+  if (!hasOthers()) takeOver(error);
+}
+
+function hasOthers(): boolean {
+  return process
+    .listeners('uncaughtException')
+    .some((listener) => listener !== onUncaught && listener.name !== OF_DOMAINS);
+}
+
+function takeOver(error: unknown): boolean {
   writeStderr(describeUncaught(error));
-  for (const observer of observers) observer();
+  for (const observer of watch.observers) observer();
   return true;
 }
 

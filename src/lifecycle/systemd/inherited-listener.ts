@@ -2,6 +2,7 @@ import { fstatSync } from 'node:fs';
 import { messageOf, optionError } from '../../errors.ts';
 import { SO_TYPE, SOCK_STREAM, SOL_SOCKET } from '../../linux/constants.ts';
 import { loadLibc } from '../../linux/libc.ts';
+import { ownProcessId } from '../../linux/process/pidfd.ts';
 import { getIntOption, isListening } from '../../linux/sockets.ts';
 import { takePassed } from '../../listener/listen-fds.ts';
 import { warn } from '../warn.ts';
@@ -59,8 +60,16 @@ function checkName(name: unknown): void {
 }
 
 function takeListeners(): PassedListener[] {
-  const { pid, descriptors } = takePassed();
+  const { pid, processId, descriptors } = takePassed();
   if (descriptors.length === 0) return [];
+  const own = processId === undefined ? undefined : ownProcessId();
+  if (pid === String(process.pid) && own !== undefined && processId !== String(own)) {
+    warn(
+      `The sockets in LISTEN_FDS are not used: LISTEN_PIDFDID is ${processId}, and this process is ${own}. ` +
+        'They were passed to an earlier process that had the same PID',
+    );
+    return [];
+  }
   if (pid !== String(process.pid)) {
     warn(
       `The sockets in LISTEN_FDS are not used: LISTEN_PID is ${pid ?? 'not set'}, and this process is ${process.pid}. ` +

@@ -1,5 +1,15 @@
-import { readdirSync, readlinkSync } from 'node:fs';
-import { descendsFrom, hasEnded, hidesProcesses, isGone, ownPid, readStat } from './processes.ts';
+import { type Dir, opendirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  descendsFrom,
+  hasEnded,
+  hidesProcesses,
+  isGone,
+  livingThreadOf,
+  ownPid,
+  programOf,
+  readStat,
+  userOf,
+} from './processes.ts';
 
 /** The result of a search through /proc for the holders of a socket. */
 export interface HolderSearch {
@@ -16,12 +26,16 @@ export interface HolderSearch {
 /** Where to look for holders. */
 export interface SearchScope {
   /**
-   * Other processes can only have the socket from this one. So a process that started earlier cannot have inherited it, and
+   * Other processes can only have the sockets from this one. So a process that started earlier cannot have inherited them, and
    * of the processes that cannot be inspected only descendants are suspects.
    */
   readonly onlyOurs: boolean;
+  /** With `onlyOurs`: the process from which others can have the socket, if it is not this one. */
+  readonly root?: number;
   /** Processes that do not count, and are not inspected. Default: none. */
-  readonly friends?: readonly number[];
+  readonly friends?: Iterable<number>;
+  /** The process whose sockets they are: its relatives and its like are the likeliest holders. Default: this one. */
+  readonly of?: number;
 }
 
 /**
@@ -32,76 +46,158 @@ export function findHolders(
   inode: number,
   { limit, ...scope }: SearchScope & { readonly limit: number },
 ): HolderSearch {
-  const search = new Search(inode, scope);
+  const search = new Search([inode], scope);
   search.goOn(limit);
-  const { holders, suspects, finished, hidden } = search;
-  return { holders, suspects, finished, hidden };
+  search.pause();
+  return search.resultFor(inode);
 }
 
-/** The same search in pieces. */
-export class Search implements HolderSearch {
-  readonly holders: number[] = [];
-  readonly suspects: number[] = [];
-  readonly hidden: boolean = hidesProcesses();
+/** The descriptors of a process, as far as they are inspected. */
+interface OpenFolder {
+  readonly pid: number;
+  readonly folder: string;
+  readonly names: Dir;
+}
+
+/** How many names of descriptors are read at once: about 0.1 ms. */
+const NAMES_AT_ONCE = 64;
+
+/**
+ * One search for the holders of any number of sockets, in pieces. A piece may end anywhere, even among the descriptors of one
+ * process, and the next piece goes on there. The likeliest processes come first.
+ */
+export class Search {
+  readonly #hidden = hidesProcesses();
   readonly #self = ownPid();
-  readonly #began = readStat(this.#self)?.startTime ?? 0;
+  readonly #root: number;
+  readonly #began: number;
   readonly #parents = new Map<number, number>();
-  readonly #wanted: string;
+  /** By the text of a link to the socket. */
+  readonly #holders: ReadonlyMap<string, number[]>;
+  readonly #suspects: number[] = [];
   readonly #onlyOurs: boolean;
-  readonly #left: number[];
+  readonly #isLikelier: (pid: number) => number;
+  /** Not yet sorted, the youngest last. */
+  readonly #unsorted: number[];
+  /** To be inspected, by how likely they are holders; the likeliest come first. */
+  readonly #sorted: readonly number[][];
+  #open: OpenFolder | undefined;
   #end = 0;
 
-  constructor(inode: number, { onlyOurs, friends = [] }: SearchScope) {
-    this.#wanted = `socket:[${inode}]`;
+  constructor(inodes: Iterable<number>, { onlyOurs, root, friends = [], of = ownPid() }: SearchScope) {
+    this.#root = root ?? this.#self;
+    this.#began = readStat(this.#root)?.startTime ?? 0;
+    this.#holders = new Map([...inodes].map((inode) => [linkTo(inode), []]));
     this.#onlyOurs = onlyOurs;
-    this.#left = otherProcesses(this.#self).filter((pid) => !friends.includes(pid));
+    const left = new Set(allPids());
+    for (const pid of [this.#self, ...friends]) left.delete(pid);
+    const relatives = relativesOf(of).filter((pid) => left.delete(pid));
+    this.#sorted = [relatives, [], [], []];
+    this.#unsorted = [...left];
+    this.#isLikelier = likelihood(of);
   }
 
   get finished(): boolean {
-    return this.#left.length === 0;
+    return this.#unsorted.length === 0 && this.#open === undefined && this.#sorted.every(({ length }) => length === 0);
+  }
+
+  /** Processes that may hold any of the sockets, and cannot be inspected. */
+  get suspects(): readonly number[] {
+    return this.#suspects;
+  }
+
+  /** What is known until now of a socket that is searched for. */
+  resultFor(inode: number): HolderSearch {
+    const holders = this.#holders.get(linkTo(inode));
+    if (holders === undefined) throw new Error(`no search for socket ${inode}`);
+    return { holders, suspects: this.#suspects, finished: this.finished, hidden: this.#hidden };
+  }
+
+  /** Whether the search is for this socket, too. */
+  covers(inode: number): boolean {
+    return this.#holders.has(linkTo(inode));
   }
 
   /** Continues for at most `limit` ms, or to the end. */
   goOn(limit: number): void {
     this.#end = performance.now() + limit;
-    for (let pid = this.#left.at(-1); pid !== undefined && this.#inspect(pid); pid = this.#left.at(-1))
-      this.#left.pop();
+    while (!this.finished && !this.#isOver()) this.#step();
   }
 
-  /** Returns false if the time ran out. */
-  #inspect(pid: number): boolean {
-    if (performance.now() > this.#end) return false;
-    const held = this.#holds(pid);
-    if (held === 'yes') this.holders.push(pid);
-    if (held === 'unreadable' && this.#isSuspect(pid)) this.suspects.push(pid);
-    return held !== 'out of time';
+  /** Closes what it has open, where nobody waits for its end. It may go on later all the same. */
+  pause(): void {
+    if (this.#open !== undefined) this.#sorted[0]?.unshift(this.#open.pid);
+    this.#closeNames();
   }
 
-  #holds(pid: number): 'yes' | 'no' | 'unreadable' | 'out of time' {
-    // First, because most processes are older: to read a line costs a fraction of a look through their descriptors.
-    if (this.#onlyOurs && this.#isOlder(readStat(pid)?.startTime)) return 'no';
-    let descriptors: readonly string[];
+  #closeNames(): void {
     try {
-      descriptors = readdirSync(`/proc/${pid}/fd`);
+      this.#open?.names.closeSync();
+    } catch {
+      // It was closed after an error.
+    }
+    this.#open = undefined;
+  }
+
+  #isOver(): boolean {
+    return performance.now() >= this.#end;
+  }
+
+  #step(): void {
+    const [relatives] = this.#sorted;
+    if (this.#open !== undefined) return this.#inspect(this.#open);
+    if (relatives?.length === 0 && this.#unsorted.length > 0) return this.#sort();
+    const pid = this.#sorted.find(({ length }) => length > 0)?.shift();
+    if (pid !== undefined) this.#begin(pid);
+  }
+
+  #sort(): void {
+    const pid = this.#unsorted.pop();
+    if (pid !== undefined) this.#sorted[this.#isLikelier(pid)]?.push(pid);
+  }
+
+  #begin(pid: number): void {
+    // First, because most processes are older: to read a line costs a fraction of a look through their descriptors.
+    if (this.#onlyOurs && this.#isOlder(readStat(pid)?.startTime)) return;
+    this.#openFolder(pid, `/proc/${pid}/fd`);
+  }
+
+  #openFolder(pid: number, folder: string): void {
+    try {
+      this.#open = { pid, folder, names: opendirSync(folder, { bufferSize: NAMES_AT_ONCE }) };
     } catch (error) {
-      return isGone(error) ? 'no' : 'unreadable';
+      this.#noteFailure(pid, error);
     }
-    for (const fd of descriptors) {
-      if (performance.now() > this.#end) return 'out of time';
-      try {
-        if (readlinkSync(`/proc/${pid}/fd/${fd}`) === this.#wanted) return 'yes';
-      } catch (error) {
-        if (!isGone(error)) return 'unreadable';
+  }
+
+  #inspect({ pid, folder, names }: OpenFolder): void {
+    let isEmpty = true;
+    try {
+      for (let entry = names.readSync(); entry !== null; entry = names.readSync()) {
+        isEmpty = false;
+        const link = readLink(`${folder}/${entry.name}`);
+        const holders = link === undefined ? undefined : this.#holders.get(link);
+        if (holders !== undefined && holders.at(-1) !== pid) holders.push(pid);
+        if (this.#isOver()) return;
       }
+    } catch (error) {
+      this.#noteFailure(pid, error);
     }
-    return 'no';
+    this.#closeNames();
+    // A main thread that has ended has none; the others go on.
+    const thread = isEmpty && folder === `/proc/${pid}/fd` ? livingThreadOf(pid) : pid;
+    if (thread !== pid) this.#openFolder(pid, `/proc/${pid}/task/${thread}/fd`);
+  }
+
+  #noteFailure(pid: number, error: unknown): void {
+    if (!isGone(error) && this.#isSuspect(pid)) this.#suspects.push(pid);
   }
 
   #isSuspect(pid: number): boolean {
     const stat = readStat(pid);
-    // A process that has ended holds nothing, though it cannot be inspected.
-    if (stat !== undefined && hasEnded(stat)) return false;
-    return !this.#onlyOurs || descendsFrom(pid, this.#self, this.#parents);
+    // A process that has ended, or is one of the kernel's, holds nothing, though it cannot be inspected.
+    if (stat !== undefined && (hasEnded(stat) || stat.isKernelThread)) return false;
+    return !this.#onlyOurs || descendsFrom(pid, this.#root, this.#parents);
   }
 
   #isOlder(startTime: number | undefined): boolean {
@@ -109,9 +205,50 @@ export class Search implements HolderSearch {
   }
 }
 
-function otherProcesses(self: number): readonly number[] {
+function linkTo(inode: number): string {
+  return `socket:[${inode}]`;
+}
+
+function readLink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    // Closed between the two calls.
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+function allPids(): readonly number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
-    .filter((pid) => pid !== self);
+    .toSorted((left, right) => left - right);
+}
+
+/** The children of a process, then its parent: they are found without a look at all processes, and are the likeliest holders. */
+function relativesOf(self: number): readonly number[] {
+  const parent = readStat(self)?.parent ?? 0;
+  return [...childrenOf(self), parent];
+}
+
+/** Empty where the kernel has no such file (CONFIG_PROC_CHILDREN). */
+function childrenOf(self: number): readonly number[] {
+  try {
+    return readdirSync(`/proc/${self}/task`).flatMap((task) =>
+      readFileSync(`/proc/${self}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
+    );
+  } catch {
+    return [];
+  }
+}
+
+/** Sorts other processes: 1 for those of the same user that run the same program, 2 for the same user's others, 3 for the rest. */
+function likelihood(self: number): (pid: number) => 1 | 2 | 3 {
+  const user = userOf(self);
+  const program = programOf(self);
+  return (pid) => {
+    if (userOf(pid) !== user) return 3;
+    return program !== undefined && programOf(pid) === program ? 1 : 2;
+  };
 }

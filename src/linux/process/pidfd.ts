@@ -1,7 +1,15 @@
+import { fstatSync, statfsSync } from 'node:fs';
 import { constants } from 'node:os';
-import { ESRCH, SYS_pidfd_getfd, SYS_pidfd_open, SYS_pidfd_send_signal } from '../constants.ts';
-import { bindFunction, check, requireLibc, SystemCallError } from '../libc.ts';
-import { hasEnded, readStat } from './processes.ts';
+import {
+  ESRCH,
+  PID_FS_MAGIC,
+  PIDFD_THREAD,
+  SYS_pidfd_getfd,
+  SYS_pidfd_open,
+  SYS_pidfd_send_signal,
+} from '../constants.ts';
+import { bindFunction, check, loadLibc, requireLibc, SystemCallError } from '../libc.ts';
+import { hasEnded, livingThreadOf, readStat } from './processes.ts';
 
 /**
  * A process, held by a descriptor of it (pidfd_open(2), Linux 5.3). Unlike a PID, the descriptor never names another process.
@@ -42,13 +50,58 @@ export function holdProcess(pid: number): HeldProcess {
       if (errno === ESRCH) return false;
       throw new SystemCallError('pidfd_send_signal', errno);
     },
-    copyDescriptor: (fd) => check('pidfd_getfd', systemCall(SYS_pidfd_getfd, pidfd, fd, 0)),
+    copyDescriptor: (fd) => {
+      const thread = livingThreadOf(pid);
+      return thread === pid ? getDescriptor(pidfd, fd) : getFromThread(thread, fd);
+    },
     close: () => {
       if (pidfd !== -1) close(pidfd);
       // From now on the number may be another file's.
       pidfd = -1;
     },
   };
+}
+
+/** Duplicates a descriptor of a process, as `HeldProcess.copyDescriptor` does. */
+export function copyDescriptorOf(pid: number, fd: number): number {
+  const process = holdProcess(pid);
+  try {
+    return process.copyDescriptor(fd);
+  } finally {
+    process.close();
+  }
+}
+
+function getDescriptor(pidfd: number, fd: number): number {
+  return check('pidfd_getfd', systemCall(SYS_pidfd_getfd, pidfd, fd, 0));
+}
+
+/** The main thread has ended, and has no descriptors any more. A thread can be held alone since Linux 6.9. */
+function getFromThread(thread: number, fd: number): number {
+  const pidfd = check('pidfd_open', systemCall(SYS_pidfd_open, thread, PIDFD_THREAD));
+  try {
+    return getDescriptor(pidfd, fd);
+  } finally {
+    requireLibc().close(pidfd);
+  }
+}
+
+/**
+ * The number of this process that no other process gets, also after its end: the inode of its pidfd on pidfs (Linux 6.9, as
+ * LISTEN_PIDFDID of systemd 258 has it). Undefined before.
+ */
+export function ownProcessId(): bigint | undefined {
+  if (!loadLibc().available) return undefined;
+  const pidfd = systemCall(SYS_pidfd_open, process.pid, 0);
+  if (pidfd === -1) return undefined;
+  try {
+    if (statfsSync(`/proc/self/fd/${pidfd}`).type !== PID_FS_MAGIC) return undefined;
+    return fstatSync(pidfd, { bigint: true }).ino;
+  } catch {
+    return undefined;
+  } finally {
+    requireLibc().close(pidfd);
+  }
 }
 
 /** syscall(2), because only later versions of the C library have names for these calls. */

@@ -1,13 +1,20 @@
-import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
 import { ECHILD, P_ALL, SIGINFO_SIZE, WEXITED, WNOHANG, WNOWAIT } from '../constants.ts';
 import { loadLibc } from '../libc.ts';
 import { has, readStatus } from './status.ts';
 
 /** What every user can read about a process in /proc/PID/stat. */
 export interface ProcessStat {
-  /** `Z` and `X`: it has ended. */
+  /** Its command's name, at most 15 bytes unless it is a kernel thread. */
+  readonly name: string;
+  /** Of its main thread. `Z` and `X`: that has ended, and the process, too, if no other thread is left. */
   readonly state: string;
+  /** With the main thread, even if that has ended. */
+  readonly threads: number;
   readonly parent: number;
+  /** Its process group, and its session. It leads one whose number is its own. */
+  readonly group: number;
+  readonly session: number;
   /** A kernel thread holds no descriptors. */
   readonly isKernelThread: boolean;
   /** In clock ticks since boot. */
@@ -17,7 +24,10 @@ export interface ProcessStat {
 // Fields of /proc/PID/stat as proc_pid_stat(5) numbers them.
 const STATE = 3;
 const PARENT = 4;
+const GROUP = 5;
+const SESSION = 6;
 const FLAGS = 9;
+const THREADS = 20;
 const START_TIME = 22;
 // The fields up to the start time are numbers of at most 20 digits, and a name of 16 to 64 bytes.
 const stat = Buffer.alloc(1_024);
@@ -30,10 +40,10 @@ export function ownPid(): number {
   return Number(readlinkSync('/proc/self'));
 }
 
-/** Undefined once the process is gone, or if it cannot be read. */
-export function readStat(pid: number): ProcessStat | undefined {
+/** Undefined once the process, or the thread, is gone, or if it cannot be read. */
+export function readStat(pid: number, thread?: number): ProcessStat | undefined {
   try {
-    const file = openSync(`/proc/${pid}/stat`, 'r');
+    const file = openSync(thread === undefined ? `/proc/${pid}/stat` : `/proc/${pid}/task/${thread}/stat`, 'r');
     try {
       return parseStat(stat.toString('latin1', 0, readSync(file, stat, 0, stat.length, 0)));
     } finally {
@@ -50,12 +60,78 @@ function parseStat(text: string): ProcessStat | undefined {
   const field = (number: number): string => fields[number - STATE] ?? '';
   const [parent, startTime] = [Number(field(PARENT)), Number(field(START_TIME))];
   if (!Number.isSafeInteger(parent) || !Number.isSafeInteger(startTime)) return undefined;
-  return { state: field(STATE), parent, isKernelThread: (Number(field(FLAGS)) & PF_KTHREAD) !== 0, startTime };
+  return {
+    name: text.slice(text.indexOf('(') + 1, text.lastIndexOf(')')),
+    state: field(STATE),
+    threads: Number(field(THREADS)),
+    parent,
+    group: Number(field(GROUP)),
+    session: Number(field(SESSION)),
+    isKernelThread: (Number(field(FLAGS)) & PF_KTHREAD) !== 0,
+    startTime,
+  };
 }
 
-/** Whether a process has ended, even if its parent has not waited for it. */
-export function hasEnded({ state }: ProcessStat): boolean {
-  return state === 'Z' || state === 'X';
+/** The effective user of a process: the owner of its folder (proc(5)), also where it cannot be inspected. Undefined once it is gone. */
+export function userOf(pid: number): number | undefined {
+  try {
+    return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The file that a process runs. Undefined for one that is gone or cannot be inspected. */
+export function programOf(pid: number): string | undefined {
+  try {
+    // An upgrade has put another file in its place.
+    return readlinkSync(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, '');
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether a process has ended, even if its parent has not waited for it. A program may end its main thread alone
+ * (pthread_exit(3)), and go on serving.
+ */
+export function hasEnded({ state, threads }: ProcessStat): boolean {
+  return (state === 'Z' || state === 'X') && !(threads > 1);
+}
+
+/**
+ * A thread that has what the process has: its descriptors, its environment. It is the main thread, whose number is the PID, unless
+ * that has ended.
+ */
+export function livingThreadOf(pid: number): number {
+  const isLiving = (stat: ProcessStat | undefined): boolean => stat !== undefined && !'ZX'.includes(stat.state);
+  if (readStat(pid)?.state !== 'Z') return pid;
+  try {
+    const threads = readdirSync(`/proc/${pid}/task`).map(Number);
+    return threads.find((thread) => isLiving(readStat(pid, thread))) ?? pid;
+  } catch {
+    return pid;
+  }
+}
+
+/** Whether a process is a sibling of this one, and runs the same program with the same arguments. */
+export function isSameProgram(pid: number): boolean {
+  try {
+    const of = (one: string): string =>
+      `${readlinkSync(`/proc/${one}/exe`)} ${readFileSync(`/proc/${one}/cmdline`, 'latin1')}`;
+    return readStat(pid)?.parent === readStat(ownPid())?.parent && of(String(pid)) === of('self');
+  } catch {
+    return false;
+  }
+}
+
+/** Whether threads of a process still run, which hold its files. The main thread may have ended before them. */
+export function hasOtherThreads(pid: number): boolean {
+  try {
+    return readdirSync(`/proc/${pid}/task`).length > 1;
+  } catch {
+    return false;
+  }
 }
 
 /** Whether an error of fs means that the process is gone. */
@@ -111,11 +187,22 @@ export function allProcesses(): ReadonlyMap<number, ProcessStat> {
 /** Reads the inodes of the sockets that a process holds, each with one of its descriptors. Throws ENOENT, EACCES as fs does. */
 export function socketsOf(pid: number): ReadonlyMap<number, number> {
   const sockets = new Map<number, number>();
-  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
-    const inode = inodeOfLink(`/proc/${pid}/fd/${fd}`);
+  const { folder, descriptors } = descriptorsOf(pid);
+  for (const fd of descriptors) {
+    const inode = inodeOfLink(`${folder}/${fd}`);
     if (inode !== undefined) sockets.set(inode, Number(fd));
   }
   return sockets;
+}
+
+/** The descriptors of a process, and where /proc has them. /proc/PID/fd is empty if the main thread has ended. */
+function descriptorsOf(pid: number): { readonly folder: string; readonly descriptors: readonly string[] } {
+  const folder = `/proc/${pid}/fd`;
+  const descriptors = readdirSync(folder);
+  const thread = descriptors.length === 0 ? livingThreadOf(pid) : pid;
+  if (thread === pid) return { folder, descriptors };
+  const other = `/proc/${pid}/task/${thread}/fd`;
+  return { folder: other, descriptors: readdirSync(other) };
 }
 
 function inodeOfLink(path: string): number | undefined {

@@ -12,7 +12,7 @@ import {
   TCP_SYN_RECV,
 } from '../constants.ts';
 import { ipv4Text, ipv6Text, type SocketAddress } from '../sockets.ts';
-import { LAST_DATA_RECEIVED, LAST_DATA_SENT } from '../tcp-info.ts';
+import { type DataMoved, decodeDataMoved } from '../tcp-info.ts';
 import { askSockDiag, encodeMessage, findAttribute, NetlinkError, nextSequence } from './netlink.ts';
 
 /** A listening socket of a network namespace, TCP or Unix, with any holder. */
@@ -29,6 +29,8 @@ export interface ListeningSocket {
   readonly device?: number;
   /** TCP, by netlink: connections turned away since the socket was made (SK_MEMINFO_DROPS). */
   readonly drops?: number;
+  /** The address is from /proc/PID/net/unix, where a name may contain a line that looks like another socket's. */
+  readonly isClaimed?: true;
   /** Unix, by netlink: whether the socket is shut down for reading, so that no client can connect. */
   readonly isShut?: boolean;
 }
@@ -50,10 +52,8 @@ export interface Connection extends ConnectionEnds {
   readonly unread: number;
   /** Bytes sent that the peer has not acknowledged. */
   readonly unacknowledged: number;
-  /** Time since data was last sent, in ms. Undefined if the dump has no INET_DIAG_INFO. */
-  readonly lastSent: number | undefined;
-  /** Time since data was last received, in ms. Undefined if the dump has no INET_DIAG_INFO. */
-  readonly lastReceived: number | undefined;
+  /** The data that moved. Undefined if the dump has no INET_DIAG_INFO, as in TIME_WAIT. */
+  readonly moved: DataMoved | undefined;
 }
 
 export type Family = 'IPv4' | 'IPv6';
@@ -123,15 +123,13 @@ export function decodeTcpListener(payload: Buffer): ListeningSocket {
 export function decodeConnection(payload: Buffer): Connection {
   const ends = decodeConnectionEnds(payload);
   const info = findAttribute(payload.subarray(ANSWER.size), INET_DIAG_INFO);
-  const isKnown = info !== undefined && info.length >= LAST_DATA_RECEIVED + 4;
   return {
     ...ends,
     inode: payload.readUInt32LE(ANSWER.inode),
     state: payload.readUInt8(ANSWER.state),
     unread: payload.readUInt32LE(ANSWER.rqueue),
     unacknowledged: payload.readUInt32LE(ANSWER.wqueue),
-    lastSent: isKnown ? info.readUInt32LE(LAST_DATA_SENT) : undefined,
-    lastReceived: isKnown ? info.readUInt32LE(LAST_DATA_RECEIVED) : undefined,
+    moved: info && decodeDataMoved(info),
   };
 }
 
@@ -156,9 +154,9 @@ export function dumpHalfOpen(family: Family): readonly ConnectionEnds[] {
   return dumpTcp(family, { states: 1 << TCP_SYN_RECV }, decodeConnectionEnds);
 }
 
-/** Dumps all TCP connections of this namespace in `states` (bits), with INET_DIAG_INFO; unprivileged. */
-export function dumpConnections(states: number): readonly Connection[] {
-  return FAMILIES.flatMap((family) => dumpTcp(family, { states, extension: INET_DIAG_INFO }, decodeConnection));
+/** Dumps the TCP connections of this namespace in `states` (bits), of one local port or all, with INET_DIAG_INFO; unprivileged. */
+export function dumpConnections(states: number, port = 0): readonly Connection[] {
+  return FAMILIES.flatMap((family) => dumpTcp(family, { states, port, extension: INET_DIAG_INFO }, decodeConnection));
 }
 
 /** Counts one connection. `localAddress` is a function, because decoding an address costs more than all the rest. */

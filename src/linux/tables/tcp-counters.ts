@@ -27,6 +27,38 @@ export function readTcpCounters(pid: number | 'self' = 'self'): TcpCounters {
   };
 }
 
+/** What TCP has had to send again in this network namespace, beside what it has sent. */
+export interface LossCounters {
+  /** Segments with data that were sent for the first time: TcpExtTCPOrigDataSent. */
+  readonly segments: number;
+  /** Segments that were sent again, without SYNs and SYN-ACKs: TcpRetransSegs less TcpExtTCPSynRetrans. */
+  readonly repeated: number;
+  /** Handshakes, of either side: TcpActiveOpens and TcpPassiveOpens. */
+  readonly handshakes: number;
+  /** SYNs and SYN-ACKs that were sent again although no accept queue was full: TcpExtTCPSynRetrans less TcpExtListenOverflows. */
+  readonly repeatedHandshakes: number;
+}
+
+/** Reads the counters of lost segments; undefined if the kernel does not have one of them. */
+export function readLossCounters(): LossCounters | undefined {
+  try {
+    return parseLossCounters(readFileSync('/proc/net/snmp', 'latin1'), readFileSync('/proc/net/netstat', 'latin1'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same from the text of /proc/net/snmp and /proc/net/netstat. Throws if a counter is missing. */
+export function parseLossCounters(snmp: string, netstat: string): LossCounters {
+  const repeatedHandshakes = readCounter(netstat, 'TcpExt', 'TCPSynRetrans');
+  return {
+    segments: readCounter(netstat, 'TcpExt', 'TCPOrigDataSent'),
+    repeated: readCounter(snmp, 'Tcp', 'RetransSegs') - repeatedHandshakes,
+    handshakes: readCounter(snmp, 'Tcp', 'ActiveOpens') + readCounter(snmp, 'Tcp', 'PassiveOpens'),
+    repeatedHandshakes: repeatedHandshakes - readCounter(netstat, 'TcpExt', 'ListenOverflows'),
+  };
+}
+
 /** SYN cookies of this network namespace since it was made. */
 export interface CookieCounters {
   readonly sent: number;

@@ -1,3 +1,4 @@
+import { livingThreadOf } from '../../linux/process/processes.ts';
 import { readFileSync } from 'node:fs';
 
 // Enough to recognize a command by.
@@ -12,7 +13,7 @@ export function commandOf(pid: number): string {
 /** The program's name and arguments of a process. Undefined once it is gone. */
 export function commandLineOf(pid: number): readonly string[] | undefined {
   try {
-    const parts = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+    const parts = readFileSync(`/proc/${pid}/task/${livingThreadOf(pid)}/cmdline`, 'utf8').split('\0');
     // Text of another process must not control a terminal.
     return parts.map((part) => part.replace(/\p{Cc}+/gu, ' ').trim()).filter((part) => part !== '');
   } catch {

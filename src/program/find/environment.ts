@@ -1,9 +1,10 @@
+import { livingThreadOf } from '../../linux/process/processes.ts';
 import { readFileSync } from 'node:fs';
 
 /** The environment that a process was started with. Empty if it cannot be read. */
 export function environmentOf(pid: number): ReadonlyMap<string, string> {
   try {
-    return parseEnvironment(readFileSync(`/proc/${pid}/environ`, 'latin1'));
+    return parseEnvironment(readFileSync(`/proc/${pid}/task/${livingThreadOf(pid)}/environ`, 'latin1'));
   } catch {
     return new Map();
   }

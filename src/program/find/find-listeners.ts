@@ -1,9 +1,13 @@
 import { allProcesses, isGone, socketsOf } from '../../linux/process/processes.ts';
+import { SystemCallError } from '../../linux/libc.ts';
 import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
 import { nameOf, type SocketAddress } from '../../linux/sockets.ts';
+import { type Holder, listeningAddressOf } from './listening-address.ts';
 import { type Namespace, namespaceOf } from './namespace.ts';
+import { OtherHolders } from './other-holders.ts';
 import { descriptorsPassedTo } from './passed-to.ts';
 import { findTree } from './process-tree.ts';
+import { findSuccessors } from './successors.ts';
 
 /** A listening socket that a program, or one of its descendants, holds. */
 export interface HeldListener {
@@ -14,12 +18,8 @@ export interface HeldListener {
   readonly holders: readonly Holder[];
   /** Why its gate must not be shut: another process holds it, or may hold it. Undefined if only the program holds it. */
   readonly sharedBecause: string | undefined;
-}
-
-/** A process that holds a socket, and the descriptor of the socket there. */
-export interface Holder {
-  readonly pid: number;
-  readonly fd: number;
+  /** Whether an activator passed it, which serves it when the program has ended. */
+  readonly isPassed: boolean;
 }
 
 /** The processes of a program, and their listeners. */
@@ -33,26 +33,60 @@ export interface ProgramListeners {
 /** The inodes of listeners that this process has opened for the program. No activator shares them, whatever LISTEN_FDS says. */
 export type OwnInodes = ReadonlySet<number>;
 
-// Limit of the search for other holders on this host, in ms.
-const SEARCH_LIMIT = 1_000;
+/** How to find the listeners of a program. */
+export interface FindOptions {
+  /** Default: none. */
+  readonly own?: OwnInodes;
+  /** Inodes of listeners whose other holders are not searched for: they are known. Default: none. */
+  readonly known?: ReadonlySet<number>;
+  /** Whether descendants that may be its successor belong to it: to who ends all of them. Default: they do not. */
+  readonly withSuccessors?: boolean;
+  /** Limit of the search for other holders on this host, in ms. Default 1,000. */
+  readonly searchLimit?: number;
+}
+
+const NONE: ReadonlySet<number> = new Set();
 
 /** Finds the listeners of a program and its descendants, and their other holders. */
-export function findListeners(root: number, own: OwnInodes = new Set()): ProgramListeners {
+export function findListeners(
+  root: number,
+  { own = NONE, known = NONE, withSuccessors = false, searchLimit = 1_000 }: FindOptions = {},
+): ProgramListeners {
   const processes = allProcesses();
-  const tree = findTree(root, processes);
-  const { found, unreadable, passed } = inspectTree(tree, own);
-  const others = [...processes]
-    .filter(([pid, { isKernelThread }]) => !isKernelThread && !tree.has(pid) && pid !== process.pid)
-    .map(([pid]) => pid);
-  const otherHolders = findOtherHolders(new Set(found.keys()), others);
-  const listeners = [...found.values()].map(({ socket, namespace, holders }) => ({
+  const all = findTree(root, processes);
+  const { found, unreadable, passed } = inspectTree(all, own);
+  const successors = withSuccessors ? NONE : findSuccessors(root, all, processes, pidsOf(found));
+  const tree = new Set([...all].filter((pid) => !successors.has(pid)));
+  const ours = [...found.values()]
+    .map(({ holders, ...rest }) => ({ ...rest, holders: holders.filter(({ pid }) => tree.has(pid)) }))
+    .filter(({ holders }) => holders.length > 0);
+  const inDoubt = ours.map(({ socket }) => socket.inode).filter((inode) => !own.has(inode) && !known.has(inode));
+  const others = new OtherHolders(inDoubt, { root, tree, processes }, searchLimit);
+  const listeners = ours.map(({ socket, namespace, holders }) => ({
     socket,
     namespace,
     holders,
     name: printableName(socket.address),
-    sharedBecause: own.has(socket.inode) ? undefined : whyShared(socket, passed, otherHolders),
+    isPassed: passed.has(socket.inode),
+    sharedBecause: passed.has(socket.inode) ? 'an activator passed it (LISTEN_FDS)' : others.whyShared(socket),
   }));
-  return { tree, listeners, unreadable };
+  return { tree, listeners, unreadable: unreadable.filter((pid) => tree.has(pid)) };
+}
+
+/** Its address, where only a claim is known, is asked of the socket itself. Undefined if it is no listener. */
+function verified(socket: ListeningSocket | undefined, holder: Holder): ListeningSocket | undefined {
+  if (socket?.isClaimed !== true) return socket;
+  try {
+    const address = listeningAddressOf(holder, socket.inode);
+    return address && { ...socket, address };
+  } catch (error) {
+    if (!(error instanceof SystemCallError)) throw error;
+    return socket;
+  }
+}
+
+function pidsOf(found: ReadonlyMap<number, Found>): ReadonlyMap<number, ReadonlySet<number>> {
+  return new Map([...found].map(([inode, { holders }]) => [inode, new Set(holders.map(({ pid }) => pid))]));
 }
 
 interface Found {
@@ -83,7 +117,7 @@ function inspectTree(
       tables.set(namespace, table);
       const passedHere = descriptorsPassedTo(pid, tree);
       for (const [inode, fd] of others) {
-        const socket = table.get(inode);
+        const socket = verified(table.get(inode), { pid, fd });
         if (socket === undefined) continue;
         found.set(inode, { socket, namespace, holders: [{ pid, fd }] });
         if (passedHere.includes(fd) && !own.has(inode)) passed.add(inode);
@@ -93,48 +127,6 @@ function inspectTree(
     }
   }
   return { found, unreadable, passed };
-}
-
-interface OtherHolders {
-  /** Processes outside of the program, by the inode of the socket that they hold. */
-  readonly byInode: ReadonlyMap<number, readonly number[]>;
-  /** Whether any process could not be inspected. */
-  readonly areHidden: boolean;
-  readonly isFinished: boolean;
-}
-
-function findOtherHolders(inodes: ReadonlySet<number>, pids: readonly number[]): OtherHolders {
-  const byInode = new Map<number, number[]>();
-  const end = performance.now() + SEARCH_LIMIT;
-  let areHidden = false;
-  if (inodes.size === 0) return { byInode, areHidden, isFinished: true };
-  for (const pid of pids) {
-    if (performance.now() > end) return { byInode, areHidden, isFinished: false };
-    try {
-      for (const inode of socketsOf(pid).keys()) {
-        if (inodes.has(inode)) byInode.set(inode, [...(byInode.get(inode) ?? []), pid]);
-      }
-    } catch (error) {
-      areHidden ||= !isGone(error);
-    }
-  }
-  return { byInode, areHidden, isFinished: true };
-}
-
-function whyShared(
-  { inode, uid }: ListeningSocket,
-  passed: ReadonlySet<number>,
-  otherHolders: OtherHolders,
-): string | undefined {
-  if (passed.has(inode)) return 'an activator passed it (LISTEN_FDS)';
-  const others = otherHolders.byInode.get(inode) ?? [];
-  if (others.length > 0) return `process ${others.join(', ')} holds it too`;
-  if (!otherHolders.isFinished) return `the search for other holders took longer than ${SEARCH_LIMIT} ms`;
-  // The hidden processes belong to other users. They get a socket of this user only by a message (unix(7), SCM_RIGHTS), but may
-  // have inherited one that another user made.
-  const isOthers = uid !== undefined && uid !== process.geteuid?.();
-  if (otherHolders.areHidden && isOthers) return `user ${uid} made it, and that user's processes cannot be inspected`;
-  return undefined;
 }
 
 /** `nameOf` for a terminal, which the path of another program's Unix socket must not control. */

@@ -9,7 +9,8 @@ import {
   type VisitConnection,
   visitConnections,
 } from '../../linux/tables/inet-diag.ts';
-import { readNamespaceTables } from '../../linux/tables/proc-net.ts';
+import { livingThreadOf } from '../../linux/process/processes.ts';
+import { readHalfOpen, readNamespaceTables } from '../../linux/tables/proc-net.ts';
 import { readTcpCounters, type TcpCounters } from '../../linux/tables/tcp-counters.ts';
 import { dumpUnixListeners } from '../../linux/tables/unix-diag.ts';
 
@@ -37,7 +38,7 @@ export interface LocalPort {
 
 /** The namespace of a process. If it cannot be read, it counts as ours, as it nearly always is. */
 export function namespaceOf(pid: number): Namespace {
-  const isOwn = linkOf('self') === (linkOf(String(pid)) ?? linkOf('self'));
+  const isOwn = linkOf('self') === (linkOf(`${pid}/task/${livingThreadOf(pid)}`) ?? linkOf('self'));
   return isOwn ? OWN : otherNamespace(pid);
 }
 
@@ -55,7 +56,7 @@ export const OWN: Namespace = {
     try {
       return [...dumpHalfOpen('IPv4'), ...dumpHalfOpen('IPv6')];
     } catch {
-      return readNamespaceTables(process.pid).halfOpen;
+      return readHalfOpen(process.pid);
     }
   },
   visitors: [visitByNetlink, (_ends, visit) => visitByProc(process.pid, visit)],
@@ -85,7 +86,7 @@ function otherNamespace(pid: number): Namespace {
   return {
     isOwn: false,
     listeners: () => readNamespaceTables(pid).listeners,
-    halfOpen: () => readNamespaceTables(pid).halfOpen,
+    halfOpen: () => readHalfOpen(pid),
     visitors: [(_ends, visit) => visitByProc(pid, visit)],
     counters: () => readTcpCounters(pid),
   };

@@ -1,3 +1,4 @@
+import { ownProcessId } from '../../linux/process/pidfd.ts';
 import { environmentOf } from './environment.ts';
 
 /** The first descriptor that is passed (SD_LISTEN_FDS_START, systemd/sd-daemon.h). */
@@ -22,7 +23,11 @@ export function passedIn(
 
 /** The descriptors that an activator has passed to this process, for the program that it runs. */
 export function passedToUs(env: NodeJS.ProcessEnv = process.env): readonly number[] {
-  return env.LISTEN_PID === String(process.pid) ? descriptors(env.LISTEN_FDS) : [];
+  const { LISTEN_PID, LISTEN_PIDFDID, LISTEN_FDS } = env;
+  if (LISTEN_PID !== String(process.pid)) return [];
+  // An earlier process may have had the same PID.
+  const own = LISTEN_PIDFDID === undefined ? undefined : ownProcessId();
+  return own === undefined || LISTEN_PIDFDID === String(own) ? descriptors(LISTEN_FDS) : [];
 }
 
 function descriptors(text = ''): readonly number[] {

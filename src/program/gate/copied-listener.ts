@@ -1,15 +1,17 @@
 import { ESRCH, IPPROTO_TCP, SO_BINDTOIFINDEX, SOL_SOCKET, TCP_DEFER_ACCEPT } from '../../linux/constants.ts';
-import { duplicate, inodeOf } from '../../linux/descriptors.ts';
+import { duplicate } from '../../linux/descriptors.ts';
 import { requireLibc, SystemCallError } from '../../linux/libc.ts';
-import { holdProcess } from '../../linux/process/pidfd.ts';
-import { getIntOption, isListening } from '../../linux/sockets.ts';
+import { copyDescriptorOf } from '../../linux/process/pidfd.ts';
+import { getIntOption, type SocketAddress } from '../../linux/sockets.ts';
 import { readUnixQueue } from '../../linux/tables/unix-diag.ts';
 import { readAcceptQueue } from '../../linux/tcp-info.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
-import type { HeldListener } from '../find/find-listeners.ts';
+import { type HeldListener, printableName } from '../find/find-listeners.ts';
+import { addressIfListener } from '../find/listening-address.ts';
 
 /** A copy of a descriptor of a program's listener. The socket stays open as long as the copy, whatever the program does. */
 export interface CopiedListener {
+  /** As it was found, with the address that the socket itself has. */
   readonly held: HeldListener;
   readonly fd: number;
   /** The settings when it was copied; undefined for a Unix listener. */
@@ -30,13 +32,14 @@ export interface ListenerSettings {
  * Copies a listener from the program, or from this process if `own` has it: descriptors here by the socket's inode. Throws a
  * `SystemCallError`: EPERM without the right to trace any of its holders, ESRCH or EBADF if they are gone.
  */
-export function copyListener(held: HeldListener, own: ReadonlyMap<number, number>): CopiedListener {
-  const fd = copyFrom(held, own.get(held.socket.inode));
+export function copyListener(found: HeldListener, own: ReadonlyMap<number, number>): CopiedListener {
+  const { fd, address } = copyFrom(found, own.get(found.socket.inode));
+  const held = { ...found, socket: { ...found.socket, address }, name: printableName(address) };
   let isOpen = true;
   return {
     held,
     fd,
-    before: held.socket.address.family === 'Unix' ? undefined : settingsOf(fd),
+    before: address.family === 'Unix' ? undefined : settingsOf(fd),
     queued: () => (isOpen ? queuedAt(held, fd) : undefined),
     close: () => {
       if (isOpen) requireLibc().close(fd);
@@ -45,29 +48,25 @@ export function copyListener(held: HeldListener, own: ReadonlyMap<number, number
   };
 }
 
-function copyFrom({ socket, holders }: HeldListener, own: number | undefined): number {
-  if (own !== undefined) return duplicate(own);
+/** Kind and address are the socket's own, not those of a table. */
+function copyFrom(
+  { socket, holders }: HeldListener,
+  own: number | undefined,
+): { readonly fd: number; readonly address: SocketAddress } {
+  if (own !== undefined) return { fd: duplicate(own), address: socket.address };
   let failure: unknown = new SystemCallError('pidfd_getfd', ESRCH);
   for (const { pid, fd } of holders) {
     try {
-      const copy = copyDescriptor(pid, fd);
+      const copy = copyDescriptorOf(pid, fd);
       // The program may have closed it, and opened another file under its number.
-      if (inodeOf(copy) === socket.inode && isListening(copy)) return copy;
+      const address = addressIfListener(copy, socket.inode);
+      if (address !== undefined) return { fd: copy, address };
       requireLibc().close(copy);
     } catch (error) {
       failure = error;
     }
   }
   throw failure;
-}
-
-function copyDescriptor(pid: number, fd: number): number {
-  const process = holdProcess(pid);
-  try {
-    return process.copyDescriptor(fd);
-  } finally {
-    process.close();
-  }
 }
 
 function queuedAt({ socket, namespace }: HeldListener, fd: number): number | undefined {

@@ -68,3 +68,9 @@ export function mayReopen(): boolean {
     libc.close(fd);
   }
 }
+
+/** Why no gate may be shut: it could not be opened again, and the program must not be killed. Undefined if gates may be shut. */
+export function whyNoGates(mayKill: boolean): string | undefined {
+  if (mayKill || mayReopen()) return undefined;
+  return 'no gate was shut: without CAP_NET_RAW it could not be opened again; --kill allows it';
+}

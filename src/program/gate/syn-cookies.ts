@@ -15,22 +15,30 @@ export function sampleCookies(): CookieCounters | undefined {
 
 /**
  * Waits until the SYN cookies that are out have come back: a client that comes back to a shut gate would be reset. Returns at once
- * if the host has sent none since `sample`. `release` ends the hold on new connections, and is called after the gates are shut.
+ * if the host has sent none since `sample`. `release` ends the hold on new connections, and is called after the gates are shut; it
+ * returns why clients may have been lost.
  */
 export async function awaitProgramCookies(
   listeners: readonly CopiedListener[],
   sample: CookieCounters | undefined,
   signal: AbortSignal,
-): Promise<{ release(): void }> {
+): Promise<{ release(): readonly string[] }> {
   const now = sampleCookies();
-  if (now === undefined || now.sent <= (sample?.sent ?? 0)) return { release: () => {} };
+  if (now === undefined || now.sent <= (sample?.sent ?? 0)) return { release: () => [] };
   const waits = await Promise.all(
     listeners
       .filter(({ held }) => held.namespace.isOwn && held.socket.address.family !== 'Unix')
       .map((listener) => awaitCookies(asListener(listener), BOUNDS, signal, () => {})),
   );
   releaseCookieCounters();
-  return { release: () => waits.forEach((wait) => wait.release()) };
+  return {
+    release: () => {
+      for (const wait of waits) wait.release();
+      const doubts = waits.map(({ doubt }) => doubt()).filter((doubt) => doubt !== undefined);
+      releaseCookieCounters();
+      return doubts;
+    },
+  };
 }
 
 /** The listener in the form of the library. */

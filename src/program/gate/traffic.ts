@@ -1,52 +1,176 @@
-import { TCP_CLOSE_WAIT, TCP_ESTABLISHED } from '../../linux/constants.ts';
+import {
+  TCP_CLOSE_WAIT,
+  TCP_CLOSING,
+  TCP_ESTABLISHED,
+  TCP_FIN_WAIT1,
+  TCP_FIN_WAIT2,
+  TCP_LAST_ACK,
+} from '../../linux/constants.ts';
 import type { SocketAddress } from '../../linux/sockets.ts';
 import { type Connection, dumpConnections } from '../../linux/tables/inet-diag.ts';
+import { addressText, readTcpRowsAt } from '../../linux/tables/proc-net.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
+import type { Namespace } from '../find/namespace.ts';
 
 /** The connections of a program, as the kernel shows them. */
 export interface Traffic {
-  /** Connections at the addresses of the listeners. */
-  readonly open: number;
-  /** Connections whose client waits for an answer, as far as the kernel knows. */
-  readonly unanswered: number;
+  /** The connections at the addresses of the listeners, by their ends. */
+  readonly open: ReadonlySet<string>;
+  /** Those whose client waits for an answer, as far as the kernel knows. */
+  readonly unanswered: ReadonlyMap<string, Exchange>;
+  /** Others, used a short time ago, of which the kernel does not show whether the words or the answer came last. */
+  readonly unclear: ReadonlyMap<string, Exchange>;
+  /** How many others were used a moment ago. */
+  readonly justUsed: number;
 }
 
-// A client that has just sent data may send more, and one that has just connected has sent nothing yet; in ms.
+/** How many segments with data went over a connection. */
+export interface Exchange {
+  readonly received: number;
+  readonly sent: number;
+}
+
+/** What became of a connection. */
+export interface Fate {
+  /** What had moved when its program closed it first. Undefined if it is open, or if its client closed it first. */
+  readonly endedAt: Exchange | undefined;
+}
+
+// In ms. A client that has just sent data may send more.
 const JUST_NOW = 100;
+/** How long it is waited for a connection whose last words and last answer were in one tick of the kernel's clock, in ms. */
+export const UNCLEAR_FOR = 2_000;
+// The kernel delivers what the program has written. Only while that moves may the program have more to write.
+const STALLED_AFTER = 3_000;
+// A client whose last words are as old is taken for one that only speaks, such as a shipper of logs.
+const ONLY_SPEAKS_AFTER = 60_000;
 
 const OPEN_STATES = (1 << TCP_ESTABLISHED) | (1 << TCP_CLOSE_WAIT);
+/** The program has closed the connection before the client. */
+const ENDED_STATES = (1 << TCP_FIN_WAIT1) | (1 << TCP_FIN_WAIT2) | (1 << TCP_CLOSING);
 
-/** Counts the connections of the listeners in our own network namespace. 0 if they cannot be read. */
+// The kernel walks its whole table for each port.
+const FEW_PORTS = 4;
+
+/** Reads the connections of the listeners in our own network namespace. None if they cannot be read. */
 export function readTraffic(listeners: readonly HeldListener[]): Traffic {
-  const addresses = listeners.filter(({ namespace }) => namespace.isOwn).map(({ socket }) => socket.address);
-  if (!addresses.some(({ family }) => family !== 'Unix')) return { open: 0, unanswered: 0 };
-  const connections = dumpOpen().filter((connection) => addresses.some((address) => isAt(address, connection)));
-  return { open: connections.length, unanswered: connections.filter(isUnanswered).length };
+  const open = new Set<string>();
+  const unanswered = new Map<string, Exchange>();
+  const unclear = new Map<string, Exchange>();
+  let justUsed = 0;
+  for (const connection of connectionsOf(listeners, OPEN_STATES)) {
+    const ends = endsOf(connection);
+    open.add(ends);
+    if (isUnanswered(connection)) unanswered.set(ends, exchangeOn(connection));
+    else if (isUnclear(connection)) unclear.set(ends, exchangeOn(connection));
+    else if (isJustUsed(connection)) justUsed += 1;
+  }
+  return { open, unanswered, unclear, justUsed };
+}
+
+/** What became of the connections of the listeners. Those that the kernel has forgotten, or keeps in TIME_WAIT, are not in it. */
+export function readFates(listeners: readonly HeldListener[]): ReadonlyMap<string, Fate> {
+  const states = OPEN_STATES | ENDED_STATES | (1 << TCP_LAST_ACK);
+  return new Map(
+    connectionsOf(listeners, states).map((connection): [string, Fate] => [
+      endsOf(connection),
+      { endedAt: ((1 << connection.state) & ENDED_STATES) === 0 ? undefined : exchangeOn(connection) },
+    ]),
+  );
 }
 
 /** Counts the half-open connections to a listener's address in its namespace. 0 if they cannot be read. */
 export function countHalfOpenAt({ socket, namespace }: HeldListener): number {
   try {
-    return namespace.halfOpen().filter((handshake) => isAt(socket.address, handshake)).length;
+    return halfOpenIn(namespace).filter((handshake) => isAt(socket.address, handshake)).length;
   } catch {
     return 0;
   }
 }
 
-function dumpOpen(): readonly Connection[] {
+/** Counts of the same turn of the loop share a table: the kernel walks all sockets of the host for it. */
+const tables = new Map<Namespace, ReturnType<Namespace['halfOpen']>>();
+
+function halfOpenIn(namespace: Namespace): ReturnType<Namespace['halfOpen']> {
+  const known = tables.get(namespace);
+  if (known !== undefined) return known;
+  const table = namespace.halfOpen();
+  if (tables.size === 0) setImmediate(() => tables.clear());
+  tables.set(namespace, table);
+  return table;
+}
+
+/** What counts of a connection. */
+type OpenConnection = Omit<Connection, 'inode'>;
+
+function connectionsOf(listeners: readonly HeldListener[], states: number): readonly OpenConnection[] {
+  const addresses = listeners.filter(({ namespace }) => namespace.isOwn).map(({ socket }) => socket.address);
+  const ports = new Set(addresses.flatMap((address) => (address.family === 'Unix' ? [] : [address.port])));
+  if (ports.size === 0) return [];
+  return findAt(ports, states).filter((connection) => addresses.some((address) => isAt(address, connection)));
+}
+
+function findAt(ports: ReadonlySet<number>, states: number): readonly OpenConnection[] {
   try {
-    return dumpConnections(OPEN_STATES);
+    return ports.size <= FEW_PORTS
+      ? [...ports].flatMap((port) => dumpConnections(states, port))
+      : dumpConnections(states).filter(({ localPort }) => ports.has(localPort));
+  } catch {
+    // No tcp_diag in this kernel, or no netlink for this process.
+    return findInProc(ports, states);
+  }
+}
+
+function findInProc(ports: ReadonlySet<number>, states: number): readonly OpenConnection[] {
+  try {
+    return [...ports]
+      .flatMap((port) => [...readTcpRowsAt('IPv4', port), ...readTcpRowsAt('IPv6', port)])
+      .filter(({ state }) => ((1 << state) & states) !== 0)
+      .map(({ local, localPort, remote, remotePort, state, receiveQueue, transmitQueue }) => ({
+        localAddress: addressText(local),
+        localPort,
+        remoteAddress: addressText(remote),
+        remotePort,
+        state,
+        unread: receiveQueue,
+        unacknowledged: transmitQueue,
+        moved: undefined,
+      }));
   } catch {
     return [];
   }
 }
 
-/** The program has not read the request, has not answered it, or the client has not acknowledged the answer. */
-function isUnanswered({ unread, unacknowledged, lastSent, lastReceived }: Connection): boolean {
-  if (unread > 0 || unacknowledged > 0) return true;
-  if (lastSent === undefined || lastReceived === undefined) return false;
-  // The client sent last. (A handshake starts both clocks.)
-  return lastReceived < lastSent || lastReceived < JUST_NOW;
+function endsOf({ localAddress, localPort, remoteAddress, remotePort }: OpenConnection): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
+
+function exchangeOn({ moved }: OpenConnection): Exchange {
+  return { received: moved?.segmentsIn ?? 0, sent: moved?.segmentsOut ?? 0 };
+}
+
+/** The program has not read the request, has not answered it, or is still sending the answer. */
+function isUnanswered({ state, unread, unacknowledged, moved }: OpenConnection): boolean {
+  // The client's FIN counts as a byte (tcp_diag_get_info, net/ipv4/tcp_diag.c).
+  if (unread > (state === TCP_CLOSE_WAIT ? 1 : 0)) return true;
+  // /proc does not say when something last moved: each that is connected may be waiting for an answer.
+  if (moved === undefined) return true;
+  const { lastSent, lastReceived, segmentsIn, segmentsOut } = moved;
+  if (unacknowledged > 0 && lastSent < STALLED_AFTER) return true;
+  // A handshake starts both clocks, and the first request may come in the same tick.
+  const spokeLast = segmentsOut === 0 ? segmentsIn > 0 : lastReceived < lastSent;
+  return spokeLast && lastReceived < ONLY_SPEAKS_AFTER;
+}
+
+function isUnclear({ moved }: OpenConnection): boolean {
+  if (moved === undefined || moved.segmentsIn === 0 || moved.segmentsOut === 0) return false;
+  const { lastSent, lastReceived, lastAcknowledged } = moved;
+  // An acknowledgement that came after the words is the answer's.
+  return lastSent === lastReceived && lastAcknowledged >= lastReceived && lastReceived < UNCLEAR_FOR;
+}
+
+function isJustUsed({ moved }: OpenConnection): boolean {
+  return moved !== undefined && moved.lastReceived < JUST_NOW;
 }
 
 /** Whether the local end of a connection belongs to this listening address. */

@@ -1,3 +1,4 @@
+import { messageOf } from '../../errors.ts';
 import { SECOND_AFTER } from '../../signals.ts';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -5,16 +6,21 @@ import { constants } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inodeOf } from '../../linux/descriptors.ts';
 import { loadLibc } from '../../linux/libc.ts';
-import { type HeldProcess, holdProcess } from '../../linux/process/pidfd.ts';
+import type { HeldProcess } from '../../linux/process/pidfd.ts';
+import { allProcesses } from '../../linux/process/processes.ts';
 import { becomeSubreaper, reapOrphans } from '../../linux/process/subreaper.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { forManyListeners } from '../../node/abort.ts';
 import { findTree } from '../find/process-tree.ts';
 import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
-import type { Pending } from '../stop/await-empty-queues.ts';
-import { sendSignal, type StopPhase, stopProgram } from '../stop/stop-program.ts';
+import type { StopPhase, StopProgress } from '../stop/progress.ts';
+import { sendSignal } from '../stop/send-signal.ts';
+import { ENDED_BEFORE, type StopOptions, stopProgram } from '../stop/stop-program.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
+import { holdChild } from './held-child.ts';
+import { ServiceChannel } from './service-channel.ts';
+import { Resizes, runSignals } from './signals.ts';
 import { type ProgramStart, startProgram } from './start-program.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -23,10 +29,12 @@ export interface RunOptions extends ProgramStart {
   /** The signal that stops the program. */
   readonly signal: NodeJS.Signals;
   readonly deadline: number;
+  /** The longest wait for the queues, in ms. Default: a third of the deadline. */
+  readonly queueWait?: number | undefined;
   readonly lameDuck: number;
-  /** Those of `listeners` that this process has opened for the program. */
-  readonly opened: readonly number[];
-  readonly onProgress?: (phase: 'lame duck' | StopPhase, pending: Pending) => void;
+  /** Called at the first request to stop. */
+  readonly onAsked?: () => void;
+  readonly onProgress?: (phase: 'lame duck' | StopPhase, progress: StopProgress) => void;
 }
 
 export interface RunResult {
@@ -36,28 +44,26 @@ export interface RunResult {
   readonly report: StopReport | undefined;
 }
 
-const STOPPING = ['SIGTERM', 'SIGINT'] as const;
-/** Forwarded to the program at once. A program without a handler ends by them, as it would without lastcall. */
-const FORWARDED = ['SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGALRM', 'SIGPWR'] as const;
-
 /** When the warm-up runs, in ms: it must not slow down the start of the program. */
 const WARM_UP_AFTER = 200;
 
-/** How long processes that the program leaves behind may take to end after its stop signal, in ms. */
-const LEFT_BEHIND_FOR = 5_000;
 // In ms.
 const LOOK_EVERY = 20;
 
 /**
  * Runs a program as its parent, and does the work of PID 1: forwards signals, waits for orphans, and ends as the program does. At
- * SIGTERM or SIGINT it stops the program without losing a client. Throws as spawn does: ENOENT, EACCES.
+ * SIGTERM, SIGINT or the program's stop signal it stops the program without losing a client. Throws as spawn does: ENOENT, EACCES.
  */
 export async function runProgram(options: RunOptions): Promise<RunResult> {
   const running = new RunningProgram(options);
   try {
     await running.start();
     const stopped = running.stopWhenAsked();
+    // It is looked at below.
+    stopped.catch(() => {});
     await running.ended;
+    // Everybody may have been signalled at once: our own signal is delivered in a later turn of the loop than the program's end.
+    await new Promise(setImmediate);
     const report = running.wasAsked ? await stopped : undefined;
     await running.endLeftBehind();
     return { exitCode: running.exitCode, report: running.complete(report) };
@@ -71,6 +77,10 @@ class RunningProgram {
   readonly #ending: AbortController = forManyListeners();
   /** Aborted by a second request to stop. */
   readonly #now: AbortController = new AbortController();
+  /** Aborted by a third one. */
+  readonly #giveUp: AbortController = new AbortController();
+  readonly #resizes = new Resizes();
+  readonly #channel: ServiceChannel | undefined;
   #child: ChildProcess | undefined;
   #watchdog: Watchdog | undefined;
   #asked: { readonly signal: NodeJS.Signals; readonly at: number } | undefined;
@@ -78,11 +88,12 @@ class RunningProgram {
   #hasSubreaper = false;
   /** Cookies that were sent before the program started are not its own. */
   readonly #cookies: CookieCounters | undefined = sampleCookies();
-  readonly #notes: string[] = [];
+  readonly #doubts: string[] = [];
   ended: Promise<unknown> = Promise.resolve();
 
   constructor(options: RunOptions) {
     this.#options = options;
+    this.#channel = options.inside ? ServiceChannel.open() : undefined;
   }
 
   get wasAsked(): boolean {
@@ -90,11 +101,12 @@ class RunningProgram {
   }
 
   async start(): Promise<void> {
-    for (const name of STOPPING) this.#listen(name, () => this.#ask(name));
-    for (const name of FORWARDED) this.#listen(name, () => void this.#child?.kill(name));
+    const { asking, forwarded } = runSignals(this.#options.signal);
+    for (const name of asking) this.#listen(name, () => this.#ask(name));
+    for (const name of forwarded) this.#listen(name, () => this.#forward(name));
     // Before the program starts, so that it also adopts an orphan of its first moment.
     this.#becomeSubreaper();
-    const child = startProgram(this.#options);
+    const child = startProgram(this.#options, this.#channel);
     this.#child = child;
     this.ended = once(child, 'exit', { signal: this.#ending.signal }).catch(() => {});
     await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))]);
@@ -102,7 +114,7 @@ class RunningProgram {
     if (child.pid !== undefined) this.#watchdog = startWatchdog({ signal: 'SIGKILL', target: -child.pid });
     this.#reap();
     const timer = setTimeout(() => {
-      if (this.#asked === undefined && !this.#options.inside && child.pid !== undefined) warmUp(child.pid);
+      if (this.#asked === undefined && !this.#stopsItself && child.pid !== undefined) warmUp(child.pid);
     }, WARM_UP_AFTER);
     this.#ending.signal.addEventListener('abort', () => clearTimeout(timer));
   }
@@ -128,23 +140,36 @@ class RunningProgram {
   }
 
   #ask(signal: NodeJS.Signals): void {
+    if (signal === 'SIGWINCH' && this.#resizes.wasResized()) return;
     const at = performance.now();
-    if (this.#asked === undefined) this.#asked = { signal, at };
+    if (this.#asked === undefined) this.#begin(signal, at);
     else if (at - this.#asked.at < SECOND_AFTER) return;
-    else if (this.#now.signal.aborted) this.#kill();
+    else if (this.#now.signal.aborted) this.#giveUp.abort();
     else this.#now.abort();
+  }
+
+  #begin(signal: NodeJS.Signals, at: number): void {
+    this.#asked = { signal, at };
+    this.#channel?.forgetCloses();
+    this.#watchdog?.beginStop(this.#options.lameDuck + this.#options.deadline);
+    this.#options.onAsked?.();
     this.#onAsked();
+  }
+
+  /** A terminal that hangs up does not end a stop: most programs would die of the SIGHUP, with the clients that they serve. */
+  #forward(name: NodeJS.Signals): void {
+    if (name !== 'SIGHUP' || this.#asked === undefined) this.#child?.kill(name);
   }
 
   /** Resolves when the stop has ended; never without a request to stop. */
   async stopWhenAsked(): Promise<StopReport | undefined> {
     if (this.#asked === undefined) await new Promise<void>((resolve) => (this.#onAsked = resolve));
     const child = this.#child;
-    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return undefined;
+    if (child?.pid === undefined) return undefined;
     const { lameDuck, onProgress } = this.#options;
     const reason = this.#asked?.signal ?? 'SIGTERM';
     if (lameDuck > 0) {
-      onProgress?.('lame duck', { queued: 0, halfOpen: 0, open: 0, unanswered: 0 });
+      onProgress?.('lame duck', { queued: 0, halfOpen: 0, open: 0 });
       const signal = AbortSignal.any([this.#now.signal, this.#ending.signal]);
       await Promise.race([this.ended, sleep(lameDuck, undefined, { signal }).catch(() => {})]);
     }
@@ -152,51 +177,64 @@ class RunningProgram {
   }
 
   async #stop(child: ChildProcess, pid: number, reason: string): Promise<StopReport | undefined> {
-    const { signal, deadline, inside, opened, onProgress } = this.#options;
-    const process = this.#hold(child, pid);
+    const process = holdChild(child, pid);
+    const began = performance.now();
+    const { deadline } = this.#options;
     try {
-      return await stopProgram(
-        {
-          process,
-          command: this.#options.command,
-          cookies: this.#cookies,
-          own: new Map(opened.map((fd) => [inodeOf(fd), fd])),
-          callerEndsTheRest: true,
-          kill: () => this.#kill(),
-        },
-        {
-          reason,
-          signal,
-          deadline,
-          mayKill: true,
-          now: this.#now.signal,
-          noGates: this.#whyNoGates(inside),
-          ...(onProgress === undefined ? {} : { onProgress }),
-        },
-      );
+      const stopsItself = this.#stopsItself && (this.#mayBeLameDuck() || 'except own');
+      return await this.#stopHeld(process, { reason, deadline, stopsItself, noGates: this.#whyNoGates() });
+    } catch (error) {
+      // The program is to end all the same, as it would without lastcall.
+      const noGates = `lastcall failed (${messageOf(error)}): the program only got the signal`;
+      this.#doubts.push(noGates);
+      const left = Math.max(0, deadline - (performance.now() - began));
+      return await this.#stopHeld(process, { reason, deadline: left, stopsItself: true, noGates });
     } finally {
       process.close();
     }
   }
 
-  #whyNoGates(inside: boolean): string | undefined {
-    if (inside) return 'it stops itself, from inside (lastcall/register)';
-    const loaded = loadLibc();
-    return loaded.available ? undefined : `no gate was shut: ${loaded.reason}`;
+  /** Whether the program may go on serving new clients after the signal: its lame duck. */
+  #mayBeLameDuck(): boolean {
+    const { lameDuck, env } = this.#options;
+    const says = [env.LASTCALL_LAME_DUCK, env.LASTCALL_LAME_DUCK_MIN, env.KUBERNETES_SERVICE_HOST];
+    return lameDuck === 0 && says.some((value) => value !== undefined);
   }
 
-  /** Without a pidfd the PID of our own child is enough: it names no other process before Node has waited for the child. */
-  #hold(child: ChildProcess, pid: number): HeldProcess {
-    const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
-    const signal = (name: NodeJS.Signals | 0): boolean => isRunning() && child.kill(name);
-    try {
-      return { ...holdProcess(pid), isRunning, signal };
-    } catch {
-      const copyDescriptor = (): never => {
-        throw new Error('no pidfd here');
-      };
-      return { pid, isRunning, signal, copyDescriptor, close: () => {} };
-    }
+  #stopHeld(
+    process: HeldProcess,
+    given: Pick<StopOptions, 'reason' | 'deadline' | 'stopsItself' | 'noGates'>,
+  ): Promise<StopReport> {
+    const { signal, queueWait, command, opened, onProgress } = this.#options;
+    const own = new Map(opened.map((fd) => [inodeOf(fd), fd]));
+    const leftBehind = (): readonly number[] => {
+      this.#reap();
+      return this.#descendants();
+    };
+    return stopProgram(
+      { process, command, cookies: this.#cookies, own, leftBehind, kill: () => this.#kill() },
+      {
+        ...given,
+        signal,
+        queueWait,
+        mayKill: true,
+        now: this.#now.signal,
+        giveUp: this.#giveUp.signal,
+        knowsSecondSignal: this.#stopsItself,
+        ...(onProgress === undefined ? {} : { onProgress }),
+      },
+    );
+  }
+
+  /** A program whose server is in a worker thread, or is none of Node's, has register and is not helped by it. */
+  get #stopsItself(): boolean {
+    return this.#options.inside && this.#channel?.drainsItself !== false;
+  }
+
+  #whyNoGates(): string | undefined {
+    if (this.#stopsItself) return 'it stops itself, from inside (lastcall/register)';
+    const loaded = loadLibc();
+    return loaded.available ? undefined : `no gate was shut: ${loaded.reason}`;
   }
 
   /** Kills the program, its process group, and descendants that have left the group. */
@@ -208,17 +246,22 @@ class RunningProgram {
 
   #descendants(): readonly number[] {
     if (!this.#hasSubreaper) return [];
-    return [...findTree(process.pid)].filter((pid) => pid !== process.pid && pid !== this.#watchdog?.pid);
+    const processes = allProcesses();
+    const watchdog = this.#watchdog?.pid;
+    const notIts = watchdog === undefined ? new Set<number>() : findTree(watchdog, processes);
+    return [...findTree(process.pid, processes)].filter((pid) => pid !== process.pid && !notIts.has(pid));
   }
 
-  /** Ends the processes that the program has left in the background: with its stop signal, then with SIGKILL. */
+  /**
+   * Ends the processes that the program has left in the background: with its stop signal, then, at the deadline, with SIGKILL. A
+   * stop has done so itself.
+   */
   async endLeftBehind(): Promise<void> {
     this.#reap();
     const left = this.#descendants();
     if (left.length === 0) return;
-    this.#notes.push(`${left.length} processes that it left behind were stopped`);
     for (const pid of left) sendSignal(pid, this.#options.signal);
-    const end = performance.now() + LEFT_BEHIND_FOR;
+    const end = performance.now() + this.#options.deadline;
     while (this.#descendants().length > 0 && performance.now() < end && !this.#now.signal.aborted) {
       await sleep(LOOK_EVERY);
       this.#reap();
@@ -235,12 +278,27 @@ class RunningProgram {
     if (report === undefined) return undefined;
     const { exitCode = null, signalCode = null } = this.#child ?? {};
     report.program = { ...report.program, exitCode: exitCode ?? undefined, signal: signalCode ?? undefined };
-    report.notes.push(...this.#notes);
+    if (this.#giveUp.signal.aborted) report.notes.push('a third signal asked to kill it');
+    report.doubts.push(...this.#doubtsOf(report));
+    if (report.outcome === 'complete' && report.doubts.length > 0) report.outcome = 'forced';
     return report;
+  }
+
+  /** What only the program's parent, or the program itself, knows. */
+  #doubtsOf({ outcome, program, signalled }: StopReport): readonly string[] {
+    const doubts = [...this.#doubts];
+    if (this.#channel?.wasForced === true) doubts.push('by its own report clients were lost, or may have been');
+    if (this.#whyNoGates() !== undefined && signalled === undefined && this.#channel?.hasClosed !== true)
+      doubts.push(ENDED_BEFORE);
+    const { signal } = program;
+    if (outcome === 'complete' && signal !== undefined && signal !== this.#options.signal)
+      doubts.push(`${signal} ended it, which lastcall had not sent: what it was doing is lost`);
+    return doubts;
   }
 
   close(): void {
     this.#ending.abort();
     this.#watchdog?.dismiss();
+    this.#channel?.close();
   }
 }

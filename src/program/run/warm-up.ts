@@ -36,7 +36,8 @@ export function warmUp(pid: number): void {
 function warmUpGate(fd: number): void {
   const socket = { inode: inodeOf(fd), address: SCRATCH, queued: 0, limit: 1, uid: 0 };
   const holders = [{ pid: process.pid, fd }];
-  const listener = copyListener({ socket, name: '', namespace: OWN, holders, sharedBecause: undefined }, new Map());
+  const held = { socket, name: '', namespace: OWN, holders, sharedBecause: undefined, isPassed: false };
+  const listener = copyListener(held, new Map());
   try {
     shutProgramGate(listener);
     listener.queued();

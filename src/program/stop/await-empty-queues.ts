@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { ProgramGate } from '../gate/program-gate.ts';
-import { countHalfOpenAt, readTraffic, type Traffic } from '../gate/traffic.ts';
+import { type Traffic, UNCLEAR_FOR } from '../gate/traffic.ts';
+import { OwedClients } from './owed-clients.ts';
 
 /** How long to wait until a program has emptied its queues. */
 export interface WaitLimits {
@@ -10,60 +10,63 @@ export interface WaitLimits {
   readonly isRunning: () => boolean;
   /** Aborted to end the wait at once. */
   readonly now: AbortSignal;
-  readonly onLook: (pending: Pending) => void;
+  readonly look: () => Pending;
 }
 
 /** The clients that a program still has to serve. */
 export interface Pending extends Traffic {
+  /** Clients in the accept queues. */
   readonly queued: number;
+  /** Handshakes under way at the listeners whose gate is shut. */
   readonly halfOpen: number;
+  /** Whether new clients still get in at a listener. */
+  readonly isOpen: boolean;
 }
 
-/** After this time without a change in the queues the wait ends, in ms. */
-const STILL_FOR = 1_000;
+/** After this time the wait for kept connections that ask again and again ends, in ms: the unclear ones are quiet by then. */
+const STILL_FOR: number = UNCLEAR_FOR;
 /** The same while handshakes are under way, in ms: a lost final ACK comes again after the second SYN-ACK retransmission, at 3 s. */
 const HANDSHAKES_FOR = 3_500;
 
 // The shortest pause between two looks, in ms.
 const LOOK_EVERY = 5;
-// A look walks all sockets of the host: it may take a fifth of the time.
-const LOOK_SHARE = 5;
+// A look walks all sockets of the host: it may take a twentieth of the time. One may take long by chance, two hardly.
+const LOOK_SHARE = 20;
 
 /**
- * Waits until the queues behind the shut gates are empty and no client waits for an answer, so that the signal comes when the
- * program has nothing left to do. Does not wait for a program that makes no progress.
+ * Waits until the queues are empty and no client waits for an answer, so that the signal comes when the program has nothing left
+ * to do. A slow program is waited for as long as a client is queued or owed an answer. Where new clients still get in, only those
+ * of the first look are waited for, and then for a moment in which the queues are empty.
  */
-export async function awaitEmptyQueues(gates: readonly ProgramGate[], limits: WaitLimits): Promise<void> {
+export async function awaitEmptyQueues({ most, isRunning, now: atOnce, look }: WaitLimits): Promise<void> {
   const began = performance.now();
-  let changedAt = began;
+  let owed: OwedClients | undefined;
   let before: Pending | undefined;
+  let movedAt = began;
   let wasIdle = false;
-  while (!limits.now.aborted && limits.isRunning()) {
+  let tookBefore = 0;
+  while (!atOnce.aborted && isRunning()) {
     const lookedAt = performance.now();
-    const pending = readPending(gates);
-    limits.onLook(pending);
+    const pending = look();
     const now = performance.now();
-    const isIdle = pending.queued === 0 && pending.halfOpen === 0 && pending.unanswered === 0;
+    owed ??= new OwedClients(pending.isOpen ? pending.open : undefined);
+    const owes = pending.queued > 0 || owed.count(pending.unanswered) > 0;
+    // Clients come and go there: another look would let in others.
+    if (pending.isOpen && !owes && pending.halfOpen === 0) return;
+    const isIdle = !owes && pending.halfOpen === 0 && isQuiet(pending);
     // Only a second look sees a client that another processor was handling during the first.
     if (isIdle && wasIdle) return;
     wasIdle = isIdle;
-    if (before === undefined || pending.queued !== before.queued || pending.halfOpen !== before.halfOpen)
-      changedAt = now;
+    if (owes || pending.halfOpen !== before?.halfOpen) movedAt = now;
     before = pending;
-    // Kept-alive clients send request after request: for them the wait ends when the queues have been empty for this time.
-    const patience = pending.queued === 0 && pending.halfOpen > 0 ? HANDSHAKES_FOR : STILL_FOR;
-    if (now - changedAt >= patience || now - began >= limits.most) return;
-    const pause = Math.max(LOOK_EVERY, (now - lookedAt) * (LOOK_SHARE - 1));
-    await sleep(Math.min(pause, limits.most - (now - began)), undefined, { signal: limits.now }).catch(() => {});
+    if (now - movedAt >= (pending.halfOpen > 0 ? HANDSHAKES_FOR : STILL_FOR) || now - began >= most) return;
+    const took = performance.now() - lookedAt;
+    const pause = Math.max(LOOK_EVERY, Math.min(took, tookBefore) * (LOOK_SHARE - 1));
+    tookBefore = took;
+    await sleep(Math.min(pause, most - (now - began)), undefined, { signal: atOnce }).catch(() => {});
   }
 }
 
-/** Reads the queues behind the gates, and the connections of their listeners. */
-export function readPending(gates: readonly ProgramGate[]): Pending {
-  const listeners = gates.map(({ listener }) => listener);
-  return {
-    queued: listeners.reduce((sum, listener) => sum + (listener.queued() ?? 0), 0),
-    halfOpen: listeners.reduce((sum, { held }) => sum + countHalfOpenAt(held), 0),
-    ...readTraffic(listeners.map(({ held }) => held)),
-  };
+function isQuiet({ unanswered, unclear, justUsed }: Pending): boolean {
+  return unanswered.size === 0 && unclear.size === 0 && justUsed === 0;
 }

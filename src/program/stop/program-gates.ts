@@ -1,12 +1,15 @@
 import { messageOf } from '../../errors.ts';
 import { socketsOf } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
-import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
+import { findListeners, type HeldListener, printableName, type ProgramListeners } from '../find/find-listeners.ts';
+import { type Namespace, OWN } from '../find/namespace.ts';
 import { awaitProgramCookies } from '../gate/syn-cookies.ts';
 import { type CopiedListener, copyListener } from '../gate/copied-listener.ts';
 import { type ProgramGate, shutProgramGate } from '../gate/program-gate.ts';
-import { countHalfOpenAt } from '../gate/traffic.ts';
+import { isLeftToOthers } from '../gate/left-to-others.ts';
+import { countHalfOpenAt, readTraffic } from '../gate/traffic.ts';
 import type { ListenerReport } from '../report.ts';
+import type { Pending } from './await-empty-queues.ts';
 
 /** The program whose gates are shut, and what is allowed. */
 export interface GatesOptions {
@@ -15,27 +18,48 @@ export interface GatesOptions {
   readonly own: ReadonlyMap<number, number>;
   /** Whether the program may be killed. Then a gate need not be opened again. */
   readonly mayKill: boolean;
+  /** Why no gate may be shut; undefined if they may. */
+  readonly noGates: string | undefined;
   /** The counters of SYN cookies when the program started; undefined if it was already running. */
   readonly cookies: CookieCounters | undefined;
+  /** Whether descendants that may be the program's successor are stopped, too. */
+  readonly withSuccessors: boolean;
+  /** The deadline of the stop, from its start, in ms. */
+  readonly deadline: number;
   /** Time since the stop began, in ms. */
   readonly elapsed: () => number;
 }
 
+/** Limit of one search for other holders, in ms, and as a share of the deadline. */
+const SEARCH_LIMIT = 1_000;
+const SEARCH_SHARE = 4;
+
 /** The gates of a program's listeners, and the report of each listener. */
 export class ProgramGates {
   readonly notes: Set<string> = new Set();
+  /** What may have been lost at the gates, a sentence each. */
+  readonly doubts: Set<string> = new Set();
   readonly #options: GatesOptions;
   readonly #shut = new Map<number, ProgramGate>();
   readonly #reports = new Map<number, ListenerReport>();
-  #listeners: readonly HeldListener[] = [];
+  readonly #listeners = new Map<number, HeldListener>();
+  /** How many clients were in the queue of a listener without a gate at the last look. */
+  readonly #queued = new Map<number, number>();
+  #hasLooked = false;
 
   constructor(options: GatesOptions) {
     this.#options = options;
+    if (options.noGates !== undefined) this.notes.add(options.noGates);
   }
 
-  /** All listeners of the program, gated or not, at the last search. */
+  /** All listeners of the program, gated or not, that were found. */
   get listeners(): readonly HeldListener[] {
-    return this.#listeners;
+    return [...this.#listeners.values()];
+  }
+
+  /** Whether no search for its listeners has succeeded. */
+  get hasNotLooked(): boolean {
+    return !this.#hasLooked;
   }
 
   get shut(): readonly ProgramGate[] {
@@ -48,24 +72,71 @@ export class ProgramGates {
 
   /** Shuts the gates of listeners that are new since the last call. Returns whether there were any. */
   async shutNew(signal: AbortSignal): Promise<boolean> {
-    const fresh = this.#find().filter(({ socket }) => !this.#reports.has(socket.inode));
+    const fresh = this.find();
+    await this.#shutAll(fresh, signal);
+    return fresh.length > 0;
+  }
+
+  async #shutAll(fresh: readonly HeldListener[], signal: AbortSignal): Promise<void> {
     const listeners = fresh.map((held) => this.#copy(held)).filter((found) => found !== undefined);
     const cookies = await awaitProgramCookies(listeners, this.#options.cookies, signal);
     for (const listener of listeners) this.#shutOne(listener);
-    cookies.release();
-    return listeners.length > 0;
+    for (const doubt of cookies.release()) this.doubts.add(doubt);
   }
 
-  #find(): readonly HeldListener[] {
-    const { pid, own } = this.#options;
+  /** Shuts the gates of the listeners that this process has opened for the program, which takes no search. */
+  async shutOwn(signal: AbortSignal): Promise<void> {
+    const fresh = this.findOwn();
+    await this.#shutAll(fresh, signal);
+  }
+
+  /** Finds the listeners that this process has opened for the program. */
+  findOwn(): readonly HeldListener[] {
+    const { own } = this.#options;
+    const sockets = own.size === 0 ? [] : OWN.listeners().filter(({ inode }) => own.has(inode));
+    return this.#add(
+      sockets.map((socket) => ({
+        socket,
+        name: printableName(socket.address),
+        namespace: OWN,
+        holders: [],
+        sharedBecause: undefined,
+        isPassed: false,
+      })),
+    );
+  }
+
+  /** Finds the listeners that are new since the last call. */
+  find(): readonly HeldListener[] {
+    return this.#add(this.#search());
+  }
+
+  /** Returns those that are new. */
+  #add(found: readonly HeldListener[]): readonly HeldListener[] {
+    const { own, noGates } = this.#options;
+    const fresh = found.filter(({ socket }) => !this.#listeners.has(socket.inode));
+    for (const held of fresh) {
+      this.#listeners.set(held.socket.inode, held);
+      this.#reports.set(held.socket.inode, firstReport(held, own.has(held.socket.inode) ? undefined : noGates));
+    }
+    return fresh;
+  }
+
+  #search(): readonly HeldListener[] {
+    const { pid, own, deadline, withSuccessors } = this.#options;
     let found: ProgramListeners;
     try {
-      found = findListeners(pid, new Set(own.keys()));
+      found = findListeners(pid, {
+        own: new Set(own.keys()),
+        known: new Set(this.#reports.keys()),
+        withSuccessors,
+        searchLimit: Math.min(SEARCH_LIMIT, deadline / SEARCH_SHARE),
+      });
     } catch (error) {
       this.notes.add(`its listeners could not be found (${messageOf(error)}): it only gets the signal`);
       return [];
     }
-    this.#listeners = found.listeners;
+    this.#hasLooked = true;
     if (found.unreadable.length > 0) {
       const list = found.unreadable.join(', ');
       this.notes.add(`process ${list} of the program cannot be inspected: ${WAYS_OUT}`);
@@ -74,31 +145,21 @@ export class ProgramGates {
   }
 
   #copy(held: HeldListener): CopiedListener | undefined {
-    const report: ListenerReport = {
-      address: held.name,
-      gate: 'none',
-      queued: held.socket.queued,
-      halfOpen: 0,
-      queuedAtSignal: 0,
-      left: 0,
-      shutAfter: undefined,
-    };
-    this.#reports.set(held.socket.inode, report);
-    if (held.sharedBecause !== undefined) {
-      report.gate = 'shared';
-      report.reason = held.sharedBecause;
-      return undefined;
-    }
-    if (held.socket.address.family === 'Unix' && !this.#options.mayKill) {
-      report.reason = 'a Unix listener cannot be opened again after it is shut: --kill allows it';
-      return undefined;
-    }
+    const report = this.#reportOf(held.socket.inode);
+    if (this.#options.noGates !== undefined && !this.#options.own.has(held.socket.inode)) return undefined;
+    if (held.sharedBecause !== undefined) return undefined;
+    let copied: CopiedListener;
     try {
-      return copyListener(held, this.#options.own);
+      copied = copyListener(held, this.#options.own);
     } catch (error) {
       report.reason = `it cannot be reached (${messageOf(error)}): ${WAYS_OUT}`;
       return undefined;
     }
+    report.address = copied.held.name;
+    if (copied.held.socket.address.family !== 'Unix' || this.#options.mayKill) return copied;
+    report.reason = 'a Unix listener cannot be opened again after it is shut: --kill allows it';
+    copied.close();
+    return undefined;
   }
 
   #shutOne(listener: CopiedListener): void {
@@ -115,19 +176,49 @@ export class ProgramGates {
     this.#shut.set(inode, shut);
   }
 
-  /** Reports how many clients are queued when the program gets the signal. */
+  /** Counts the clients that the program has still to serve. */
+  look(): Pending {
+    const tables = new Map<Namespace, ReadonlyMap<number, number>>();
+    let queued = 0;
+    for (const { socket, namespace } of this.listeners) {
+      const gated = this.#shut.get(socket.inode)?.listener.queued();
+      const table = gated === undefined ? (tables.get(namespace) ?? queuesIn(namespace)) : undefined;
+      if (table !== undefined) tables.set(namespace, table);
+      const inQueue = gated ?? table?.get(socket.inode);
+      // One that has gone was closed. What was in its queue before is remembered.
+      if (inQueue !== undefined) this.#queued.set(socket.inode, inQueue);
+      queued += inQueue ?? 0;
+    }
+    const halfOpen = this.shut.reduce((sum, { listener }) => sum + countHalfOpenAt(listener.held), 0);
+    return { queued, halfOpen, isOpen: this.#shut.size < this.#listeners.size, ...readTraffic(this.listeners) };
+  }
+
+  /** Reports how many clients are queued when the program gets the signal, as the last look has seen. */
   noteSignal(): void {
-    for (const [inode, { listener }] of this.#shut) this.#reportOf(inode).queuedAtSignal = listener.queued() ?? 0;
+    for (const [inode, report] of this.#reports) report.queuedAtSignal = this.#queued.get(inode) ?? 0;
   }
 
-  /** Reports how many clients were never accepted. */
-  noteEnd(): void {
-    for (const [inode, { listener }] of this.#shut) this.#reportOf(inode).left = listener.queued() ?? 0;
+  /** Reports how many clients were never accepted. Returns the doubts about those at listeners without a gate, a sentence each. */
+  noteEnd(): readonly string[] {
+    const before = new Map(this.#queued);
+    this.#queued.clear();
+    this.look();
+    const doubts: string[] = [];
+    for (const [inode, held] of this.#listeners) {
+      const now = this.#queued.get(inode);
+      const left = now ?? before.get(inode) ?? 0;
+      this.#reportOf(inode).left = left;
+      if (left === 0 || this.#shut.has(inode)) continue;
+      if (now === undefined) doubts.push(`${left} clients were in the queue of ${held.name} just before it was closed`);
+      else if (!isLeftToOthers(held))
+        doubts.push(`${left} clients are left in the queue of ${held.name}, and no process is known to serve them`);
+    }
+    return doubts;
   }
 
-  /** Opens every gate again, even if one of them fails. */
-  reopen(): void {
-    let isOpen = this.#shut.size > 0;
+  /** Opens every gate again, even if one of them fails. Returns whether all are open. */
+  reopen(): boolean {
+    let isOpen = true;
     for (const gate of this.#shut.values()) {
       try {
         gate.reopen();
@@ -138,7 +229,8 @@ export class ProgramGates {
         );
       }
     }
-    if (isOpen) this.notes.add('it is still running, and its gates are open again');
+    if (isOpen && this.#shut.size > 0) this.notes.add('it is still running, and its gates are open again');
+    return isOpen;
   }
 
   /** Processes of the program that still hold a listener whose gate is shut. */
@@ -164,6 +256,29 @@ export class ProgramGates {
     const report = this.#reports.get(inode);
     if (report === undefined) throw new Error(`no report of the listener with inode ${inode}`);
     return report;
+  }
+}
+
+function firstReport({ name, socket, sharedBecause }: HeldListener, noGates: string | undefined): ListenerReport {
+  const reason = noGates ?? sharedBecause;
+  return {
+    address: name,
+    gate: sharedBecause === undefined ? 'none' : 'shared',
+    ...(reason === undefined ? {} : { reason }),
+    queued: socket.queued,
+    halfOpen: 0,
+    queuedAtSignal: 0,
+    left: 0,
+    shutAfter: undefined,
+  };
+}
+
+/** The lengths of the accept queues, by the inode of the listener. */
+function queuesIn(namespace: Namespace): ReadonlyMap<number, number> {
+  try {
+    return new Map(namespace.listeners().map(({ inode, queued }) => [inode, queued]));
+  } catch {
+    return new Map();
   }
 }
 

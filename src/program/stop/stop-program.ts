@@ -1,11 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { HeldProcess } from '../../linux/process/pidfd.ts';
+import { hasOtherThreads } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
-import { mayReopen } from '../gate/program-gate.ts';
-import { readTraffic } from '../gate/traffic.ts';
 import type { StopReport } from '../report.ts';
-import { awaitEmptyQueues, type Pending, readPending } from './await-empty-queues.ts';
+import { awaitEmptyQueues, type Pending } from './await-empty-queues.ts';
+import { rememberGates } from './left-shut.ts';
+import { LostAnswers } from './lost-answers.ts';
 import { ProgramGates } from './program-gates.ts';
+import { SecondSignal } from './second-signal.ts';
+import { sendSignal } from './send-signal.ts';
+import { progressOf, type StopPhase, type StopProgress } from './progress.ts';
 
 /** The program to stop. */
 export interface StoppedProgram {
@@ -16,10 +20,10 @@ export interface StoppedProgram {
   /** The counters of SYN cookies when it started; undefined if it was already running. */
   readonly cookies?: CookieCounters | undefined;
   /**
-   * Whether the caller ends the processes that it leaves running, as `lastcall run` does. If not, the program has ended once no
-   * process holds a listener whose gate was shut.
+   * The processes that it leaves running when it has ended, all of which `lastcall run` knows. They get the signal, too. Undefined
+   * if they are not known: then the program has ended once no process holds a listener whose gate was shut.
    */
-  readonly callerEndsTheRest: boolean;
+  readonly leftBehind?: () => readonly number[];
   /** Kills it, and all that belongs to it. */
   kill(): void;
 }
@@ -30,22 +34,31 @@ export interface StopOptions {
   readonly signal: NodeJS.Signals;
   /** From the start of the stop, in ms. */
   readonly deadline: number;
+  /** The longest wait until the queues are empty and no client is owed an answer, in ms. Default: a third of the deadline. */
+  readonly queueWait?: number | undefined;
+  /**
+   * Whether the program itself shuts its gates and empties its queues: then the signal comes first. `except own`: the gates of the
+   * listeners that this process has opened for it are shut before.
+   */
+  readonly stopsItself?: boolean | 'except own';
   /** Whether to kill it if it is still running at the deadline. */
   readonly mayKill: boolean;
   /** Aborted to send the signal at once. */
   readonly now: AbortSignal;
   /** Aborted to end the stop at once, as at the deadline. */
   readonly giveUp?: AbortSignal;
+  /** Whether a second signal tells the program to hurry: it then gets its signal again, once `now` is aborted. */
+  readonly knowsSecondSignal?: boolean;
   /** Why no gate may be shut; undefined if they may. */
   readonly noGates?: string | undefined;
   /** Called about ten times a second. */
-  readonly onProgress?: (phase: StopPhase, pending: Pending) => void;
+  readonly onProgress?: (phase: StopPhase, progress: StopProgress) => void;
 }
-
-export type StopPhase = 'emptying the queues' | 'ending';
 
 // In ms.
 const LOOK_EVERY = 20;
+// A look takes a twentieth of the time at most.
+const LOOK_SHARE = 19;
 const PROGRESS_EVERY = 100;
 // How long the kernel may take to end a process after SIGKILL.
 const DEATH_WAIT = 2_000;
@@ -57,18 +70,22 @@ const DEATH_WAIT = 2_000;
  */
 export async function stopProgram(program: StoppedProgram, options: StopOptions): Promise<StopReport> {
   const stop = new ProgramStop(program, options);
+  const forget = rememberGates(stop.gates);
   try {
     stop.checkRight();
     await stop.emptyQueues();
     stop.signal();
     await stop.waitForEnd();
+    await stop.endLeftBehind();
     if (stop.isRunning()) await stop.endAtDeadline();
+    await stop.noteEnd();
     return stop.report();
   } catch (error) {
-    // The program is not left running behind a shut gate after any error.
-    if (stop.gates.shut.length > 0 && stop.isRunning()) await stop.endAtDeadline();
+    // After any error of ours the program goes on as before. It is not left running behind a shut gate.
+    if (stop.isRunning() && !stop.gates.reopen()) await stop.endAtDeadline();
     throw error;
   } finally {
+    forget();
     stop.gates.release();
   }
 }
@@ -80,23 +97,42 @@ class ProgramStop {
   readonly #began: number = performance.now();
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
   readonly #doubts = new Set<string>();
+  readonly #lostAnswers = new LostAnswers();
+  /** At the last look at the queues; undefined before the first. */
+  #pending: Pending | undefined;
+  /** What ran at the last look: the program itself, and how many of the processes that it has left behind. */
+  #ran = { program: true, left: 0 };
+  #signalsTheRest = false;
   #signalledAfter: number | undefined;
   #outcome: StopReport['outcome'] = 'complete';
+  readonly #secondSignal: SecondSignal;
 
   constructor(program: StoppedProgram, options: StopOptions) {
     this.#program = program;
     this.#options = options;
     const { own, cookies, process } = program;
+    const { mayKill, noGates } = options;
+    this.#secondSignal = new SecondSignal(process, options);
     const elapsed = (): number => this.#elapsed();
-    this.gates = new ProgramGates({ pid: process.pid, own, cookies, mayKill: options.mayKill, elapsed });
-    if (options.noGates !== undefined) this.gates.notes.add(options.noGates);
+    const withSuccessors = program.leftBehind !== undefined;
+    this.gates = new ProgramGates({
+      pid: process.pid,
+      own,
+      cookies,
+      mayKill,
+      noGates,
+      withSuccessors,
+      deadline: options.deadline,
+      elapsed,
+    });
   }
 
   isRunning = (): boolean => this.#program.process.isRunning() || this.#left().length > 0;
 
   /** Processes of the program, such as its workers, that have not ended with it. */
   #left(): readonly number[] {
-    return this.#program.callerEndsTheRest ? [] : this.gates.holdersLeft();
+    if (this.#program.leftBehind === undefined) return this.gates.holdersLeft();
+    return this.#signalsTheRest ? this.#program.leftBehind() : [];
   }
 
   /** Comes before any gate is shut. */
@@ -106,48 +142,128 @@ class ProgramStop {
 
   /** Shuts the gates, and waits until the queues are empty. Repeats this for listeners that the program opens meanwhile. */
   async emptyQueues(): Promise<void> {
-    const { deadline, now, noGates } = this.#options;
-    if (noGates !== undefined) return;
+    const { now, stopsItself = false } = this.#options;
+    // The PID of a program that has ended may be another's.
+    if (!this.isRunning()) return;
+    if (stopsItself !== false) return this.#emptyOwn(stopsItself);
     let isNew = await this.gates.shutNew(now);
-    this.#connections.atStart = readTraffic(this.gates.listeners).open;
+    this.#connections.atStart = this.#look().open.size;
     while (isNew && this.isRunning()) {
-      await awaitEmptyQueues(this.gates.shut, {
-        most: Math.max(0, deadline / 3 - this.#elapsed()),
-        now,
-        isRunning: this.isRunning,
-        onLook: (pending) => this.#options.onProgress?.('emptying the queues', pending),
-      });
+      await this.#awaitEmptyQueues();
       isNew = await this.gates.shutNew(now);
     }
+    // The search took a while, in which new clients may have come.
+    if (this.#pending?.isOpen === true) await this.#awaitEmptyQueues();
+  }
+
+  /** Several processes of the program may listen on them: each would leave the queue to the others, which end, too. */
+  async #emptyOwn(stopsItself: true | 'except own'): Promise<void> {
+    if (stopsItself === true) return void this.gates.findOwn();
+    await this.gates.shutOwn(this.#options.now);
+    // The program itself sees to its connections.
+    if (this.gates.shut.length > 0)
+      await this.#awaitEmptyQueues({ unanswered: new Map(), unclear: new Map(), justUsed: 0 });
+  }
+
+  async #awaitEmptyQueues(besides: Partial<Pending> = {}): Promise<void> {
+    const { deadline, queueWait = deadline / 3, now, onProgress } = this.#options;
+    await awaitEmptyQueues({
+      most: Math.max(0, queueWait - this.#elapsed()),
+      now,
+      isRunning: this.isRunning,
+      look: () => {
+        const pending = this.#look();
+        onProgress?.('emptying the queues', progressOf(pending));
+        return { ...pending, ...besides };
+      },
+    });
   }
 
   signal(): void {
-    this.gates.noteSignal();
-    this.#connections.atSignal = this.#connections.lastSeen = readTraffic(this.gates.listeners).open;
+    // No look comes right before the signal: it would take a while, in which new clients may come.
     const after = this.#elapsed();
-    if (this.isRunning() && this.#program.process.signal(this.#options.signal)) this.#signalledAfter = after;
+    const { signal, noGates } = this.#options;
+    if (this.isRunning() && this.#program.process.signal(signal)) this.#signalledAfter = after;
+    // An inside stop is the caller's to judge.
+    else if (noGates === undefined && this.#mayHaveHadClients()) this.#doubts.add(ENDED_BEFORE);
+    this.#secondSignal.noteFirst();
+    if (this.#stopsItself()) this.gates.find();
+    const pending = this.#pending ?? this.#look();
+    this.gates.noteSignal();
+    this.#compare(pending, false);
+    this.#connections.atSignal = this.#connections.lastSeen = pending.open.size;
+  }
+
+  /** Whether anybody was in the queues, or waited for an answer, when it ended. */
+  #mayHaveHadClients(): boolean {
+    if (this.#pending === undefined) return this.gates.listeners.length > 0 || this.gates.hasNotLooked;
+    const { queued, halfOpen, unanswered } = this.#pending;
+    return queued + halfOpen + unanswered.size > 0;
   }
 
   /** Waits until the program has ended, or until the deadline. */
   async waitForEnd(): Promise<void> {
-    let lookedAt = 0;
-    while (this.isRunning() && this.#elapsed() < this.#options.deadline && this.#options.giveUp?.aborted !== true) {
-      if (performance.now() - lookedAt >= PROGRESS_EVERY) {
-        lookedAt = performance.now();
-        const pending = { ...readPending(this.gates.shut), ...readTraffic(this.gates.listeners) };
-        this.#connections.lastSeen = pending.open;
-        this.#options.onProgress?.('ending', pending);
-        this.gates.releaseEmpty();
+    let [lookAt, progressAt, tookBefore] = [0, 0, 0];
+    while (this.isRunning() && !this.#isOver()) {
+      const now = performance.now();
+      if (now >= lookAt) {
+        const pending = this.#look();
+        this.#noteLost(pending);
+        this.#connections.lastSeen = pending.open.size;
+        if (now >= progressAt) {
+          this.#options.onProgress?.('ending', progressOf(pending));
+          this.gates.releaseEmpty();
+          progressAt = now + PROGRESS_EVERY;
+        }
+        const end = performance.now();
+        lookAt = end + Math.max(LOOK_EVERY, Math.min(end - now, tookBefore) * LOOK_SHARE);
+        tookBefore = end - now;
       }
+      this.#secondSignal.handOn(this.#elapsed() - (this.#signalledAfter ?? Infinity));
       await sleep(Math.min(LOOK_EVERY, Math.max(1, this.#options.deadline - this.#elapsed())));
     }
+  }
+
+  /** Sends the signal to the processes that the program has left running, and waits for their end. */
+  async endLeftBehind(): Promise<void> {
+    const left = this.#program.leftBehind?.() ?? [];
+    if (left.length === 0 || this.#program.process.isRunning()) return;
+    this.#signalsTheRest = true;
+    for (const pid of left) sendSignal(pid, this.#options.signal);
+    await this.waitForEnd();
+    const killed = this.#left().length;
+    const ended = left.length - killed;
+    if (ended > 0) this.gates.notes.add(`${ended} processes that it left behind were stopped`);
+    if (killed > 0) this.gates.notes.add(`${killed} processes that it left behind were killed at the deadline`);
+  }
+
+  #isOver(): boolean {
+    return this.#elapsed() >= this.#options.deadline || this.#options.giveUp?.aborted === true;
+  }
+
+  #look(): Pending {
+    this.#pending = this.gates.look();
+    return this.#pending;
+  }
+
+  #noteLost(pending: Pending): void {
+    const before = this.#ran;
+    const program = this.#program.process.isRunning();
+    this.#ran = { program, left: program ? before.left : this.#left().length };
+    const hasEnded = (before.program && !program) || this.#ran.left < before.left;
+    this.#compare(pending, hasEnded);
+  }
+
+  #compare(pending: Pending, hasProcessEnded: boolean): void {
+    this.#lostAnswers.add(pending, { listeners: this.gates.listeners, hasProcessEnded });
   }
 
   /** Kills the program, or opens its gates again: it must not run behind a shut gate. */
   async endAtDeadline(): Promise<void> {
     if (!this.#options.mayKill) {
       this.#outcome = 'still running';
-      return this.gates.reopen();
+      this.gates.reopen();
+      return;
     }
     this.#outcome = 'killed';
     this.#program.kill();
@@ -157,9 +273,10 @@ class ProgramStop {
   }
 
   report(): StopReport {
-    this.gates.noteEnd();
     const listeners = [...this.gates.reports];
-    const isInDoubt = this.#doubts.size > 0 || listeners.some(({ left }) => left > 0);
+    const doubts = [...this.#doubts, ...this.gates.doubts];
+    const isInDoubt =
+      doubts.length > 0 || listeners.some(({ gate, left }) => left > 0 && gate !== 'shared' && gate !== 'none');
     const { process, command } = this.#program;
     const { reason, signal } = this.#options;
     return {
@@ -170,9 +287,26 @@ class ProgramStop {
       signalled: this.#signalledAfter === undefined ? undefined : { signal, after: this.#signalledAfter },
       listeners,
       connections: { ...this.#connections },
-      doubts: [...this.#doubts],
+      doubts,
       notes: [...this.gates.notes],
     };
+  }
+
+  /** What is left when the program has ended, and the kernel has closed its sockets. */
+  async noteEnd(): Promise<void> {
+    if (this.#outcome === 'still running') return;
+    const end = performance.now() + DEATH_WAIT;
+    while (hasOtherThreads(this.#program.process.pid) && performance.now() < end) await sleep(LOOK_EVERY);
+    for (const doubt of this.gates.noteEnd()) this.#doubts.add(doubt);
+    // A program that stops itself knows better which clients it has served.
+    if (this.#stopsItself() && this.#outcome === 'complete') return;
+    this.#compare(this.gates.look(), true);
+    for (const doubt of this.#lostAnswers.doubts()) this.#doubts.add(doubt);
+  }
+
+  #stopsItself(): boolean {
+    const { stopsItself = false } = this.#options;
+    return stopsItself !== false;
   }
 
   #elapsed(): number {
@@ -180,17 +314,6 @@ class ProgramStop {
   }
 }
 
-/** Sends a signal to a process, or to a group by a negative PID, if it is there and may be signalled. */
-export function sendSignal(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has ended, or belongs to another user: a setuid program ends by itself or not at all.
-  }
-}
-
-/** Why no gate may be shut: it could not be opened again, and the program must not be killed. Undefined if gates may be shut. */
-export function whyNoGates(mayKill: boolean): string | undefined {
-  if (mayKill || mayReopen()) return undefined;
-  return 'no gate was shut: without CAP_NET_RAW it could not be opened again; --kill allows it';
-}
+/** A doubt: the program ended before it got its signal from lastcall. */
+export const ENDED_BEFORE =
+  'it ended before lastcall sent it a signal, as if everybody were signalled at once: clients in its queues may be lost';

@@ -1,3 +1,4 @@
+import { type ConnectedClient, identityBy } from '../../../src/channel/server/caller.ts';
 import { memoryStore } from '../../../src/channel/server/memory-store.ts';
 import type { ChannelRequest, HandlerResult } from '../../../src/channel/server/request.ts';
 import { ServerConnection } from '../../../src/channel/server/connection.ts';
@@ -11,6 +12,8 @@ interface Pending {
   readonly process: SimProcess;
   readonly answer: () => void;
 }
+
+const CLIENT: ConnectedClient = { remote: 'simulated', tls: undefined, identify: identityBy };
 
 /** So small that every payload needs several frames, and waits for credit. */
 export const SIM_LIMITS = { maxFrame: 1_024, maxUnread: 8_192 } as const;
@@ -58,7 +61,7 @@ export class SimServer {
   /** Accepts the waiting connections. */
   accept(): void {
     for (const end of this.#backlog) {
-      const connection = new ServerConnection(end, 'simulated', this.#settings, () => this.#open.delete(connection));
+      const connection = new ServerConnection(end, CLIENT, this.#settings, () => this.#open.delete(connection));
       this.#open.set(connection, end);
     }
     this.#backlog = [];

@@ -87,9 +87,9 @@ class ServerProgram {
     return {
       name,
       remembers,
-      claim: (key) => {
+      claim: (key, owner) => {
         if (isFull) throw new Error('full');
-        return store.claim(key);
+        return store.claim(key, owner);
       },
       keep: (key, outcome) => {
         if (loses) throw new Error('lost');

@@ -15,6 +15,7 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   ERR_REQUEST_FAILED: 'failed',
   ERR_NOT_PROCESSED: 'not processed',
   ERR_OUTCOME_UNKNOWN: 'unknown',
+  ERR_KEY_REUSED: 'key reused',
 };
 
 /** Plays the server's part of a conversation to a client of this package, and asserts what its program gets. */
@@ -30,7 +31,7 @@ export async function playServer(conversation: Conversation | ErrorVector, t: Te
   await once(server, 'listening');
   scope.defer(() => server.close());
   const { port } = server.address() as net.AddressInfo;
-  const { maxFrame, credit } = decodeHello(Buffer.from(steps[0]!.hex, 'hex').subarray(10));
+  const { maxFrame, credit, store: identity } = decodeHello(Buffer.from(steps[0]!.hex, 'hex').subarray(10));
   const received: string[] = [];
   const channel = connect(
     scope,
@@ -38,6 +39,7 @@ export async function playServer(conversation: Conversation | ErrorVector, t: Te
     {
       maxFrame,
       maxUnread: credit,
+      identity,
       ...(messages.length > 0 && { onMessage: (message) => received.push(Buffer.from(message).toString('hex')) }),
     },
   );

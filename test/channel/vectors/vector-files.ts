@@ -65,7 +65,7 @@ export interface Conversation {
   /** What the client's program knows in the end. */
   readonly outcomes?: readonly {
     readonly request: number;
-    readonly is: 'done' | 'failed' | 'not processed' | 'unknown';
+    readonly is: 'done' | 'failed' | 'not processed' | 'unknown' | 'key reused';
     readonly reply?: string;
   }[];
 }

@@ -1,0 +1,82 @@
+import type net from 'node:net';
+import { loadLibc } from '../../linux/libc.ts';
+import { type LastMovements, readLastMovements } from '../../linux/tcp-info.ts';
+import { descriptorOf, isTcp } from '../../node/fields.ts';
+
+/** Who has spoken last on a connection, and when, on the clock of `performance.now()`. */
+export interface LastWords {
+  /**
+   * `unknown`: both have spoken in the same tick of the kernel's clock; or it keeps no clock for the connection, and nothing has
+   * moved since the close began.
+   */
+  readonly by: 'client' | 'server' | 'unknown';
+  readonly at: number;
+}
+
+interface Counts {
+  readonly read: number;
+  readonly written: number;
+}
+
+/**
+ * Who speaks last on one connection. What moved before the close is the kernel's to say, so that nothing need be noted for each
+ * message: it knows when data last came and went. Where it keeps no such clock, on a Unix socket, the close sees what moves from
+ * its beginning on.
+ */
+export class LastWordsOn {
+  readonly #socket: net.Socket;
+  readonly #greetings: number;
+  #counts: Counts;
+  #seen: LastWords;
+
+  /** `greetings`: how often the server has spoken without being asked. */
+  constructor(socket: net.Socket, greetings: number) {
+    this.#socket = socket;
+    this.#greetings = greetings;
+    this.#counts = countsOf(socket);
+    const isUnanswered = socket.bytesRead > 0 && socket.bytesWritten === 0;
+    this.#seen = { by: isUnanswered ? 'client' : 'unknown', at: performance.now() };
+  }
+
+  find(): LastWords {
+    return this.#ask() ?? this.#observe();
+  }
+
+  #ask(): LastWords | undefined {
+    const fd = descriptorOf(this.#socket);
+    if (fd === undefined || !isTcp(this.#socket) || !loadLibc().available) return undefined;
+    try {
+      const moved = readLastMovements(fd);
+      return { by: lastOf(moved, this.#greetings), at: performance.now() - Math.min(moved.received, moved.sent) };
+    } catch {
+      return undefined;
+    }
+  }
+
+  #observe(): LastWords {
+    const { read, written } = this.#counts;
+    const counts = countsOf(this.#socket);
+    const [hasRead, hasWritten] = [counts.read > read, counts.written > written];
+    this.#counts = counts;
+    // Of both it is the program that has most likely answered.
+    if (hasRead || hasWritten) this.#seen = { by: hasWritten ? 'server' : 'client', at: performance.now() };
+    return this.#seen;
+  }
+}
+
+/**
+ * Whose data moved last. Where both moved in the same tick, two things tell. A segment of the client's that came later without
+ * data acknowledges ours. And who asks and is answered has sent no more segments than we have; one more is a question.
+ */
+function lastOf(
+  { sent, received, acknowledged, segmentsSent, segmentsReceived }: LastMovements,
+  greetings: number,
+): LastWords['by'] {
+  if (received !== sent) return received < sent ? 'client' : 'server';
+  if (acknowledged < received) return 'server';
+  return segmentsReceived > segmentsSent - greetings ? 'client' : 'unknown';
+}
+
+function countsOf({ bytesRead, bytesWritten }: net.Socket): Counts {
+  return { read: bytesRead, written: bytesWritten };
+}

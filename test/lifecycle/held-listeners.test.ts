@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import { suite, test } from 'node:test';
+import type { Program } from '../harness/observed-program.ts';
+import { prove } from '../harness/proof.ts';
+import { ENDED_WELL, startService } from '../harness/start-service.ts';
+
+const HOLDERS = ['register', 'holdListeners'] as const;
+type Holder = (typeof HOLDERS)[number] | 'lastCall';
+
+const NOT_HELD =
+  /^lastcall: the exit does not wait for the program's own listeners of SIGTERM, and may cut what they do: (.*)\. Remove/;
+
+suite("the promise of a program's own listener of SIGTERM", { concurrency: 2 }, () => {
+  const proof = prove("what a program's own listener of SIGTERM flushes and stores");
+
+  for (const holder of HOLDERS) {
+    test(`is awaited after the drain, with ${holder}, and so is that of a second one`, async (t) => {
+      await using program = await signalled(holder, ['flushes', 'stores']);
+      await program.next('report');
+      await program.next('listener flushes');
+      await program.next('listener stores');
+      process.kill(program.pid, 'SIGUSR2');
+      assert.deepEqual(await program.ended, ENDED_WELL);
+      const order = ['report', 'listener flushes', 'listener stores', 'flushed', 'stored'];
+      assert.deepEqual(eventsOf(program, order), order);
+      proof.held(t, { listeners: 2 });
+    });
+  }
+
+  test('control: is not awaited with lastCall alone; stderr and the report name the listeners', async (t) => {
+    await using program = await signalled('lastCall', ['flushes', 'stores']);
+    const { facts } = await program.next('stopped');
+    assert.equal(facts?.outcome, 'forced');
+    const { code, stderr } = await program.ended;
+    assert.equal(code, 0);
+    assert.match(NOT_HELD.exec(stderr)?.[1] ?? stderr, /^`flush`, `store` \(.*held-listener\.js\)$/);
+    assert.equal(stderr.match(/does not wait/g)?.length, 1);
+    assert.deepEqual(eventsOf(program, ['flushed', 'stored']), []);
+    proof.lost(t, 2);
+  });
+
+  test('that never settles is given up at the deadline, and the listener is named', async () => {
+    await using program = await signalled('register', ['never finishes'], { LASTCALL_DEADLINE: '1s' });
+    assert.deepEqual(await program.ended, {
+      code: 1,
+      signal: null,
+      stderr:
+        "lastcall: the program's own listeners of the signal have not finished in time: `neverFinish` (dist/test/fixtures/lifecycle/held-listener.js) of SIGTERM\n",
+    });
+  });
+});
+
+suite("a program's own listener of SIGTERM that returns nothing", { concurrency: 2 }, () => {
+  for (const [way, name] of [
+    ['returns nothing', 'noteSignal'],
+    ['awaits nothing', 'noteSignalLater'],
+  ] as const) {
+    test(`is given LASTCALL_LISTENER_WAIT to end the process, and is named: it ${way}`, async () => {
+      await using program = await signalled('register', [way], {
+        LASTCALL_LISTENER_WAIT: '100ms',
+        LASTCALL_DEADLINE: '60s',
+      });
+      const { code, stderr } = await program.ended;
+      assert.equal(code, 1);
+      assert.match(stderr, new RegExp(`have returned nothing, and have not ended the process in time: \`${name}\``));
+    });
+  }
+
+  test('is not waited for with LASTCALL_LISTENER_WAIT=0s', async () => {
+    await using program = await signalled('register', ['returns nothing'], { LASTCALL_LISTENER_WAIT: '0s' });
+    assert.deepEqual(await program.ended, ENDED_WELL);
+  });
+
+  test('does not end the wait for the promise of another one', async () => {
+    await using program = await signalled('register', ['returns nothing', 'flushes'], { LASTCALL_LISTENER_WAIT: '0s' });
+    await program.next('listener flushes');
+    process.kill(program.pid, 'SIGUSR2');
+    assert.deepEqual(await program.ended, ENDED_WELL);
+    assert.deepEqual(eventsOf(program, ['flushed']), ['flushed']);
+  });
+});
+
+suite("a process.exit() in a program's own listener of SIGTERM", { concurrency: 2 }, () => {
+  for (const holder of HOLDERS) {
+    test(`ends the wait, with its code, with ${holder}`, async () => {
+      await using program = await signalled(holder, ['never finishes', 'stores and exits']);
+      await program.next('listener stores and exits');
+      process.kill(program.pid, 'SIGUSR2');
+      assert.deepEqual(await program.ended, { ...ENDED_WELL, code: 7 });
+    });
+  }
+});
+
+/** A program that listens, and has got SIGTERM. */
+async function signalled(holder: Holder, ways: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Program> {
+  const registration = holder === 'register' ? '--import' : 'none';
+  const program = startService('lifecycle/held-listener', { registration, args: [holder, ...ways], env });
+  await program.next('listening');
+  process.kill(program.pid, 'SIGTERM');
+  return program;
+}
+
+function eventsOf({ history }: Program, names: readonly string[]): readonly string[] {
+  return history.map(({ tell }) => tell).filter((tell) => names.includes(tell));
+}
