@@ -15,6 +15,8 @@ const extended = new WeakSet<net.Socket>();
 const sentBefore = new WeakMap<net.Socket, number>();
 /** How many had been read by then, of what belongs to HTTP/1.1. */
 const readBefore = new WeakMap<net.Socket, number>();
+/** When its client asked for that, on the clock of `performance.now()`. */
+const askedAt = new WeakMap<net.Socket, number>();
 /** WebSockets of Engine.IO (socket.io), by the parameter that its clients put into the address. */
 const engines = new WeakSet<net.Socket>();
 const watched = new WeakSet<net.Server>();
@@ -56,6 +58,12 @@ export function bytesSpoken(program: net.Socket): number {
   return program.bytesRead - (readBefore.get(program) ?? 0);
 }
 
+/** For how long a client that has asked for another protocol has said nothing in it, in ms; infinite if it has, or did not ask. */
+export function silentSinceUpgrade(program: net.Socket): number {
+  const at = askedAt.get(program);
+  return at === undefined || bytesSpoken(program) > 0 ? Number.POSITIVE_INFINITY : performance.now() - at;
+}
+
 /** Whether a client has asked for another protocol on this connection, or for a tunnel. */
 export function hasAskedForChange(program: net.Socket): boolean {
   return sentBefore.has(program);
@@ -88,6 +96,7 @@ const adding = new WeakSet<net.Server>();
 function remember(request: http.IncomingMessage, socket: unknown, head: unknown): void {
   if (!(socket instanceof net.Socket)) return;
   sentBefore.set(socket, socket.bytesWritten);
+  askedAt.set(socket, performance.now());
   readBefore.set(socket, socket.bytesRead - (head instanceof Uint8Array ? head.length : 0));
   const asked = request.headers.upgrade?.split(',').some((name) => name.trim().toLowerCase() === 'websocket');
   if (asked !== true || request.method === 'CONNECT') return;

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events';
 import net from 'node:net';
 import type { Close } from '../../close/close.ts';
 import type { WebSocketLike } from '../../close/options.ts';
@@ -46,6 +47,12 @@ export class WebSocketClients {
   hasOnlyBeaten(program: net.Socket): boolean {
     const client = this.#clients.get(program) ?? clientFoundOn(program);
     return client !== undefined && hasBeatenLast(client, isEngine(program));
+  }
+
+  /** Calls back when a message of the client comes, where its object shows it: it came after our Close. */
+  onMessageOn(program: net.Socket, callback: () => void): void {
+    const client: unknown = this.#clients.get(program) ?? clientFoundOn(program);
+    if (client instanceof EventEmitter) client.on('message', () => !this.#close.clock.over.aborted && callback());
   }
 
   /** Calls back when the program sends to the client by its object, which no longer sends anything. */

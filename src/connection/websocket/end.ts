@@ -2,6 +2,7 @@ import type { Protocol } from '../../close/report.ts';
 import { AwaitedAnswer } from '../answer/awaited-answer.ts';
 import type { ClosingConnection } from '../closing-connection.ts';
 import { CUT_SHORT, LATE_ANSWER, LONGEST_PAUSE, type ProtocolEnd, SHORTEST_PAUSE } from '../protocol-end.ts';
+import { silentSinceUpgrade } from '../http1/upgrades.ts';
 import { closeFrame } from './close-frame.ts';
 import type { WebSocketClients } from './clients.ts';
 
@@ -28,13 +29,20 @@ export class WebSocketEnd implements ProtocolEnd {
   look(): number {
     const { farewell, close } = this.#connection;
     if (farewell.isToSay) {
-      const wait = this.#answer.wait();
+      const wait = Math.max(this.#answer.wait(), this.#firstWordsWait());
       if (wait > 0) return Math.min(wait, LONGEST_PAUSE);
       const next = this.#sayFarewell();
       if (next !== undefined) return next;
     }
     // The peer's Close is awaited as long as a peer's end is.
     return this.#connection.lingerUnanswered(close.options.lingerWait);
+  }
+
+  /** A client that has come in during the close came to say something. */
+  #firstWordsWait(): number {
+    const { close, program, patientUntil, isFromQueue } = this.#connection;
+    if (!isFromQueue) return 0;
+    return Math.min(close.options.idleWait - silentSinceUpgrade(program), patientUntil - performance.now());
   }
 
   /** What is written behind our Close the client does not read; the answer to its own Close is no longer than ours. */
@@ -59,6 +67,7 @@ export class WebSocketEnd implements ProtocolEnd {
     if (sent === 'impossible') return this.#connection.lingerWhenQuiet();
     if (sent === 'not now') return SHORTEST_PAUSE;
     farewell.noteSaid();
+    this.#clients.onMessageOn(program, () => close.accounts.countLate());
     if (state === 'cut short') close.noteDoubt(CUT_SHORT);
     if (state !== 'waited for' && state !== 'cut short') return undefined;
     if (sent === 'sent') this.#writtenAtClose = program.bytesWritten;

@@ -1,10 +1,8 @@
 import { messageOf } from '../../errors.ts';
-import { readlinkSync } from 'node:fs';
-import { basename } from 'node:path';
 import { type ProcessStatus, readStatus } from '../../linux/process/status.ts';
 import { readSysctl } from '../../linux/sysctl.ts';
 import { NO_INTERFACE } from '../../listener/gate/refuse.ts';
-import { commandOf } from '../find/command-line.ts';
+import { commandOf, isNode } from '../find/command-line.ts';
 import { findListeners, type HeldListener, type ProgramListeners } from '../find/find-listeners.ts';
 import { namespaceOf } from '../find/namespace.ts';
 import { copyListener } from '../gate/copied-listener.ts';
@@ -166,14 +164,6 @@ function examineQueuesOf(pid: number, listeners: readonly HeldListener[]): reado
         ]),
     ...judgeQueue(sample, somaxconn),
   ]);
-}
-
-function isNode(pid: number): boolean {
-  try {
-    return basename(readlinkSync(`/proc/${pid}/exe`)).startsWith('node');
-  } catch {
-    return false;
-  }
 }
 
 /** Names the program. */

@@ -1,5 +1,6 @@
-import { livingThreadOf } from '../../linux/process/processes.ts';
 import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { livingThreadOf, programOf } from '../../linux/process/processes.ts';
 
 // Enough to recognize a command by.
 const LONGEST = 120;
@@ -19,4 +20,9 @@ export function commandLineOf(pid: number): readonly string[] | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whether a process runs Node. */
+export function isNode(pid: number): boolean {
+  return basename(programOf(pid) ?? '').startsWith('node');
 }

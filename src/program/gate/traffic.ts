@@ -20,6 +20,8 @@ export interface Traffic {
   readonly unanswered: ReadonlyMap<string, Exchange>;
   /** Others, used a short time ago, of which the kernel does not show whether the words or the answer came last. */
   readonly unclear: ReadonlyMap<string, Exchange>;
+  /** Others to which the program has sent something a short time ago: the answer may go on. */
+  readonly recent: ReadonlyMap<string, Exchange>;
   /** How many others were used a moment ago. */
   readonly justUsed: number;
 }
@@ -57,15 +59,17 @@ export function readTraffic(listeners: readonly HeldListener[]): Traffic {
   const open = new Set<string>();
   const unanswered = new Map<string, Exchange>();
   const unclear = new Map<string, Exchange>();
+  const recent = new Map<string, Exchange>();
   let justUsed = 0;
   for (const connection of connectionsOf(listeners, OPEN_STATES)) {
     const ends = endsOf(connection);
     open.add(ends);
     if (isUnanswered(connection)) unanswered.set(ends, exchangeOn(connection));
     else if (isUnclear(connection)) unclear.set(ends, exchangeOn(connection));
-    else if (isJustUsed(connection)) justUsed += 1;
+    else if (isRecent(connection)) recent.set(ends, exchangeOn(connection));
+    if (!unanswered.has(ends) && !unclear.has(ends) && isJustUsed(connection)) justUsed += 1;
   }
-  return { open, unanswered, unclear, justUsed };
+  return { open, unanswered, unclear, recent, justUsed };
 }
 
 /** What became of the connections of the listeners. Those that the kernel has forgotten, or keeps in TIME_WAIT, are not in it. */
@@ -167,6 +171,10 @@ function isUnclear({ moved }: OpenConnection): boolean {
   const { lastSent, lastReceived, lastAcknowledged } = moved;
   // An acknowledgement that came after the words is the answer's.
   return lastSent === lastReceived && lastAcknowledged >= lastReceived && lastReceived < UNCLEAR_FOR;
+}
+
+function isRecent({ moved }: OpenConnection): boolean {
+  return moved !== undefined && moved.segmentsOut > 0 && moved.lastSent < UNCLEAR_FOR;
 }
 
 function isJustUsed({ moved }: OpenConnection): boolean {

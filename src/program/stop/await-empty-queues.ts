@@ -50,7 +50,7 @@ export async function awaitEmptyQueues({ most, isRunning, now: atOnce, look }: W
     const pending = look();
     const now = performance.now();
     owed ??= new OwedClients(pending.isOpen ? pending.open : undefined);
-    const owes = pending.queued > 0 || owed.count(pending.unanswered) > 0;
+    const owes = [pending.queued, owed.count(pending.unanswered), owed.countFlowing(pending.unclear)].some(Boolean);
     // Clients come and go there: another look would let in others.
     if (pending.isOpen && !owes && pending.halfOpen === 0) return;
     const isIdle = !owes && pending.halfOpen === 0 && isQuiet(pending);

@@ -7,6 +7,7 @@ import { awaitEmptyQueues, type Pending } from './await-empty-queues.ts';
 import { rememberGates } from './left-shut.ts';
 import { LostAnswers } from './lost-answers.ts';
 import { ProgramGates } from './program-gates.ts';
+import { mayDieOf } from './may-die.ts';
 import { SecondSignal } from './second-signal.ts';
 import { sendSignal } from './send-signal.ts';
 import { progressOf, type StopPhase, type StopProgress } from './progress.ts';
@@ -106,6 +107,8 @@ class ProgramStop {
   #signalledAfter: number | undefined;
   #outcome: StopReport['outcome'] = 'complete';
   readonly #secondSignal: SecondSignal;
+  /** Whether the signal may end it at once. */
+  readonly #mayDie: boolean;
 
   constructor(program: StoppedProgram, options: StopOptions) {
     this.#program = program;
@@ -113,6 +116,7 @@ class ProgramStop {
     const { own, cookies, process } = program;
     const { mayKill, noGates } = options;
     this.#secondSignal = new SecondSignal(process, options);
+    this.#mayDie = !this.#stopsItself() && mayDieOf(options.signal, process.pid);
     const elapsed = (): number => this.#elapsed();
     const withSuccessors = program.leftBehind !== undefined;
     this.gates = new ProgramGates({
@@ -242,7 +246,10 @@ class ProgramStop {
   }
 
   #look(): Pending {
-    this.#pending = this.gates.look();
+    const pending = this.gates.look();
+    const { unclear, recent } = pending;
+    // Of a program that may die of the signal an answer that goes on would be cut.
+    this.#pending = this.#mayDie ? { ...pending, unclear: new Map([...unclear, ...recent]) } : pending;
     return this.#pending;
   }
 
