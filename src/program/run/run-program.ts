@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { inodeOf } from '../../linux/descriptors.ts';
 import { loadLibc } from '../../linux/libc.ts';
 import type { HeldProcess } from '../../linux/process/pidfd.ts';
-import { allProcesses } from '../../linux/process/processes.ts';
+import { allProcesses, hasEnded } from '../../linux/process/processes.ts';
 import { becomeSubreaper, reapOrphans } from '../../linux/process/subreaper.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { forManyListeners } from '../../node/abort.ts';
@@ -249,7 +249,11 @@ class RunningProgram {
     const processes = allProcesses();
     const watchdog = this.#watchdog?.pid;
     const notIts = watchdog === undefined ? new Set<number>() : findTree(watchdog, processes);
-    return [...findTree(process.pid, processes)].filter((pid) => pid !== process.pid && !notIts.has(pid));
+    return [...findTree(process.pid, processes)].filter((pid) => {
+      const stat = processes.get(pid);
+      // One that has ended may not have been waited for yet.
+      return pid !== process.pid && !notIts.has(pid) && !(stat !== undefined && hasEnded(stat));
+    });
   }
 
   /**

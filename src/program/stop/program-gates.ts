@@ -198,9 +198,12 @@ export class ProgramGates {
     for (const [inode, report] of this.#reports) report.queuedAtSignal = this.#queued.get(inode) ?? 0;
   }
 
-  /** Reports how many clients were never accepted. Returns the doubts about those at listeners without a gate, a sentence each. */
-  noteEnd(): readonly string[] {
-    const before = new Map(this.#queued);
+  /**
+   * Reports how many clients were never accepted. Returns the doubts about those at listeners without a gate, a sentence each. Of a
+   * program that stops itself what happened between two looks is in its own report.
+   */
+  noteEnd(stopsItself: boolean): readonly string[] {
+    const before = stopsItself ? new Map<number, number>() : new Map(this.#queued);
     this.#queued.clear();
     this.look();
     const doubts: string[] = [];

@@ -304,7 +304,7 @@ class ProgramStop {
     if (this.#outcome === 'still running') return;
     const end = performance.now() + DEATH_WAIT;
     while (hasOtherThreads(this.#program.process.pid) && performance.now() < end) await sleep(LOOK_EVERY);
-    for (const doubt of this.gates.noteEnd()) this.#doubts.add(doubt);
+    for (const doubt of this.gates.noteEnd(this.#stopsItself())) this.#doubts.add(doubt);
     // A program that stops itself knows better which clients it has served.
     if (this.#stopsItself() && this.#outcome === 'complete') return;
     this.#compare(this.gates.look(), true);
