@@ -3,7 +3,9 @@ import type { Close } from '../close/close.ts';
 import type { CutConnection, Protocol } from '../close/report.ts';
 import { isTcp, parserOn } from '../node/fields.ts';
 import { unacknowledged } from './acknowledged.ts';
+import { LateAnswers } from './answer/late-answers.ts';
 import { FarewellStep } from './farewell-step.ts';
+
 import { OnDrainHook } from './on-drain.ts';
 import { remoteName } from './peer.ts';
 import { spokenOn } from './protocol.ts';
@@ -42,6 +44,7 @@ export class ClosingConnection {
   #sentWhenQuiet: number | undefined;
   #lingersSince = Number.NEGATIVE_INFINITY;
   #outOfOrderBefore = 0;
+  #lateAnswers: LateAnswers | undefined;
 
   constructor(close: Close, socket: net.Socket, server: net.Server, isFromQueue: boolean, findEnd: FindEnd) {
     this.close = close;
@@ -154,7 +157,7 @@ export class ClosingConnection {
     this.#lingersSince = performance.now();
     this.#outOfOrderBefore = outOfOrderOn(this.socket);
     const { program } = this;
-    if (parserOn(program) === undefined) this.#surviveLateWrites(program);
+    if (parserOn(program) === undefined) this.#lateAnswers = new LateAnswers(program, () => this.#noteLateAnswer());
     else this.refusesRequests = true;
     halfClose();
     this.#seen = observe(this.socket, this.#seen);
@@ -164,6 +167,7 @@ export class ClosingConnection {
   /** It has come to its end. */
   noteEnd(): void {
     if (this.program.readableEnded) this.farewell.noteAnswered();
+    this.#lateAnswers?.noteEnd();
     this.#end?.noteEnd?.();
   }
 
@@ -243,12 +247,8 @@ export class ClosingConnection {
     return LONGEST_PAUSE;
   }
 
-  /** A program that answers after our FIN must not die of it: its answer is late. */
-  #surviveLateWrites(program: net.Socket): void {
-    program.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ERR_STREAM_WRITE_AFTER_END') return;
-      this.close.accounts.countLate();
-      if (this.#end?.wasOwed === true) this.close.noteDoubt(LATE_ANSWER);
-    });
+  #noteLateAnswer(): void {
+    this.close.accounts.countLate();
+    if (this.#end?.wasOwed === true) this.close.noteDoubt(LATE_ANSWER);
   }
 }

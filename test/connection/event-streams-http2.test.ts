@@ -45,6 +45,22 @@ for (const [how, take] of Object.entries(PROGRAMS)) {
         assert.deepEqual({ outcome, eventStreams, cut }, { outcome: 'complete', eventStreams: 1, cut: [] });
       });
 
+      it('is not reset before what was written has gone out, for a client that is slow to read', async () => {
+        await using scope = new Scope();
+        const { saw, write, closing } = await closeDuring(scope, take, over, EVENT_SOURCE);
+        saw.pause();
+        // More than the client's window has room for.
+        for (let event = 0; event < 4; event += 1) write(`data: ${'x'.repeat(30_000)}\n\n`);
+        const timer = setInterval(() => write('data: later\n\n'), 10);
+        scope.defer(() => clearInterval(timer));
+        await wait(LONG);
+        assert.equal(saw.isClosed, false);
+        saw.resume();
+        await within('the end', saw.closed);
+        assert.equal(saw.text.match(/x\n\n/g)?.length, 4);
+        assert.equal((await closing).connections.eventStreams, 1);
+      });
+
       it('ends behind a blank line though a proxy writes it in pieces', async () => {
         await using scope = new Scope();
         const { saw, write, closing } = await closeDuring(scope, take, over, EVENT_SOURCE);
@@ -135,6 +151,8 @@ interface Saw {
   readonly error: string | undefined;
   readonly isClosed: boolean;
   readonly closed: Promise<unknown>;
+  readonly pause: () => void;
+  readonly resume: () => void;
 }
 
 /** A server that is being closed while it answers with an event stream, which has had one event. */
@@ -161,11 +179,13 @@ async function closeDuring(
 }
 
 function watch(request: http2.ClientHttp2Stream): Saw {
-  const saw: { text: string; error: string | undefined; isClosed: boolean; closed: Promise<unknown> } = {
+  const saw = {
     text: '',
-    error: undefined,
+    error: undefined as string | undefined,
     isClosed: false,
     closed: new Promise((resolve) => request.once('close', resolve)),
+    pause: () => void request.pause(),
+    resume: () => void request.resume(),
   };
   request.setEncoding('utf8').on('data', (text: string) => (saw.text += text));
   request.on('error', (error: NodeJS.ErrnoException) => (saw.error = error.code));

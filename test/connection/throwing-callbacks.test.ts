@@ -71,6 +71,25 @@ describe('what the program throws', { timeout: 180_000 }, () => {
     );
   });
 
+  it('from an async eventStreams does not end the program, and is in the report', async () => {
+    await using server = await listenHttp((_, response) => {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+      response.write('data: 1\n\n');
+    });
+    using client = await RawHttpClient.connect(portOf(server));
+    client.send(get('/'));
+    await client.heard(/data: 1/);
+    // In JavaScript nothing keeps it from being one.
+    const answer: () => unknown = async () => fail();
+    const eventStreams = answer as () => boolean;
+    const { connections, errors } = await gracefulClose(server, { ...OPTIONS, deadline: 1_000, eventStreams });
+    assert.deepEqual({ ended: connections.eventStreams, cut: connections.cut.length }, { ended: 0, cut: 1 });
+    assert.deepEqual(
+      errors.map(({ code, message }) => ({ code, message })),
+      [{ code: 'ERR_CALLBACK', message: '`eventStreams` threw' }],
+    );
+  });
+
   it('from a method of its own in the place of one of ours is in the report once, and the others end as ever', async () => {
     const warnings: string[] = [];
     const onWarning = ({ message }: Error): void => void warnings.push(message);

@@ -2,6 +2,7 @@ import type net from 'node:net';
 import { loadLibc } from '../../linux/libc.ts';
 import { type LastMovements, readLastMovements } from '../../linux/tcp-info.ts';
 import { descriptorOf, isTcp } from '../../node/fields.ts';
+import { programSocket } from '../tls/sockets.ts';
 
 /** Who has spoken last on a connection, and when, on the clock of `performance.now()`. */
 export interface LastWords {
@@ -34,10 +35,15 @@ export class LastWordsOn {
     this.#socket = socket;
     this.#greetings = greetings;
     this.#counts = countsOf(socket);
-    const isUnanswered = socket.bytesRead > 0 && socket.bytesWritten === 0;
-    this.#seen = { by: isUnanswered ? 'client' : 'unknown', at: performance.now() };
+    this.#seen = { by: 'unknown', at: performance.now() };
   }
 
+  /** Whether the program has never said anything. Under TLS Node has: its session tickets (RFC 8446 4.6.1) are no answer. */
+  get #isSilent(): boolean {
+    return programSocket(this.#socket).bytesWritten === 0;
+  }
+
+  /** Call it for a client that has said something. */
   find(): LastWords {
     return this.#ask() ?? this.#observe();
   }
@@ -47,6 +53,7 @@ export class LastWordsOn {
     if (fd === undefined || !isTcp(this.#socket) || !loadLibc().available) return undefined;
     try {
       const moved = readLastMovements(fd);
+      if (this.#isSilent) return { by: 'client', at: performance.now() - moved.received };
       return { by: lastOf(moved, this.#greetings), at: performance.now() - Math.min(moved.received, moved.sent) };
     } catch {
       return undefined;
@@ -60,7 +67,7 @@ export class LastWordsOn {
     this.#counts = counts;
     // Of both it is the program that has most likely answered.
     if (hasRead || hasWritten) this.#seen = { by: hasWritten ? 'server' : 'client', at: performance.now() };
-    return this.#seen;
+    return this.#isSilent ? { ...this.#seen, by: 'client' } : this.#seen;
   }
 }
 

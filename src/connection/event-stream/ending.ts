@@ -10,8 +10,8 @@ export interface EventOutlet {
   readonly stream: OutgoingMessage | Writable;
   /** Whether what the program writes is the text of the events; it is not where it is compressed. */
   readonly isText: boolean;
-  /** Ends it by the connection. `last` is what is to go out before that; `write` writes it. */
-  end(last: Uint8Array | undefined, write: (bytes: Uint8Array, onWritten: () => void) => void): void;
+  /** Ends it by the connection. */
+  end(): void;
 }
 
 /**
@@ -27,6 +27,8 @@ export class EventStreamEnding {
   readonly #endsBy: number;
   readonly #undo: readonly (() => unknown)[];
   #hasWritten = false;
+  /** Whether the last event that goes out was written: it ends when that has gone. */
+  #isStopped = false;
   #isOver = false;
 
   /** It ends after `idleWait` ms, and by `endsBy` on the clock of `performance.now()`. */
@@ -44,7 +46,7 @@ export class EventStreamEnding {
     );
     // A last chunk would be the end of a response that is whole.
     const end = replaceMethod(stream, 'end', (original) => (...args: readonly unknown[]) => {
-      return this.#isOver ? stream : original(stream, args);
+      return this.#isStopped ? stream : original(stream, args);
     });
     this.#undo = [end.undo, write.undo];
   }
@@ -56,14 +58,18 @@ export class EventStreamEnding {
     if (now < this.#dueAt) return Math.min(LONGEST_PAUSE, this.#dueAt - now);
     const isBetween = !this.#hasWritten || !this.#outlet.isText || this.#text.isBetweenEvents;
     const isWritten = this.#outlet.stream.writableLength === 0;
-    if ((isBetween && isWritten) || now >= this.#endsBy) this.#end(undefined, () => {});
-    // The next event that ends, ends it.
+    if ((isBetween && isWritten) || now >= this.#endsBy) {
+      this.#isStopped = true;
+      this.#isOver = true;
+      this.#outlet.end();
+    }
+    // The next event that ends is the last.
     return SHORTEST_PAUSE;
   }
 
   #write(original: Original, args: readonly unknown[]): unknown {
     const { stream, isText } = this.#outlet;
-    if (this.#isOver) return dropped(args);
+    if (this.#isStopped) return dropped(args);
     this.#hasWritten = true;
     const bytes = isText ? writtenBytes(args) : undefined;
     if (bytes === undefined) return original(stream, args);
@@ -73,13 +79,9 @@ export class EventStreamEnding {
     }
     const length = this.#text.readToBoundary(bytes);
     if (length === undefined) return original(stream, args);
-    this.#end(bytes.subarray(0, length), (last, onWritten) => original(stream, [last, onWritten]));
+    this.#isStopped = true;
+    if (length > 0) original(stream, [bytes.subarray(0, length)]);
     return dropped(args);
-  }
-
-  #end(last: Uint8Array | undefined, write: (bytes: Uint8Array, onWritten: () => void) => void): void {
-    this.#isOver = true;
-    this.#outlet.end(last, write);
   }
 
   /** Puts the methods of the stream back. */

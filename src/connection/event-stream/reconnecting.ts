@@ -16,7 +16,10 @@ export function isEndedEarly(close: Close, request: EventStreamRequest): boolean
   }
   try {
     const isEnded: unknown = eventStreams(request);
-    return isEnded === true;
+    if (!(isEnded instanceof Promise)) return isEnded === true;
+    // Not waited for; but an async function that throws must not end the program.
+    isEnded.catch(() => {});
+    throw new TypeError('Expected `eventStreams` to return a boolean, got a promise');
   } catch (cause) {
     close.noteThrown('eventStreams', cause);
     return false;

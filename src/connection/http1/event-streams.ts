@@ -32,10 +32,7 @@ export class Http1EventStreams {
     const { close, patientUntil } = this.#connection;
     if (!isEventStreamType(headerIn(head, 'content-type')) || !isEndedEarly(close, response.req)) return undefined;
     const isText = /^(?:identity)?$/i.test(headerIn(head, 'content-encoding'));
-    const end = (last: Uint8Array | undefined, write: (bytes: Uint8Array, onWritten: () => void) => void): void => {
-      if (last !== undefined && last.length > 0) write(last, () => {});
-      this.#endConnection();
-    };
+    const end = (): void => this.#endConnection();
     return new EventStreamEnding({ stream: response, isText, end }, close.options.idleWait, patientUntil);
   }
 

@@ -49,12 +49,8 @@ export class Http2EventStreams {
     const { close, patientUntil } = this.#connection;
     const { 'content-type': type, 'content-encoding': encoding = 'identity' } = stream.sentHeaders;
     if (!isEventStreamType(String(type)) || !isEndedEarly(close, requestOf(stream))) return 'stays';
-    const end = (last: Uint8Array | undefined, write: (bytes: Uint8Array, onWritten: () => void) => void): void => {
-      // What waits in the session when a stream is reset is not sent.
-      if (last !== undefined && last.length > 0) write(last, reset);
-      else reset();
-    };
-    const reset = (): void => {
+    // What waits in the session when a stream is reset is not sent.
+    const end = (): void => {
       ending.release();
       if (stream.closed) return;
       close.accounts.countEventStream();
