@@ -20,7 +20,8 @@ const WORK_IN_SILENCE: readonly string[] = ['run', 'stop'];
 process.once('exit', dropHungTerminal);
 // A stream that fails again and again emits one error.
 process.stderr.on('error', () => {});
-let isResultPrinted = false;
+// So are the help and the version.
+let isResultPrinted = true;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') process.stderr.write(`lastcall: cannot write the result: ${error.message}\n`);
   if (isResultPrinted) process.exit(error.code === 'EPIPE' ? EXIT_BROKEN_PIPE : EXIT_COULD_NOT_RUN);
