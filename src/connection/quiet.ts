@@ -5,7 +5,7 @@ import { unacknowledgedBytes, unreadBytes } from '../linux/sockets.ts';
 import { type ConnectionInfo, readConnection } from '../linux/tcp-info.ts';
 import { descriptorOf, isTcp } from '../node/fields.ts';
 import { unsent } from './acknowledged.ts';
-import { isHandshaking } from './tls/sockets.ts';
+import { isHandshaking, programSocket } from './tls/sockets.ts';
 
 // A client that got its SYN-ACK at the second try has measured a round trip of a little over 1 s. It repeats its request
 // 2, 5 and 11 round trips after the first time (a loss probe, RFC 8985 7.2; then time-outs, RFC 6298 2.2 and 5.5):
@@ -15,6 +15,9 @@ const LONG_SILENCE = 13_000;
 
 // Enough for two losses. It is given to a client that has sent something, and where few segments are lost.
 const LONG_SILENCE_LATER = 6_500;
+
+// How long before Node's own end, in ms: a look may be late.
+const BEFORE_NODE = 500;
 
 // The share of lost segments from which two losses in a row are as likely as one client in 100,000, and that for three losses.
 const FEW_LOSSES = 0.003;
@@ -103,11 +106,19 @@ export function patienceWith(socket: net.Socket, { info }: Pick<Silence, 'info'>
   // An `idleWait` of 0 waits for nobody.
   if (info === undefined || idleWait === 0) return idleWait;
   const isSilent = socket.bytesRead === 0;
-  const longest = Math.max(idleWait, isSilent ? LONG_SILENCE : LONG_SILENCE_LATER);
+  const longest = isSilent ? Math.max(idleWait, LONG_SILENCE) : longestAfterWords(socket, idleWait);
   if (info.retransmissions > 0 && info.dataSegments < FORGOTTEN_AFTER) return longest;
   const timeouts = info.retransmissionTimeout / (isSilent ? LEAST_TIMEOUT : USUAL_TIMEOUT);
   const byTimeout = Math.min(longest, Math.max(1, timeouts) * idleWait);
-  return isOnThisHost(socket) ? byTimeout : Math.max(byTimeout, patienceAt(recentLosses(), isSilent));
+  return isOnThisHost(socket)
+    ? byTimeout
+    : Math.max(byTimeout, Math.min(longest, patienceAt(recentLosses(), isSilent)));
+}
+
+/** Our end comes before that of Node's keepAliveTimeout: Node closes the connection, and a request on its way would be reset. */
+function longestAfterWords(socket: net.Socket, idleWait: number): number {
+  const { timeout = 0 } = programSocket(socket);
+  return Math.max(idleWait, timeout > 0 ? Math.min(LONG_SILENCE_LATER, timeout - BEFORE_NODE) : LONG_SILENCE_LATER);
 }
 
 /** How long a client may be quiet where this share of the segments is lost. */
