@@ -148,6 +148,7 @@ export class Service {
     await drain.ended();
     await this.#work.done(budget.forLastWork, budget.timeUp);
     const report = await this.#drained(drain);
+    this.#work.end();
     // Until here it has answered probes: not ready.
     await this.#readinessServer.close(budget.left);
     await this.#worker?.sendReport(report, this.#isExiting, budget);
@@ -163,6 +164,7 @@ export class Service {
   }
 
   #beginStop(reason: string, most: number): Stop {
+    this.#work.begin();
     this.#programListeners?.noteReason(reason);
     const { close, deadline, onDrained } = this.#options;
     const hasHooks = onDrained !== undefined || this.#dueListeners !== undefined;

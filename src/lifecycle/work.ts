@@ -13,8 +13,13 @@ interface Task {
   readonly settled: Promise<void>;
 }
 
+/** What is done about work that has failed. */
+type OnFailed = (failed: string, cause: unknown) => void;
+
 /** Of all copies of lastcall in this process. */
 const tasks = sharedInProcess<Set<Task>>('tasks', () => new Set());
+/** The stops that are under way, of all copies: their reports name what fails. */
+const reports = sharedInProcess<Set<OnFailed>>('failed tasks', () => new Set());
 
 /**
  * Lets every service of this process wait for work that goes on after its response, before the process exits: a job, a mail, a
@@ -34,7 +39,10 @@ const tasks = sharedInProcess<Set<Task>>('tasks', () => new Set());
  * ```
  */
 export function waitUntil(promise: PromiseLike<unknown>, name?: string): void {
-  addTask(promise, name, undefined, warnOfFailure);
+  addTask(promise, name, undefined, (failed, cause) => {
+    if (reports.size === 0) warnOfFailure(failed, cause);
+    for (const report of reports) report(failed, cause);
+  });
 }
 
 /** Offers `waitUntil` to modules that do not import lastcall. */
@@ -45,18 +53,26 @@ export function publishWaitUntil(): void {
 /** The work that one service waits for. */
 export class Work {
   readonly errors: LastCallError[] = [];
-  #isStopping = false;
 
   add(promise: unknown, name: unknown): void {
     addTask(promise, name, this, (failed, cause) => {
-      if (this.#isStopping) this.errors.push(new LastCallError('ERR_CALLBACK', failed, { cause }));
+      if (reports.has(this.#report)) this.#report(failed, cause);
       else warnOfFailure(failed, cause);
     });
   }
 
+  /** The stop has begun: what fails from now on is in its report. */
+  begin(): void {
+    reports.add(this.#report);
+  }
+
+  /** The report is out. */
+  end(): void {
+    reports.delete(this.#report);
+  }
+
   /** Resolves when all of it is done, that which comes meanwhile included, after `most` ms, or when `end` aborts. */
   async done(most: number, end: AbortSignal): Promise<void> {
-    this.#isStopping = true;
     const until = performance.now() + most;
     while (this.#left.length > 0 && !end.aborted && performance.now() < until) {
       const settled = new AbortController();
@@ -71,17 +87,16 @@ export class Work {
     return names.length === 0 ? [] : [`work given to \`waitUntil\` was not done in time: ${names.join(', ')}`];
   }
 
+  readonly #report: OnFailed = (failed, cause) => {
+    this.errors.push(new LastCallError('ERR_CALLBACK', failed, { cause }));
+  };
+
   get #left(): readonly Task[] {
     return [...tasks].filter(({ owner }) => owner === undefined || owner === this);
   }
 }
 
-function addTask(
-  promise: unknown,
-  name: unknown,
-  owner: object | undefined,
-  onFailed: (failed: string, cause: unknown) => void,
-): void {
+function addTask(promise: unknown, name: unknown, owner: object | undefined, onFailed: OnFailed): void {
   if (!isThenable(promise)) throw optionError('promise', 'a promise', promise);
   if (name !== undefined && typeof name !== 'string') throw optionError('name', 'a string', name);
   const fail = (cause: unknown): void => onFailed(`work given to \`waitUntil\` failed: ${name ?? 'a promise'}`, cause);

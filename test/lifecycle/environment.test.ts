@@ -66,7 +66,7 @@ const ROWS: readonly Row[] = [
       [fileURLToPath(drainModule), onDrainOf(drainModule)],
       [relative(process.cwd(), fileURLToPath(drainModule)), onDrainOf(drainModule)],
     ],
-    wrong: ['./no-such-module.mjs', 'file://:'],
+    wrong: ['./no-such-module.mjs', 'file://:', 'file://drain.mjs', 'file:///drain%2Fmjs'],
   },
   {
     variable: 'LASTCALL_STRICT',

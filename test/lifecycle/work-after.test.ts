@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { suite, test } from 'node:test';
 import { lastCall } from '../../src/index.ts';
 import type { Program } from '../harness/observed-program.ts';
@@ -78,6 +79,28 @@ suite('work that goes on after its response', () => {
     const { code, stderr } = await program.ended;
     assert.equal(code, 0);
     assert.ok(stderr.startsWith(`lastcall: ${failed}: Error: out of order`), stderr);
+  });
+
+  test('is on stderr if it fails during the stop and was given to the imported `waitUntil`, under register', async () => {
+    await using program = await startWorking('import', '--import', 'fails');
+    process.kill(program.pid, 'SIGTERM');
+    await program.next('report');
+    process.kill(program.pid, 'SIGUSR2');
+    const { code, stderr } = await program.ended;
+    assert.equal(code, 0);
+    assert.ok(stderr.startsWith('lastcall: work given to `waitUntil` failed: the audit: Error: out of order'), stderr);
+  });
+
+  test('causes a warning if it fails after the stop, where the process goes on', async () => {
+    await using service = lastCall([], { deadline: 100 });
+    const fails = new AbortController();
+    service.waitUntil(once(new EventEmitter(), 'never', { signal: fails.signal }), 'the audit');
+    const { doubts, errors } = await service.close();
+    const warned = once(process, 'warning');
+    fails.abort();
+    const [warning]: unknown[] = await warned;
+    assert.match(String(warning), /work given to `waitUntil` failed: the audit: AbortError/);
+    assert.deepEqual({ doubts: doubts.length, errors }, { doubts: 1, errors: [] });
   });
 
   test('causes a warning if it fails before the stop, and the program goes on', async () => {

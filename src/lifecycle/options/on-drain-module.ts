@@ -11,14 +11,15 @@ export const ON_DRAIN: TextForm = {
   expected: 'the path of a module such as `./drain.mjs`',
   read: (text) => {
     const url = urlOf(text);
-    return url === undefined || !existsSync(fileURLToPath(url)) ? undefined : onDrainOf(url.href);
+    return url === undefined ? undefined : onDrainOf(url.href);
   },
 };
 
+/** Undefined where there is no such file, and for a URL that names no file of this host: `file://drain.mjs` names another host. */
 function urlOf(text: string): URL | undefined {
-  if (!text.startsWith('file:')) return pathToFileURL(text);
   try {
-    return new URL(text);
+    const url = text.startsWith('file:') ? new URL(text) : pathToFileURL(text);
+    return existsSync(fileURLToPath(url)) ? url : undefined;
   } catch {
     return undefined;
   }

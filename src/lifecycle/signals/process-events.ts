@@ -23,7 +23,7 @@ let stale: ReadonlySet<string> = new Set();
  */
 export function interceptProcessEvent(name: string, interceptor: Interceptor): () => void {
   wrapEmit();
-  if (stale.has(name)) readdListeners(name);
+  if (stale.has(name)) readdSoon(name);
   interceptors.set(name, interceptor);
   return () => {
     if (interceptors.get(name) === interceptor) interceptors.delete(name);
@@ -37,11 +37,11 @@ export function isIntercepted(name: string): boolean {
 
 /**
  * Lets signals be intercepted later. Node calls the `process.emit` that was in place when the first listener of a signal was
- * added. Call this before the program adds any: a pending signal is lost if there is one.
+ * added. Where the program has some already, signals can be intercepted a moment later.
  */
 export function prepareSignals(): void {
   wrapEmit();
-  for (const name of stale) readdListeners(name);
+  for (const name of stale) readdSoon(name);
 }
 
 /** Whether listeners of the program are being added by us, who have taken them off before. */
@@ -49,9 +49,17 @@ export function isAddingAgain(): boolean {
   return addsAgain;
 }
 
+/**
+ * Node forgets a signal that waits for its turn when the last listener goes. So whatever has come while the loop was busy is let
+ * through first, to the listeners as they are: the second turn comes after the loop has looked for signals.
+ */
+function readdSoon(name: string): void {
+  stale = new Set([...stale].filter((other) => other !== name));
+  setImmediate(() => setImmediate(readdListeners, name));
+}
+
 /** Keeps the raw listeners: those of `once` still remove themselves. */
 function readdListeners(name: string): void {
-  stale = new Set([...stale].filter((other) => other !== name));
   const listeners = events.rawListeners(name);
   events.removeAllListeners(name);
   addsAgain = true;
