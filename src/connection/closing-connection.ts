@@ -173,8 +173,9 @@ export class ClosingConnection {
 
   /** Its row of the report where streams of it were lost, though the connection has come to its end; absent: none were. */
   get cutStreams(): CutConnection | undefined {
-    const { protocol, streams } = this.#currentEnd();
-    if (streams === undefined || streams.failed === 0) return undefined;
+    // What is spoken on it is not looked for again. That is slow when nothing shows it any more, and thousands may end at once.
+    const { protocol, streams } = this.#end ?? {};
+    if (protocol === undefined || streams === undefined || streams.failed === 0) return undefined;
     return { remote: this.remote, protocol, reason: 'reset by peer', unacknowledged: 0, streams: streams.failed };
   }
 

@@ -2,8 +2,8 @@ import net from 'node:net';
 import { detachFilter } from '../linux/filter.ts';
 import type { Peer } from './peer.ts';
 import { activeHandles, descriptorOf } from '../node/fields.ts';
-import { identityOf, listenerBehind, serversShownBy, wasSentAway } from '../node/socket-fields.ts';
-import { layersOn, transportSocket } from './tls/sockets.ts';
+import { firstShownBy, identityOf, listenerBehind, wasSentAway } from '../node/socket-fields.ts';
+import { layerOn, transportSocket } from './tls/sockets.ts';
 
 /** A TCP or Unix connection, and the server of those asked for that has to do with it. */
 export interface OpenConnection {
@@ -23,44 +23,56 @@ export function connectionsOf(server: net.Server): readonly net.Socket[] {
  */
 export function connectionsOfAny(servers: readonly net.Server[]): readonly OpenConnection[] {
   const known = new Map(servers.map((server) => [identityOf(server), server]));
-  return openSockets().flatMap((socket) => {
-    // Most are found by this alone, and to look for the others takes several times as long.
-    const accepted = known.get(identityOf(listenerBehind(socket)));
-    const server = accepted ?? firstOf(serversOn(socket).map((on) => known.get(identityOf(on))));
-    return server === undefined ? [] : [{ server, socket }];
-  });
+  return connectionsWith((server) => known.get(identityOf(server)));
 }
 
 /** All connections that are open, of whatever server, with the server of each. */
 export function acceptedConnections(): readonly OpenConnection[] {
-  return openSockets().flatMap((socket) => {
-    const [server] = serversOn(socket);
-    return server === undefined ? [] : [{ server, socket }];
-  });
+  return connectionsWith((server) => server);
 }
 
 /** The servers that do not listen and have connections, which others have accepted and handed to them. */
 export function fedServers(): readonly net.Server[] {
-  const fed = openSockets().flatMap((socket) => {
-    const listener = listenerBehind(socket);
-    return serversOn(socket).filter((server) => !isSameServer(server, listener) && !server.listening);
-  });
-  return [...new Map(fed.map((server) => [identityOf(server), server])).values()];
+  const fed = new Map<unknown, net.Server>();
+  for (const socket of openSockets()) {
+    firstOn(socket, (server) => {
+      if (!server.listening && !isSameServer(server, listenerBehind(socket))) fed.set(identityOf(server), server);
+      return undefined;
+    });
+  }
+  return [...fed.values()];
+}
+
+/** The connections that have a server which `pick` knows, with what that returns. */
+function connectionsWith(pick: (server: net.Server) => net.Server | undefined): readonly OpenConnection[] {
+  const found: OpenConnection[] = [];
+  for (const socket of openSockets()) {
+    const server = firstOn(socket, pick);
+    if (server !== undefined) found.push({ server, socket });
+  }
+  return found;
 }
 
 /**
- * Every server that has to do with a connection, as its sockets show it: the one that accepted it, one that it was handed to
- * (`server.emit('connection', socket)`), and the one that is reached over TLS. The one that accepted it comes first.
+ * What `pick` returns for the first server that it knows of those that have to do with a connection, as its sockets show them:
+ * the one that accepted it, one that it was handed to (`server.emit('connection', socket)`), and the one that is reached over
+ * TLS. The one that accepted it comes first. No lists are made: a close asks this for thousands of sockets in one turn.
  */
-function serversOn(transport: net.Socket): readonly net.Server[] {
-  return layersOn(transport).flatMap(serversShownBy);
+function firstOn<T>(transport: net.Socket, pick: (server: net.Server) => T | undefined): T | undefined {
+  for (let layer: net.Socket | undefined = transport; layer !== undefined; layer = layerOn(layer)) {
+    const found = firstShownBy(layer, pick);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 /** Whether one of these servers has to do with a connection; `socket` is any of its sockets. */
 export function isOnOneOf(servers: ReadonlySet<unknown>, socket: net.Socket): boolean {
-  const on = serversOn(transportSocket(socket));
-  if (on.some((server) => servers.has(server))) return true;
-  return [...servers].some((server) => on.some((other) => isSameServer(server, other)));
+  const transport = transportSocket(socket);
+  // Most are found by this alone.
+  if (firstOn(transport, (on) => servers.has(on) || undefined) === true) return true;
+  const isOneOf = (on: net.Server): boolean => [...servers].some((server) => isSameServer(server, on));
+  return firstOn(transport, (on) => isOneOf(on) || undefined) === true;
 }
 
 /** The server of this process that has accepted a connection, if one has; `socket` is any of its sockets. */
@@ -102,10 +114,6 @@ export function freeOfFilter(socket: net.Socket): void {
   } catch {
     // ENOENT: it was accepted before the filter came.
   }
-}
-
-function firstOf(servers: readonly (net.Server | undefined)[]): net.Server | undefined {
-  return servers.find((server) => server !== undefined);
 }
 
 /** One that was sent to another process stays in the list until that has it. */

@@ -102,11 +102,6 @@ export function serverOf(socket: net.Socket): unknown {
   return field(socket, 'server');
 }
 
-/** The server that accepted a socket. */
-export function acceptorOf(socket: net.Socket): unknown {
-  return field(socket, '_server') ?? serverOf(socket);
-}
-
 /** The sockets of an http or https server's connections. Empty for others. */
 export function httpSockets(server: net.Server): readonly unknown[] {
   return parsersOf(server, 'all').map((parser) => field(parser, 'socket'));

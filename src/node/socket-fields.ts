@@ -2,19 +2,26 @@ import type { ChildProcess } from 'node:child_process';
 import { EventEmitter } from 'node:events';
 import net from 'node:net';
 import { isBun } from './bun.ts';
-import { acceptorOf, activeHandles, field, serverOf } from './fields.ts';
+import { activeHandles, field, serverOf } from './fields.ts';
 
 /**
  * What Node keeps of what is on a socket, and does not document: like fields.ts, with the same checks.
  */
 
 /**
- * The servers that a socket shows: the one that accepted it, the one whose protocol it speaks, and the http2 server whose
- * session is on it (under a symbol, for an http2 server sets no other mark on a socket that is handed to it).
+ * What `pick` returns for the first server that it knows of those that a socket shows: the one that accepted it, the one whose
+ * protocol it speaks, and the http2 server whose session is on it (under a symbol, for an http2 server sets no other mark on a
+ * socket that is handed to it).
  */
-export function serversShownBy(socket: net.Socket): readonly net.Server[] {
-  const shown = [acceptorOf(socket), serverOf(socket), http2ServerOn(socket)];
-  return shown.filter(isServer).filter((server, index, all) => all.indexOf(server) === index);
+export function firstShownBy<T>(socket: net.Socket, pick: (server: net.Server) => T | undefined): T | undefined {
+  const speaks = serverOf(socket);
+  const acceptor = listenerBehind(socket) ?? speaks;
+  const accepted = isServer(acceptor) ? pick(acceptor) : undefined;
+  if (accepted !== undefined) return accepted;
+  const spoken = speaks !== acceptor && isServer(speaks) ? pick(speaks) : undefined;
+  if (spoken !== undefined) return spoken;
+  const http2 = http2ServerOn(socket);
+  return http2 !== acceptor && http2 !== speaks && isServer(http2) ? pick(http2) : undefined;
 }
 
 let http2Symbol: symbol | undefined;

@@ -51,6 +51,11 @@ export function onTls(observer: OnTls, signal: AbortSignal): void {
   signal.addEventListener('abort', () => observers.delete(observer));
 }
 
+/** The TLS socket right on a socket, the handshake done or not. */
+export function layerOn(socket: net.Socket): net.Socket | undefined {
+  return tlsOn.get(socket);
+}
+
 /** A connection's sockets, the lowest first: that of the kernel, and each TLS socket on it, the handshake done or not. */
 export function layersOn(transport: net.Socket): readonly net.Socket[] {
   const layers = [transport];
