@@ -6,6 +6,7 @@ import { watchUpgrades } from './connection/http1/upgrades.ts';
 import { watchStreams } from './connection/http2/event-streams.ts';
 import { watchCluster } from './lifecycle/cluster/watch-workers.ts';
 import { watchOrigins } from './lifecycle/signals/listener-names.ts';
+import { watchSignals } from './lifecycle/signals/process-events.ts';
 import { publishWaitUntil } from './lifecycle/work.ts';
 import { watchListeners } from './listener/listening.ts';
 
@@ -17,6 +18,7 @@ export function prepareServers(): void {
   isWatching = true;
   watchCluster();
   watchOrigins();
+  watchSignals();
   publishWaitUntil();
   watchTls();
   watchFeeds();

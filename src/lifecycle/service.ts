@@ -258,7 +258,10 @@ export class Service {
       budget: this.#stop.budget,
       listenerWait: this.#isExiting ? this.#options.listenerWait : 0,
       exit: (code) => this.#exit(code),
-      whenLast: (callback) => allowLast(this, callback),
+      whenLast: (callback) => {
+        // Another service calls them.
+        if (!allowLast(this, callback)) this.#letGo();
+      },
     });
   }
 

@@ -5,8 +5,8 @@ interface Stops {
   readonly underWay: Set<object>;
   isWanted: boolean;
   highest: number;
-  /** What comes between the last stop and the exit. */
-  last: (() => void) | undefined;
+  /** What comes between the last stop and the exit, and the stop that it belongs to. */
+  last: { readonly stop: object; readonly call: () => void } | undefined;
 }
 
 const stops = sharedInProcess<Stops>('stops', () => ({
@@ -35,20 +35,25 @@ export function allowExit(stop: object, code: number | undefined): void {
 }
 
 /**
- * The stop has ended, and `last` is called in place of the exit when no other stop is under way. Several stops may ask for this:
- * the first one's is called.
+ * The stop has ended, and `call` is called in place of the exit when no other stop is under way. The process then does not exit
+ * before `allowExit`. Several stops may ask for this: the first one's is called. Returns whether this is the first one.
  */
-export function allowLast(stop: object, last: () => void): void {
+export function allowLast(stop: object, call: () => void): boolean {
   stops.underWay.delete(stop);
-  stops.last ??= last;
+  stops.last ??= { stop, call };
   setImmediate(exitUnlessStopping);
+  return stops.last.stop === stop;
 }
 
 function exitUnlessStopping(): void {
   if (stops.underWay.size > 0) return;
   const { last, isWanted, highest } = stops;
   stops.last = undefined;
-  if (last !== undefined) return last();
+  if (last !== undefined) {
+    // Another stop may have asked for the exit in this turn of the loop.
+    stops.underWay.add(last.stop);
+    return last.call();
+  }
   if (!isWanted) return;
   // Node takes an `undefined` for 0, and ignores `process.exitCode`.
   if (highest === 0) process.exit();

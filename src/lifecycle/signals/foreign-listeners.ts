@@ -1,6 +1,7 @@
 import { printLines } from '../exit/stderr.ts';
 import { describeListener, isOurs, type Listener, programListenersOf } from './listener-names.ts';
 import { interceptProcessEvent, isIntercepted } from './process-events.ts';
+import { isHeld } from './program-listeners.ts';
 
 /**
  * The program's listeners of a stop signal where they are not held: they run beside the stop, and the exit does not wait for what
@@ -23,6 +24,7 @@ export class ForeignListeners {
 
   /** Names them on stderr, at once: a listener may exit. */
   print(signal: NodeJS.Signals): void {
+    if (isHeld(signal)) return;
     const names = programListenersOf(signal).map(describeListener);
     if (names.length === 0) return;
     printLines(

@@ -6,13 +6,21 @@ import { describeListener, type Listener } from './listener-names.ts';
  * returns nothing says nothing of it, nor does a promise that is settled already: an `async` function that has awaited nothing.
  */
 export class ListenerCalls {
+  readonly #signals = new Set<NodeJS.Signals>();
   readonly #open = new Map<object, string>();
   readonly #silent: string[] = [];
   readonly #done: Promise<void>[] = [];
   readonly began: number = performance.now();
 
-  /** Calls a listener in a turn of its own: an error that it throws is uncaught, and does not stop the others. */
-  plan(signal: NodeJS.Signals, listener: Listener): void {
+  /** Calls the listeners of a signal, once for each signal. */
+  plan(signal: NodeJS.Signals, listeners: readonly Listener[]): void {
+    if (this.#signals.has(signal)) return;
+    this.#signals.add(signal);
+    for (const listener of listeners) this.#plan(signal, listener);
+  }
+
+  /** In a turn of its own: an error that it throws is uncaught, and does not stop the others. */
+  #plan(signal: NodeJS.Signals, listener: Listener): void {
     const call = {};
     const described = `${describeListener(listener)} of ${signal}`;
     this.#open.set(call, described);

@@ -1,4 +1,5 @@
 import type { EventEmitter } from 'node:events';
+import { isMainThread } from 'node:worker_threads';
 import { replaceMethod } from '../../node/replace.ts';
 import { isSignal } from '../../signals.ts';
 
@@ -33,6 +34,14 @@ export function interceptProcessEvent(name: string, interceptor: Interceptor): (
 /** Whether an event has an interceptor. */
 export function isIntercepted(name: string): boolean {
   return interceptors.has(name);
+}
+
+/**
+ * From now on no listener of a signal is added that would have to be added again later: a signal that came while the loop was busy
+ * would be lost. Done when lastcall is imported. Elsewhere than in Node, signals do not come through `process.emit`.
+ */
+export function watchSignals(): void {
+  if (isMainThread && !('deno' in process.versions) && !('bun' in process.versions)) wrapEmit();
 }
 
 /**

@@ -7,13 +7,23 @@ import { ListenerCalls } from './listener-calls.ts';
 import { isOurs, markOurs, programListenersOf } from './listener-names.ts';
 import { interceptProcessEvent } from './process-events.ts';
 
+/** Who holds listeners now: several services of a process may. */
+const holders = new Set<ProgramListeners>();
+/** The calls of their listeners: the first one of the holders makes them for all. */
+let common: ListenerCalls | undefined;
+const heldExit = new HeldExit();
+
+/** Whether a service of this process holds the program's listeners of this signal, and waits for them. */
+export function isHeld(name: NodeJS.Signals): boolean {
+  return [...holders].some((holder) => holder.holds(name));
+}
+
 /** The program's own listeners of the stop signals. While held they wait; they run after the drain, when no client is left. */
 export class ProgramListeners {
   readonly #names: readonly NodeJS.Signals[];
   readonly #undo: (() => void)[] = [];
   /** The signals that have come, each once. */
   readonly #pending = new Set<NodeJS.Signals>();
-  readonly #heldExit = new HeldExit();
   #calls: ListenerCalls | undefined;
   #isDraining = false;
   /** What a listener has raised again to end the process, during the drain. */
@@ -38,8 +48,9 @@ export class ProgramListeners {
     // Node delivers only signals that have a listener. It is called by another copy of lastcall that holds the signal too, or
     // where somebody emits the signal past the wrapper of `process.emit`.
     const placeholder = markOurs((name: NodeJS.Signals): void => {
-      if (this.#calls === undefined) this.#note(name, onSignal);
+      this.#note(name, onSignal);
     });
+    holders.add(this);
     for (const name of this.#names) {
       const release = interceptProcessEvent(name, (_, pass) => this.#take(name, pass, onSignal));
       process.on(name, placeholder);
@@ -49,15 +60,21 @@ export class ProgramListeners {
 
   letGo(): void {
     for (const undo of this.#undo.splice(0)) undo();
+    holders.delete(this);
+    if (holders.size === 0) common = undefined;
+  }
+
+  holds(name: NodeJS.Signals): boolean {
+    return this.#names.includes(name);
   }
 
   /** Calls the listeners of the signals that have come, once. Later signals reach their listeners at once. */
   run(): ListenerCalls {
     if (this.#calls !== undefined) return this.#calls;
-    const calls = new ListenerCalls();
-    this.#calls = calls;
-    for (const name of this.#pending) for (const listener of programListenersOf(name)) calls.plan(name, listener);
-    return calls;
+    common ??= new ListenerCalls();
+    this.#calls = common;
+    for (const name of this.#pending) common.plan(name, programListenersOf(name));
+    return common;
   }
 
   /**
@@ -73,7 +90,7 @@ export class ProgramListeners {
   /** Calls them while clients are still served. What would end the process waits until `endDrain`. */
   #runInDrain(): void {
     this.#isDraining = true;
-    this.#heldExit.hold();
+    heldExit.hold();
     this.run();
   }
 
@@ -81,7 +98,7 @@ export class ProgramListeners {
   endDrain(): boolean {
     this.#isDraining = false;
     if (this.#raised !== undefined) this.#raise(this.#raised);
-    return this.#heldExit.release();
+    return heldExit.release();
   }
 
   #take(name: NodeJS.Signals, pass: () => boolean, onSignal: (name: NodeJS.Signals) => void): boolean {
