@@ -79,11 +79,14 @@ export class ServiceServers {
     return this.#isFed || this.#fed.size + this.#open.size > 0;
   }
 
-  /** The names of the listeners that are not of this service, and hand their connections to its servers. */
-  get strangeListeners(): readonly string[] {
+  /** One for each listener that is not of this service, and hands its connections to its servers. */
+  get doubts(): readonly string[] {
     if (this.#given === 'all') return [];
     const strange = listenersThatFeed(this.#given).filter((feeder) => !this.#has(feeder));
-    return strange.flatMap((feeder) => listenerOf(feeder)?.name ?? []);
+    const names = strange.flatMap((feeder) => listenerOf(feeder)?.name ?? []);
+    return names.map(
+      (name) => `${name} still listens, and hands its connections to this service, which was not given it`,
+    );
   }
 
   /** Whether all given servers listen. Of `'all'` one is enough. */

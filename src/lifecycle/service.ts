@@ -9,7 +9,7 @@ import { Drain } from './drain.ts';
 import { exitAtLast, leave, reportEarlyExit } from './exit/leaving.ts';
 import { allowExit, allowLast, delayExit } from './exit/process-exit.ts';
 import { Hooks } from './hooks.ts';
-import { LameDuck } from './lame-duck/lame-duck.ts';
+import { LameDuckStep } from './lame-duck/step.ts';
 import { answerProbes, ReadinessServer } from './lame-duck/readiness.ts';
 import type { CompleteLastCallOptions } from './options/options.ts';
 import { ServiceServers } from './service-servers.ts';
@@ -32,7 +32,6 @@ interface Stop {
   readonly budget: Budget;
   readonly deferredClose: DeferredClose;
   readonly drain: Drain;
-  lameDuck?: LameDuck;
 }
 
 /** One service: its servers, and its stop. The only owner of its state. */
@@ -49,6 +48,7 @@ export class Service {
   readonly #primary: ClusterPrimary | undefined;
   readonly #worker: ClusterWorker | undefined;
   readonly #hooks: Hooks;
+  readonly #lameDuck: LameDuckStep;
   readonly #work = new Work();
   readonly #foreign = new ForeignListeners();
   #resolveClosed: (report: CloseReport) => void = () => {};
@@ -90,6 +90,7 @@ export class Service {
     const onWorkers = { onFirst: () => this.#armForWorkers(), onNone: () => this.#disarmIfUnused() };
     // Workers are part of the service only if it is all that this process has.
     this.#primary = servers === 'all' ? findClusterPrimary(onWorkers) : undefined;
+    this.#lameDuck = new LameDuckStep(options, this.#hooks, this.#primary, this.#worker);
     this.#servers.begin();
     const isOptional = programListeners !== undefined && !options.holdListeners;
     this.#readinessServer = new ReadinessServer(options.readinessServer, this.readiness, isOptional);
@@ -125,13 +126,12 @@ export class Service {
 
   /** The story of a stop, in the order of docs/lifecycle.md. `most`: ms that it may take. */
   async #runStop(reason: string, most: number): Promise<void> {
-    const stop = this.#beginStop(reason, most);
-    const { budget, deferredClose, drain } = stop;
+    const { budget, deferredClose, drain } = this.#beginStop(reason, most);
 
     this.#enter('lame duck');
     this.#supervisor.stopping(reason, budget);
     this.#primary?.stopWorkers(reason, budget);
-    if (this.#hasLameDuck(budget)) await this.#serveOn(stop);
+    if (this.#lameDuck.isDue(budget)) await this.#lameDuck.serveOn(this.#servers.toClose, reason, budget);
 
     this.#enter('closing');
     const primary = this.#primary;
@@ -185,28 +185,10 @@ export class Service {
     return this.#stop;
   }
 
-  /** Whether there is anything to wait for before the gate shuts. Otherwise it shuts in this turn of the loop. */
-  #hasLameDuck(budget: Budget): boolean {
-    const { lameDuck, onLameDuck } = this.#options;
-    const hasCluster = this.#primary?.isListening === true || this.#worker?.mustAsk === true;
-    return !budget.skipLameDuck.aborted && (lameDuck > 0 || onLameDuck !== undefined || hasCluster);
-  }
-
-  /** No longer ready, but still serving every client. */
-  async #serveOn(stop: Stop): Promise<void> {
-    const { reason, budget } = stop;
-    stop.lameDuck = new LameDuck(this.#servers.toClose, budget.ended);
-    const lameDuck = stop.lameDuck.serveOn(this.#options, budget);
-    await this.#hooks.onLameDuck(reason, budget);
-    await lameDuck;
-    await this.#primary?.allAsk(budget);
-    await this.#worker?.mayClose(budget);
-  }
-
   async #drained(drain: Drain): Promise<CloseReport> {
     const report = await drain.ended();
     const errors = [...report.errors, ...this.#hooks.errors, ...this.#work.errors];
-    const strange = this.#isExiting ? this.#servers.strangeListeners.map(doubtAbout) : [];
+    const strange = this.#isExiting ? this.#servers.doubts : [];
     return withDoubts({ ...report, errors }, [...strange, ...this.#foreign.doubts, ...this.#work.doubts]);
   }
 
@@ -218,7 +200,7 @@ export class Service {
       return;
     }
     stop.deferredClose.add(server, this.#dueListeners !== undefined);
-    if (this.#state === 'lame duck') stop.lameDuck?.add(server);
+    if (this.#state === 'lame duck') this.#lameDuck.add(server);
     if (this.#state === 'closing') stop.drain.close([server]);
   }
 
@@ -318,8 +300,4 @@ export class Service {
     const message: StateMessage = { state, ...(reason === undefined ? {} : { reason }) };
     stateChannel.publish(message);
   }
-}
-
-function doubtAbout(listener: string): string {
-  return `${listener} still listens, and hands its connections to this service, which was not given it`;
 }

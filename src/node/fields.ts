@@ -153,28 +153,6 @@ export function headOf(response: http.ServerResponse): string {
   return typeof head === 'string' ? head : '';
 }
 
-/** The open streams of an HTTP/2 session: node:http2 keeps them under a symbol. Empty where that cannot be known. */
-export function openStreams(session: object): readonly unknown[] {
-  const symbol = Object.getOwnPropertySymbols(session).find(({ description }) => description === 'state');
-  const streams = symbol === undefined ? undefined : field(Reflect.get(session, symbol), 'streams');
-  const forEach = field(streams, 'forEach');
-  const found: unknown[] = [];
-  // Node's own kind of Map, which is no instance of Map.
-  if (typeof forEach === 'function') Reflect.apply(forEach, streams, [(stream: unknown) => found.push(stream)]);
-  return found;
-}
-
-/**
- * Has an HTTP/2 session's streams not be allowed to push any more, as after its close: node:http2 asks its `remoteSettings`
- * whether the client permits pushes.
- */
-export function forbidPushes(session: object): void {
-  const prototype: unknown = Reflect.getPrototypeOf(session);
-  if (typeof prototype !== 'object' || prototype === null) return;
-  const get = (): object => ({ ...Object(Reflect.get(prototype, 'remoteSettings', session)), enablePush: false });
-  Reflect.defineProperty(session, 'remoteSettings', { configurable: true, enumerable: false, get });
-}
-
 /**
  * Throws away what a socket reads from now on. Node takes data that comes on a destroyed stream for an error number, and ends
  * the process; it does the same itself when it closes the handle.

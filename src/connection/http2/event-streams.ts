@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 
 import type net from 'node:net';
 import { Duplex } from 'node:stream';
 import type { EventStreamRequest } from '../../close/options.ts';
-import { openStreams } from '../../node/fields.ts';
+import { openStreams } from '../../node/session-fields.ts';
 import type { ClosingConnection } from '../closing-connection.ts';
 import { EventStreamEnding } from '../event-stream/ending.ts';
 import { isEndedEarly, isEventStreamType, mayBeForEvents } from '../event-stream/reconnecting.ts';

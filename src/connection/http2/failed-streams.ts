@@ -1,6 +1,6 @@
 import type { ServerHttp2Session } from 'node:http2';
 import { Duplex } from 'node:stream';
-import { openStreams } from '../../node/fields.ts';
+import { openStreams } from '../../node/session-fields.ts';
 
 // RFC 9113 7. The client did not want the rest, or the server never began. (node:http2 is not loaded for a program without it.)
 const REFUSED_STREAM = 7;

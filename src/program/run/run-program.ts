@@ -14,28 +14,16 @@ import { forManyListeners } from '../../node/abort.ts';
 import { findTree } from '../find/process-tree.ts';
 import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
-import type { StopPhase, StopProgress } from '../stop/progress.ts';
 import { sendSignal } from '../stop/send-signal.ts';
-import { ENDED_BEFORE, type StopOptions, stopProgram } from '../stop/stop-program.ts';
+import type { StopOptions } from '../stop/options.ts';
+import { ENDED_BEFORE, stopProgram } from '../stop/stop-program.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
 import { holdChild } from './held-child.ts';
+import type { RunOptions } from './options.ts';
 import { ServiceChannel } from './service-channel.ts';
 import { Resizes, runSignals } from './signals.ts';
-import { type ProgramStart, startProgram } from './start-program.ts';
+import { startProgram } from './start-program.ts';
 import { warmUp } from './warm-up.ts';
-
-/** How to run and stop a program. Times are in ms. */
-export interface RunOptions extends ProgramStart {
-  /** The signal that stops the program. */
-  readonly signal: NodeJS.Signals;
-  readonly deadline: number;
-  /** The longest wait for the queues, in ms. Default: a third of the deadline. */
-  readonly queueWait?: number | undefined;
-  readonly lameDuck: number;
-  /** Called at the first request to stop. */
-  readonly onAsked?: () => void;
-  readonly onProgress?: (phase: 'lame duck' | StopPhase, progress: StopProgress) => void;
-}
 
 export interface RunResult {
   /** The program's own exit code, or 128 plus the number of the signal that ended it. */
