@@ -107,12 +107,13 @@ export function patienceWith(socket: net.Socket, { info }: Pick<Silence, 'info'>
   if (info === undefined || idleWait === 0) return idleWait;
   const isSilent = socket.bytesRead === 0;
   const longest = isSilent ? Math.max(idleWait, LONG_SILENCE) : longestAfterWords(socket, idleWait);
-  if (info.retransmissions > 0 && info.dataSegments < FORGOTTEN_AFTER) return longest;
+  const isNear = isOnThisHost(socket);
+  // On this host only a full queue throws words away, and only the first ones. What we repeated later was a probe.
+  const mayBeLost = isSilent || !isNear;
+  if (mayBeLost && info.retransmissions > 0 && info.dataSegments < FORGOTTEN_AFTER) return longest;
   const timeouts = info.retransmissionTimeout / (isSilent ? LEAST_TIMEOUT : USUAL_TIMEOUT);
   const byTimeout = Math.min(longest, Math.max(1, timeouts) * idleWait);
-  return isOnThisHost(socket)
-    ? byTimeout
-    : Math.max(byTimeout, Math.min(longest, patienceAt(recentLosses(), isSilent)));
+  return isNear ? byTimeout : Math.max(byTimeout, Math.min(longest, patienceAt(recentLosses(), isSilent)));
 }
 
 /** Our end comes before that of Node's keepAliveTimeout: Node closes the connection, and a request on its way would be reset. */
