@@ -34,8 +34,9 @@ export function addStopCommand(program: Command): void {
     .summary('stop any running program, without losing a client')
     .description(
       'Shuts the gates of a running program, waits until it has emptied its queues, and sends it its stop signal.\nUse it in a ' +
-        'preStop hook, or as ExecStop=. Exit code: 0 if the program ended by itself; 1 if it was killed, or is still running; 2 ' +
-        'for wrong options, or if there is no such program, or it must not be stopped; 77 without the right to signal it.',
+        'preStop hook, or as ExecStop=. Exit code: 0 if the program ended by itself; 1 if it was killed, is still running, or ' +
+        'clients were lost or may have been; 2 for wrong options, or if there is no such program, or it must not be stopped; 77 ' +
+        'without the right to signal it.',
     )
     .argument('<target>', TARGET_FORMS)
     .option('--signal <name>', 'the signal that stops the program, such as SIGQUIT for nginx', signalName, 'SIGTERM')

@@ -1,12 +1,15 @@
-// `lastcall run` around a shell that runs several programs: it ends by the signal at once, and leaves them behind.
+// `lastcall run` around a shell that runs several programs: it ends by the signal at once, and leaves them behind. And around a
+// program whose worker ends before it.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { suite, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import type { StopReport } from '../../src/program/report.ts';
 import { makeFolder } from '../harness/folders.ts';
 import { startLastcall } from '../harness/lastcall-command.ts';
+import { needsPrograms } from '../harness/needs.ts';
 import { freePort } from '../harness/ports.ts';
 import { isAlive } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
@@ -82,3 +85,42 @@ suite('two programs behind a shell, with requests under way when they get the si
 function quote(line: readonly string[]): string {
   return line.map((word) => `'${word}'`).join(' ');
 }
+
+const PYTHON = '/usr/bin/python3';
+const LOST_WORKER = fileURLToPath(new URL('../../../test/program/programs/lost_worker.py', import.meta.url));
+
+suite('a worker that ends a second before its master, with a request under way', {
+  skip: needsPrograms(PYTHON),
+}, () => {
+  const proof = prove('the report of a program whose worker is killed in its stop');
+
+  async function stop(fate: 'killed' | 'answered') {
+    using folder = makeFolder();
+    const file = join(folder.path, 'report.json');
+    const port = await freePort();
+    const options = ['--queue-wait', '0s', '--report', file];
+    await using running = startLastcall(['run', ...options, '--', PYTHON, LOST_WORKER, String(port), fate]);
+    await running.prints(/^ready$/m);
+    using clients = await queueClients(1, { port, host: HOST });
+    await running.prints(/^asked$/m);
+    running.signal('SIGTERM');
+    const outcomes = await clients.outcomes;
+    await running.ended;
+    const { outcome, doubts }: StopReport = JSON.parse(readFileSync(file, 'utf8'));
+    return { outcomes, outcome, doubts: doubts.length };
+  }
+
+  test('is in doubt: its client has lost its answer, and the report is forced', async (t) => {
+    const { outcomes, ...report } = await stop('killed');
+    assert.equal(countUnserved(outcomes), 1);
+    assert.deepEqual(report, { outcome: 'forced', doubts: 1 });
+    proof.lost(t, 1);
+  });
+
+  test('control: if it has answered, the report is complete', async (t) => {
+    const { outcomes, ...report } = await stop('answered');
+    assert.deepEqual(tally(outcomes), { served: 1 });
+    assert.deepEqual(report, { outcome: 'complete', doubts: 0 });
+    proof.held(t, { open: 1 });
+  });
+});

@@ -47,6 +47,17 @@ suite('a program that is still running at the deadline', { skip: needsRoot }, ()
     assert.equal((await running.ended).signal, 'SIGKILL');
   });
 
+  test('is found by its port during another stop of it, which holds a copy of its listener', async () => {
+    const target = { port: await freePort(), host: HOST };
+    await using running = await startForeign({ listen: [target], atSignal: 'ignore' });
+    await using first = startLastcall(['stop', String(running.pid), '--deadline', '20s', '--json']);
+    await untilAccepted(target, false);
+    const second = await stop(`:${target.port}`, '--deadline', '1s', '--kill', '--json');
+    assertEnded(second, 1, 'killed');
+    assert.equal((await running.ended).signal, 'SIGKILL');
+    assert.equal(reportOf(await first.ended).outcome, 'complete');
+  });
+
   test('keeps its gates open if they could not be opened again and it must not be killed', async () => {
     const target = { port: await freePort(), host: HOST };
     await using running = await startForeign({ listen: [target], atSignal: 'ignore' });

@@ -124,7 +124,8 @@ export class WorkerProcess {
     // A worker that never listened has no clients to lose, however it ends.
     const isLost = this.#hasLastCall && !this.#wasLeaving;
     const isWell = this.#end !== '' && ((this.#end === 'exit code 0' && !isLost) || !this.#hasListened);
-    return isWell ? nothing : { ...nothing, errors: [new LastCallError('ERR_WORKER', `${name} ${how}`)] };
+    if (isWell) return nothing;
+    return { ...nothing, outcome: 'forced', errors: [new LastCallError('ERR_WORKER', `${name} ${how}`)] };
   }
 
   #noteClosed(report: ReportMessage, exits: boolean): void {

@@ -99,6 +99,12 @@ export function hasEnded({ state, threads }: ProcessStat): boolean {
   return (state === 'Z' || state === 'X') && !(threads > 1);
 }
 
+/** Whether there is such a process, and it has not ended. */
+export function isAlive(pid: number): boolean {
+  const stat = readStat(pid);
+  return stat !== undefined && !hasEnded(stat);
+}
+
 /**
  * A thread that has what the process has: its descriptors, its environment. It is the main thread, whose number is the PID, unless
  * that has ended.

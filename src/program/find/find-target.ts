@@ -1,3 +1,4 @@
+import { isSeenToAccept } from '../../linux/process/accepting.ts';
 import { allProcesses, hasEnded, type ProcessStat, socketsOf, userOf } from '../../linux/process/processes.ts';
 import { nameOf } from '../../linux/sockets.ts';
 import type { ListeningSocket } from '../../linux/tables/inet-diag.ts';
@@ -64,7 +65,7 @@ function findOnlyHolder(
     processes,
   );
   const trusted = candidates.filter((pid) => found.some((holder) => holder.pid === pid && isTrusted(holder)));
-  const [only, ...others] = trusted.length > 0 ? trusted : candidates;
+  const [only, ...others] = servingAmong(trusted.length > 0 ? trusted : candidates, found);
   if (only === undefined) {
     const list = holders.map((pid) => `${pid} (${whyNot(pid, processes)})`).join(', ');
     throw new TargetError('refused', `${text} is held by process ${list} only: it is not stopped`);
@@ -74,9 +75,18 @@ function findOnlyHolder(
     const one = 'name one of them, or its address';
     throw new TargetError('refused', `${text} is held by several processes, ${one}: ${named(candidates)}`);
   }
-  const passedOver = candidates.filter((pid) => pid !== only);
+  const passedOver = candidates.filter((pid) => trusted.length > 0 && !trusted.includes(pid));
   if (passedOver.length > 0) onPassedOver(`${named(passedOver)} of another user holds ${text}, too: it is not stopped`);
   return only;
+}
+
+/** Of several, those that serve. Another stop that is under way holds a copy of the listener, too. */
+function servingAmong(pids: readonly number[], found: readonly TargetHolder[]): readonly number[] {
+  if (pids.length < 2) return pids;
+  const serving = pids.filter((top) =>
+    found.some(({ pid, sockets }) => pid === top && sockets.some((socket) => isSeenToAccept(pid, socket))),
+  );
+  return serving.length === 1 ? serving : pids;
 }
 
 /** A process that holds listeners at the target. */

@@ -237,11 +237,13 @@ class RunningProgram {
     const processes = allProcesses();
     const watchdog = this.#watchdog?.pid;
     const notIts = watchdog === undefined ? new Set<number>() : findTree(watchdog, processes);
-    return [...findTree(process.pid, processes)].filter((pid) => {
+    // Node may not have waited yet for the program itself, which has ended.
+    const isRunning = (pid: number): boolean => {
       const stat = processes.get(pid);
-      // One that has ended may not have been waited for yet.
-      return pid !== process.pid && !notIts.has(pid) && !(stat !== undefined && hasEnded(stat));
-    });
+      return stat !== undefined && !hasEnded(stat);
+    };
+    const isOurs = (pid: number): boolean => pid === process.pid || notIts.has(pid);
+    return [...findTree(process.pid, processes)].filter((pid) => !isOurs(pid) && isRunning(pid));
   }
 
   /**
@@ -279,6 +281,8 @@ class RunningProgram {
   /** What only the program's parent, or the program itself, knows. */
   #doubtsOf({ outcome, program, signalled }: StopReport): readonly string[] {
     const doubts = [...this.#doubts];
+    if (this.#channel?.hasEndedEarly === true && signalled !== undefined && outcome !== 'killed')
+      doubts.push(ENDED_EARLY);
     if (this.#channel?.wasForced === true) doubts.push('by its own report clients were lost, or may have been');
     if (this.#whyNoGates() !== undefined && signalled === undefined && this.#channel?.hasClosed !== true)
       doubts.push(ENDED_BEFORE);
@@ -294,3 +298,6 @@ class RunningProgram {
     this.#channel?.close();
   }
 }
+
+/** A doubt: the program ended by itself, by process.exit() or an error, before its own close was over. */
+const ENDED_EARLY = 'it ended before its own close was over: what it was doing is lost';

@@ -56,6 +56,11 @@ export class ServiceChannel {
     return this.#hasClosed;
   }
 
+  /** To be asked when the program has ended: whether it had a service, and never told how its close went. */
+  get hasEndedEarly(): boolean {
+    return this.drainsItself && !this.#hasClosed;
+  }
+
   /** Whether a close of the program was `forced`. */
   get wasForced(): boolean {
     this.#read();

@@ -57,6 +57,15 @@ export class ProgramGates {
     return [...this.#listeners.values()];
   }
 
+  /**
+   * The processes that hold listeners of the program alone: the program itself, and its workers. At a shared listener the clients
+   * may be another process's.
+   */
+  get workers(): ReadonlySet<number> {
+    const own = this.listeners.filter(({ sharedBecause }) => sharedBecause === undefined);
+    return new Set(own.flatMap(({ holders }) => holders.map(({ pid }) => pid)));
+  }
+
   /** Whether no search for its listeners has succeeded. */
   get hasNotLooked(): boolean {
     return !this.#hasLooked;

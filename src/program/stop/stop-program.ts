@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasOtherThreads } from '../../linux/process/processes.ts';
+import { hasOtherThreads, isAlive } from '../../linux/process/processes.ts';
 import type { StopReport } from '../report.ts';
 import { awaitEmptyQueues, type Pending } from './await-empty-queues.ts';
 import { rememberGates } from './left-shut.ts';
@@ -56,8 +56,8 @@ class ProgramStop {
   readonly #lostAnswers = new LostAnswers();
   /** At the last look at the queues; undefined before the first. */
   #pending: Pending | undefined;
-  /** What ran at the last look: the program itself, and how many of the processes that it has left behind. */
-  #ran = { program: true, left: 0 };
+  /** What ran at the last look: the program itself, how many of its workers, and of the processes that it has left behind. */
+  #ran = { program: true, workers: 0, left: 0 };
   #signalsTheRest = false;
   #signalledAfter: number | undefined;
   #outcome: StopReport['outcome'] = 'complete';
@@ -90,7 +90,7 @@ class ProgramStop {
 
   /** Processes of the program, such as its workers, that have not ended with it. */
   #left(): readonly number[] {
-    if (this.#program.leftBehind === undefined) return this.gates.holdersLeft();
+    if (this.#program.leftBehind === undefined) return this.gates.workersLeft();
     return this.#signalsTheRest ? this.#program.leftBehind() : [];
   }
 
@@ -147,6 +147,7 @@ class ProgramStop {
     else if (noGates === undefined && this.#mayHaveHadClients()) this.#doubts.add(ENDED_BEFORE);
     this.#secondSignal.noteFirst();
     if (this.#stopsItself()) this.gates.find();
+    this.#ran.workers = this.gates.workers.size;
     const pending = this.#pending ?? this.#look();
     this.gates.noteSignal();
     this.#compare(pending, false);
@@ -166,8 +167,10 @@ class ProgramStop {
     while (this.isRunning() && !this.#isOver()) {
       const now = performance.now();
       if (now >= lookAt) {
+        // Comes first: a process closes its connections before it has ended.
+        const hasProcessEnded = this.#hasProcessEnded();
         const pending = this.#look();
-        this.#noteLost(pending);
+        this.#compare(pending, hasProcessEnded);
         this.#connections.lastSeen = pending.open.size;
         if (now >= progressAt) {
           this.#options.onProgress?.('ending', progressOf(pending));
@@ -208,12 +211,13 @@ class ProgramStop {
     return this.#pending;
   }
 
-  #noteLost(pending: Pending): void {
+  /** Whether a process of the program has ended since the last call. */
+  #hasProcessEnded(): boolean {
     const before = this.#ran;
     const program = this.#program.process.isRunning();
-    this.#ran = { program, left: program ? before.left : this.#left().length };
-    const hasEnded = (before.program && !program) || this.#ran.left < before.left;
-    this.#compare(pending, hasEnded);
+    const workers = [...this.gates.workers].filter(isAlive).length;
+    this.#ran = { program, workers, left: program ? before.left : this.#left().length };
+    return (before.program && !program) || workers < before.workers || this.#ran.left < before.left;
   }
 
   #compare(pending: Pending, hasProcessEnded: boolean): void {
