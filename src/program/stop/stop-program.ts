@@ -90,7 +90,7 @@ class ProgramStop {
 
   /** Processes of the program, such as its workers, that have not ended with it. */
   #left(): readonly number[] {
-    if (this.#program.leftBehind === undefined) return this.gates.workersLeft();
+    if (this.#program.leftBehind === undefined) return this.gates.holdersLeft();
     return this.#signalsTheRest ? this.#program.leftBehind() : [];
   }
 
