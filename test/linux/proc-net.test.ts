@@ -28,7 +28,7 @@ const TCP6 = `\
 `;
 
 const ANY = { remote: '00000000', remotePort: 0 };
-const PEER = { remote: '0100007F', remotePort: 0 };
+const PEER = { remote: '0100007F', remotePort: 0xb7_fd };
 
 test('the rows of /proc/net/tcp and tcp6 are read', () => {
   assert.deepEqual(parseTcpTable(TCP), [

@@ -8,6 +8,7 @@ import {
 } from '../../linux/constants.ts';
 import type { SocketAddress } from '../../linux/sockets.ts';
 import { type Connection, dumpConnections } from '../../linux/tables/inet-diag.ts';
+import { socketsOf } from '../../linux/process/processes.ts';
 import { addressText, readTcpRowsAt } from '../../linux/tables/proc-net.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
 import type { Namespace } from '../find/namespace.ts';
@@ -56,12 +57,14 @@ const FEW_PORTS = 4;
 
 /** Reads the connections of the listeners in our own network namespace. None if they cannot be read. */
 export function readTraffic(listeners: readonly HeldListener[]): Traffic {
+  const isOfOthers = othersAt(listeners);
   const open = new Set<string>();
   const unanswered = new Map<string, Exchange>();
   const unclear = new Map<string, Exchange>();
   const recent = new Map<string, Exchange>();
   let justUsed = 0;
   for (const connection of connectionsOf(listeners, OPEN_STATES)) {
+    if (isOfOthers(connection)) continue;
     const ends = endsOf(connection);
     open.add(ends);
     if (isUnanswered(connection)) unanswered.set(ends, exchangeOn(connection));
@@ -104,8 +107,28 @@ function halfOpenIn(namespace: Namespace): ReturnType<Namespace['halfOpen']> {
   return table;
 }
 
-/** What counts of a connection. */
-type OpenConnection = Omit<Connection, 'inode'>;
+/** What counts of a connection. The table of /proc has the inode, too, and it is not needed there. */
+type OpenConnection = Omit<Connection, 'inode'> & { readonly inode?: number };
+
+/** At a listener that another process serves too, a successor for one, only the connections that the program holds are its own. */
+function othersAt(listeners: readonly HeldListener[]): (connection: OpenConnection) => boolean {
+  const shared = listeners.filter(({ sharedBecause, isPassed }) => sharedBecause !== undefined && !isPassed);
+  if (shared.length === 0) return () => false;
+  const ours = new Set(shared.flatMap(({ holders }) => holders.flatMap(({ pid }) => inodesOf(pid))));
+  return (connection) =>
+    connection.inode !== undefined &&
+    !ours.has(connection.inode) &&
+    shared.some(({ socket }) => isAt(socket.address, connection));
+}
+
+function inodesOf(pid: number): readonly number[] {
+  try {
+    return [...socketsOf(pid).keys()];
+  } catch {
+    // It has ended, or cannot be inspected.
+    return [];
+  }
+}
 
 function connectionsOf(listeners: readonly HeldListener[], states: number): readonly OpenConnection[] {
   const addresses = listeners.filter(({ namespace }) => namespace.isOwn).map(({ socket }) => socket.address);

@@ -202,6 +202,14 @@ export class ProgramGates {
     return { queued, halfOpen, isOpen: this.#shut.size < this.#listeners.size, ...readTraffic(this.listeners) };
   }
 
+  /** Whether somebody serves each queue that is left to others. One that accepts now and then may not be seen at once. */
+  isLeftQueueServed(): boolean {
+    this.look();
+    return [...this.#listeners]
+      .filter(([inode, { sharedBecause }]) => sharedBecause !== undefined && (this.#queued.get(inode) ?? 0) > 0)
+      .every(([, held]) => isLeftToOthers(held));
+  }
+
   /** Reports how many clients are queued when the program gets the signal, as the last look has seen. */
   noteSignal(): void {
     for (const [inode, report] of this.#reports) report.queuedAtSignal = this.#queued.get(inode) ?? 0;

@@ -263,6 +263,7 @@ class ProgramStop {
     if (this.#outcome === 'still running') return;
     const end = performance.now() + DEATH_WAIT;
     while (hasOtherThreads(this.#program.process.pid) && performance.now() < end) await sleep(LOOK_EVERY);
+    while (!this.gates.isLeftQueueServed() && performance.now() < end) await sleep(LOOK_EVERY);
     for (const doubt of this.gates.noteEnd(this.#stopsItself())) this.#doubts.add(doubt);
     // A program that stops itself knows better which clients it has served.
     if (this.#stopsItself() && this.#outcome === 'complete') return;
