@@ -56,6 +56,7 @@ describe('under an activator that keeps the socket', () => {
       assert.deepEqual(
         { outcome: report?.outcome, gate, reason },
         { outcome: 'complete', gate: 'shared', reason: 'it came to listen as a descriptor or handle' },
+        JSON.stringify(report),
       );
       assert.equal((await program.ended).code, 0);
       using inBetween = await connectMore(activator.port);

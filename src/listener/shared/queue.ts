@@ -5,6 +5,7 @@ import { requireLibc } from '../../linux/libc.ts';
 import { readUnixQueue } from '../../linux/tables/unix-diag.ts';
 import { readAcceptQueue } from '../../linux/tcp-info.ts';
 import { countQueued } from '../count-queues.ts';
+import { isPassedBySupervisor } from '../listen-fds.ts';
 import { drainQueues } from '../drain-queues.ts';
 import type { Listener } from '../listener.ts';
 import { isServedByOthers, type SharedSocket } from './served-by-others.ts';
@@ -84,7 +85,7 @@ function copyOf(listener: Listener): SharedSocket | undefined {
 
 function socketOf(listener: Listener): SharedSocket | undefined {
   const fd = listener.descriptor();
-  return fd === undefined ? undefined : { fd, address: listener.address };
+  return fd === undefined ? undefined : { fd, address: listener.address, isPassed: isPassedBySupervisor(fd) };
 }
 
 /** The loop accepts one client a turn. */
