@@ -16,15 +16,12 @@ import { ServiceServers } from './service-servers.ts';
 import { ForeignListeners } from './signals/foreign-listeners.ts';
 import type { ProgramListeners } from './signals/program-listeners.ts';
 import { StopSignals } from './signals/stop-signals.ts';
-import { type LastCallState, stateChannel, type StateMessage } from './state.ts';
+import { type LastCallState, type ProcessEnd, stateChannel, type StateMessage } from './state.ts';
 import { Supervisor } from './systemd/supervisor.ts';
 import { Work } from './work.ts';
 
 /** What an uncaught error leaves of the time, in ms. */
 const AFTER_AN_ERROR = 5_000;
-
-/** What happens to the process after the stop. With `may end` it ends when nothing keeps it alive (`exit: false`). */
-type ProcessEnd = 'goes on' | 'may end' | 'exits' | 'crashed';
 
 /** What a stop has set up. */
 interface Stop {

@@ -25,3 +25,6 @@ stateChannel.subscribe((message) => {
 export function currentState(): LastCallState | undefined {
   return lastState;
 }
+
+/** What happens to the process after the stop. With `may end` it ends when nothing keeps it alive (`exit: false`). */
+export type ProcessEnd = 'goes on' | 'may end' | 'exits' | 'crashed';

@@ -1,3 +1,4 @@
+import type { HeldListener } from './find/find-listeners.ts';
 import type { Gate } from '../close/report.ts';
 
 /** The result of a program's stop. Times are in ms. */
@@ -39,4 +40,22 @@ export interface ListenerReport {
   left: number;
   /** Time from the start of the stop to the shut gate. */
   shutAfter: number | undefined;
+}
+
+/** The report of a listener that was just found. */
+export function firstReport(
+  { name, socket, sharedBecause }: HeldListener,
+  noGates: string | undefined,
+): ListenerReport {
+  const reason = noGates ?? sharedBecause;
+  return {
+    address: name,
+    gate: sharedBecause === undefined ? 'none' : 'shared',
+    ...(reason === undefined ? {} : { reason }),
+    queued: socket.queued,
+    halfOpen: 0,
+    queuedAtSignal: 0,
+    left: 0,
+    shutAfter: undefined,
+  };
 }

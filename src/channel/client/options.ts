@@ -23,7 +23,7 @@ export interface ConnectChannelOptions extends ChannelLimits {
   /** For TLS: the options of tls.connect without the address, `{}` for none. Default: no TLS. */
   readonly tls?: tls.ConnectionOptions;
   /**
-   * Who this client is to the server, at most 255 bytes: its keys belong to all channels with the same identity. Whoever knows it
+   * Who this client is to the server, at most 255 bytes: its keys belong to all channels with the same identity. Anybody who knows it
    * can ask for their outcomes, so it is a secret. Give one to a program that asks with its own keys after a restart. Empty: none,
    * which shares the keys with all clients that have none. Default: made for this channel, by chance.
    */

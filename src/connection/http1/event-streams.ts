@@ -36,7 +36,7 @@ export class Http1EventStreams {
     return new EventStreamEnding({ stream: response, isText, end }, close.options.idleWait, patientUntil);
   }
 
-  /** No last chunk goes out, so that whoever would not take it up again sees that something is missing (RFC 9112 8). */
+  /** No last chunk goes out, so that a client that would not take it up again sees that something is missing (RFC 9112 8). */
   #endConnection(): void {
     const { close, program } = this.#connection;
     close.accounts.countEventStream();

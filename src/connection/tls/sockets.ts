@@ -13,7 +13,7 @@ const observers = new Set<OnTls>();
 let isWatching = false;
 
 /**
- * From now on remembers each TLS socket that is put on another socket, whoever does so: a TLS server that accepted the
+ * From now on remembers each TLS socket that is put on another socket, by any part of the program: a TLS server that accepted the
  * connection, one that it was handed to, or the program itself (STARTTLS). From the socket below it cannot be found later.
  * Does nothing as long as the program has not loaded node:tls: call it again when that may have changed.
  */

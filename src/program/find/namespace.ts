@@ -99,3 +99,12 @@ function linkOf(pid: string): string | undefined {
     return undefined;
   }
 }
+
+/** The lengths of the accept queues, by the inode of the listener. */
+export function queuesIn(namespace: Namespace): ReadonlyMap<number, number> {
+  try {
+    return new Map(namespace.listeners().map(({ inode, queued }) => [inode, queued]));
+  } catch {
+    return new Map();
+  }
+}

@@ -16,8 +16,9 @@ import { sampleCookies } from '../gate/syn-cookies.ts';
 import type { StopReport } from '../report.ts';
 import { sendSignal } from '../stop/send-signal.ts';
 import type { StopOptions } from '../stop/options.ts';
-import { ENDED_BEFORE, stopProgram } from '../stop/stop-program.ts';
+import { stopProgram } from '../stop/stop-program.ts';
 import { startWatchdog, type Watchdog } from '../watchdog.ts';
+import { doubtsAbout } from './doubts.ts';
 import { holdChild } from './held-child.ts';
 import type { RunOptions } from './options.ts';
 import { ServiceChannel } from './service-channel.ts';
@@ -273,23 +274,11 @@ class RunningProgram {
     const { exitCode = null, signalCode = null } = this.#child ?? {};
     report.program = { ...report.program, exitCode: exitCode ?? undefined, signal: signalCode ?? undefined };
     if (this.#giveUp.signal.aborted) report.notes.push('a third signal asked to kill it');
-    report.doubts.push(...this.#doubtsOf(report));
+    const { signal } = this.#options;
+    const isLeftAlone = this.#whyNoGates() !== undefined;
+    report.doubts.push(...this.#doubts, ...doubtsAbout(report, { signal, isLeftAlone, channel: this.#channel }));
     if (report.outcome === 'complete' && report.doubts.length > 0) report.outcome = 'forced';
     return report;
-  }
-
-  /** What only the program's parent, or the program itself, knows. */
-  #doubtsOf({ outcome, program, signalled }: StopReport): readonly string[] {
-    const doubts = [...this.#doubts];
-    if (this.#channel?.hasEndedEarly === true && signalled !== undefined && outcome !== 'killed')
-      doubts.push(ENDED_EARLY);
-    if (this.#channel?.wasForced === true) doubts.push('by its own report clients were lost, or may have been');
-    if (this.#whyNoGates() !== undefined && signalled === undefined && this.#channel?.hasClosed !== true)
-      doubts.push(ENDED_BEFORE);
-    const { signal } = program;
-    if (outcome === 'complete' && signal !== undefined && signal !== this.#options.signal)
-      doubts.push(`${signal} ended it, which lastcall had not sent: what it was doing is lost`);
-    return doubts;
   }
 
   close(): void {
@@ -298,6 +287,3 @@ class RunningProgram {
     this.#channel?.close();
   }
 }
-
-/** A doubt: the program ended by itself, by process.exit() or an error, before its own close was over. */
-const ENDED_EARLY = 'it ended before its own close was over: what it was doing is lost';

@@ -2,13 +2,13 @@ import { messageOf } from '../../errors.ts';
 import { socketsOf } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { findListeners, type HeldListener, printableName, type ProgramListeners } from '../find/find-listeners.ts';
-import { type Namespace, OWN } from '../find/namespace.ts';
+import { type Namespace, OWN, queuesIn } from '../find/namespace.ts';
 import { awaitProgramCookies } from '../gate/syn-cookies.ts';
 import { type CopiedListener, copyListener } from '../gate/copied-listener.ts';
 import { type ProgramGate, shutProgramGate } from '../gate/program-gate.ts';
 import { isLeftToOthers } from '../gate/left-to-others.ts';
 import { countHalfOpenAt, readTraffic } from '../gate/traffic.ts';
-import type { ListenerReport } from '../report.ts';
+import { firstReport, type ListenerReport } from '../report.ts';
 import type { Pending } from './await-empty-queues.ts';
 
 /** The program whose gates are shut, and what is allowed. */
@@ -276,29 +276,6 @@ export class ProgramGates {
     const report = this.#reports.get(inode);
     if (report === undefined) throw new Error(`no report of the listener with inode ${inode}`);
     return report;
-  }
-}
-
-function firstReport({ name, socket, sharedBecause }: HeldListener, noGates: string | undefined): ListenerReport {
-  const reason = noGates ?? sharedBecause;
-  return {
-    address: name,
-    gate: sharedBecause === undefined ? 'none' : 'shared',
-    ...(reason === undefined ? {} : { reason }),
-    queued: socket.queued,
-    halfOpen: 0,
-    queuedAtSignal: 0,
-    left: 0,
-    shutAfter: undefined,
-  };
-}
-
-/** The lengths of the accept queues, by the inode of the listener. */
-function queuesIn(namespace: Namespace): ReadonlyMap<number, number> {
-  try {
-    return new Map(namespace.listeners().map(({ inode, queued }) => [inode, queued]));
-  } catch {
-    return new Map();
   }
 }
 
