@@ -23,8 +23,10 @@ export interface Pending extends Traffic {
   readonly isOpen: boolean;
 }
 
+// The kernel's clock ticks every 1 to 10 ms: two times are off by two ticks at most.
+const TICKS = 20;
 /** After this time the wait for kept connections that ask again and again ends, in ms: the unclear ones are quiet by then. */
-const STILL_FOR: number = UNCLEAR_FOR;
+const STILL_FOR: number = UNCLEAR_FOR + TICKS;
 /** The same while handshakes are under way, in ms: a lost final ACK comes again after the second SYN-ACK retransmission, at 3 s. */
 const HANDSHAKES_FOR = 3_500;
 
@@ -44,6 +46,7 @@ export async function awaitEmptyQueues({ most, isRunning, now: atOnce, look }: W
   let before: Pending | undefined;
   let movedAt = began;
   let wasIdle = false;
+  let owedBefore = false;
   let tookBefore = 0;
   while (!atOnce.aborted && isRunning()) {
     const lookedAt = performance.now();
@@ -57,8 +60,10 @@ export async function awaitEmptyQueues({ most, isRunning, now: atOnce, look }: W
     // Only a second look sees a client that another processor was handling during the first.
     if (isIdle && wasIdle) return;
     wasIdle = isIdle;
-    if (owes || pending.halfOpen !== before?.halfOpen) movedAt = now;
+    // The last answers came after the look before, which saw them owed.
+    if (owes || owedBefore || pending.halfOpen !== before?.halfOpen) movedAt = now;
     before = pending;
+    owedBefore = owes;
     if (now - movedAt >= (pending.halfOpen > 0 ? HANDSHAKES_FOR : STILL_FOR) || now - began >= most) return;
     const took = performance.now() - lookedAt;
     const pause = Math.max(LOOK_EVERY, Math.min(took, tookBefore) * (LOOK_SHARE - 1));
