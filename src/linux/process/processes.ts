@@ -201,6 +201,15 @@ export function socketsOf(pid: number): ReadonlyMap<number, number> {
   return sockets;
 }
 
+/** Whether a process holds the socket with this inode. No process that has ended does. */
+export function holdsSocket(pid: number, inode: number): boolean {
+  try {
+    return socketsOf(pid).has(inode);
+  } catch {
+    return false;
+  }
+}
+
 /** The descriptors of a process, and where /proc has them. /proc/PID/fd is empty if the main thread has ended. */
 function descriptorsOf(pid: number): { readonly folder: string; readonly descriptors: readonly string[] } {
   const folder = `/proc/${pid}/fd`;

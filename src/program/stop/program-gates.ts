@@ -1,11 +1,12 @@
 import { messageOf } from '../../errors.ts';
-import { socketsOf } from '../../linux/process/processes.ts';
+import { holdsSocket } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
 import { findListeners, type HeldListener, printableName, type ProgramListeners } from '../find/find-listeners.ts';
 import { type Namespace, OWN, queuesIn } from '../find/namespace.ts';
 import { awaitProgramCookies } from '../gate/syn-cookies.ts';
 import { type CopiedListener, copyListener } from '../gate/copied-listener.ts';
 import { type ProgramGate, shutProgramGate } from '../gate/program-gate.ts';
+import { isInner } from '../gate/inner-listeners.ts';
 import { isLeftToOthers } from '../gate/left-to-others.ts';
 import { countHalfOpenAt, readTraffic } from '../gate/traffic.ts';
 import { firstReport, type ListenerReport } from '../report.ts';
@@ -42,6 +43,8 @@ export class ProgramGates {
   readonly #options: GatesOptions;
   readonly #shut = new Map<number, ProgramGate>();
   readonly #reports = new Map<number, ListenerReport>();
+  /** Listeners whose gates shut after the others. */
+  readonly #inner = new Set<HeldListener>();
   readonly #listeners = new Map<number, HeldListener>();
   /** How many clients were in the queue of a listener without a gate at the last look. */
   readonly #queued = new Map<number, number>();
@@ -79,11 +82,26 @@ export class ProgramGates {
     return [...this.#reports.values()];
   }
 
-  /** Shuts the gates of listeners that are new since the last call. Returns whether there were any. */
+  /**
+   * Shuts the gates of listeners that are new since the last call, but not of inner ones: other processes of the program may need
+   * them. Returns whether there were any.
+   */
   async shutNew(signal: AbortSignal): Promise<boolean> {
     const fresh = this.find();
-    await this.#shutAll(fresh, signal);
+    for (const held of fresh) if (isInner(held, this.listeners)) this.#inner.add(held);
+    await this.#shutAll(
+      fresh.filter((held) => !this.#inner.has(held)),
+      signal,
+    );
     return fresh.length > 0;
+  }
+
+  /** Shuts the gates of the inner listeners. Returns whether there were any. */
+  async shutInner(signal: AbortSignal): Promise<boolean> {
+    const inner = [...this.#inner];
+    this.#inner.clear();
+    await this.#shutAll(inner, signal);
+    return inner.length > 0;
   }
 
   async #shutAll(fresh: readonly HeldListener[], signal: AbortSignal): Promise<void> {
@@ -199,7 +217,8 @@ export class ProgramGates {
       queued += inQueue ?? 0;
     }
     const halfOpen = this.shut.reduce((sum, { listener }) => sum + countHalfOpenAt(listener.held), 0);
-    return { queued, halfOpen, isOpen: this.#shut.size < this.#listeners.size, ...readTraffic(this.listeners) };
+    const isOpen = this.#shut.size + this.#inner.size < this.#listeners.size;
+    return { queued, halfOpen, isOpen, ...readTraffic(this.listeners) };
   }
 
   /** Whether somebody serves each queue that is left to others. One that accepts now and then may not be seen at once. */
@@ -257,7 +276,7 @@ export class ProgramGates {
   holdersLeft(): readonly number[] {
     const left = new Set<number>();
     for (const [inode, { listener }] of this.#shut) {
-      for (const { pid } of listener.held.holders) if (holds(pid, inode)) left.add(pid);
+      for (const { pid } of listener.held.holders) if (holdsSocket(pid, inode)) left.add(pid);
     }
     return [...left];
   }
@@ -276,15 +295,6 @@ export class ProgramGates {
     const report = this.#reports.get(inode);
     if (report === undefined) throw new Error(`no report of the listener with inode ${inode}`);
     return report;
-  }
-}
-
-function holds(pid: number, inode: number): boolean {
-  try {
-    return socketsOf(pid).has(inode);
-  } catch {
-    // It has ended.
-    return false;
   }
 }
 

@@ -111,6 +111,8 @@ class ProgramStop {
       await this.#awaitEmptyQueues();
       isNew = await this.gates.shutNew(now);
     }
+    // The clients from outside have been served: no process of the program needs another one any more.
+    if (this.isRunning() && (await this.gates.shutInner(now))) await this.#awaitEmptyQueues();
     // The search took a while, in which new clients may have come.
     if (this.#pending?.isOpen === true) await this.#awaitEmptyQueues();
   }
