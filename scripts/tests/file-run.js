@@ -9,8 +9,8 @@ import { fileURLToPath } from 'node:url';
 
 const REPORTER = new URL('events.js', import.meta.url).href;
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-/** After this many milliseconds a file is ended, and has failed: it hangs. */
-const LONGEST = 900_000;
+/** After this many milliseconds a file is ended, and has failed: it hangs. Full counts take longer. */
+const LONGEST = { few: 300_000, full: 900_000 };
 /** How long processes of a file may take to end after it, in milliseconds. */
 const LONGEST_END = 10_000;
 
@@ -51,11 +51,12 @@ export async function runFile(name, { env, signal }) {
   }
   const kill = () => killGroup(child.pid);
   signal.addEventListener('abort', kill);
-  let hangs = false;
+  const longest = variables.LASTCALL_FULL === '1' ? LONGEST.full : LONGEST.few;
+  let hanging = '';
   const timer = setTimeout(() => {
-    hangs = true;
+    hanging = `It did not end in ${longest / 1_000} s. Its processes, and what their threads wait for:\n${describeGroup(child.pid, true)}`;
     kill();
-  }, LONGEST);
+  }, longest);
   const [code, endSignal] = await once(child, 'exit').catch((error) => [error.message, null]);
   clearTimeout(timer);
   const left = await processesLeft(child.pid);
@@ -63,7 +64,7 @@ export async function runFile(name, { env, signal }) {
   const result = readEvents(report);
   rmSync(folder, { recursive: true, force: true });
   const failed = result.failed;
-  if (hangs) failed.push({ name: result.last, error: `It did not end in ${LONGEST / 1_000} s` });
+  if (hanging !== '') failed.push({ name: result.last, error: hanging });
   else if (left !== '') failed.push({ name: '(its end)', error: `It left processes behind:\n${left}` });
   else if (code !== 0 && failed.length === 0) {
     failed.push({
@@ -145,17 +146,31 @@ function killGroup(pid) {
   }
 }
 
-/** The command lines of a process group (proc(5), pgrp in stat). @param {number | undefined} group */
-function describeGroup(group) {
+/**
+ * The command lines of a process group (proc(5), pgrp in stat), and where its threads are, if that is wanted.
+ * @param {number | undefined} group
+ */
+function describeGroup(group, withThreads = false) {
   const names = [];
   for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
     try {
       const [, rest = ''] = /\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, 'latin1')) ?? [];
       if (Number(rest.split(' ')[2]) !== group) continue;
       names.push(`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')}`);
+      if (withThreads) names.push(...describeThreads(pid));
     } catch {
       // It has gone meanwhile.
     }
   }
   return names.join('\n');
+}
+
+/** A line a thread: its name, state, pending signals, and the kernel's function in which it waits. @param {string} pid */
+function describeThreads(pid) {
+  return readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8');
+    const wanted = ['Name', 'State', 'SigPnd', 'ShdPnd', 'SigCgt'];
+    const facts = wanted.map((name) => new RegExp(`^${name}:\\s*(.*)$`, 'm').exec(status)?.[1] ?? '?');
+    return `    ${thread} ${facts.join(' ')} ${readFileSync(`/proc/${pid}/task/${thread}/wchan`, 'utf8')}`;
+  });
 }
