@@ -9,9 +9,9 @@ import { TCP_ESTABLISHED } from '../../src/linux/constants.ts';
 import { dumpConnections } from '../../src/linux/tables/inet-diag.ts';
 import type { DataMoved } from '../../src/linux/tcp-info.ts';
 import { startLastcallBelow } from '../harness/lastcall-command.ts';
-import { needsRoot } from '../harness/needs.ts';
+import { needsPrograms, needsRoot } from '../harness/needs.ts';
 import { freePort, queuedAt, untilAccepted } from '../harness/ports.ts';
-import { holdTree } from '../harness/processes.ts';
+import { holdTree, startCommand } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
 import { until } from '../harness/wait.ts';
 import { reportOf } from '../cli/stop-to-the-end.ts';
@@ -24,6 +24,29 @@ const CLIENTS = 10;
 const AT_ONCE = ['--queue-wait', '0s'];
 /** Longer than anything after which a stop may go on without the clients, in ms. */
 const LONG = 1_500;
+const PYTHON = '/usr/bin/python3';
+/**
+ * Clients with a connection each, whose requests follow the handshake within some 50 µs: connect(2) and send(2) block, and nothing
+ * comes between them. Prints each one's outcome.
+ */
+const ASKS_AT_ONCE = `
+import socket, sys
+clients = []
+for _ in range(int(sys.argv[2])):
+    client = socket.create_connection(('${HOST}', int(sys.argv[1])))
+    client.sendall(b'GET / HTTP/1.1\\r\\nHost: program\\r\\n\\r\\n')
+    clients.append(client)
+for client in clients:
+    received = b''
+    try:
+        while not received.endswith(b'served'):
+            piece = client.recv(4096)
+            if not piece: break
+            received += piece
+    except OSError:
+        pass
+    print('served' if received.endswith(b'served') else 'closed')
+`;
 const WITHOUT_REOPENING = ['setpriv', '--bounding-set', '-net_raw', '--inh-caps', '-net_raw'] as const;
 
 suite('the queue of a program that stands still for longer than a second', () => {
@@ -64,7 +87,9 @@ suite('the queue of a program that stands still for longer than a second', () =>
   });
 });
 
-suite('the first requests of connections, of which some came in the clock tick of the handshake', () => {
+suite('the first requests of connections, of which some came in the clock tick of the handshake', {
+  skip: needsPrograms(PYTHON),
+}, () => {
   const proof = prove('first requests of connections, some in the clock tick of the handshake');
   const many = 20;
 
@@ -72,7 +97,7 @@ suite('the first requests of connections, of which some came in the clock tick o
     const target = { port: await freePort(), host: HOST };
     const orders = { listen: [target], atSignal: 'default', answersLate: true };
     await using running = await runForeign(orders, options);
-    const clients = Array.from({ length: many }, () => ask(target));
+    await using clients = startCommand([PYTHON, '-c', ASKS_AT_ONCE, String(target.port), String(many)]);
     await running.prints(new RegExp(`^request ${many}$`, 'm'));
     const sameTick = movedAt(target.port).filter(({ lastSent, lastReceived }) => lastSent === lastReceived).length;
     assert.ok(sameTick > 0);
@@ -83,7 +108,7 @@ suite('the first requests of connections, of which some came in the clock tick o
       await sleep(LONG);
       process.kill(running.program, 'SIGUSR2');
     }
-    const outcomes = await Promise.all(clients);
+    const outcomes = (await clients.ended).stdout.trimEnd().split('\n');
     return { outcomes, sameTick, ...(await running.finished) };
   }
 
@@ -227,12 +252,6 @@ suite('where no gate can be shut, because it could not be opened again', { skip:
 function movedAt(port: number): readonly DataMoved[] {
   const all = dumpConnections(1 << TCP_ESTABLISHED, port);
   return all.flatMap(({ moved }) => (moved === undefined ? [] : [moved]));
-}
-
-/** A client with a connection of its own, which says its request as soon as it is connected. */
-async function ask(target: net.TcpNetConnectOpts): Promise<string> {
-  using client = await Kept.connect(target);
-  return await client.ask('/');
 }
 
 /** A client that keeps its connection. */
