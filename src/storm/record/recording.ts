@@ -1,5 +1,5 @@
 import type { Outcome } from '../outcome.ts';
-import { type Column, Columns } from './columns.ts';
+import { Columns } from './columns.ts';
 
 /**
  * What the clients of a run saw: a row for each connection, and a row for each request. The page draws them, and the verdict
@@ -44,7 +44,15 @@ export const ENDINGS: readonly ConnectionEnding[] = [
 export const NEVER: number = 0xffff_ffff;
 
 /** The columns of a connection. `generation`: the last one that answered on it; 0 if unknown. */
-export const CONNECTION_COLUMNS = {
+export const CONNECTION_COLUMNS: {
+  readonly probe: 'u8';
+  readonly ending: 'u8';
+  readonly generation: 'u16';
+  readonly opened: 'u32';
+  readonly established: 'u32';
+  readonly farewell: 'u32';
+  readonly ended: 'u32';
+} = {
   probe: 'u8',
   ending: 'u8',
   generation: 'u16',
@@ -55,10 +63,19 @@ export const CONNECTION_COLUMNS = {
   /** The server said that it is the last response, or its last words: `Connection: close`, GOAWAY, a Close frame. */
   farewell: 'u32',
   ended: 'u32',
-} as const satisfies Readonly<Record<string, Column>>;
+};
 
 /** The columns of a request. `due`: when an open loop wanted it; latency counts from there. */
-export const REQUEST_COLUMNS = {
+export const REQUEST_COLUMNS: {
+  readonly connection: 'u32';
+  readonly outcome: 'u8';
+  readonly status: 'u16';
+  readonly generation: 'u16';
+  readonly due: 'u32';
+  readonly sent: 'u32';
+  readonly firstByte: 'u32';
+  readonly ended: 'u32';
+} = {
   connection: 'u32',
   outcome: 'u8',
   status: 'u16',
@@ -67,7 +84,7 @@ export const REQUEST_COLUMNS = {
   sent: 'u32',
   firstByte: 'u32',
   ended: 'u32',
-} as const satisfies Readonly<Record<string, Column>>;
+};
 
 /** A request that got no connection (such as an error of the client's own) has this one. */
 export const NO_CONNECTION: number = 0xffff_ffff;
