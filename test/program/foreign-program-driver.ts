@@ -29,16 +29,22 @@ export type RunUnderLastcall = RunningProgram & {
   readonly finished: Promise<{ readonly ended: Ended; readonly report: StopReport | undefined }>;
 };
 
+interface RunForeignOptions {
+  readonly inside?: boolean;
+  /** A command that starts the program, or becomes it. */
+  readonly below?: readonly string[];
+}
+
 /** Starts the program by `lastcall run` with these options. */
 export async function runForeign(
   orders: object,
   options: readonly string[] = [],
-  { inside = false, ...startOptions }: StartOptions & { readonly inside?: boolean } = {},
+  { inside = false, below = [], ...startOptions }: StartOptions & RunForeignOptions = {},
 ): Promise<RunUnderLastcall> {
   const folder = makeFolder();
   const file = join(folder.path, 'report.json');
   const all = [...(inside ? [] : ['--no-inside']), '--report', file, ...options];
-  const running = startLastcall(['run', ...all, '--', ...foreignLine(orders)], startOptions);
+  const running = startLastcall(['run', ...all, '--', ...below, ...foreignLine(orders)], startOptions);
   const finished = running.ended.then((ended) => {
     using _ = folder;
     return { ended, report: readReport(file) };

@@ -32,8 +32,8 @@ export function readTcpRows(family: Family, state: number, pid: number | 'self' 
 }
 
 /** The same for the sockets at one local port of our own namespace. */
-export function readTcpRowsAt(family: Family, port: number): readonly TcpRow[] {
-  return findRows('self', family, `:${hex(port, 4)} `).filter((row) => row.localPort === port);
+export function readTcpRowsAt(family: Family, port: number, pid: number | 'self' = 'self'): readonly TcpRow[] {
+  return findRows(pid, family, `:${hex(port, 4)} `).filter((row) => row.localPort === port);
 }
 
 /** Reads the half-open connections of a process's namespace. Throws as fs does. */

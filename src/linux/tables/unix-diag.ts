@@ -4,6 +4,7 @@ import {
   NLM_F_REQUEST,
   SOCK_DIAG_BY_FAMILY,
   SOCK_STREAM,
+  TCP_ESTABLISHED,
   TCP_LISTEN,
   UDIAG_SHOW_NAME,
   UDIAG_SHOW_RQLEN,
@@ -21,6 +22,18 @@ const REQUEST = { size: 24, states: 4, inode: 8, show: 12, cookie: 16 } as const
 // struct unix_diag_msg: family u8, type u8, state u8, pad u8, ino u32, cookie u32[2]; attributes follow.
 const ANSWER = { size: 16, type: 1, state: 2, inode: 4 } as const;
 
+/** The program's end of a connection that it has accepted on a Unix listener. */
+export interface UnixConnection {
+  readonly inode: number;
+  /** The listener's: an accepted socket takes over its address (unix_stream_connect, net/unix/af_unix.c). */
+  readonly path: string;
+  /** Bytes that the program has not read. */
+  readonly unread: number;
+}
+
+/** Both directions are shut, RCV_SHUTDOWN and SEND_SHUTDOWN of include/net/sock.h: the peer has closed its end. */
+const SHUTDOWN_MASK = 3;
+
 /** Encodes the request for the queue of one Unix socket. */
 export function encodeUnixQueueRequest(inode: number, sequence: number): Buffer {
   return encodeRequest(NLM_F_REQUEST, { states: 0xffffffff, inode, show: UDIAG_SHOW_RQLEN }, sequence);
@@ -29,6 +42,12 @@ export function encodeUnixQueueRequest(inode: number, sequence: number): Buffer 
 /** Encodes the request for all Unix sockets that listen. */
 export function encodeUnixListenersRequest(sequence: number): Buffer {
   const query = { states: 1 << TCP_LISTEN, inode: 0, show: UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN };
+  return encodeRequest(NLM_F_REQUEST | NLM_F_DUMP, query, sequence);
+}
+
+/** Encodes the request for all Unix sockets that are connected. */
+export function encodeUnixConnectionsRequest(sequence: number): Buffer {
+  const query = { states: 1 << TCP_ESTABLISHED, inode: 0, show: UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN };
   return encodeRequest(NLM_F_REQUEST | NLM_F_DUMP, query, sequence);
 }
 
@@ -75,6 +94,21 @@ export function decodeUnixListener(payload: Buffer): ListeningSocket | undefined
   };
 }
 
+/**
+ * Decodes a unix_diag_msg. Undefined unless it is the accepted end of a stream: it has a name, and an inode, which those in the
+ * accept queue have not. Undefined if its client has gone, too. Throws a `NetlinkError` if too short.
+ */
+export function decodeUnixConnection(payload: Buffer): UnixConnection | undefined {
+  checkLength(payload);
+  const inode = payload.readUInt32LE(ANSWER.inode);
+  const attributes = payload.subarray(ANSWER.size);
+  const name = findAttribute(attributes, UNIX_DIAG_NAME);
+  if (payload.readUInt8(ANSWER.type) !== SOCK_STREAM || inode === 0 || name === undefined || name.length === 0)
+    return undefined;
+  if (findAttribute(attributes, UNIX_DIAG_SHUTDOWN)?.[0] === SHUTDOWN_MASK) return undefined;
+  return { inode, path: unixPath(name), unread: findLengths(payload)?.queued ?? 0 };
+}
+
 /** Reads how many connections wait in the accept queue of a Unix listener. Throws if the kernel has no unix_diag. */
 export function readUnixQueue(inode: number): number {
   const sequence = nextSequence();
@@ -97,7 +131,21 @@ export function dumpUnixListeners(): readonly ListeningSocket[] {
   return found;
 }
 
-/** struct unix_diag_rqlen of a listener: udiag_rqueue u32 (connections that wait), udiag_wqueue u32 (the backlog). */
+/** Dumps the accepted connections of all Unix listeners of this namespace; unprivileged. Throws if the kernel has no unix_diag. */
+export function dumpUnixConnections(): readonly UnixConnection[] {
+  const sequence = nextSequence();
+  const found: UnixConnection[] = [];
+  askSockDiag(encodeUnixConnectionsRequest(sequence), SOCK_DIAG_BY_FAMILY, sequence, (payload) => {
+    const connection = decodeUnixConnection(payload);
+    if (connection !== undefined) found.push(connection);
+  });
+  return found;
+}
+
+/**
+ * struct unix_diag_rqlen: udiag_rqueue u32, udiag_wqueue u32. Of a listener the connections that wait, and the backlog. Of a
+ * connection the bytes that are unread, and those that its peer has not read.
+ */
 function findLengths(payload: Buffer): { readonly queued: number; readonly limit: number } | undefined {
   const lengths = findAttribute(payload.subarray(ANSWER.size), UNIX_DIAG_RQLEN);
   if (lengths === undefined || lengths.length < 8) return undefined;

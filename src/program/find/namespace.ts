@@ -1,4 +1,4 @@
-import { readlinkSync } from 'node:fs';
+import { closeSync, openSync, readlinkSync } from 'node:fs';
 import { TCP_CLOSE, TCP_LISTEN } from '../../linux/constants.ts';
 import {
   type ConnectionEnds,
@@ -9,6 +9,7 @@ import {
   type VisitConnection,
   visitConnections,
 } from '../../linux/tables/inet-diag.ts';
+import { inNetworkNamespace } from '../../linux/network/namespace.ts';
 import { livingThreadOf } from '../../linux/process/processes.ts';
 import { readHalfOpen, readNamespaceTables } from '../../linux/tables/proc-net.ts';
 import { readTcpCounters, type TcpCounters } from '../../linux/tables/tcp-counters.ts';
@@ -18,6 +19,10 @@ import { dumpUnixListeners } from '../../linux/tables/unix-diag.ts';
 export interface Namespace {
   /** Netlink answers only about our own namespace. */
   readonly isOwn: boolean;
+  /** A process of it, for /proc. */
+  readonly pid: number | 'self';
+  /** Calls `act` where netlink answers about this namespace. Throws without the right to enter it (setns(2)). */
+  enter<T>(act: () => T): T;
   listeners(): readonly ListeningSocket[];
   /** Half-open connections, with their local ends. */
   halfOpen(): readonly Pick<ConnectionEnds, 'localAddress' | 'localPort'>[];
@@ -45,6 +50,8 @@ export function namespaceOf(pid: number): Namespace {
 /** Our own namespace, by netlink, or by /proc if the kernel has no sock_diag. */
 export const OWN: Namespace = {
   isOwn: true,
+  pid: 'self',
+  enter: (act) => act(),
   listeners: () => {
     try {
       return [...dumpTcpListeners(), ...dumpUnixListeners()];
@@ -85,6 +92,15 @@ function visitByProc(pid: number, visit: VisitConnection): void {
 function otherNamespace(pid: number): Namespace {
   return {
     isOwn: false,
+    pid,
+    enter: (act) => {
+      const descriptor = openSync(`/proc/${pid}/ns/net`, 'r');
+      try {
+        return inNetworkNamespace(descriptor, act);
+      } finally {
+        closeSync(descriptor);
+      }
+    },
     listeners: () => readNamespaceTables(pid).listeners,
     halfOpen: () => readHalfOpen(pid),
     visitors: [(_ends, visit) => visitByProc(pid, visit)],

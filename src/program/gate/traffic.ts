@@ -6,12 +6,8 @@ import {
   TCP_FIN_WAIT2,
   TCP_LAST_ACK,
 } from '../../linux/constants.ts';
-import type { SocketAddress } from '../../linux/sockets.ts';
-import { type Connection, dumpConnections } from '../../linux/tables/inet-diag.ts';
-import { socketsOf } from '../../linux/process/processes.ts';
-import { addressText, readTcpRowsAt } from '../../linux/tables/proc-net.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
-import type { Namespace } from '../find/namespace.ts';
+import { acceptedOnUnix, connectionsOf, isOfOthers, type OpenConnection } from './connections.ts';
 
 /** The connections of a program, as the kernel shows them. */
 export interface Traffic {
@@ -52,19 +48,16 @@ const OPEN_STATES = (1 << TCP_ESTABLISHED) | (1 << TCP_CLOSE_WAIT);
 /** The program has closed the connection before the client. */
 const ENDED_STATES = (1 << TCP_FIN_WAIT1) | (1 << TCP_FIN_WAIT2) | (1 << TCP_CLOSING);
 
-// The kernel walks its whole table for each port.
-const FEW_PORTS = 4;
-
-/** Reads the connections of the listeners in our own network namespace. None if they cannot be read. */
+/** Reads the connections of the listeners. None if they cannot be read. */
 export function readTraffic(listeners: readonly HeldListener[]): Traffic {
-  const isOfOthers = othersAt(listeners);
+  const isOther = isOfOthers(listeners);
   const open = new Set<string>();
   const unanswered = new Map<string, Exchange>();
   const unclear = new Map<string, Exchange>();
   const recent = new Map<string, Exchange>();
   let justUsed = 0;
   for (const connection of connectionsOf(listeners, OPEN_STATES)) {
-    if (isOfOthers(connection)) continue;
+    if (isOther(connection)) continue;
     const ends = endsOf(connection);
     open.add(ends);
     if (isUnanswered(connection)) unanswered.set(ends, exchangeOn(connection));
@@ -72,7 +65,17 @@ export function readTraffic(listeners: readonly HeldListener[]): Traffic {
     else if (isRecent(connection)) recent.set(ends, exchangeOn(connection));
     if (!unanswered.has(ends) && !unclear.has(ends) && isJustUsed(connection)) justUsed += 1;
   }
+  // The kernel shows nothing of what moved there: each client may be waiting for an answer.
+  for (const inode of acceptedOnUnix(listeners)) {
+    open.add(unixEnds(inode));
+    unanswered.set(unixEnds(inode), { received: 0, sent: 0 });
+  }
   return { open, unanswered, unclear, recent, justUsed };
+}
+
+/** Whether these ends are of an accepted connection on a Unix socket. */
+export function isUnix(ends: string): boolean {
+  return ends.startsWith(UNIX);
 }
 
 /** What became of the connections of the listeners. Those that the kernel has forgotten, or keeps in TIME_WAIT, are not in it. */
@@ -86,86 +89,10 @@ export function readFates(listeners: readonly HeldListener[]): ReadonlyMap<strin
   );
 }
 
-/** Counts the half-open connections to a listener's address in its namespace. 0 if they cannot be read. */
-export function countHalfOpenAt({ socket, namespace }: HeldListener): number {
-  try {
-    return halfOpenIn(namespace).filter((handshake) => isAt(socket.address, handshake)).length;
-  } catch {
-    return 0;
-  }
-}
+const UNIX = 'unix ';
 
-/** Counts of the same turn of the loop share a table: the kernel walks all sockets of the host for it. */
-const tables = new Map<Namespace, ReturnType<Namespace['halfOpen']>>();
-
-function halfOpenIn(namespace: Namespace): ReturnType<Namespace['halfOpen']> {
-  const known = tables.get(namespace);
-  if (known !== undefined) return known;
-  const table = namespace.halfOpen();
-  if (tables.size === 0) setImmediate(() => tables.clear());
-  tables.set(namespace, table);
-  return table;
-}
-
-/** What counts of a connection. The table of /proc has the inode, too, and it is not needed there. */
-type OpenConnection = Omit<Connection, 'inode'> & { readonly inode?: number };
-
-/** At a listener that another process serves too, a successor for one, only the connections that the program holds are its own. */
-function othersAt(listeners: readonly HeldListener[]): (connection: OpenConnection) => boolean {
-  const shared = listeners.filter(({ sharedBecause, isPassed }) => sharedBecause !== undefined && !isPassed);
-  if (shared.length === 0) return () => false;
-  const ours = new Set(shared.flatMap(({ holders }) => holders.flatMap(({ pid }) => inodesOf(pid))));
-  return (connection) =>
-    connection.inode !== undefined &&
-    !ours.has(connection.inode) &&
-    shared.some(({ socket }) => isAt(socket.address, connection));
-}
-
-function inodesOf(pid: number): readonly number[] {
-  try {
-    return [...socketsOf(pid).keys()];
-  } catch {
-    // It has ended, or cannot be inspected.
-    return [];
-  }
-}
-
-function connectionsOf(listeners: readonly HeldListener[], states: number): readonly OpenConnection[] {
-  const addresses = listeners.filter(({ namespace }) => namespace.isOwn).map(({ socket }) => socket.address);
-  const ports = new Set(addresses.flatMap((address) => (address.family === 'Unix' ? [] : [address.port])));
-  if (ports.size === 0) return [];
-  return findAt(ports, states).filter((connection) => addresses.some((address) => isAt(address, connection)));
-}
-
-function findAt(ports: ReadonlySet<number>, states: number): readonly OpenConnection[] {
-  try {
-    return ports.size <= FEW_PORTS
-      ? [...ports].flatMap((port) => dumpConnections(states, port))
-      : dumpConnections(states).filter(({ localPort }) => ports.has(localPort));
-  } catch {
-    // No tcp_diag in this kernel, or no netlink for this process.
-    return findInProc(ports, states);
-  }
-}
-
-function findInProc(ports: ReadonlySet<number>, states: number): readonly OpenConnection[] {
-  try {
-    return [...ports]
-      .flatMap((port) => [...readTcpRowsAt('IPv4', port), ...readTcpRowsAt('IPv6', port)])
-      .filter(({ state }) => ((1 << state) & states) !== 0)
-      .map(({ local, localPort, remote, remotePort, state, receiveQueue, transmitQueue }) => ({
-        localAddress: addressText(local),
-        localPort,
-        remoteAddress: addressText(remote),
-        remotePort,
-        state,
-        unread: receiveQueue,
-        unacknowledged: transmitQueue,
-        moved: undefined,
-      }));
-  } catch {
-    return [];
-  }
+function unixEnds(inode: number): string {
+  return `${UNIX}${inode}`;
 }
 
 function endsOf({ localAddress, localPort, remoteAddress, remotePort }: OpenConnection): string {
@@ -202,18 +129,4 @@ function isRecent({ moved }: OpenConnection): boolean {
 
 function isJustUsed({ moved }: OpenConnection): boolean {
   return moved !== undefined && moved.lastReceived < JUST_NOW;
-}
-
-/** Whether the local end of a connection belongs to this listening address. */
-export function isAt(
-  address: SocketAddress,
-  { localAddress, localPort }: Pick<Connection, 'localAddress' | 'localPort'>,
-): boolean {
-  if (address.family === 'Unix' || address.port !== localPort) return false;
-  return isWildcard(address.address) || address.address === localAddress.replace(/^::ffff:(?=\d+\.)/, '');
-}
-
-/** Whether an address stands for all addresses of its family. */
-export function isWildcard(address: string): boolean {
-  return address === '0.0.0.0' || address === '::';
 }

@@ -6,7 +6,8 @@ import { OWN } from '../find/namespace.ts';
 import { sampleCookies } from '../gate/syn-cookies.ts';
 import { copyListener } from '../gate/copied-listener.ts';
 import { shutProgramGate } from '../gate/program-gate.ts';
-import { countHalfOpenAt, readTraffic } from '../gate/traffic.ts';
+import { countHalfOpenAt } from '../gate/connections.ts';
+import { readTraffic } from '../gate/traffic.ts';
 
 // The address of a socket of our own, which no client uses: it is opened, shut and closed within one call.
 const SCRATCH = { family: 'IPv4', address: '127.0.0.1', port: 0 } as const;

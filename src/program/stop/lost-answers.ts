@@ -1,5 +1,5 @@
 import type { HeldListener } from '../find/find-listeners.ts';
-import { type Exchange, type Fate, readFates, type Traffic } from '../gate/traffic.ts';
+import { type Exchange, type Fate, isUnix, readFates, type Traffic } from '../gate/traffic.ts';
 
 /** What is known of the time between two looks. */
 export interface Between {
@@ -11,19 +11,27 @@ export interface Between {
 /** The clients who must be feared to have lost their answer by the end of a program, or of a part of it. */
 export class LostAnswers {
   readonly #unanswered = new LostConnections();
+  readonly #unix = new LostConnections();
   readonly #unclear = new LostConnections();
 
   /** Compares a look with the one before. */
   add({ open, unanswered, unclear }: Traffic, between: Between): void {
-    this.#unanswered.add(open, unanswered, between);
+    const waiting = [...unanswered];
+    this.#unanswered.add(open, new Map(waiting.filter(([ends]) => !isUnix(ends))), between);
+    this.#unix.add(open, new Map(waiting.filter(([ends]) => isUnix(ends))), between);
     this.#unclear.add(open, unclear, between);
   }
 
   /** A sentence for each kind. */
   doubts(): readonly string[] {
-    const [sure, unclear] = [this.#unanswered.count, this.#unclear.count];
+    const [sure, unix, unclear] = [this.#unanswered.count, this.#unix.count, this.#unclear.count];
     return [
       ...(sure === 0 ? [] : [`${sure} clients waited for an answer when ${AN_END}`]),
+      ...(unix === 0
+        ? []
+        : [
+            `${unix} connections on Unix sockets were open when ${AN_END}: whether their clients waited cannot be seen`,
+          ]),
       ...(unclear === 0
         ? []
         : [`${unclear} connections were used shortly before ${AN_END}: their clients may have waited for an answer`]),

@@ -1,16 +1,18 @@
 import { messageOf } from '../../errors.ts';
 import { holdsSocket } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
-import { findListeners, type HeldListener, printableName, type ProgramListeners } from '../find/find-listeners.ts';
+import { type HeldListener, printableName } from '../find/find-listeners.ts';
 import { type Namespace, OWN, queuesIn } from '../find/namespace.ts';
 import { awaitProgramCookies } from '../gate/syn-cookies.ts';
 import { type CopiedListener, copyListener } from '../gate/copied-listener.ts';
 import { type ProgramGate, shutProgramGate } from '../gate/program-gate.ts';
 import { isInner } from '../gate/inner-listeners.ts';
 import { isLeftToOthers } from '../gate/left-to-others.ts';
-import { countHalfOpenAt, readTraffic } from '../gate/traffic.ts';
+import { countHalfOpenAt } from '../gate/connections.ts';
+import { readTraffic } from '../gate/traffic.ts';
 import { firstReport, type ListenerReport } from '../report.ts';
 import type { Pending } from './await-empty-queues.ts';
+import { searchListeners, WAYS_OUT } from './search-listeners.ts';
 
 /** The program whose gates are shut, and what is allowed. */
 export interface GatesOptions {
@@ -30,10 +32,6 @@ export interface GatesOptions {
   /** Time since the stop began, in ms. */
   readonly elapsed: () => number;
 }
-
-/** Limit of one search for other holders, in ms, and as a share of the deadline. */
-const SEARCH_LIMIT = 1_000;
-const SEARCH_SHARE = 4;
 
 /** The gates of a program's listeners, and the report of each listener. */
 export class ProgramGates {
@@ -150,24 +148,9 @@ export class ProgramGates {
   }
 
   #search(): readonly HeldListener[] {
-    const { pid, own, deadline, withSuccessors } = this.#options;
-    let found: ProgramListeners;
-    try {
-      found = findListeners(pid, {
-        own: new Set(own.keys()),
-        known: new Set(this.#reports.keys()),
-        withSuccessors,
-        searchLimit: Math.min(SEARCH_LIMIT, deadline / SEARCH_SHARE),
-      });
-    } catch (error) {
-      this.notes.add(`its listeners could not be found (${messageOf(error)}): it only gets the signal`);
-      return [];
-    }
-    this.#hasLooked = true;
-    if (found.unreadable.length > 0) {
-      const list = found.unreadable.join(', ');
-      this.notes.add(`process ${list} of the program cannot be inspected: ${WAYS_OUT}`);
-    }
+    const found = searchListeners(this.#options, new Set(this.#reports.keys()));
+    for (const note of found.notes) this.notes.add(note);
+    this.#hasLooked ||= found.hasLooked;
     return found.listeners;
   }
 
@@ -297,5 +280,3 @@ export class ProgramGates {
     return report;
   }
 }
-
-const WAYS_OUT = 'CAP_SYS_PTRACE allows it, and `lastcall run` with --listen or --inside does not need it';

@@ -11,7 +11,7 @@ import {
 import type { SocketAddress } from '../../linux/sockets.ts';
 import type { VisitConnection } from '../../linux/tables/inet-diag.ts';
 import type { LocalPort, Namespace } from '../find/namespace.ts';
-import { isAt, isWildcard } from '../gate/traffic.ts';
+import { isAt, isWildcard } from '../gate/connections.ts';
 
 /** How many connections there are at a listener's address, by state. */
 export interface ConnectionStates {
