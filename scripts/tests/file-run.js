@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const REPORTER = new URL('events.js', import.meta.url).href;
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** After this many milliseconds a file is ended, and has failed: it hangs. Full counts take longer. */
-const LONGEST = { few: 300_000, full: 900_000 };
+const LONGEST = { few: 600_000, full: 900_000 };
 /** How long processes of a file may take to end after it, in milliseconds. */
 const LONGEST_END = 10_000;
 

@@ -5,6 +5,7 @@ import type { CloseReport } from '../close/report.ts';
 import { completeLastCallOptions, type LastCallOptions } from './options/options.ts';
 import { holdListeners, leaveToProgram } from './register.ts';
 import { Service } from './service.ts';
+import { keepSignals } from './signals/process-events.ts';
 import type { LastCallState } from './state.ts';
 
 /** A service that stops gracefully. */
@@ -55,6 +56,11 @@ export interface LastCall {
 export function lastCall(servers: net.Server | readonly net.Server[] | 'all', options?: LastCallOptions): LastCall {
   const complete = completeLastCallOptions(options);
   const checked = checkServers(servers);
-  leaveToProgram();
-  return new Service(checked, complete, complete.holdListeners ? holdListeners(complete.signals) : undefined);
+  const endKeeping = keepSignals(complete.signals);
+  try {
+    leaveToProgram();
+    return new Service(checked, complete, complete.holdListeners ? holdListeners(complete.signals) : undefined);
+  } finally {
+    endKeeping();
+  }
 }

@@ -122,11 +122,17 @@ export function assertAllToldAndNothingMissing(
 
 /** Nobody was cut, and each client was said farewell and has answered. */
 export function assertAllAnswered(report: CloseReport, clients: number): void {
-  const { outcome, connections } = report;
+  const { outcome, doubts, connections } = report;
   const { cut, ended, farewells } = connections;
   assert.deepEqual(
-    { outcome, cut, ended, farewells },
-    { outcome: 'complete', cut: [], ended: clients, farewells: { said: clients, answered: clients, unanswered: 0 } },
+    { outcome, doubts, cut, ended, farewells },
+    {
+      outcome: 'complete',
+      doubts: [],
+      cut: [],
+      ended: clients,
+      farewells: { said: clients, answered: clients, unanswered: 0 },
+    },
   );
 }
 

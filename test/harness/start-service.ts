@@ -5,7 +5,7 @@ import { fixture } from './processes.ts';
 /** How lastcall comes to a program that does not call for it itself. */
 export type Registration = 'none' | '--import' | 'NODE_OPTIONS';
 
-export interface ServiceOptions extends Pick<ProgramOptions, 'node' | 'args' | 'env' | 'ownGroup'> {
+export interface ServiceOptions extends Pick<ProgramOptions, 'node' | 'args' | 'execArgv' | 'env' | 'ownGroup'> {
   readonly registration?: Registration;
   /** Fixtures by their paths, or URLs, to import before the program, and before lastcall. */
   readonly imports?: readonly string[];
@@ -22,11 +22,11 @@ export const ENDED_WELL: Ended = { code: 0, signal: null, stderr: '' };
 
 /** Starts a program of the fixtures as its users would, with nothing of this process's surroundings, and observes it. */
 export function startService(name: string, options: ServiceOptions = {}): Program {
-  const { registration = 'none', imports = [], env = {}, ...others } = options;
+  const { registration = 'none', imports = [], execArgv = [], env = {}, ...others } = options;
   const before = ['lifecycle/lifecycle-observer', ...imports].flatMap((module) => ['--import', urlOf(module)]);
   return observeFixture(name, {
     ...others,
-    execArgv: [...before, ...(registration === '--import' ? ['--import', 'lastcall/register'] : [])],
+    execArgv: [...execArgv, ...before, ...(registration === '--import' ? ['--import', 'lastcall/register'] : [])],
     env: {
       ...withoutSurroundings(),
       ...(registration === 'NODE_OPTIONS' ? { NODE_OPTIONS: `--import=${REGISTER}` } : {}),

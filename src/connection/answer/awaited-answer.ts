@@ -4,9 +4,10 @@ import { type LastWords, LastWordsOn } from './last-words.ts';
 
 /**
  * What becomes of a client's last words where it is ended: nobody owes it an answer; it may be owed one, and had its time; or it
- * may be, and the deadline leaves it no more time. `unknown`: nobody knows who spoke last.
+ * may be, and the deadline leaves it no more time. `unknown`: nobody knows who spoke last. `waits`: it must not be ended yet, for
+ * it has spoken since it was looked at.
  */
-export type AnswerState = 'not owed' | 'waited for' | 'cut short' | 'unknown';
+export type AnswerState = 'not owed' | 'waits' | 'waited for' | 'cut short' | 'unknown';
 
 /**
  * The answer that a client waits for. lastcall does not know what is said on a WebSocket or a raw connection, and takes a client
@@ -30,8 +31,11 @@ export class AwaitedAnswer {
   get state(): AnswerState {
     const words = this.#findWords();
     if (words === undefined) return 'not owed';
+    const now = performance.now();
+    const isOver = this.#until(words) <= now;
+    if (!isOver && this.#connection.patientUntil > now) return 'waits';
     if (words.by === 'unknown') return 'unknown';
-    return this.#until(words) > performance.now() ? 'cut short' : 'waited for';
+    return isOver ? 'waited for' : 'cut short';
   }
 
   /** In how many ms nobody waits for an answer any more, if nothing moves until then; 0 where nobody does. */

@@ -4,7 +4,7 @@ import { type AnswerState, AwaitedAnswer } from '../answer/awaited-answer.ts';
 import type { PeersElsewhere } from '../answer/other-servers.ts';
 import type { ClosingConnection } from '../closing-connection.ts';
 import { awaitsChange } from '../http1/upgrades.ts';
-import { CUT_SHORT, LONGEST_PAUSE, type ProtocolEnd } from '../protocol-end.ts';
+import { CUT_SHORT, LONGEST_PAUSE, type ProtocolEnd, SHORTEST_PAUSE } from '../protocol-end.ts';
 import { RawFarewell } from './farewell.ts';
 
 /**
@@ -71,6 +71,7 @@ export class RawEnd implements ProtocolEnd {
   #endWhenQuiet(): number {
     const { farewell, close } = this.#connection;
     const { state } = this.#answer;
+    if (state === 'waits') return SHORTEST_PAUSE;
     const awaitsAnswer = farewell.awaitsAnswer && close.options.farewell?.answered !== undefined;
     const next = awaitsAnswer
       ? this.#connection.lingerUnanswered(close.options.idleWait)

@@ -62,6 +62,7 @@ export class WebSocketEnd implements ProtocolEnd {
   #sayFarewell(): number | undefined {
     const { close, farewell, program, patientUntil } = this.#connection;
     const { state } = this.#answer;
+    if (state === 'waits') return SHORTEST_PAUSE;
     const sent = this.#clients.sendClose(program, patientUntil);
     // Without words, like a connection whose protocol is not known.
     if (sent === 'impossible') return this.#connection.lingerWhenQuiet();

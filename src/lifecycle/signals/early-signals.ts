@@ -1,4 +1,4 @@
-import { markOurs } from './listener-names.ts';
+import { markOurs } from './ours.ts';
 
 /**
  * Holds signals back from the call of `listen` until the service exists. The kernel lets clients in some ms before that, and a

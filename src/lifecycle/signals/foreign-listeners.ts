@@ -1,5 +1,7 @@
 import { printLines } from '../exit/stderr.ts';
-import { describeListener, isOurs, type Listener, programListenersOf } from './listener-names.ts';
+import { earlyCallsOf } from './early-calls.ts';
+import { describeListener, programListenersOf } from './listener-names.ts';
+import { isListener, isOurs } from './ours.ts';
 import { interceptProcessEvent, isIntercepted } from './process-events.ts';
 import { isHeld } from './program-listeners.ts';
 
@@ -9,11 +11,13 @@ import { isHeld } from './program-listeners.ts';
  */
 export class ForeignListeners {
   readonly #undo: (() => void)[] = [];
+  #names: readonly NodeJS.Signals[] = [];
   /** Listeners that are at work, each by its promise. */
   readonly #open = new Map<object, string>();
 
   /** From now on what they return is kept. Another service that holds or keeps them comes first. */
   arm(names: readonly NodeJS.Signals[]): void {
+    this.#names = names;
     for (const name of names.filter((name) => !isIntercepted(name)))
       this.#undo.push(interceptProcessEvent(name, (args) => this.#call(name, args)));
   }
@@ -35,7 +39,9 @@ export class ForeignListeners {
 
   /** Which are still at work, for the report. */
   get doubts(): readonly string[] {
-    const names = [...this.#open.values()];
+    const early = this.#names.filter((name) => !isHeld(name)).flatMap((name) => earlyCallsOf(name));
+    const stillOpen = early.filter(({ isSettled }) => !isSettled).map(({ listener }) => describeListener(listener));
+    const names = [...stillOpen, ...this.#open.values()];
     return names.length === 0 ? [] : [`the exit cuts what listeners of the program still do: ${names.join(', ')}`];
   }
 
@@ -61,8 +67,4 @@ export class ForeignListeners {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof Object(value).then === 'function';
-}
-
-function isListener(value: unknown): value is Listener {
-  return typeof value === 'function';
 }

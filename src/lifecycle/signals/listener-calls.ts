@@ -1,5 +1,7 @@
 import { constants } from 'node:os';
-import { describeListener, type Listener } from './listener-names.ts';
+import { type EarlyCall, earlyCallsOf } from './early-calls.ts';
+import { bareListener, type Listener } from './ours.ts';
+import { describeListener } from './listener-names.ts';
 
 /**
  * Calls of the program's listeners of a signal. A promise that a listener returns says when its work is done. A listener that
@@ -16,7 +18,21 @@ export class ListenerCalls {
   plan(signal: NodeJS.Signals, listeners: readonly Listener[]): void {
     if (this.#signals.has(signal)) return;
     this.#signals.add(signal);
-    for (const listener of listeners) this.#plan(signal, listener);
+    const early = earlyCallsOf(signal);
+    for (const call of early) this.#adopt(signal, call);
+    const called = new Set(early.map(({ listener }) => listener));
+    for (const listener of listeners) if (!called.has(bareListener(listener))) this.#plan(signal, listener);
+  }
+
+  /** It was called at the signal. It is waited for like the others. */
+  #adopt(signal: NodeJS.Signals, { listener, returned, isSettled }: EarlyCall): void {
+    const described = `${describeListener(listener)} of ${signal}`;
+    if (!isThenable(returned)) return void this.#silent.push(described);
+    if (isSettled) return;
+    const call = {};
+    this.#open.set(call, described);
+    const done = this.#follow(returned, described).catch(() => {});
+    this.#done.push(done.then(() => void this.#open.delete(call)));
   }
 
   /** In a turn of its own: an error that it throws is uncaught, and does not stop the others. */

@@ -1,14 +1,9 @@
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { sharedInProcess } from '../../node/shared.ts';
 import { isSignal } from '../../signals.ts';
+import { bareListener, isListener, isOurs, type Listener } from './ours.ts';
 import { isAddingAgain } from './process-events.ts';
 
-/** What Node calls at an event, whatever its arguments are. */
-export type Listener = (...args: never[]) => unknown;
-
-/** The listeners of all copies of lastcall in this process. */
-const ours = sharedInProcess<WeakSet<Listener>>('listeners', () => new WeakSet());
 /** The file that added a listener of a signal, by the listener. */
 const origins = new WeakMap<Listener, string>();
 let isWatching = false;
@@ -31,27 +26,17 @@ export function watchOrigins(): void {
   });
 }
 
-/** Marks a listener as one of lastcall's. */
-export function markOurs<L extends Listener>(listener: L): L {
-  ours.add(listener);
-  return listener;
-}
-
-export function isOurs(listener: Listener): boolean {
-  return ours.has(listener);
-}
-
 /** The listeners of a signal that are the program's, in their order. Those of `once` remove themselves when they are called. */
 export function programListenersOf(name: NodeJS.Signals): readonly Listener[] {
   const all: unknown[] = process.rawListeners(name);
-  const others = all.filter(isListener).filter((listener) => !isOurs(listener) && !isOurs(bare(listener)));
-  return others.length <= countSignalExit() ? [] : others.filter((listener) => !isOfSignalExit(bare(listener)));
+  const others = all.filter(isListener).filter((listener) => !isOurs(listener));
+  return others.length <= countSignalExit() ? [] : others.filter((listener) => !isOfSignalExit(bareListener(listener)));
 }
 
 /** A listener for people: its name, and its package or file where that is known. */
 export function describeListener(listener: Listener): string {
-  const { name } = bare(listener);
-  const from = packageOf(bare(listener)) ?? fileOf(bare(listener));
+  const { name } = bareListener(listener);
+  const from = packageOf(bareListener(listener)) ?? fileOf(bareListener(listener));
   const described = name === '' ? 'a function without a name' : `\`${name}\``;
   return from === undefined ? described : `${described} (${from})`;
 }
@@ -63,12 +48,6 @@ function noteOrigin(listener: Listener): void {
   const callers = frames.slice(added + 1).filter((frame) => !frame.includes('(node:'));
   const file = /(?:\(|at (?:async )?)((?:file:\/)?\/.+?):\d+:\d+\)?$/.exec(callers[0] ?? '')?.[1];
   if (added !== -1 && file !== undefined) origins.set(listener, file.startsWith('file:') ? fileURLToPath(file) : file);
-}
-
-/** The listener that was given to `once`. */
-function bare(listener: Listener): Listener {
-  const inner: unknown = Reflect.get(listener, 'listener');
-  return isListener(inner) ? inner : listener;
 }
 
 function packageOf(listener: Listener): string | undefined {
@@ -84,10 +63,6 @@ function fileOf(listener: Listener): string | undefined {
 /** By its package; where that is not known, by what versions 4 and 3 call their count. */
 function isOfSignalExit(listener: Listener): boolean {
   return packageOf(listener) === 'signal-exit' || /__signal_exit_emitter__|emitter\.count/.test(String(listener));
-}
-
-function isListener(value: unknown): value is Listener {
-  return typeof value === 'function';
 }
 
 function countSignalExit(): number {

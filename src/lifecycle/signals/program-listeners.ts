@@ -3,8 +3,10 @@ import { constants } from 'node:os';
 import type { Drain } from '../drain.ts';
 import { HeldExit } from '../exit/held-exit.ts';
 import { onStandstill } from '../standstill.ts';
+import { earlyCallsOf } from './early-calls.ts';
 import { ListenerCalls } from './listener-calls.ts';
-import { isOurs, markOurs, programListenersOf } from './listener-names.ts';
+import { programListenersOf } from './listener-names.ts';
+import { isOurs, markOurs } from './ours.ts';
 import { interceptProcessEvent } from './process-events.ts';
 
 /** Who holds listeners now: several services of a process may. */
@@ -35,7 +37,9 @@ export class ProgramListeners {
 
   /** Whether the program has a listener for a signal that has come, or has had one that has been called. */
   get areDue(): boolean {
-    return this.#calls !== undefined || [...this.#pending].some(hasAnyOf);
+    return (
+      this.#calls !== undefined || [...this.#pending].some((name) => hasAnyOf(name) || earlyCallsOf(name).length > 0)
+    );
   }
 
   /** The reason of the stop may be a signal that another process of the service got. Its listeners run too. */

@@ -1,6 +1,6 @@
 import { SECOND_AFTER } from '../../signals.ts';
 import { isMainThread } from 'node:worker_threads';
-import { markOurs } from './listener-names.ts';
+import { markOurs } from './ours.ts';
 import { LoopMarks } from './loop-marks.ts';
 import type { ProgramListeners } from './program-listeners.ts';
 import { watchUncaught } from './uncaught.ts';
