@@ -18,7 +18,6 @@ await build({
     register: 'dist/src/register.js',
     'cli/main': 'dist/src/cli/main.js',
     'cli/demo-server': 'dist/src/cli/demo/demo-server.js',
-    'cli/wire-process': 'dist/src/wire/wire-process.js',
   },
   outdir: 'dist/lib',
   chunkNames: 'shared-[hash]',

@@ -3,7 +3,7 @@
 /** Each room, and the rooms that its files may import from beside their own. A room includes its folders. */
 const ROOMS = {
   entries: ['lifecycle', 'servers', 'connection', 'listener', 'close', 'channel', 'metrics', 'node', 'basics'],
-  cli: ['entries', 'program', 'storm', 'wire', 'linux', 'basics'],
+  cli: ['entries', 'program', 'storm', 'linux', 'basics'],
   program: ['listener', 'close', 'linux', 'node', 'basics'],
   metrics: ['lifecycle', 'connection', 'listener', 'close', 'node', 'basics'],
   lifecycle: ['servers', 'connection', 'listener', 'close', 'linux', 'node', 'basics'],
@@ -13,7 +13,6 @@ const ROOMS = {
   listener: ['close', 'linux', 'node', 'basics'],
   close: ['node', 'basics'],
   storm: ['basics'],
-  wire: ['linux', 'basics'],
   node: [],
   linux: ['basics'],
   basics: ['node'],
@@ -22,7 +21,7 @@ const ROOMS = {
 /** The files beside the folders. */
 const FILES = {
   entries: 'index|register|channel|metrics|prepare',
-  basics: 'errors|option-checks|durations|pace|run-channel|signals|within',
+  basics: 'errors|option-checks|durations|pace|run-channel|signals',
 };
 
 /** @param {string} room */

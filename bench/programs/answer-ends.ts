@@ -1,5 +1,5 @@
 import { MSG_DONTWAIT } from '../../src/linux/constants.ts';
-import { Poll } from '../../src/linux/network/poll.ts';
+import { Poll } from '../../test/lab/linux/poll.ts';
 import { requireLibc } from '../../src/linux/libc.ts';
 import type { Gone } from '../processes/messages.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildPacket } from './build-packet.ts';
-import { Handshakes } from '../../src/wire/rules/handshakes.ts';
-import { ACK, FIN, parseSegment, SYN } from '../../src/wire/rules/packet.ts';
-import type { Direction } from '../../src/wire/rules/rule.ts';
+import { Handshakes } from './handshakes.ts';
+import { ACK, FIN, parseSegment, SYN } from './packet.ts';
+import type { Direction } from './rule.ts';
 
 const CLIENT = 10_000;
 const SERVER = 80;

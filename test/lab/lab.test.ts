@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { forkNode, startCommand } from '../harness/processes.ts';
 import { within } from '../harness/wait.ts';
-import { processesIn } from '../../src/linux/network/namespace.ts';
+import { processesIn } from './linux/namespace.ts';
 import { labMissing, openLab } from './lab.ts';
 import { startLabServer } from './start-lab-server.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Loss } from '../../src/wire/loss.ts';
+import { Loss } from './loss.ts';
 
 const fates = (share: number, seed: number, count = 10_000): boolean[] => {
   const loss = new Loss(share, seed);

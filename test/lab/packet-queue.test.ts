@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { PacketPool, PacketQueue } from '../../src/wire/packet-queue.ts';
+import { PacketPool, PacketQueue } from './packet-queue.ts';
 
 test('packets leave in the order in which they came, however the queue grows', () => {
   const moves = fc.array(

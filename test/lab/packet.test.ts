@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { buildPacket } from './build-packet.ts';
-import { parseSegment, SYN } from '../../src/wire/rules/packet.ts';
+import { parseSegment, SYN } from './packet.ts';
 
 const port = fc.integer({ min: 0, max: 65_535 });
 const parts = fc.record({

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildPacket } from './build-packet.ts';
-import { ACK, FIN, RST, SYN } from '../../src/wire/rules/packet.ts';
-import type { Direction, PacketSeen, Rule } from '../../src/wire/rules/rule.ts';
-import { type Packet, Rules, type Verdict } from '../../src/wire/rules/rules.ts';
+import { ACK, FIN, RST, SYN } from './packet.ts';
+import type { Direction, PacketSeen, Rule } from './rule.ts';
+import { type Packet, Rules, type Verdict } from './rules.ts';
 
 const CLIENT = 10_000;
 const SERVER = 80;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Host, labMissing, openLab } from './lab.ts';
 import { LabClient, nextLocalPort } from './lab-client.ts';
-import { Loss } from '../../src/wire/loss.ts';
+import { Loss } from './loss.ts';
 import { startLabServer } from './start-lab-server.ts';
 
 const PORT = 8080;

@@ -1,4 +1,4 @@
-import type { Packet } from './rules/rules.ts';
+import type { Packet } from './rules.ts';
 
 // The MTU of both hosts is 1500; a little more costs nothing.
 const PACKET_SIZE = 1536;

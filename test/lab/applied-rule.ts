@@ -1,6 +1,6 @@
-import { within } from '../../within.ts';
+import { within } from '../harness/wait.ts';
 import type { PacketSeen } from './rule.ts';
-import type { WireControl } from '../wire-control.ts';
+import type { WireControl } from './wire-control.ts';
 
 interface Waiting {
   readonly resolve: (packet: PacketSeen) => void;

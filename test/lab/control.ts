@@ -1,5 +1,5 @@
 import { StringDecoder } from 'node:string_decoder';
-import type { PacketSeen, Rule, Shape, WireStats } from './rules/rule.ts';
+import type { PacketSeen, Rule, Shape, WireStats } from './rule.ts';
 
 export type HostName = 'client' | 'server';
 

@@ -1,6 +1,6 @@
 import { constants, openSync } from 'node:fs';
 import { endianness } from 'node:os';
-import { bindFunction, check, requireLibc, SystemCallError } from '../libc.ts';
+import { bindFunction, check, requireLibc, SystemCallError } from '../../../src/linux/libc.ts';
 import { interfaceRequest } from './interface.ts';
 
 // linux/if_tun.h

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
-import { AF_INET, AF_INET6, SOCK_CLOEXEC } from '../constants.ts';
-import { check, requireLibc } from '../libc.ts';
+import { AF_INET, AF_INET6, SOCK_CLOEXEC } from '../../../src/linux/constants.ts';
+import { check, requireLibc } from '../../../src/linux/libc.ts';
 
 // bits/socket_type.h
 const SOCK_DGRAM = 2;

@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process';
-import { extname } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { within } from '../within.ts';
+import { within } from '../harness/wait.ts';
 import { type Answer, type HostFacts, Lines, type Message, type Request } from './control.ts';
-import type { PacketSeen } from './rules/rule.ts';
+import type { PacketSeen } from './rule.ts';
 
 export interface RuleWatcher {
   readonly onPacket: (packet: PacketSeen) => void;
@@ -21,11 +20,7 @@ interface Waiting<T> {
   readonly reject: (reason: Error) => void;
 }
 
-/** It is beside this file and has the same extension, compiled or not. */
-export const wireProgram: string = fileURLToPath(new URL(`./wire-process${extname(import.meta.url)}`, import.meta.url));
-
-/** unshare(1), which becomes the program. */
-const IN_USER_NAMESPACE = ['unshare', '--user', '--map-root-user', '--'];
+export const wireProgram: string = fileURLToPath(new URL('./wire-process.js', import.meta.url));
 
 /** The conversation with a wire process. When that ends, everything that waits for it is rejected with the reason. */
 export class WireControl {
@@ -43,10 +38,8 @@ export class WireControl {
   /** Both hosts, once they are made; rejects where the rights or the device for it are missing. */
   readonly ready: Promise<ReadyHosts>;
 
-  /** `asUser`: the process gets a user namespace in which it is root: then it needs no privileges, where the kernel allows that. */
-  constructor({ asUser }: { readonly asUser: boolean }) {
-    const [command, ...args] = [...(asUser ? IN_USER_NAMESPACE : []), process.execPath, wireProgram];
-    const wire = spawn(command ?? '', args, { stdio: ['pipe', 'pipe', asUser ? 'ignore' : 'inherit'] });
+  constructor() {
+    const wire = spawn(process.execPath, [wireProgram], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#input = wire.stdin;
     this.pid = wire.pid ?? 0;
     this.ready = new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
-import { bindFunction, check } from '../libc.ts';
+import { bindFunction, check } from '../../../src/linux/libc.ts';
 
 // linux/sched.h
 const CLONE_NEWNET = 0x40000000;

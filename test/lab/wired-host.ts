@@ -1,14 +1,7 @@
-import { SystemCallError } from '../linux/libc.ts';
-import {
-  bringUp,
-  ipv6AddressesAreReady,
-  setIpv4Address,
-  setIpv6Address,
-  setQueueLength,
-} from '../linux/network/interface.ts';
-import { createNetworkNamespace } from '../linux/network/namespace.ts';
-import { Poll } from '../linux/network/poll.ts';
-import { openTun } from '../linux/network/tun.ts';
+import { bringUp, ipv6AddressesAreReady, setIpv4Address, setIpv6Address, setQueueLength } from './linux/interface.ts';
+import { createNetworkNamespace } from './linux/namespace.ts';
+import { Poll } from './linux/poll.ts';
+import { openTun } from './linux/tun.ts';
 import type { HostFacts } from './control.ts';
 
 /** A host as the wire process knows it: its namespace and the end of its wire, both descriptors of ours. */
@@ -24,22 +17,13 @@ const QUEUE = 10_000;
 export function makeHost(ipv4: string, ipv6: string): WiredHost {
   const descriptor = createNetworkNamespace();
   const tun = openTun(INTERFACE);
-  lengthenQueue();
+  setQueueLength(INTERFACE, QUEUE);
   bringUp('lo');
   bringUp(INTERFACE);
   setIpv4Address(INTERFACE, ipv4, 24);
   setIpv6Address(INTERFACE, ipv6, 64);
   waitForIpv6();
   return { ipv4, ipv6, descriptor, tun };
-}
-
-/** In a user namespace the kernel permits no change (dev_ioctl of net/core/dev_ioctl.c): its default of 500 stays. */
-function lengthenQueue(): void {
-  try {
-    setQueueLength(INTERFACE, QUEUE);
-  } catch (error) {
-    if (!(error instanceof SystemCallError && error.code === 'EPERM')) throw error;
-  }
 }
 
 // A TUN knows no neighbours and so no duplicate addresses; still the kernel clears the mark later, from a worker.

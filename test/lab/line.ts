@@ -1,9 +1,9 @@
-import type { PacketIo } from '../linux/network/tun.ts';
+import type { PacketIo } from './linux/tun.ts';
 import { Loss } from './loss.ts';
-import { parseSegment } from './rules/packet.ts';
+import { parseSegment } from './packet.ts';
 import { type PacketPool, PacketQueue, type TravellingPacket } from './packet-queue.ts';
-import type { Direction, LineStats } from './rules/rule.ts';
-import type { Rules } from './rules/rules.ts';
+import type { Direction, LineStats } from './rule.ts';
+import type { Rules } from './rules.ts';
 
 // Enough to make a wait worth its system call, few enough that the other line's packets are not late meanwhile.
 const AT_ONCE = 64;

@@ -1,4 +1,4 @@
-import { bindFunction, requireLibc, SystemCallError } from '../libc.ts';
+import { bindFunction, requireLibc, SystemCallError } from '../../../src/linux/libc.ts';
 
 // bits/poll.h
 const POLLIN = 0x001;

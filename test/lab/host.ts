@@ -22,17 +22,14 @@ export class Host {
   /** The path of the network namespace, for setns(2) and nsenter(1); it exists as long as the lab. */
   readonly namespace: string;
   readonly #name: HostName;
-  /** The path of the user namespace that the hosts belong to, if it is not ours: it is entered first (setns(2)). */
-  readonly #owner: string | undefined;
   readonly #control: WireControl;
   readonly #started = new Map<ChildProcess, Promise<void>>();
 
-  constructor(name: HostName, facts: HostFacts, control: WireControl, asUser: boolean) {
+  constructor(name: HostName, facts: HostFacts, control: WireControl) {
     this.ipv4 = facts.ipv4;
     this.ipv6 = facts.ipv6;
     this.namespace = `/proc/${control.pid}/fd/${facts.descriptor}`;
     this.#name = name;
-    this.#owner = asUser ? `/proc/${control.pid}/ns/user` : undefined;
     this.#control = control;
   }
 
@@ -74,8 +71,7 @@ export class Host {
   #enter(uid: number | undefined, gid: number | undefined): readonly string[] {
     const user = uid === undefined ? [] : [`--setuid=${uid}`];
     const group = gid === undefined ? [] : [`--setgid=${gid}`];
-    const owner = this.#owner === undefined ? [] : [`--user=${this.#owner}`, '--preserve-credentials'];
-    return [...owner, `--net=${this.namespace}`, ...group, ...user, '--'];
+    return [`--net=${this.namespace}`, ...group, ...user, '--'];
   }
 
   #keep(child: ChildProcess): ChildProcess {

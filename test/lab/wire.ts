@@ -1,5 +1,5 @@
-import { AppliedRule } from './rules/applied-rule.ts';
-import type { Rule, Shape, WireStats } from './rules/rule.ts';
+import { AppliedRule } from './applied-rule.ts';
+import type { Rule, Shape, WireStats } from './rule.ts';
 import type { WireControl } from './wire-control.ts';
 
 /** What joins the two hosts. */

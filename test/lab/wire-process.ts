@@ -1,14 +1,14 @@
 import { readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { inNetworkNamespace, networkNamespaceName, processesIn } from '../linux/network/namespace.ts';
-import { Poll } from '../linux/network/poll.ts';
-import { PacketIo } from '../linux/network/tun.ts';
+import { inNetworkNamespace, networkNamespaceName, processesIn } from './linux/namespace.ts';
+import { Poll } from './linux/poll.ts';
+import { PacketIo } from './linux/tun.ts';
 import { type Answer, Lines, type Message, type NumberedRequest, type Request } from './control.ts';
 import { Line } from './line.ts';
 import { Loss } from './loss.ts';
 import { PacketPool, type TravellingPacket } from './packet-queue.ts';
-import type { Direction, Shape } from './rules/rule.ts';
-import { Rules } from './rules/rules.ts';
+import type { Direction, Shape } from './rule.ts';
+import { Rules } from './rules.ts';
 import { makeHost, type WiredHost } from './wired-host.ts';
 
 // The process that is the wire. Both hosts' namespaces exist only through its descriptors and through the processes in
@@ -28,11 +28,7 @@ let loss = 0;
 let seed = 1;
 
 // A network does not wait for a processor, and the programs under test are two processors' worth of load.
-try {
-  setPriority(-10);
-} catch {
-  // Only root may.
-}
+setPriority(-10);
 tell({ tell: 'ready', client: hosts.client, server: hosts.server });
 carry();
 
