@@ -1,6 +1,7 @@
 import { readFileSync, readSync, writeFileSync, writeSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { inNetworkNamespace, networkNamespaceName, processesIn } from './linux/namespace.ts';
+import { inNetworkNamespace } from '../../src/linux/namespace.ts';
+import { networkNamespaceName, processesIn } from './linux/namespace.ts';
 import { Poll } from './linux/poll.ts';
 import { PacketIo } from './linux/tun.ts';
 import { type Answer, Lines, type Message, type NumberedRequest, type Request } from './control.ts';

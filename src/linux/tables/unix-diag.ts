@@ -46,7 +46,7 @@ export function encodeUnixListenersRequest(sequence: number): Buffer {
 }
 
 /** Encodes the request for all Unix sockets that are connected. */
-export function encodeUnixConnectionsRequest(sequence: number): Buffer {
+function encodeUnixConnectionsRequest(sequence: number): Buffer {
   const query = { states: 1 << TCP_ESTABLISHED, inode: 0, show: UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN };
   return encodeRequest(NLM_F_REQUEST | NLM_F_DUMP, query, sequence);
 }
@@ -98,7 +98,7 @@ export function decodeUnixListener(payload: Buffer): ListeningSocket | undefined
  * Decodes a unix_diag_msg. Undefined unless it is the accepted end of a stream: it has a name, and an inode, which those in the
  * accept queue have not. Undefined if its client has gone, too. Throws a `NetlinkError` if too short.
  */
-export function decodeUnixConnection(payload: Buffer): UnixConnection | undefined {
+function decodeUnixConnection(payload: Buffer): UnixConnection | undefined {
   checkLength(payload);
   const inode = payload.readUInt32LE(ANSWER.inode);
   const attributes = payload.subarray(ANSWER.size);

@@ -9,7 +9,7 @@ import {
   type VisitConnection,
   visitConnections,
 } from '../../linux/tables/inet-diag.ts';
-import { inNetworkNamespace } from '../../linux/network/namespace.ts';
+import { inNetworkNamespace } from '../../linux/namespace.ts';
 import { livingThreadOf } from '../../linux/process/processes.ts';
 import { readHalfOpen, readNamespaceTables } from '../../linux/tables/proc-net.ts';
 import { readTcpCounters, type TcpCounters } from '../../linux/tables/tcp-counters.ts';

@@ -1,8 +1,6 @@
-import { closeSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { openSync, readdirSync, readlinkSync } from 'node:fs';
 import { bindFunction, check } from '../../../src/linux/libc.ts';
-
-// linux/sched.h
-const CLONE_NEWNET = 0x40000000;
+import { CLONE_NEWNET } from '../../../src/linux/namespace.ts';
 
 /**
  * Moves this thread into a new network namespace, unshare(2), and returns a descriptor that keeps it alive.
@@ -12,19 +10,6 @@ export function createNetworkNamespace(): number {
   const unshare = bindFunction('int unshare(int flags)');
   check('unshare', unshare(CLONE_NEWNET));
   return openSync('/proc/thread-self/ns/net', 'r');
-}
-
-/** Runs `act` in the network namespace of the descriptor, setns(2), and comes back. `act` must not be asynchronous. */
-export function inNetworkNamespace<T>(namespace: number, act: () => T): T {
-  const setns = bindFunction('int setns(int fd, int kind)');
-  const home = openSync('/proc/thread-self/ns/net', 'r');
-  try {
-    check('setns', setns(namespace, CLONE_NEWNET));
-    return act();
-  } finally {
-    check('setns', setns(home, CLONE_NEWNET));
-    closeSync(home);
-  }
 }
 
 /** The name by which the kernel tells this namespace from all others, such as `net:[4026531840]`. */
