@@ -222,7 +222,6 @@ export class Service {
     this.#stop?.budget.shorten(AFTER_AN_ERROR);
     if (!this.#isExiting) return this.#stopAndExit('uncaught error', undefined, 'crashed');
     this.#processEnd = 'crashed';
-    // Nothing is left to do.
     if (this.#state === 'closed') this.#exit(1);
   }
 
@@ -235,6 +234,7 @@ export class Service {
       strict: this.#options.strict,
       programListeners: hasCrashed ? undefined : this.#dueListeners,
       budget: this.#stop.budget,
+      work: this.#work,
       listenerWait: this.#isExiting ? this.#options.listenerWait : 0,
       exit: (code) => this.#exit(code),
       whenLast: (callback) => {

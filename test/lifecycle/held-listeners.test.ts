@@ -71,6 +71,32 @@ suite("a program's own listener of SIGTERM that returns nothing", { concurrency:
     assert.deepEqual(await program.ended, ENDED_WELL);
   });
 
+  const proof = prove('work that a listener of SIGTERM gives to waitUntil');
+  const NO_WAIT = { LASTCALL_LISTENER_WAIT: '0s' };
+
+  test('is waited for if it gives its work to waitUntil, also with LASTCALL_LISTENER_WAIT=0s', async (t) => {
+    await using program = await signalled('register', ['hands over its work'], NO_WAIT);
+    await program.next('listener hands over its work');
+    process.kill(program.pid, 'SIGUSR2');
+    assert.deepEqual(await program.ended, ENDED_WELL);
+    assert.deepEqual(eventsOf(program, ['worked']), ['worked']);
+    proof.held(t, { listeners: 1 });
+  });
+
+  test('control: is not waited for if it keeps its work to itself', async (t) => {
+    await using program = await signalled('register', ['keeps its work'], NO_WAIT);
+    assert.deepEqual(await program.ended, ENDED_WELL);
+    assert.deepEqual(eventsOf(program, ['worked']), []);
+    proof.lost(t, 1);
+  });
+
+  test('that gives work to waitUntil which is not done is given up at the deadline, and the work is named', async () => {
+    await using program = await signalled('register', ['hands over its work'], { ...NO_WAIT, LASTCALL_DEADLINE: '1s' });
+    const { code, stderr } = await program.ended;
+    assert.equal(code, 1);
+    assert.match(stderr, /work given to `waitUntil` was not done in time: work/);
+  });
+
   test('does not end the wait for the promise of another one', async () => {
     await using program = await signalled('register', ['returns nothing', 'flushes'], { LASTCALL_LISTENER_WAIT: '0s' });
     await program.next('listener flushes');

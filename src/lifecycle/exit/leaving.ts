@@ -4,6 +4,7 @@ import type { Budget } from '../budget.ts';
 import type { ListenerCalls } from '../signals/listener-calls.ts';
 import type { ProgramListeners } from '../signals/program-listeners.ts';
 import type { LastCallState } from '../state.ts';
+import type { Work } from '../work.ts';
 import { describeStop, printLines } from './stderr.ts';
 
 /** Grace after the deadline, in ms: a stop may just be ending. */
@@ -20,6 +21,8 @@ export interface Leaving {
   readonly programListeners: ProgramListeners | undefined;
   /** How long to wait for those that return nothing, in ms. */
   readonly listenerWait: number;
+  /** What a listener has given to `waitUntil` is waited for, too. */
+  readonly work: Work;
   readonly budget: Budget;
   /** Undoes what the stop has set up, and ends the process if that is its end. */
   readonly exit: (code: number) => void;
@@ -42,7 +45,7 @@ export function leave(leaving: Leaving): void {
  * budget. One that returns nothing says nothing: it gets `listenerWait`.
  */
 async function leaveToListeners(listeners: ProgramListeners, leaving: Leaving, code: number): Promise<void> {
-  const { budget, listenerWait, exit } = leaving;
+  const { budget, listenerWait, work, exit } = leaving;
   budget.unref();
   const calls = listeners.run();
   if (listeners.endDrain()) {
@@ -50,12 +53,13 @@ async function leaveToListeners(listeners: ProgramListeners, leaving: Leaving, c
     process.exit();
   }
   const giveUp = (): void => {
-    printLines(describeUnfinished(calls));
+    printLines(describeUnfinished(calls), ...work.doubts);
     exit(1);
   };
   if (budget.timeUp.aborted) void setImmediate().then(giveUp);
   else budget.timeUp.addEventListener('abort', giveUp);
   await calls.settled();
+  await work.done(budget.left, budget.timeUp);
   // A signal that a listener has raised again comes with the next turn of the loop.
   await setImmediate();
   await setImmediate();
@@ -64,6 +68,7 @@ async function leaveToListeners(listeners: ProgramListeners, leaving: Leaving, c
 }
 
 function describeUnfinished({ open, silent }: ListenerCalls): string {
+  if (open.length + silent.length === 0) return 'the time of the stop is over';
   const [what, names] =
     open.length > 0
       ? ['have not finished in time', open]
