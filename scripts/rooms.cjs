@@ -21,7 +21,7 @@ const ROOMS = {
 /** The files beside the folders. */
 const FILES = {
   entries: 'index|register|channel|metrics|prepare',
-  basics: 'errors|option-checks|durations|pace|run-channel|signals',
+  basics: 'counted|errors|option-checks|durations|pace|run-channel|signals',
 };
 
 /** @param {string} room */

@@ -1,5 +1,6 @@
 import type { StopReport } from '../program/report.ts';
-import { alignTable, counted } from './terminal/text.ts';
+import { counted } from '../counted.ts';
+import { alignTable } from './terminal/text.ts';
 
 /** Describes a program's stop for people: a headline, a line for each listener, and the remarks. */
 export function describeStop(report: StopReport): string {

@@ -5,7 +5,8 @@ import type { Finding, Level } from '../program/doctor/finding.ts';
 import { findHolders } from '../program/find/find-target.ts';
 import { TARGET_FORMS } from '../program/find/target.ts';
 import { durationOption, signalName } from './option-values.ts';
-import { counted, mayColour } from './terminal/text.ts';
+import { counted } from '../counted.ts';
+import { mayColour } from './terminal/text.ts';
 
 interface DoctorCommandOptions {
   readonly signal: NodeJS.Signals;

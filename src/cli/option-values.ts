@@ -21,10 +21,10 @@ export function queueWaitOption(): Option {
   return durationOption('--queue-wait', `${what} (default: a third of the deadline)`);
 }
 
-/** Throws a `CommandError` if the wait for the queues is longer than the stop. */
+/** Throws a `CommandError` if the wait for the queues leaves no time for the stop. */
 export function checkQueueWait({ queueWait, deadline }: { queueWait?: number; deadline: number }): void {
-  if (queueWait === undefined || queueWait <= deadline) return;
-  throw new CommandError(2, `Expected a --queue-wait of at most the --deadline, ${deadline / 1_000}s`);
+  if (queueWait === undefined || queueWait < deadline) return;
+  throw new CommandError(2, `Expected a --queue-wait below the --deadline, ${deadline / 1_000}s`);
 }
 
 /** Parses `30s`, `500ms` or `1m` into ms. */

@@ -1,3 +1,4 @@
+import { counted } from '../counted.ts';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readSysctl } from '../linux/sysctl.ts';
 import { type CookieCounters, readCookieCounters } from '../linux/tables/tcp-counters.ts';
@@ -83,7 +84,7 @@ export async function awaitCookies(
     held,
     doubt: () => {
       const out = countOut(before, readCookieCounters() ?? now);
-      if (out > 0) return `${listener.name}: ${out} SYN cookies had not come back when it closed`;
+      if (out > 0) return `${listener.name}: ${counted(out, 'SYN cookie')} had not come back when it closed`;
       // The kernel counts a cookie that meets a full queue each time it comes.
       return overflowed && !isStill ? `${listener.name}: SYN cookies still came back when it closed` : undefined;
     },

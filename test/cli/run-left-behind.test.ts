@@ -59,7 +59,7 @@ suite('two programs behind a shell, with requests under way when they get the si
     const { outcome, doubts, notes } = report;
     assert.deepEqual(
       { code, outcome, doubts, notes },
-      { code: 143, outcome: 'complete', doubts: [], notes: ['2 processes that it left behind were stopped'] },
+      { code: 143, outcome: 'complete', doubts: [], notes: ['it left processes behind: 2 stopped'] },
     );
     proof.held(t, { open: report.connections.atSignal });
   });
@@ -73,7 +73,7 @@ suite('two programs behind a shell, with requests under way when they get the si
       {
         outcome: 'killed',
         doubts: [`${lost} clients waited for an answer when the program, or a part of it, ended`],
-        notes: ['2 processes that it left behind were killed at the deadline'],
+        notes: ['it left processes behind: 2 killed at the deadline'],
         alive: [],
       },
     );

@@ -55,7 +55,7 @@ test('a cookie that has not come back when the listener closes is in the report'
   const { held, clients } = await scene.server.shutAfter({ how: 'graceful' }, () => answered(scene, 1));
   const { outcome, doubts, listeners } = await scene.server.next('report');
   assert.deepEqual({ outcome, cookies: listeners[0]?.cookies }, { outcome: 'forced', cookies: 1 });
-  assert.match(doubts.join('\n'), /: 1 SYN cookies had not come back when it closed$/);
+  assert.match(doubts.join('\n'), /: 1 SYN cookie had not come back when it closed$/);
   // The doubt is right.
   await held.remove();
   assert.deepEqual(await outcomesOf({ held, clients }), [RESET]);

@@ -132,7 +132,7 @@ describe('a listener that a child of another user may hold', { skip: needsAloneI
     assert.equal(report?.listeners[0]?.left, resets.length);
     assert.match(
       report?.doubts.join() ?? '',
-      new RegExp(`^${resets.length} clients are left in the queue of .*, and no other process is known to serve them$`),
+      new RegExp(`^${resets.length} clients? stayed in the queue of .*, which no other process is known to serve$`),
     );
   });
 

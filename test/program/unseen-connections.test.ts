@@ -77,10 +77,10 @@ suite('connections that a program has accepted on a Unix socket', { skip: needsP
   test('control: with a wait of 0 s they are lost, and the report names them as a doubt', async (t) => {
     const { outcomes, report } = await stop(...AT_ONCE);
     const { outcome, doubts } = report ?? {};
-    const what = 'open when the program, or a part of it, ended: whether their clients waited cannot be seen';
+    const when = 'when the program, or a part of it, ended: who waited cannot be seen';
     assert.deepEqual(
       { outcome, doubts },
-      { outcome: 'forced', doubts: [`${CLIENTS} connections on Unix sockets were ${what}`] },
+      { outcome: 'forced', doubts: [`${CLIENTS} clients had a connection on a Unix socket ${when}`] },
     );
     proof.lost(t, countUnserved(outcomes));
   });

@@ -1,7 +1,8 @@
 import { styleText } from 'node:util';
 import type { CloseReport, ListenerReport } from '../../index.ts';
 import type { StormCounts } from '../../storm/outcome.ts';
-import { alignTable, counted } from '../terminal/text.ts';
+import { counted } from '../../counted.ts';
+import { alignTable } from '../terminal/text.ts';
 import type { DemoResult, WayResult } from './result.ts';
 
 type Column = readonly [heading: string, count: (way: WayResult) => number, isLoss: boolean];

@@ -1,5 +1,5 @@
 import { countLost, noCounts, type StormCounts } from '../../storm/outcome.ts';
-import { counted } from '../terminal/text.ts';
+import { counted } from '../../counted.ts';
 import { WAYS, type Way } from './messages.ts';
 import type { Stop } from './stop.ts';
 

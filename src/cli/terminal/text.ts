@@ -19,11 +19,6 @@ export function alignTable(
 /** Colours a cell after padding, so that the bytes of the colour do not count as width. */
 export type PaintCell = (padded: string, row: number, column: number) => string;
 
-/** A number of things in words: `1 client`, `1,234 clients`. */
-export function counted(number: number, thing: string): string {
-  return `${number.toLocaleString('en')} ${thing}${number === 1 ? '' : 's'}`;
-}
-
 /** Whether standard output is a terminal with colours, and NO_COLOR is not set (no-color.org). */
 export function mayColour(): boolean {
   return process.stdout.isTTY && process.stdout.hasColors() && (process.env.NO_COLOR ?? '') === '';

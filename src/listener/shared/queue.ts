@@ -1,3 +1,4 @@
+import { counted } from '../../counted.ts';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Close } from '../../close/close.ts';
 import { duplicate, inodeOf } from '../../linux/descriptors.ts';
@@ -48,7 +49,7 @@ export class SharedQueue {
       const left = this.#countLeft();
       if (left > 0 && !(await this.#isServed(close)))
         close.noteDoubt(
-          `${left} clients are left in the queue of ${this.#listener.name}, and no other process is known to serve them`,
+          `${counted(left, 'client')} stayed in the queue of ${this.#listener.name}, which no other process is known to serve`,
         );
       return left;
     } finally {

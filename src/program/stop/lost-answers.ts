@@ -1,3 +1,4 @@
+import { counted } from '../../counted.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
 import { type Exchange, type Fate, isUnix, readFates, type Traffic } from '../gate/traffic.ts';
 
@@ -26,15 +27,15 @@ export class LostAnswers {
   doubts(): readonly string[] {
     const [sure, unix, unclear] = [this.#unanswered.count, this.#unix.count, this.#unclear.count];
     return [
-      ...(sure === 0 ? [] : [`${sure} clients waited for an answer when ${AN_END}`]),
+      ...(sure === 0 ? [] : [`${counted(sure, 'client')} waited for an answer when ${AN_END}`]),
       ...(unix === 0
         ? []
-        : [
-            `${unix} connections on Unix sockets were open when ${AN_END}: whether their clients waited cannot be seen`,
-          ]),
+        : [`${counted(unix, 'client')} had a connection on a Unix socket when ${AN_END}: who waited cannot be seen`]),
       ...(unclear === 0
         ? []
-        : [`${unclear} connections were used shortly before ${AN_END}: their clients may have waited for an answer`]),
+        : [
+            `${counted(unclear, 'client')} may have waited for an answer: the connection was used shortly before ${AN_END}`,
+          ]),
     ];
   }
 }

@@ -1,3 +1,4 @@
+import { counted } from '../../counted.ts';
 import { messageOf } from '../../errors.ts';
 import { holdsSocket } from '../../linux/process/processes.ts';
 import type { CookieCounters } from '../../linux/tables/tcp-counters.ts';
@@ -231,9 +232,12 @@ export class ProgramGates {
       const left = now ?? before.get(inode) ?? 0;
       this.#reportOf(inode).left = left;
       if (left === 0 || this.#shut.has(inode)) continue;
-      if (now === undefined) doubts.push(`${left} clients were in the queue of ${held.name} just before it was closed`);
+      if (now === undefined)
+        doubts.push(`${counted(left, 'client')} waited in the queue of ${held.name} just before it was closed`);
       else if (!isLeftToOthers(held))
-        doubts.push(`${left} clients are left in the queue of ${held.name}, and no process is known to serve them`);
+        doubts.push(
+          `${counted(left, 'client')} stayed in the queue of ${held.name}, which no process is known to serve`,
+        );
     }
     return doubts;
   }

@@ -197,8 +197,8 @@ class ProgramStop {
     await this.waitForEnd();
     const killed = this.#left().length;
     const ended = left.length - killed;
-    if (ended > 0) this.gates.notes.add(`${ended} processes that it left behind were stopped`);
-    if (killed > 0) this.gates.notes.add(`${killed} processes that it left behind were killed at the deadline`);
+    if (ended > 0) this.gates.notes.add(`it left processes behind: ${ended} stopped`);
+    if (killed > 0) this.gates.notes.add(`it left processes behind: ${killed} killed at the deadline`);
   }
 
   #isOver(): boolean {
