@@ -19,6 +19,8 @@ export interface FrameworkCommand {
   readonly listens: RegExp;
   /** What a supervisor sends the signal to: the command alone, or its process group. */
   readonly receiver: 'command' | 'group';
+  /** More variables. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** For `await using`. */
@@ -34,13 +36,13 @@ export const commandsMissing: string | false = existsSync(`${FOLDER}next/.next/B
 
 /** Starts the command, as it is or with `lastcall/register` in NODE_OPTIONS. Resolves when the application has served. */
 export async function startFrameworkCommand(
-  { framework, args, listens, receiver }: FrameworkCommand,
+  { framework, args, listens, receiver, env = {} }: FrameworkCommand,
   how: 'registered' | 'plain',
 ): Promise<RunningCommand> {
   const port = await freePort();
   const command = startCommand([`${FOLDER}node_modules/.bin/${framework}`, ...args(port)], {
     cwd: `${FOLDER}${framework}`,
-    env: environment(port, how),
+    env: { ...environment(port, how), ...env },
     ownGroup: true,
   });
   try {
