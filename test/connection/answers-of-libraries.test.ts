@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type net from 'node:net';
 import { describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
+import { ClientTCP, ServerTCP } from '@nestjs/microservices';
 import { GraphQLObjectType, GraphQLSchema, GraphQLString } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { useServer } from 'graphql-ws/use/ws';
@@ -31,11 +32,12 @@ interface Question {
 for (const [what, ask] of Object.entries({
   'a mutation of graphql-ws': askGraphql,
   'an acknowledgement of socket.io': askSocketIo,
+  'a reply of a TCP microservice of NestJS': askNest,
 })) {
   describe(what, { timeout: 60_000 }, () => {
     const proof = prove(`${what}, while its server closes`);
 
-    it('arrives before the Close', async (t) => {
+    it('arrives before its connection is ended', async (t) => {
       await using scope = new Scope();
       const { server, finish, answer } = await ask(scope);
       const closing = gracefulClose(server, OPTIONS);
@@ -70,6 +72,22 @@ describe('a client of socket.io that is only pushed to', { timeout: 60_000 }, ()
     assert((await gracefulClose(server, OPTIONS)).duration < 2_500);
   });
 });
+
+async function askNest(scope: Scope): Promise<Question> {
+  let finish: (() => void) | undefined;
+  const service = new ServerTCP({ port: 0, host: '127.0.0.1' });
+  service.addHandler('pay', () => new Promise((resolve) => (finish = () => resolve('answer'))));
+  await new Promise<void>((resolve) => service.listen(() => resolve()));
+  scope.defer(() => service.close());
+  const server = service.unwrap<net.Server>();
+  const client = new ClientTCP({ port: portOf(server), host: '127.0.0.1' });
+  scope.defer(() => client.close());
+  const answer = new Promise((resolve) => {
+    client.send('pay', {}).subscribe({ next: resolve, error: resolve });
+  });
+  await until('the question is under way', () => finish !== undefined);
+  return { server, finish: () => finish?.(), answer };
+}
 
 async function askGraphql(scope: Scope): Promise<Question> {
   const server = scope.use(await listen(createServer()));
