@@ -10,6 +10,7 @@ import { mayDieOf } from './may-die.ts';
 import { SecondSignal } from './second-signal.ts';
 import { sendSignal } from './send-signal.ts';
 import { progressOf } from './progress.ts';
+import { waitingElsewhere } from './waiting-elsewhere.ts';
 
 // In ms.
 const LOOK_EVERY = 20;
@@ -148,7 +149,10 @@ class ProgramStop {
     // An inside stop is the caller's to judge.
     else if (noGates === undefined && this.#mayHaveHadClients()) this.#doubts.add(ENDED_BEFORE);
     this.#secondSignal.noteFirst();
-    if (this.#stopsItself()) this.gates.find();
+    if (this.#stopsItself()) {
+      this.gates.find();
+      for (const doubt of waitingElsewhere(this.gates.listeners)) this.#doubts.add(doubt);
+    }
     this.#ran.workers = this.gates.workers.size;
     const pending = this.#pending ?? this.#look();
     this.gates.noteSignal();
