@@ -31,7 +31,7 @@ export function readTcpRows(family: Family, state: number, pid: number | 'self' 
   return findRows(pid, family, ` ${hex(state, 2)} `).filter((row) => row.state === state);
 }
 
-/** The same for the sockets at one local port of our own namespace. */
+/** The same for the sockets at one local port. */
 export function readTcpRowsAt(family: Family, port: number, pid: number | 'self' = 'self'): readonly TcpRow[] {
   return findRows(pid, family, `:${hex(port, 4)} `).filter((row) => row.localPort === port);
 }

@@ -27,8 +27,6 @@ export interface UnixConnection {
   readonly inode: number;
   /** The listener's: an accepted socket takes over its address (unix_stream_connect, net/unix/af_unix.c). */
   readonly path: string;
-  /** Bytes that the program has not read. */
-  readonly unread: number;
 }
 
 /** Both directions are shut, RCV_SHUTDOWN and SEND_SHUTDOWN of include/net/sock.h: the peer has closed its end. */
@@ -47,7 +45,7 @@ export function encodeUnixListenersRequest(sequence: number): Buffer {
 
 /** Encodes the request for all Unix sockets that are connected. */
 function encodeUnixConnectionsRequest(sequence: number): Buffer {
-  const query = { states: 1 << TCP_ESTABLISHED, inode: 0, show: UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN };
+  const query = { states: 1 << TCP_ESTABLISHED, inode: 0, show: UDIAG_SHOW_NAME };
   return encodeRequest(NLM_F_REQUEST | NLM_F_DUMP, query, sequence);
 }
 
@@ -106,7 +104,7 @@ function decodeUnixConnection(payload: Buffer): UnixConnection | undefined {
   if (payload.readUInt8(ANSWER.type) !== SOCK_STREAM || inode === 0 || name === undefined || name.length === 0)
     return undefined;
   if (findAttribute(attributes, UNIX_DIAG_SHUTDOWN)?.[0] === SHUTDOWN_MASK) return undefined;
-  return { inode, path: unixPath(name), unread: findLengths(payload)?.queued ?? 0 };
+  return { inode, path: unixPath(name) };
 }
 
 /** Reads how many connections wait in the accept queue of a Unix listener. Throws if the kernel has no unix_diag. */
@@ -142,10 +140,7 @@ export function dumpUnixConnections(): readonly UnixConnection[] {
   return found;
 }
 
-/**
- * struct unix_diag_rqlen: udiag_rqueue u32, udiag_wqueue u32. Of a listener the connections that wait, and the backlog. Of a
- * connection the bytes that are unread, and those that its peer has not read.
- */
+/** struct unix_diag_rqlen of a listener: udiag_rqueue u32 (connections that wait), udiag_wqueue u32 (the backlog). */
 function findLengths(payload: Buffer): { readonly queued: number; readonly limit: number } | undefined {
   const lengths = findAttribute(payload.subarray(ANSWER.size), UNIX_DIAG_RQLEN);
   if (lengths === undefined || lengths.length < 8) return undefined;

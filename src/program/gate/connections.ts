@@ -36,7 +36,7 @@ export type OpenConnection = Omit<Connection, 'inode'> & { readonly inode?: numb
 /** At a listener that another process serves too, a successor for one, only the connections that the program holds are its own. */
 export function isOfOthers(
   listeners: readonly HeldListener[],
-): (connection: OpenConnection | Pick<UnixConnection, 'inode' | 'path'>) => boolean {
+): (connection: OpenConnection | UnixConnection) => boolean {
   const shared = listeners.filter(({ sharedBecause, isPassed }) => sharedBecause !== undefined && !isPassed);
   if (shared.length === 0) return () => false;
   const ours = new Set(shared.flatMap(({ holders }) => holders.flatMap(({ pid }) => inodesOf(pid))));
@@ -116,7 +116,7 @@ export function acceptedOnUnix(listeners: readonly HeldListener[]): readonly num
     const paths = new Set(here.map(({ socket }) => (socket.address.family === 'Unix' ? socket.address.path : '')));
     try {
       const found = namespace.enter(() => dumpUnixConnections());
-      return found.filter(({ inode, path }) => paths.has(path) && !isOther({ inode, path })).map(({ inode }) => inode);
+      return found.filter((one) => paths.has(one.path) && !isOther(one)).map(({ inode }) => inode);
     } catch {
       return [];
     }
