@@ -11,10 +11,11 @@ import type { DataMoved } from '../../src/linux/tcp-info.ts';
 import { startLastcallBelow } from '../harness/lastcall-command.ts';
 import { needsPrograms, needsRoot } from '../harness/needs.ts';
 import { freePort, queuedAt, untilAccepted } from '../harness/ports.ts';
-import { holdTree, startCommand } from '../harness/processes.ts';
+import { holdTree, startCommand, type TestProcess } from '../harness/processes.ts';
 import { prove } from '../harness/proof.ts';
 import { until } from '../harness/wait.ts';
 import { reportOf } from '../cli/stop-to-the-end.ts';
+import { askingClients, outcomesIn, PYTHON } from './asking-clients.ts';
 import { runForeign, startForeign } from './foreign-program-driver.ts';
 import { hasPending } from './pending-signals.ts';
 import { countUnserved, queueClients, tally } from './queued-clients.ts';
@@ -24,29 +25,6 @@ const CLIENTS = 10;
 const AT_ONCE = ['--queue-wait', '0s'];
 /** Longer than anything after which a stop may go on without the clients, in ms. */
 const LONG = 1_500;
-const PYTHON = '/usr/bin/python3';
-/**
- * Clients with a connection each, whose requests follow the handshake within some 50 µs: connect(2) and send(2) block, and nothing
- * comes between them. Prints each one's outcome.
- */
-const ASKS_AT_ONCE = `
-import socket, sys
-clients = []
-for _ in range(int(sys.argv[2])):
-    client = socket.create_connection(('${HOST}', int(sys.argv[1])))
-    client.sendall(b'GET / HTTP/1.1\\r\\nHost: program\\r\\n\\r\\n')
-    clients.append(client)
-for client in clients:
-    received = b''
-    try:
-        while not received.endswith(b'served'):
-            piece = client.recv(4096)
-            if not piece: break
-            received += piece
-    except OSError:
-        pass
-    print('served' if received.endswith(b'served') else 'closed')
-`;
 const WITHOUT_REOPENING = ['setpriv', '--bounding-set', '-net_raw', '--inh-caps', '-net_raw'] as const;
 
 suite('the queue of a program that stands still for longer than a second', () => {
@@ -63,7 +41,7 @@ suite('the queue of a program that stands still for longer than a second', () =>
       // How long a queue stands still is what is tested.
       await sleep(LONG);
       assert.equal(hasPending(running.program, 'SIGTERM'), false);
-    } else await until('the signal is sent', () => hasPending(running.program, 'SIGTERM'));
+    } else await untilPending(running.program, running);
     goOn();
     const outcomes = await clients.outcomes;
     return { outcomes, ...(await running.finished) };
@@ -97,7 +75,7 @@ suite('the first requests of connections, of which some came in the clock tick o
     const target = { port: await freePort(), host: HOST };
     const orders = { listen: [target], atSignal: 'default', answersLate: true };
     await using running = await runForeign(orders, options);
-    await using clients = startCommand([PYTHON, '-c', ASKS_AT_ONCE, String(target.port), String(many)]);
+    await using clients = startCommand(askingClients(target.port, many));
     await running.prints(new RegExp(`^request ${many}$`, 'm'));
     const sameTick = movedAt(target.port).filter(({ lastSent, lastReceived }) => lastSent === lastReceived).length;
     assert.ok(sameTick > 0);
@@ -108,7 +86,7 @@ suite('the first requests of connections, of which some came in the clock tick o
       await sleep(LONG);
       process.kill(running.program, 'SIGUSR2');
     }
-    const outcomes = (await clients.ended).stdout.trimEnd().split('\n');
+    const outcomes = outcomesIn((await clients.ended).stdout);
     return { outcomes, sameTick, ...(await running.finished) };
   }
 
@@ -217,7 +195,7 @@ suite('where no gate can be shut, because it could not be opened again', { skip:
       // The queue stands still for longer than it takes to send a signal.
       await sleep(LONG);
       assert.equal(hasPending(running.pid, 'SIGTERM'), false);
-    } else await until('the signal is sent', () => hasPending(running.pid, 'SIGTERM'));
+    } else await untilPending(running.pid, stopping);
     const queued = queuedAt(target.port);
     goOn();
     const outcomes = await clients.outcomes;
@@ -247,6 +225,12 @@ suite('where no gate can be shut, because it could not be opened again', { skip:
     proof.lost(t, countUnserved(outcomes));
   });
 });
+
+/** Fails at once where `sender` has ended without sending it. */
+async function untilPending(pid: number, sender: TestProcess): Promise<void> {
+  await until('the signal is sent', () => hasPending(pid, 'SIGTERM') || sender.hasEnded);
+  assert.ok(hasPending(pid, 'SIGTERM'), `it ended, and no signal is pending: ${sender.stdout}${sender.stderr}`);
+}
 
 /** What moved on the open connections of a port. */
 function movedAt(port: number): readonly DataMoved[] {
