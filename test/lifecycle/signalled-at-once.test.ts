@@ -61,6 +61,25 @@ suite('a signal that comes while the listeners of the program change hands', { c
   });
 });
 
+suite('a signal that waits for its turn while a program under register calls lastCall', () => {
+  const proof = prove('a signal that waits while another service takes over');
+
+  test('stops the service', async (t) => {
+    await using program = startService('lifecycle/called-while-signalled', { registration: '--import' });
+    await program.next('ten turns later');
+    assert.ok(tellsOf(program, ['state']).length > 0);
+    assert.deepEqual(await program.ended, ENDED_WELL);
+    proof.held(t, { signals: 1 });
+  });
+
+  test('control: is forgotten by Node where one listener goes before another one comes', async (t) => {
+    await using program = startService('lifecycle/called-while-signalled', { args: ['plain'] });
+    await program.next('ten turns later');
+    assert.deepEqual(tellsOf(program, ['the first has heard it', 'the second has heard it']), []);
+    proof.lost(t, 1);
+  });
+});
+
 function tellsOf({ history }: Program, names: readonly string[]): readonly string[] {
   return history.map(({ tell }) => tell).filter((tell) => names.includes(tell));
 }
