@@ -150,20 +150,36 @@ for (const [kind, start] of Object.entries(KINDS).slice(0, 3)) {
   });
 }
 
-describe('a client that goes on talking and is not answered', { timeout: 60_000 }, () => {
-  it('is closed on a WebSocket when `answerWait` is over, counted from the start of the close', async () => {
-    await using scope = new Scope();
-    const { server, say, asked, ended } = await startWebSocket(scope, false);
-    const timer = setInterval(() => say('talk'), 20);
-    void ended.then(() => clearInterval(timer));
-    await until('it talks', () => asked.length > 1);
-    const closing = gracefulClose(server, { ...OPTIONS, answerWait: 1_000 });
-    await within('the end', ended);
-    const { outcome, duration } = await closing;
-    assert.equal(outcome, 'complete');
-    assert(duration >= 1_000 && duration < 4_000, `${duration} ms`);
+for (const [kind, start] of Object.entries(KINDS)) {
+  const skip = kind.endsWith('TLS') && needsPrograms('openssl');
+
+  describe(`a client that goes on talking and is not answered, on ${kind}`, { timeout: 60_000, skip }, () => {
+    const proof = prove(`a client that goes on talking and ends when it is asked to, on ${kind}`);
+
+    async function closeWhileItTalks(answerWait: number, deadline: number) {
+      await using scope = new Scope();
+      const { server, options, say, asked, ended } = await start(scope);
+      const timer = setInterval(() => say('talk'), 20);
+      scope.defer(() => clearInterval(timer));
+      void ended.then(() => clearInterval(timer));
+      await until('it talks', () => asked.length > 1);
+      return await gracefulClose(server, { ...OPTIONS, ...options, answerWait, deadline });
+    }
+
+    it('is ended when `answerWait` is over, counted from the start of the close', async (t) => {
+      const { outcome, duration, connections } = await closeWhileItTalks(1_000, 20_000);
+      assert.deepEqual({ outcome, cut: connections.cut }, { outcome: 'complete', cut: [] });
+      assert(duration >= 1_000 && duration < 4_000, `${duration} ms`);
+      proof.held(t, { talking: connections.ended });
+    });
+
+    it('control: is in doubt, or cut, where the deadline leaves less than that', async (t) => {
+      const { outcome, doubts, connections } = await closeWhileItTalks(10_000, 1_500);
+      assert.equal(outcome, 'forced');
+      proof.lost(t, doubts.length + connections.cut.length);
+    });
   });
-});
+}
 
 describe('a client that is only pushed to, on a WebSocket', { timeout: 60_000, concurrency: true }, () => {
   it('is closed at once', async () => {
