@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { suite, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Program } from '../harness/observed-program.ts';
 import { prove } from '../harness/proof.ts';
 import { ENDED_WELL, startService } from '../harness/start-service.ts';
@@ -95,6 +96,29 @@ suite("a program's own listener of SIGTERM that returns nothing", { concurrency:
     const { code, stderr } = await program.ended;
     assert.equal(code, 1);
     assert.match(stderr, /work given to `waitUntil` was not done in time: work/);
+  });
+
+  const twice = prove('what a `once` listener of SIGTERM does when the signal comes twice at once');
+
+  test('that was added by `once` and returns a promise finishes though the signal comes again within 500 ms', async (t) => {
+    await using program = await signalled('register', ['once flushes']);
+    await program.next('listener flushes');
+    process.kill(program.pid, 'SIGTERM');
+    process.kill(program.pid, 'SIGUSR2');
+    const { signal } = await program.ended;
+    assert.deepEqual({ signal, flushed: eventsOf(program, ['flushed']) }, { signal: 'SIGTERM', flushed: ['flushed'] });
+    twice.held(t, { listeners: 1 });
+  });
+
+  test('control: a second signal later than that ends it at once', async (t) => {
+    await using program = await signalled('register', ['once flushes']);
+    await program.next('listener flushes');
+    // Time is what is tested: a signal within 500 ms counts as the first.
+    await sleep(600);
+    process.kill(program.pid, 'SIGTERM');
+    const { signal } = await program.ended;
+    assert.deepEqual({ signal, flushed: eventsOf(program, ['flushed']) }, { signal: 'SIGTERM', flushed: [] });
+    twice.lost(t, 1);
   });
 
   test('does not end the wait for the promise of another one', async () => {

@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import { constants } from 'node:os';
+import { SECOND_AFTER } from '../../signals.ts';
 import type { Drain } from '../drain.ts';
 import { HeldExit } from '../exit/held-exit.ts';
 import { onStandstill } from '../standstill.ts';
@@ -28,6 +29,7 @@ export class ProgramListeners {
   readonly #pending = new Set<NodeJS.Signals>();
   #calls: ListenerCalls | undefined;
   #isDraining = false;
+  #firstAt: number | undefined;
   /** What a listener has raised again to end the process, during the drain. */
   #raised: NodeJS.Signals | undefined;
 
@@ -115,6 +117,8 @@ export class ProgramListeners {
     }
     if (!hasAnyOf(name)) {
       if (this.#isDraining) this.#raised = name;
+      else if (this.#isFirstAgain && this.#calls.open.length > 0)
+        void this.#calls.settled().then(() => this.#raise(name));
       else this.#raise(name);
       return true;
     }
@@ -128,8 +132,14 @@ export class ProgramListeners {
     process.kill(process.pid, name);
   }
 
+  /** A supervisor that sends the signal twice at once means one (npm passes it on, and the process group has it too). */
+  get #isFirstAgain(): boolean {
+    return this.#firstAt !== undefined && performance.now() - this.#firstAt < SECOND_AFTER;
+  }
+
   #note(name: NodeJS.Signals, onSignal: (name: NodeJS.Signals) => void): void {
     this.#pending.add(name);
+    this.#firstAt ??= performance.now();
     onSignal(name);
   }
 }
