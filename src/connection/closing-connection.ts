@@ -10,7 +10,16 @@ import { OnDrainHook } from './on-drain.ts';
 import { remoteName } from './peer.ts';
 import { spokenOn } from './protocol.ts';
 import { LATE_ANSWER, LONGEST_PAUSE, type ProtocolEnd } from './protocol-end.ts';
-import { hasUnread, type Movement, observe, outOfOrderOn, patienceWith, type Silence, silenceOn } from './quiet.ts';
+import {
+  hasUnread,
+  mayLoseWords,
+  type Movement,
+  observe,
+  outOfOrderOn,
+  patienceWith,
+  type Silence,
+  silenceOn,
+} from './quiet.ts';
 import { isUnderUnknownTls, programSocket } from './tls/sockets.ts';
 
 /** The end of a connection in the protocol that it speaks now; `before` is the one of the last time. */
@@ -243,6 +252,10 @@ export class ClosingConnection {
     // The peer's end has come, and what it said before that has not.
     if (outOfOrderOn(this.socket) > this.#outOfOrderBefore)
       this.close.noteDoubt(`${this.remote}: its last words were lost on the way, and came no more`);
+    else if (this.#sentWhenQuiet !== undefined && mayLoseWords(this.socket))
+      this.close.noteDoubt(
+        `${this.remote}: it was ended for being quiet, and its end has not come: its words may be lost`,
+      );
     this.program.destroy();
     this.socket.destroy();
     return LONGEST_PAUSE;

@@ -30,7 +30,7 @@ interface StoppedOverTheWire extends StoppedUnderStorm {
 
 /** Checks that nobody was lost in the state in which the server was stopped, and notes it for the claim. */
 export function checkNobodyLost(t: TestContext, proof: Proof, { result, report }: StoppedUnderStorm): void {
-  assert.equal(result.lost, 0, JSON.stringify(result));
+  assert.equal(result.lost, 0, JSON.stringify({ result, report }));
   assert.equal(result.counts.failed, 0, JSON.stringify(result));
   assert.ok(result.counts.served > 0);
   assert.ok(report);

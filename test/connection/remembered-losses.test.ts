@@ -159,6 +159,40 @@ suite('a kept connection on a path that loses segments', { skip: labMissing, con
   }
 });
 
+suite('a client whose words are lost again and again', { skip: labMissing, concurrency: 2 }, () => {
+  const proof = prove('the report of a client whose words are lost again and again, on a host that has seen losses');
+
+  async function close(memory: Memory | undefined) {
+    await using lab = await openLab({ delay: DELAY });
+    await using servers = new InterleaveServers(lab.server);
+    const client = await LabClient.start(lab.client);
+    if (memory !== undefined) await remember(lab, client, servers, memory);
+    const port = await servers.listen();
+    const { connection, words } = await connectSilently(lab, client, port, Infinity);
+    await servers.beginClose(port, 'graceful', { gate: 'own' });
+    connection.send(get('/1'));
+    const { received } = await connection.closed;
+    const report = await servers.report(port);
+    // Its words and their repetitions were lost. Its end waits behind them, for its kernel has room for one segment then.
+    assert.ok(words.acted > 2, JSON.stringify({ words: words.acted, report }));
+    assert.deepEqual({ received, processed: await servers.forget(port) }, { received: '', processed: [] });
+    return report;
+  }
+
+  test('is a doubt where this host has seen losses', { timeout: 60_000 }, async (t) => {
+    const { outcome, doubts } = await close({ synAcksLost: 1 });
+    assert.equal(outcome, 'forced');
+    assert.match(doubts.join(), /it was ended for being quiet, and its end has not come: its words may be lost$/);
+    proof.held(t, { lost: 1 });
+  });
+
+  test('control: is in no doubt where this host has seen none', { timeout: 60_000 }, async (t) => {
+    const { outcome, doubts } = await close(undefined);
+    assert.deepEqual({ outcome, doubts }, { outcome: 'complete', doubts: [] });
+    proof.lost(t, 1);
+  });
+});
+
 suite('a connection on which a browser says nothing', { skip: labMissing }, () => {
   for (const { path, synAcksLost, atMost } of [
     { path: 'that loses nothing is ended as soon as it has been quiet for idleWait', synAcksLost: 0, atMost: 6_500 },
