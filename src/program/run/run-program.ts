@@ -38,6 +38,8 @@ const WARM_UP_AFTER = 200;
 
 // In ms.
 const LOOK_EVERY = 20;
+/** How long after the end of a program that a stop signal has ended, in ms. */
+const OWN_SIGNAL_WAIT = 100;
 
 /**
  * Runs a program as its parent, and does the work of PID 1: forwards signals, waits for orphans, and ends as the program does. At
@@ -51,8 +53,7 @@ export async function runProgram(options: RunOptions): Promise<RunResult> {
     // It is looked at below.
     stopped.catch(() => {});
     await running.ended;
-    // Everybody may have been signalled at once: our own signal is delivered in a later turn of the loop than the program's end.
-    await new Promise(setImmediate);
+    await running.awaitOwnSignal();
     const report = running.wasAsked ? await stopped : undefined;
     await running.endLeftBehind();
     return { exitCode: running.exitCode, report: running.complete(report) };
@@ -148,6 +149,16 @@ class RunningProgram {
   /** A terminal that hangs up does not end a stop: most programs would die of the SIGHUP, with the clients that they serve. */
   #forward(name: NodeJS.Signals): void {
     if (name !== 'SIGHUP' || this.#asked === undefined) this.#child?.kill(name);
+  }
+
+  /**
+   * Everybody may have been signalled at once: our own signal is delivered in a later turn of the loop than the program's end, and
+   * another thread may still be at it (a handler of libuv runs in any thread).
+   */
+  async awaitOwnSignal(): Promise<void> {
+    const diedOf = this.#child?.signalCode ?? null;
+    const isStopSignal = diedOf !== null && runSignals(this.#options.signal).asking.includes(diedOf);
+    await (isStopSignal && !this.wasAsked ? sleep(OWN_SIGNAL_WAIT) : new Promise(setImmediate));
   }
 
   /** Resolves when the stop has ended; never without a request to stop. */
