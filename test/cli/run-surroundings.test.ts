@@ -31,6 +31,8 @@ suite('Ctrl-C in a terminal', { skip: needsTerminal }, () => {
     const report = join(folder.path, 'report.json');
     const line = foreignLine({ listen: [target] });
     using terminal = openTerminal([process.execPath, MAIN, 'run', '--no-inside', '--report', report, '--', ...line]);
+    // The last line is to be on one line of the screen, however many have asked.
+    terminal.resize(140, 24);
     const goOn = await holdTree(await readPid(terminal));
     using clients = await queueClients(CLIENTS, target);
     terminal.press('C-c');
