@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
@@ -12,32 +13,44 @@ import { within } from '../harness/wait.ts';
 
 const PYTHON = '/usr/bin/python3';
 
-/** Accepts connections, prints `asked` when a request has come, and answers it when its standard input ends: with its parent. */
+/** Accepts a connection if it is told to, and ends with its parent. At the word `answer` it answers the request. */
 const SERVER = `
 import socket, sys
 server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
 print('other listens', flush=True)
-client, _ = server.accept()
-client.recv(4096)
-print('asked', flush=True)
+if sys.argv[2] == 'accepts':
+    client, _ = server.accept()
+    client.recv(4096)
+    print('asked', flush=True)
+if sys.stdin.readline() == 'answer\\n':
+    client.sendall(b'HTTP/1.1 200 OK\\r\\nContent-Length: 6\\r\\n\\r\\nserved')
+    print('answered', flush=True)
 sys.stdin.read()
 `;
 
-/** A program of Node with a server of its own, whose child in another language has one, too. */
+/** A program of Node with a server of its own, whose child in another language has one, too: it may be told to answer in the stop, which goes on. */
 const PROGRAM = `
 const { spawn } = require('node:child_process');
+const [python, script, port, how] = process.argv.slice(1);
 require('node:http').createServer((_, response) => response.end('served')).listen(0, '127.0.0.1');
-spawn(process.argv[1], ['-c', process.argv[2], process.argv[3]], { stdio: ['pipe', 'inherit', 'inherit'] });
+const child = spawn(python, ['-c', script, port, how === 'queues' ? how : 'accepts'], { stdio: ['pipe', 'pipe', 'inherit'] });
+child.stdout.pipe(process.stdout);
+if (how === 'answers') {
+  process.once('SIGTERM', () => new Promise((resolve) => {
+    child.stdout.on('data', (text) => String(text).includes('answered') && setTimeout(resolve, 500));
+    child.stdin.write('answer\\n');
+  }));
+}
 `;
 
 suite('run --inside, with a child of another language that has a server', { skip: needsPrograms(PYTHON) }, () => {
   const proof = prove('the report of clients who wait at a child of another language below run --inside');
 
-  async function stop(asks: boolean) {
+  async function stop(how: 'accepts' | 'queues' | 'answers', asks = true) {
     using folder = makeFolder();
     const file = join(folder.path, 'report.json');
     const port = await freePort();
-    const line = [process.execPath, '-e', PROGRAM, PYTHON, SERVER, String(port)];
+    const line = [process.execPath, '-e', PROGRAM, PYTHON, SERVER, String(port), how];
     await using running = startLastcall(['run', '--inside', '--report', file, '--', ...line]);
     await running.prints(/^other listens$/m);
     const client = net.connect(port, '127.0.0.1');
@@ -46,27 +59,47 @@ suite('run --inside, with a child of another language that has a server', { skip
       client.on('data', (bytes) => (received += String(bytes))).on('error', () => {});
       if (asks) {
         client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
-        await running.prints(/^asked$/m);
+        if (how === 'queues') await once(client, 'connect');
+        else await running.prints(/^asked$/m);
       }
       running.signal('SIGTERM');
       await within('the end', running.ended);
-      return { received, report: JSON.parse(readFileSync(file, 'utf8')), port };
+      const { outcome, doubts } = JSON.parse(readFileSync(file, 'utf8'));
+      return { served: received.endsWith('served'), told: { outcome, doubts }, at: `127.0.0.1:${port}` };
     } finally {
       client.destroy();
     }
   }
 
-  test('names the clients who wait there as a doubt', async (t) => {
-    const { received, report, port } = await stop(true);
-    assert.equal(received, '');
-    const doubt = `1 client waited at 127.0.0.1:${port} at the signal, and lastcall/register is not in its process`;
-    assert.deepEqual({ outcome: report.outcome, doubts: report.doubts }, { outcome: 'forced', doubts: [doubt] });
+  test('names who waits for an answer there as a doubt', async (t) => {
+    const { served, told, at } = await stop('accepts');
+    assert.deepEqual({ served, told }, { served: false, told: { outcome: 'forced', doubts: [unanswered(at)] } });
     proof.held(t, { owed: 1 });
     proof.lost(t, 1);
   });
 
-  test('control: is in no doubt where none waits', async () => {
-    const { report } = await stop(false);
-    assert.deepEqual({ outcome: report.outcome, doubts: report.doubts }, { outcome: 'complete', doubts: [] });
+  test('names who waits in the queue there as a doubt', async (t) => {
+    const { served, told, at } = await stop('queues');
+    const doubts = [`1 client waited in the queue of ${at} just before it was closed`, unanswered(at)];
+    assert.deepEqual({ served, told }, { served: false, told: { outcome: 'forced', doubts } });
+    proof.held(t, { queued: 1 });
+    proof.lost(t, 1);
+  });
+
+  const NO_DOUBT = { outcome: 'complete', doubts: [] };
+
+  test('control: is in no doubt where the child answers in the stop', async () => {
+    const { served, told } = await stop('answers');
+    assert.deepEqual({ served, told }, { served: true, told: NO_DOUBT });
+  });
+
+  test('control: is in no doubt where nobody waits', async () => {
+    const { told } = await stop('accepts', false);
+    assert.deepEqual(told, NO_DOUBT);
   });
 });
+
+function unanswered(at: string): string {
+  const doubt = '1 client waited for an answer when the program, or a part of it, ended';
+  return `${doubt}; lastcall/register is not in the process that serves ${at}`;
+}

@@ -219,17 +219,17 @@ export class ProgramGates {
   }
 
   /**
-   * Reports how many clients were never accepted. Returns the doubts about those at listeners without a gate, a sentence each. Of a
-   * program that stops itself what happened between two looks is in its own report.
+   * Reports how many clients were never accepted. Returns the doubts about those at listeners without a gate, a sentence each. What
+   * the last look saw counts where `mayRemember` says so: what a program that stops itself does later is in its own report.
    */
-  noteEnd(stopsItself: boolean): readonly string[] {
-    const before = stopsItself ? new Map<number, number>() : new Map(this.#queued);
+  noteEnd(mayRemember: (held: HeldListener) => boolean): readonly string[] {
+    const before = new Map(this.#queued);
     this.#queued.clear();
     this.look();
     const doubts: string[] = [];
     for (const [inode, held] of this.#listeners) {
       const now = this.#queued.get(inode);
-      const left = now ?? before.get(inode) ?? 0;
+      const left = now ?? (mayRemember(held) ? before.get(inode) : undefined) ?? 0;
       this.#reportOf(inode).left = left;
       if (left === 0 || this.#shut.has(inode)) continue;
       if (now === undefined)

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasOtherThreads, isAlive } from '../../linux/process/processes.ts';
+import type { HeldListener } from '../find/find-listeners.ts';
 import type { StopReport } from '../report.ts';
 import { awaitEmptyQueues, type Pending } from './await-empty-queues.ts';
 import { rememberGates } from './left-shut.ts';
@@ -10,7 +11,7 @@ import { mayDieOf } from './may-die.ts';
 import { SecondSignal } from './second-signal.ts';
 import { sendSignal } from './send-signal.ts';
 import { progressOf } from './progress.ts';
-import { waitingElsewhere } from './waiting-elsewhere.ts';
+import { WaitingElsewhere } from './waiting-elsewhere.ts';
 
 // In ms.
 const LOOK_EVERY = 20;
@@ -55,6 +56,7 @@ class ProgramStop {
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
   readonly #doubts = new Set<string>();
   readonly #lostAnswers = new LostAnswers();
+  readonly #elsewhere = new WaitingElsewhere();
   /** At the last look at the queues; undefined before the first. */
   #pending: Pending | undefined;
   /** What ran at the last look: the program itself, how many of its workers, and of the processes that it has left behind. */
@@ -120,11 +122,16 @@ class ProgramStop {
 
   /** Several processes of the program may listen on them: each would leave the queue to the others, which end, too. */
   async #emptyOwn(stopsItself: true | 'except own'): Promise<void> {
-    if (stopsItself === true) return void this.gates.findOwn();
-    await this.gates.shutOwn(this.#options.now);
-    // The program itself sees to its connections.
-    if (this.gates.shut.length > 0)
-      await this.#awaitEmptyQueues({ unanswered: new Map(), unclear: new Map(), justUsed: 0 });
+    if (stopsItself === true) this.gates.findOwn();
+    else {
+      await this.gates.shutOwn(this.#options.now);
+      // The program itself sees to its connections.
+      if (this.gates.shut.length > 0)
+        await this.#awaitEmptyQueues({ unanswered: new Map(), unclear: new Map(), justUsed: 0 });
+    }
+    // Comes before the signal: a process that does not stop itself may end at once.
+    this.#elsewhere.find(this.gates.find());
+    this.#elsewhere.compare(false);
   }
 
   async #awaitEmptyQueues(besides: Partial<Pending> = {}): Promise<void> {
@@ -149,10 +156,7 @@ class ProgramStop {
     // An inside stop is the caller's to judge.
     else if (noGates === undefined && this.#mayHaveHadClients()) this.#doubts.add(ENDED_BEFORE);
     this.#secondSignal.noteFirst();
-    if (this.#stopsItself()) {
-      this.gates.find();
-      for (const doubt of waitingElsewhere(this.gates.listeners)) this.#doubts.add(doubt);
-    }
+    if (this.#stopsItself()) this.#elsewhere.find(this.gates.find());
     this.#ran.workers = this.gates.workers.size;
     const pending = this.#pending ?? this.#look();
     this.gates.noteSignal();
@@ -228,6 +232,7 @@ class ProgramStop {
 
   #compare(pending: Pending, hasProcessEnded: boolean): void {
     this.#lostAnswers.add(pending, { listeners: this.gates.listeners, hasProcessEnded });
+    this.#elsewhere.compare(hasProcessEnded);
   }
 
   /** Kills the program, or opens its gates again: it must not run behind a shut gate. */
@@ -270,16 +275,17 @@ class ProgramStop {
     const end = performance.now() + DEATH_WAIT;
     while (hasOtherThreads(this.#program.process.pid) && performance.now() < end) await sleep(LOOK_EVERY);
     while (!this.gates.isLeftQueueServed() && performance.now() < end) await sleep(LOOK_EVERY);
-    for (const doubt of this.gates.noteEnd(this.#stopsItself())) this.#doubts.add(doubt);
+    const mayRemember = (held: HeldListener): boolean => !this.#stopsItself() || this.#elsewhere.has(held);
+    for (const doubt of this.gates.noteEnd(mayRemember)) this.#doubts.add(doubt);
+    this.#compare(this.gates.look(), true);
+    for (const doubt of this.#elsewhere.doubts()) this.#doubts.add(doubt);
     // A program that stops itself knows better which clients it has served.
     if (this.#stopsItself() && this.#outcome === 'complete') return;
-    this.#compare(this.gates.look(), true);
     for (const doubt of this.#lostAnswers.doubts()) this.#doubts.add(doubt);
   }
 
   #stopsItself(): boolean {
-    const { stopsItself = false } = this.#options;
-    return stopsItself !== false;
+    return (this.#options.stopsItself ?? false) !== false;
   }
 
   #elapsed(): number {
