@@ -27,6 +27,14 @@ export const QUICK = { idleWait: 50, lingerWait: 50 } as const;
 /** For a process on a busy machine, in ms. Less than the default deadline, and than a lame duck of 8 s. */
 export const SLACK = 6_000;
 
+/**
+ * The least of a time that ends with the deadline, in ms: the time for which the program was busy when the signal came counts as
+ * gone, and on a busy machine that is some of it.
+ */
+export function leastOf(time: number): number {
+  return time / 2;
+}
+
 /** Another SIGTERM, when the program has reported the first one. The time in between makes it a second one. */
 export async function signalAgain(service: LifeService): Promise<void> {
   await sleep(SECOND_AFTER);

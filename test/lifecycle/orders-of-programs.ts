@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ask } from './life-service-driver.ts';
-import { type Order, QUICK, SLACK } from './order.ts';
+import { leastOf, type Order, QUICK, SLACK } from './order.ts';
 
 /** What the program does during the stop: its hooks, its servers, its errors, its calls of `close()`. */
 export const PROGRAM_ORDERS: readonly Order[] = [
@@ -45,7 +45,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     ends: 1,
     outcome: 'complete',
     stderr: /^lastcall: `onLameDuck` did not finish in time\n$/,
-    notBefore: 3_000,
+    notBefore: leastOf(3_000),
     within: 6_000 + SLACK,
   },
   {
@@ -59,7 +59,7 @@ export const PROGRAM_ORDERS: readonly Order[] = [
     ends: 1,
     outcome: 'complete',
     stderr: /^lastcall: `onDrained` did not finish in time\n$/,
-    notBefore: 1_000,
+    notBefore: leastOf(1_000),
     within: 1_000 + SLACK,
   },
   {

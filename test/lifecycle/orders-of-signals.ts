@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { ask } from './life-service-driver.ts';
-import { type Order, QUICK, SECOND_AFTER, signalAgain, SLACK } from './order.ts';
+import { leastOf, type Order, QUICK, SECOND_AFTER, signalAgain, SLACK } from './order.ts';
 
 /** What signals and the deadline do. */
 export const SIGNAL_ORDERS: readonly Order[] = [
@@ -119,7 +119,7 @@ export const SIGNAL_ORDERS: readonly Order[] = [
     ends: 0,
     outcome: 'forced',
     stderr: /^lastcall: 1 of 1 connections cut: 127\.0\.0\.1:\d+ \(http\/1\.1, deadline\)\n$/,
-    notBefore: 900,
+    notBefore: leastOf(1_000),
     within: 1_000 + SLACK,
   },
   {
