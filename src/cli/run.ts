@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { SystemCallError } from '../linux/libc.ts';
+import { exitAtOnce } from '../linux/process/exit.ts';
 import { ignoreTerminalStops } from '../linux/terminal.ts';
 import type { SocketAddress } from '../linux/sockets.ts';
 import { printableName } from '../program/find/find-listeners.ts';
@@ -73,6 +74,9 @@ async function run(command: string, args: readonly string[], options: RunCommand
   process.on('uncaughtException', (error) => {
     process.stderr.write(`lastcall: ${describeError(error)}\n`);
   });
+  // Who asks again and again takes neither the report nor the exit code: lastcall listens until it is gone.
+  for (const name of runSignals(options.signal).asking) process.on(name, () => {});
+  process.once('exit', exitAtOnce);
   let result: RunResult;
   try {
     result = await runProgram({

@@ -201,6 +201,18 @@ export function socketsOf(pid: number): ReadonlyMap<number, number> {
   return sockets;
 }
 
+/**
+ * Whether a process still has its descriptors: one that ends has none before it counts as ended (do_exit, kernel/exit.c). True for
+ * one whose descriptors cannot be seen.
+ */
+export function hasDescriptors(pid: number): boolean {
+  try {
+    return descriptorsOf(pid).descriptors.length > 0;
+  } catch (error) {
+    return error instanceof Error && 'code' in error && error.code === 'EACCES';
+  }
+}
+
 /** Whether a process holds the socket with this inode. No process that has ended does. */
 export function holdsSocket(pid: number, inode: number): boolean {
   try {

@@ -215,6 +215,14 @@ suite('more than one signal', () => {
   });
 });
 
+test('a signal that comes again and again until lastcall has ended takes neither its report nor the exit code', async () => {
+  await using running = await runForeign({ listen: [{ port: await freePort(), host: HOST }], atSignal: 'leave' });
+  running.signal('SIGTERM');
+  const again = setInterval(() => running.signal('SIGTERM'), 1);
+  const { ended, report } = await running.finished.finally(() => clearInterval(again));
+  assert.deepEqual({ code: ended.code, outcome: report?.outcome }, { code: 0, outcome: 'complete' });
+});
+
 suite('if everybody is signalled at once, the report says that clients may be lost', () => {
   test('when the program ends with clients in its queue', async () => {
     const target = { port: await freePort(), host: HOST };
@@ -243,7 +251,7 @@ suite('if everybody is signalled at once, the report says that clients may be lo
     await until('the program has ended', () => !isAlive(running.program));
     running.goOn();
     const { report } = await running.finished;
-    assert.equal(report?.outcome, 'forced');
+    assert.equal(report?.outcome, 'forced', JSON.stringify(report));
     assert.match(report?.doubts.join() ?? '', /it ended before lastcall sent it a signal/);
   });
 
