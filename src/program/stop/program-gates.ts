@@ -47,6 +47,8 @@ export class ProgramGates {
   readonly #listeners = new Map<number, HeldListener>();
   /** How many clients were in the queue of a listener without a gate at the last look. */
   readonly #queued = new Map<number, number>();
+  /** Listeners that others serve, as was seen when the program had ended. */
+  readonly #servedByOthers = new Set<number>();
   #hasLooked = false;
 
   constructor(options: GatesOptions) {
@@ -205,12 +207,16 @@ export class ProgramGates {
     return { queued, halfOpen, isOpen, ...readTraffic(this.listeners) };
   }
 
-  /** Whether somebody serves each queue that is left to others. One that accepts now and then may not be seen at once. */
+  /**
+   * Whether somebody serves each queue that is left to others, or nobody is left in it. One that accepts now and then may not be seen
+   * at once. Who comes later is theirs.
+   */
   isLeftQueueServed(): boolean {
     this.look();
-    return [...this.#listeners]
-      .filter(([inode, { sharedBecause }]) => sharedBecause !== undefined && (this.#queued.get(inode) ?? 0) > 0)
-      .every(([, held]) => isLeftToOthers(held));
+    const shared = [...this.#listeners].filter(([, { sharedBecause }]) => sharedBecause !== undefined);
+    for (const [inode, held] of shared)
+      if ((this.#queued.get(inode) ?? 0) === 0 || isLeftToOthers(held)) this.#servedByOthers.add(inode);
+    return shared.every(([inode]) => this.#servedByOthers.has(inode));
   }
 
   /** Reports how many clients are queued when the program gets the signal, as the last look has seen. */
@@ -234,7 +240,7 @@ export class ProgramGates {
       if (left === 0 || this.#shut.has(inode)) continue;
       if (now === undefined)
         doubts.push(`${counted(left, 'client')} waited in the queue of ${held.name} just before it was closed`);
-      else if (!isLeftToOthers(held))
+      else if (!this.#servedByOthers.has(inode) && !isLeftToOthers(held))
         doubts.push(
           `${counted(left, 'client')} stayed in the queue of ${held.name}, which no process is known to serve`,
         );

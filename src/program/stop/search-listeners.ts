@@ -1,4 +1,5 @@
 import { messageOf } from '../../errors.ts';
+import { hasDescriptors } from '../../linux/process/processes.ts';
 import { findListeners, type HeldListener } from '../find/find-listeners.ts';
 
 /** Whose listeners to search for. The fields are those of `GatesOptions`. */
@@ -29,7 +30,8 @@ export function searchListeners(
       searchLimit: Math.min(SEARCH_LIMIT, deadline / SEARCH_SHARE),
     });
     const hidden = `process ${unreadable.join(', ')} of the program cannot be inspected: ${WAYS_OUT}`;
-    return { listeners, hasLooked: true, notes: unreadable.length > 0 ? [hidden] : [] };
+    // What a program that ends had open before cannot be found.
+    return { listeners, hasLooked: hasDescriptors(pid), notes: unreadable.length > 0 ? [hidden] : [] };
   } catch (error) {
     const note = `its listeners could not be found (${messageOf(error)}): it only gets the signal`;
     return { listeners: [], hasLooked: false, notes: [note] };

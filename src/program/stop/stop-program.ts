@@ -166,7 +166,8 @@ class ProgramStop {
 
   /** Whether anybody was in the queues, or waited for an answer, when it ended. */
   #mayHaveHadClients(): boolean {
-    if (this.#pending === undefined) return this.gates.listeners.length > 0 || this.gates.hasNotLooked;
+    if (this.gates.hasNotLooked) return true;
+    if (this.#pending === undefined) return this.gates.listeners.length > 0;
     const { queued, halfOpen, unanswered } = this.#pending;
     return queued + halfOpen + unanswered.size > 0;
   }
