@@ -69,7 +69,7 @@ export async function runFile(name, { env, signal }) {
   else if (code !== 0 && failed.length === 0) {
     failed.push({
       name: result.last,
-      error: `The file ended with ${code ?? endSignal}\n${output}`,
+      error: [`The file ended with ${code ?? endSignal}`, ...result.warnings, output].join('\n'),
     });
   }
   for (const one of failed) {
@@ -91,6 +91,8 @@ function readEvents(file) {
     proofs: [],
     /** @type {string[]} */
     cancelled: [],
+    /** @type {string[]} what node:test says of errors after the end of a test */
+    warnings: [],
     last: '(its start)',
   };
   for (const text of readLines(file)) {
@@ -100,6 +102,8 @@ function readEvents(file) {
     else if (event.failed !== undefined) result.failed.push({ name: event.failed.join(' > '), error: event.error });
     else if (event.cancelled !== undefined) result.cancelled.push(event.cancelled.join(' > '));
     else if (event.skipped !== undefined) result.skipped.push({ name: event.skipped.join(' > '), why: event.why });
+    else if (event.diagnostic?.includes('asynchronous activity after the test ended'))
+      result.warnings.push(event.diagnostic);
     else if (event.diagnostic?.startsWith('proof ')) result.proofs.push(JSON.parse(event.diagnostic.slice(6)));
   }
   return result;

@@ -57,6 +57,8 @@ export class FloodedServer implements AsyncDisposable {
     const ends = flood.count === undefined ? [floods, this.#untilQuiet(over.signal)] : [floods];
     await within('the end of the floods', Promise.race(ends), 120_000);
     over.abort();
+    // Nothing of it goes on when the server ends.
+    await Promise.all(ends);
     return (await floods).reduce((sum, bytes) => sum + bytes, 0);
   }
 
@@ -95,7 +97,7 @@ export class FloodedServer implements AsyncDisposable {
   async #untilQuiet(over: AbortSignal): Promise<void> {
     let last = '';
     for (let same = 0; same < 10 && !over.aborted; ) {
-      await sleep(50);
+      await sleep(50, undefined, { signal: over }).catch(() => {});
       this.#order({ read: true });
       const moved = `${await this.#process.next('bytesRead')} ${this.#sent}`;
       same = moved === last ? same + 1 : 0;
