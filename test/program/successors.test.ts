@@ -189,7 +189,8 @@ for (const program of PROGRAMS) {
       const ended = await stopping.ended;
       assert.equal(reportOf(ended).outcome, 'killed', ended.stderr);
       assert.deepEqual([isAlive(old), isAlive(successor)], [false, true]);
-      assert.deepEqual(countUnserved(await askDuring(port, () => true)), 0);
+      const outcomes = await askDuring(port, () => true);
+      assert.deepEqual(countUnserved(outcomes), 0, `${outcomes.join()}\n${ended.stderr}`);
     });
 
     test('control: a stop that takes its successor for a part of it shuts it out', async (t) => {
