@@ -25,8 +25,8 @@ export interface CloseOptions {
   /** How long to wait for the peer's EOF after our own. Default 2,000. */
   readonly lingerWait?: number;
   /**
-   * How long a WebSocket or raw client that spoke last may wait for its answer, counted from its last words, and from the start
-   * of the close at most for one that goes on talking. It is ended earlier where the deadline leaves no time. Default 10,000.
+   * How long a WebSocket or raw client that spoke last may wait for its answer, counted from its last words; of a WebSocket that
+   * goes on talking from the start of the close at most. It is ended earlier where the deadline leaves no time. Default 10,000.
    */
   readonly answerWait?: number;
   /**

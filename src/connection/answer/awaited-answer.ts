@@ -11,17 +11,25 @@ export type AnswerState = 'not owed' | 'waits' | 'waited for' | 'cut short' | 'u
 
 /**
  * The answer that a client waits for. lastcall does not know what is said on a WebSocket or a raw connection, and takes a client
- * that has spoken last for one that is owed an answer: for `answerWait` from its last words, and from the start of the close at
- * most for one that goes on talking. Where it is not known who spoke last, for `idleWait`.
+ * that has spoken last for one that is owed an answer: for `answerWait` from its last words. Where it is not known who spoke last,
+ * for `idleWait`.
  */
 export class AwaitedAnswer {
   readonly #connection: ClosingConnection;
   readonly #lastWords: LastWordsOn;
   readonly #areWords: () => boolean;
+  readonly #counts: 'from its last words' | 'from the start of the close at most';
 
-  /** `areWords` tells whether what came last were words; a heartbeat's answer is none. */
-  constructor(connection: ClosingConnection, areWords: () => boolean = () => true) {
+  /**
+   * `counts`: how long one may go on talking. `areWords` tells whether what came last were words; a heartbeat's answer is none.
+   */
+  constructor(
+    connection: ClosingConnection,
+    counts: 'from its last words' | 'from the start of the close at most',
+    areWords: () => boolean = () => true,
+  ) {
     this.#connection = connection;
+    this.#counts = counts;
     // A server of Engine.IO speaks first.
     this.#lastWords = new LastWordsOn(connection.socket, isEngine(connection.program) ? 1 : 0);
     this.#areWords = areWords;
@@ -48,8 +56,8 @@ export class AwaitedAnswer {
   #until({ by, at }: LastWords): number {
     const { clock, options } = this.#connection.close;
     const { answerWait, idleWait } = options;
-    const began = performance.now() - clock.elapsed();
-    return Math.min(at, began) + (by === 'client' ? answerWait : Math.min(answerWait, idleWait));
+    const latest = this.#counts === 'from its last words' ? at : Math.min(at, performance.now() - clock.elapsed());
+    return latest + (by === 'client' ? answerWait : Math.min(answerWait, idleWait));
   }
 
   /** The last words where they may be the client's. */

@@ -16,8 +16,6 @@ export class RawEnd implements ProtocolEnd {
   readonly #connection: ClosingConnection;
   readonly #peers: PeersElsewhere;
   readonly #answer: AwaitedAnswer;
-  /** How much the program had written when the close began. */
-  readonly #writtenBefore: number;
   #farewell: RawFarewell | undefined;
   /** How long the client waits for its answer, and what was written by then: our own words are none. */
   #waits: { readonly until: number; readonly written: number } | undefined;
@@ -27,8 +25,8 @@ export class RawEnd implements ProtocolEnd {
   constructor(connection: ClosingConnection, peers: PeersElsewhere) {
     this.#connection = connection;
     this.#peers = peers;
-    this.#answer = new AwaitedAnswer(connection);
-    this.#writtenBefore = connection.program.bytesWritten;
+    // One that goes on talking may send something whole, such as a file, whose answer comes at its end.
+    this.#answer = new AwaitedAnswer(connection, 'from its last words');
     peers.add(connection);
   }
 
@@ -66,8 +64,9 @@ export class RawEnd implements ProtocolEnd {
   }
 
   #answerWait(now: number): number {
-    const wait = this.#waits === undefined || !this.#isUnanswered ? 0 : this.#waits.until - now;
-    return Math.max(wait, this.#answer.wait());
+    const { until, written } = this.#waits ?? { until: now, written: -1 };
+    const isUnanswered = this.#connection.program.bytesWritten === written;
+    return Math.max(isUnanswered ? until - now : 0, this.#answer.wait());
   }
 
   #endWhenQuiet(): number {
@@ -75,18 +74,13 @@ export class RawEnd implements ProtocolEnd {
     const { state } = this.#answer;
     if (state === 'waits') return SHORTEST_PAUSE;
     const awaitsAnswer = farewell.awaitsAnswer && close.options.farewell?.answered !== undefined;
-    // One that goes on talking is never quiet. It has had its time, and the program has not answered it.
-    const least = state === 'waited for' && this.#isUnanswered ? 0 : close.options.idleWait;
-    const next = awaitsAnswer ? this.#connection.lingerUnanswered(least) : this.#connection.lingerWhenQuiet(least);
+    const next = awaitsAnswer
+      ? this.#connection.lingerUnanswered(close.options.idleWait)
+      : this.#connection.lingerWhenQuiet();
     if (!this.#connection.isLingering) return next;
     this.#atEnd = { state, read: this.#connection.program.bytesRead };
     if (state === 'cut short') close.noteDoubt(CUT_SHORT);
     return next;
-  }
-
-  /** Whether the program has said nothing since the close began, or since our own words. */
-  get #isUnanswered(): boolean {
-    return this.#connection.program.bytesWritten === (this.#waits?.written ?? this.#writtenBefore);
   }
 
   #sendFarewell(): void {

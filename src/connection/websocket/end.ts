@@ -23,7 +23,12 @@ export class WebSocketEnd implements ProtocolEnd {
   constructor(connection: ClosingConnection, clients: WebSocketClients) {
     this.#connection = connection;
     this.#clients = clients;
-    this.#answer = new AwaitedAnswer(connection, () => !clients.hasOnlyBeaten(connection.program));
+    // Its messages are whole, and it is told by a Close. Many answer a heartbeat of their own protocol for ever.
+    this.#answer = new AwaitedAnswer(
+      connection,
+      'from the start of the close at most',
+      () => !clients.hasOnlyBeaten(connection.program),
+    );
   }
 
   look(): number {
