@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readStat } from '../../src/linux/process/processes.ts';
-import { ENDED_BEFORE, stopProgram } from '../../src/program/stop/stop-program.ts';
+import { ENDED_BEFORE } from '../../src/program/stop/lost-answers.ts';
+import { stopProgram } from '../../src/program/stop/stop-program.ts';
 import { needsPrograms } from '../harness/needs.ts';
 import { startCommand } from '../harness/processes.ts';
 import { until } from '../harness/wait.ts';

@@ -24,5 +24,5 @@ export function commandLineOf(pid: number): readonly string[] | undefined {
 
 /** Whether a process runs Node. */
 export function isNode(pid: number): boolean {
-  return basename(programOf(pid) ?? '').startsWith('node');
+  return /^node(js)?(-?v?\d[\d.]*)?$/.test(basename(programOf(pid) ?? ''));
 }

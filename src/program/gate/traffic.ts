@@ -6,6 +6,7 @@ import {
   TCP_FIN_WAIT2,
   TCP_LAST_ACK,
 } from '../../linux/constants.ts';
+import type { ConnectionEnds } from '../../linux/tables/inet-diag.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
 import { acceptedOnUnix, connectionsOf, isOfOthers, type OpenConnection } from './connections.ts';
 
@@ -95,8 +96,11 @@ function unixEnds(inode: number): string {
   return `${UNIX}${inode}`;
 }
 
-function endsOf({ localAddress, localPort, remoteAddress, remotePort }: OpenConnection): string {
-  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+/** A name for the ends of a connection, the client's first. Either end may show an IPv4 address as one of IPv6. */
+export function endsOf(ends: ConnectionEnds): string {
+  const { localAddress, localPort, remoteAddress, remotePort } = ends;
+  const plain = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/, '');
+  return `${plain(remoteAddress)} ${remotePort} ${plain(localAddress)} ${localPort}`;
 }
 
 function exchangeOn({ moved }: OpenConnection): Exchange {

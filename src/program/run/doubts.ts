@@ -1,5 +1,5 @@
 import type { StopReport } from '../report.ts';
-import { ENDED_BEFORE } from '../stop/stop-program.ts';
+import { ENDED_BEFORE } from '../stop/lost-answers.ts';
 import type { ServiceChannel } from './service-channel.ts';
 
 /** What only the parent of a program, or the program itself, knows of its end. */

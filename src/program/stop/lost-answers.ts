@@ -75,3 +75,7 @@ class LostConnections {
 function isUnanswered(before: Exchange, fate: Fate | undefined): boolean {
   return fate !== undefined && fate.endedAt !== undefined && fate.endedAt.sent <= before.sent;
 }
+
+/** A doubt: the program ended before it got its signal from lastcall. */
+export const ENDED_BEFORE =
+  'it ended before lastcall sent it a signal, as if everybody were signalled at once: clients in its queues may be lost';

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Pace } from '../../pace.ts';
 import { hasOtherThreads, isAlive } from '../../linux/process/processes.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
 import type { StopReport } from '../report.ts';
 import { awaitEmptyQueues, type Pending } from './await-empty-queues.ts';
 import { rememberGates } from './left-shut.ts';
-import { LostAnswers } from './lost-answers.ts';
+import { ENDED_BEFORE, LostAnswers } from './lost-answers.ts';
 import type { StoppedProgram, StopOptions } from './options.ts';
 import { ProgramGates } from './program-gates.ts';
 import { mayDieOf } from './may-die.ts';
@@ -56,7 +57,8 @@ class ProgramStop {
   readonly #connections = { atStart: 0, atSignal: 0, lastSeen: 0 };
   readonly #doubts = new Set<string>();
   readonly #lostAnswers = new LostAnswers();
-  readonly #elsewhere = new WaitingElsewhere();
+  readonly #elsewhere: WaitingElsewhere;
+  readonly #searches = new Pace();
   /** At the last look at the queues; undefined before the first. */
   #pending: Pending | undefined;
   /** What ran at the last look: the program itself, how many of its workers, and of the processes that it has left behind. */
@@ -67,6 +69,7 @@ class ProgramStop {
   readonly #secondSignal: SecondSignal;
   /** Whether the signal may end it at once. */
   readonly #mayDie: boolean;
+  readonly #stopsItself: boolean;
 
   constructor(program: StoppedProgram, options: StopOptions) {
     this.#program = program;
@@ -74,7 +77,9 @@ class ProgramStop {
     const { own, cookies, process } = program;
     const { mayKill, noGates } = options;
     this.#secondSignal = new SecondSignal(process, options);
-    this.#mayDie = !this.#stopsItself() && mayDieOf(options.signal, process.pid);
+    this.#elsewhere = new WaitingElsewhere(process.pid);
+    this.#stopsItself = (options.stopsItself ?? false) !== false;
+    this.#mayDie = !this.#stopsItself && mayDieOf(options.signal, process.pid);
     const elapsed = (): number => this.#elapsed();
     const withSuccessors = program.leftBehind !== undefined;
     this.gates = new ProgramGates({
@@ -156,7 +161,7 @@ class ProgramStop {
     // An inside stop is the caller's to judge.
     else if (noGates === undefined && this.#mayHaveHadClients()) this.#doubts.add(ENDED_BEFORE);
     this.#secondSignal.noteFirst();
-    if (this.#stopsItself()) this.#elsewhere.find(this.gates.find());
+    if (this.#stopsItself) this.#elsewhere.find(this.gates.find());
     this.#ran.workers = this.gates.workers.size;
     const pending = this.#pending ?? this.#look();
     this.gates.noteSignal();
@@ -186,6 +191,9 @@ class ProgramStop {
         if (now >= progressAt) {
           this.#options.onProgress?.('ending', progressOf(pending));
           this.gates.releaseEmpty();
+          // A child may begin to listen in the stop.
+          if (this.#stopsItself && this.#searches.wait === 0)
+            this.#searches.measure(() => this.#elsewhere.find(this.gates.find()));
           progressAt = now + PROGRESS_EVERY;
         }
         const end = performance.now();
@@ -276,24 +284,16 @@ class ProgramStop {
     const end = performance.now() + DEATH_WAIT;
     while (hasOtherThreads(this.#program.process.pid) && performance.now() < end) await sleep(LOOK_EVERY);
     while (!this.gates.isLeftQueueServed() && performance.now() < end) await sleep(LOOK_EVERY);
-    const mayRemember = (held: HeldListener): boolean => !this.#stopsItself() || this.#elsewhere.has(held);
+    const mayRemember = (held: HeldListener): boolean => !this.#stopsItself || this.#elsewhere.has(held);
     for (const doubt of this.gates.noteEnd(mayRemember)) this.#doubts.add(doubt);
     this.#compare(this.gates.look(), true);
     for (const doubt of this.#elsewhere.doubts()) this.#doubts.add(doubt);
     // A program that stops itself knows better which clients it has served.
-    if (this.#stopsItself() && this.#outcome === 'complete') return;
+    if (this.#stopsItself && this.#outcome === 'complete') return;
     for (const doubt of this.#lostAnswers.doubts()) this.#doubts.add(doubt);
-  }
-
-  #stopsItself(): boolean {
-    return (this.#options.stopsItself ?? false) !== false;
   }
 
   #elapsed(): number {
     return performance.now() - this.#began;
   }
 }
-
-/** A doubt: the program ended before it got its signal from lastcall. */
-export const ENDED_BEFORE =
-  'it ended before lastcall sent it a signal, as if everybody were signalled at once: clients in its queues may be lost';
