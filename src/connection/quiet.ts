@@ -136,9 +136,12 @@ function patienceAt(share: number, isSilent: boolean): number {
   return share < MANY_LOSSES ? LONG_SILENCE_LATER : LONGEST_SILENCE;
 }
 
-/** Whether what a client sends may be lost on the way: this host has lately lost segments. */
+/**
+ * Whether what a client sends may be lost on the way, longer than it is waited for: this host has lately lost segments. A client
+ * that has spoken goes by what it has measured on this connection: its words are lost so often only where many are.
+ */
 export function mayLoseWords(socket: net.Socket): boolean {
-  return !isOnThisHost(socket) && recentLosses() >= FEW_LOSSES;
+  return !isOnThisHost(socket) && recentLosses() >= (socket.bytesRead === 0 ? FEW_LOSSES : MANY_LOSSES);
 }
 
 /** Nothing is lost on the loopback, whatever other paths lose. */

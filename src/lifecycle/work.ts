@@ -45,6 +45,11 @@ export function waitUntil(promise: PromiseLike<unknown>, name?: string): void {
   });
 }
 
+/** Resolves when all work of this process is done, that which comes meanwhile included. */
+export async function allWorkDone(): Promise<void> {
+  while (tasks.size > 0) await Promise.all([...tasks].map(({ settled }) => settled));
+}
+
 /** Offers `waitUntil` to modules that do not import lastcall. */
 export function publishWaitUntil(): void {
   sharedInProcess('waitUntil', () => waitUntil);

@@ -110,6 +110,25 @@ suite("a program's own listener of SIGTERM that returns nothing", { concurrency:
     twice.held(t, { listeners: 1 });
   });
 
+  test('that was added by `once` and gives work to waitUntil has it done though the signal comes again within 500 ms', async (t) => {
+    await using program = await signalled('register', ['once hands over its work'], NO_WAIT);
+    await program.next('listener hands over its work');
+    process.kill(program.pid, 'SIGTERM');
+    process.kill(program.pid, 'SIGUSR2');
+    await program.ended;
+    assert.deepEqual(eventsOf(program, ['worked']), ['worked']);
+    twice.held(t, { listeners: 1 });
+  });
+
+  test('that was added by `once` and rejects has its error told though the signal comes again within 500 ms', async () => {
+    await using program = await signalled('register', ['once rejects']);
+    await program.next('listener rejects');
+    process.kill(program.pid, 'SIGTERM');
+    process.kill(program.pid, 'SIGUSR2');
+    const { stderr } = await program.ended;
+    assert.match(stderr, /Error: no disk/);
+  });
+
   test('control: a second signal later than that ends it at once', async (t) => {
     await using program = await signalled('register', ['once flushes']);
     await program.next('listener flushes');

@@ -4,6 +4,7 @@ import { SECOND_AFTER } from '../../signals.ts';
 import type { Drain } from '../drain.ts';
 import { HeldExit } from '../exit/held-exit.ts';
 import { onStandstill } from '../standstill.ts';
+import { allWorkDone } from '../work.ts';
 import { earlyCallsOf } from './early-calls.ts';
 import { ListenerCalls } from './listener-calls.ts';
 import { programListenersOf } from './listener-names.ts';
@@ -117,13 +118,19 @@ export class ProgramListeners {
     }
     if (!hasAnyOf(name)) {
       if (this.#isDraining) this.#raised = name;
-      else if (this.#isFirstAgain && this.#calls.open.length > 0)
-        void this.#calls.settled().then(() => this.#raise(name));
+      else if (this.#isFirstAgain) void this.#raiseWhenDone(name, this.#calls);
       else this.#raise(name);
       return true;
     }
     onSignal(name);
     return pass();
+  }
+
+  /** What a listener has rejected with is uncaught first: Node tells of it when the promises of this turn are done. */
+  async #raiseWhenDone(name: NodeJS.Signals, calls: ListenerCalls): Promise<void> {
+    await calls.settled();
+    await allWorkDone();
+    setImmediate(() => this.#raise(name));
   }
 
   /** A listener may remove itself when it has finished, and raise the signal again to end the process. */
