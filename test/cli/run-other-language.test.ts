@@ -43,6 +43,67 @@ if (how === 'answers') {
 }
 `;
 
+/** The same in Node, by `spawn`: it is not started by the program's own options, and has no register. */
+const NODE_SERVER = `
+process.stdin.on('end', () => process.exit()).resume();
+require('node:net')
+  .createServer((client) => client.once('data', () => console.log('asked')))
+  .listen(Number(process.argv[1]), '127.0.0.1', () => console.log('other listens'));
+`;
+
+/** Its child in Node begins to listen at SIGTERM, and the program waits for a request there. */
+const LATE_PROGRAM = `
+const { spawn } = require('node:child_process');
+const [script, port, how] = process.argv.slice(1);
+require('node:http').createServer((_, response) => response.end('served')).listen(0, '127.0.0.1', () => {
+  if (how === 'late') console.log('program listens');
+  else start();
+});
+function start() {
+  const child = spawn(process.execPath, ['-e', script, port], { stdio: ['pipe', 'pipe', 'inherit'] });
+  child.stdout.pipe(process.stdout);
+  return child;
+}
+if (how === 'late') {
+  process.once('SIGTERM', () => new Promise((resolve) => {
+    start().stdout.on('data', (text) => String(text).includes('asked') && setTimeout(resolve, 500));
+  }));
+}
+`;
+
+suite('run --inside, with a child of Node without register that has a server', () => {
+  const proof = prove('the report of clients who wait at a child of Node below run --inside, which spawn has started');
+
+  for (const how of ['early', 'late'] as const) {
+    test(`names who waits for an answer there as a doubt, if it began to listen ${how === 'late' ? 'in the stop' : 'before it'}`, async (t) => {
+      using folder = makeFolder();
+      const file = join(folder.path, 'report.json');
+      const port = await freePort();
+      const line = [process.execPath, '-e', LATE_PROGRAM, NODE_SERVER, String(port), how];
+      await using running = startLastcall(['run', '--inside', '--report', file, '--', ...line]);
+      if (how === 'late') {
+        await running.prints(/^program listens$/m);
+        running.signal('SIGTERM');
+      }
+      await running.prints(/^other listens$/m);
+      const client = net.connect(port, '127.0.0.1').on('error', () => {});
+      try {
+        client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+        await running.prints(/^asked$/m);
+        if (how === 'early') running.signal('SIGTERM');
+        await within('the end', running.ended);
+        assert.equal(client.bytesRead, 0);
+        const { outcome, doubts } = JSON.parse(readFileSync(file, 'utf8'));
+        assert.deepEqual({ outcome, doubts }, { outcome: 'forced', doubts: [unanswered(`127.0.0.1:${port}`)] });
+        proof.held(t, { owed: 1 });
+        proof.lost(t, 1);
+      } finally {
+        client.destroy();
+      }
+    });
+  }
+});
+
 suite('run --inside, with a child of another language that has a server', { skip: needsPrograms(PYTHON) }, () => {
   const proof = prove('the report of clients who wait at a child of another language below run --inside');
 

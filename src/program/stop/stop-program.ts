@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Pace } from '../../pace.ts';
 import { hasOtherThreads, isAlive } from '../../linux/process/processes.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
 import type { StopReport } from '../report.ts';
@@ -58,7 +57,6 @@ class ProgramStop {
   readonly #doubts = new Set<string>();
   readonly #lostAnswers = new LostAnswers();
   readonly #elsewhere: WaitingElsewhere;
-  readonly #searches = new Pace();
   /** At the last look at the queues; undefined before the first. */
   #pending: Pending | undefined;
   /** What ran at the last look: the program itself, how many of its workers, and of the processes that it has left behind. */
@@ -183,6 +181,8 @@ class ProgramStop {
     while (this.isRunning() && !this.#isOver()) {
       const now = performance.now();
       if (now >= lookAt) {
+        // A child may begin to listen in the stop.
+        if (this.#stopsItself && this.#elsewhere.hasNewListener()) this.#elsewhere.find(this.gates.find());
         // Comes first: a process closes its connections before it has ended.
         const hasProcessEnded = this.#hasProcessEnded();
         const pending = this.#look();
@@ -191,9 +191,6 @@ class ProgramStop {
         if (now >= progressAt) {
           this.#options.onProgress?.('ending', progressOf(pending));
           this.gates.releaseEmpty();
-          // A child may begin to listen in the stop.
-          if (this.#stopsItself && this.#searches.wait === 0)
-            this.#searches.measure(() => this.#elsewhere.find(this.gates.find()));
           progressAt = now + PROGRESS_EVERY;
         }
         const end = performance.now();

@@ -4,6 +4,7 @@ import { socketsOf } from '../../linux/process/processes.ts';
 import { dumpConnections } from '../../linux/tables/inet-diag.ts';
 import { isNode } from '../find/command-line.ts';
 import type { HeldListener } from '../find/find-listeners.ts';
+import { OWN, queuesIn } from '../find/namespace.ts';
 import { findTree } from '../find/process-tree.ts';
 import { endsOf, type Exchange, readTraffic } from '../gate/traffic.ts';
 import { LostAnswers } from './lost-answers.ts';
@@ -20,6 +21,7 @@ export class WaitingElsewhere {
   readonly #lostAnswers = new LostAnswers();
   /** Connections by which the program asks its own processes. */
   readonly #inside = new Set<string>();
+  #seen: ReadonlySet<number> = new Set();
 
   constructor(root: number) {
     this.#root = root;
@@ -31,6 +33,14 @@ export class WaitingElsewhere {
       const { holders, socket } = held;
       if (holders.length > 0 && holders.every(({ pid }) => !hasLastcall(pid))) this.#listeners.set(socket.inode, held);
     }
+  }
+
+  /** Whether a listener has come to this host since the last call: it may be the program's. */
+  hasNewListener(): boolean {
+    const now = new Set(queuesIn(OWN).keys());
+    const isNew = [...now].some((inode) => !this.#seen.has(inode));
+    this.#seen = now;
+    return isNew;
   }
 
   has({ socket }: HeldListener): boolean {
